@@ -1,0 +1,28 @@
+"""Names to things, resolved when asked for: a table never imports what nobody uses."""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from lib.core.errors import InputError
+
+
+def choose(kind: str, name: str, known: Iterable[str]) -> str:
+    """`name` if it is one of `known` (upper and lower case are one); else InputError that suggests the nearest.
+
+    >>> choose("data set", "LasHeR_test", ["lasher_test", "gtot"])
+    'lasher_test'
+    """
+    names = {candidate.lower(): candidate for candidate in known}
+    if name.lower() in names:
+        return names[name.lower()]
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    hint = f"did you mean {names[near[0]]}?" if near else f"known: {', '.join(sorted(names.values()))}"
+    raise InputError(f"{kind} {name!r} is unknown; {hint}")
+
+
+def resolve(address: str) -> Any:
+    """The object at "package.module:Name"."""
+    module, name = address.split(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,59 @@
+"""What a sequence is, whatever set it comes from: frames per modality, boxes, flags."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lib.datasets.image import read_image
+
+VISIBLE, INFRARED = "visible", "infrared"
+
+
+class Frames(ABC):
+    """The pictures of a sequence. Picklable, so that loader workers can have their own."""
+
+    modalities: tuple[str, ...]  # (VISIBLE, INFRARED) or (VISIBLE,)
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        """One [H, W, 3] uint8 RGB image per modality. Raises InputError with the path of an unreadable file."""
+
+
+@dataclass(frozen=True)
+class FileFrames(Frames):
+    """Frames on disk: one list of paths per modality, paired by position."""
+
+    paths: tuple[tuple[Path, ...], ...]
+    modalities: tuple[str, ...] = (VISIBLE, INFRARED)
+
+    def __len__(self) -> int:
+        return len(self.paths[0])
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return [read_image(paths[index]) for paths in self.paths]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """One video with one annotated target. T = annotated frames, which may be fewer than the frames."""
+
+    name: str
+    frames: Frames
+    boxes: np.ndarray  # [T, 4] float64, xywh pixels, of the visible stream (of the common one where there is one)
+    boxes_infrared: np.ndarray | None = None  # [T, 4], for sets that annotate both streams separately
+    annotated: np.ndarray | None = None  # [T] int, frame index of each box row; None: row k belongs to frame k
+    attributes: dict[str, bool] = field(default_factory=dict)
+    visible_share: np.ndarray | None = None  # [T] float in [0, 1], unoccluded share of the target, where known
+
+    @property
+    def valid(self) -> np.ndarray:
+        """[T] bool: rows whose target is present (width and height above 0)."""
+        return (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
+
+    def __len__(self) -> int:
+        return len(self.frames)
