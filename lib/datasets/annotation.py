@@ -1,0 +1,68 @@
+"""Numbers from text files: annotations, flags and result files of every origin."""
+
+import re
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from lib.core.errors import InputError
+
+SEPARATOR = re.compile(r"\s*,\s*|\s+")
+
+
+def read_numbers(path: str | Path, columns: int = 4) -> np.ndarray:
+    """[rows, columns] float64 from a text file of one row per line.
+
+    Numbers may be set apart by a comma, tabs or blanks; CRLF, a byte order mark, trailing empty lines and NaN are
+    fine. Raises InputError with file and line for anything else, so that no row can slip to a neighbouring frame.
+    """
+    lines = read_lines(path)
+    if not lines:
+        raise InputError(f"{path}: file is empty; expected {columns} numbers per line")
+    rows = [line.replace(",", " ").split() for line in lines]
+    try:
+        if all(len(row) == columns for row in rows):
+            values = np.fromiter(map(float, chain.from_iterable(rows)), np.float64, len(rows) * columns)
+            if not np.isinf(values).any() and all(line.count(",") in (0, columns - 1) for line in lines):
+                return values.reshape(-1, columns)
+    except ValueError:
+        pass
+    return np.array([_row(path, number, line, columns) for number, line in enumerate(lines, 1)])
+
+
+def read_boxes(path: str | Path) -> np.ndarray:
+    """[T, 4] float64 `xywh` pixels. Raises InputError as `read_numbers` does."""
+    return read_numbers(path, 4)
+
+
+def read_flags(path: str | Path) -> np.ndarray:
+    """[T] bool from 0/1 flags, one per line (TLP, GOT-10k) or all in one line (LaSOT, LasHeR attributes)."""
+    fields = SEPARATOR.split("\n".join(read_lines(path)))
+    odd = sorted(set(fields) - {"0", "1"})
+    if odd:
+        raise InputError(f"{path}: expected flags 0 or 1, got {odd[0]!r}")
+    return np.array(fields) == "1"
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """Stripped lines without the empty ones at the end, e.g. the names of a list file (apostrophes and all kept)."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file in UTF-8; save it as plain text") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: file does not exist") from None
+    text = text.rstrip()
+    return [line.strip() for line in text.split("\n" if "\n" in text else "\r")] if text else []
+
+
+def _row(path: str | Path, number: int, line: str, columns: int) -> list[float]:
+    fields = SEPARATOR.split(line)
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        values = []
+    if len(values) != columns or np.isinf(values).any():
+        raise InputError(f"{path}: line {number}: expected {columns} numbers, got {line[:60]!r}")
+    return values

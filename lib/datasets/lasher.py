@@ -1,0 +1,88 @@
+"""LasHeR (Li et al., TIP 2022): 979 training and 245 testing sequences of registered visible and infrared video."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lib.core.errors import InputError
+from lib.datasets.annotation import read_boxes, read_flags, read_lines
+from lib.datasets.layout import first_existing, make_sequence, read_started_boxes
+from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
+
+log = logging.getLogger(__name__)
+
+ATTRIBUTES = (
+    *("NO", "PO", "TO", "HO", "MB", "LI", "HI", "AIV", "LR", "DEF"),
+    *("BC", "SA", "CM", "TC", "FL", "OV", "FM", "SV", "ARC"),
+)
+ANNOTATIONS = ("visible.txt", "init.txt", "infrared.txt")  # the authors' order where a download lacks one of them
+SIZES = {"training": 979, "testing": 245}
+
+
+def read_training(folder: str | Path) -> list[Sequence]:
+    """The training sequences under LasHeR's folder. Raises InputError for what is missing or malformed."""
+    return _read(Path(folder), "training")
+
+
+def read_testing(folder: str | Path) -> list[Sequence]:
+    """The testing sequences under LasHeR's folder. Raises InputError for what is missing or malformed."""
+    return _read(Path(folder), "testing")
+
+
+def _read(root: Path, split: str) -> list[Sequence]:
+    folder = _split_folder(root, split)
+    nearby = list(dict.fromkeys([root, folder, folder.parent]))
+    names = _listed(nearby, folder, split) or [path.name for path in _sequence_folders(folder)]
+    if len(names) != SIZES[split]:
+        message = "%s: %d sequences, LasHeR's %s set has %d; scores cannot be compared with published ones"
+        log.warning(message, folder, len(names), split, SIZES[split])
+    return [_read_sequence(folder / name, nearby, split) for name in names]
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    short = split.removesuffix("ing")
+    tried = [f"{split}set", f"{short}/{split}set", f"{split.title()}Set/{split}set", f"{split.title()}Set", short]
+    if root.name == f"{split}set" or (root / f"{split}setList.txt").is_file():
+        tried.append(".")  # all sequences in one folder: only a list can tell training from testing
+    for relative in tried:
+        folder = root / relative
+        if folder.is_dir() and next(_sequence_folders(folder), None) is not None:
+            return folder
+    raise InputError(
+        f"{root}: no LasHeR {split} set here; looked for <sequence>/visible in {', '.join(tried)}; set lasher_dir"
+    )
+
+
+def _sequence_folders(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if (path / VISIBLE).is_dir())
+
+
+def _listed(nearby: list[Path], folder: Path, split: str) -> list[str]:
+    path = next((place / f"{split}setList.txt" for place in nearby if (place / f"{split}setList.txt").is_file()), None)
+    names = [name for name in read_lines(path) if name] if path else []
+    missing = [name for name in names if not (folder / name).is_dir()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise InputError(f"{folder / missing[0]}: sequence{more} of {path} is missing; complete the download")
+    return names
+
+
+def _read_sequence(folder: Path, nearby: list[Path], split: str) -> Sequence:
+    annotation = first_existing(folder, ANNOTATIONS)
+    if annotation is None:
+        raise InputError(f"{folder}: no annotation; looked for {', '.join(ANNOTATIONS)}")
+    boxes = read_started_boxes(annotation) if split == "testing" else read_boxes(annotation)
+    sequence = make_sequence(folder.name, {name: folder / name for name in (VISIBLE, INFRARED)}, boxes)
+    return replace(sequence, attributes=_attributes(folder.name, nearby))
+
+
+def _attributes(name: str, nearby: list[Path]) -> dict[str, bool]:
+    for place in nearby:
+        path = place / "AttriSeqsTxt" / f"{name}.txt"
+        if path.is_file():
+            flags = read_flags(path)
+            if len(flags) != len(ATTRIBUTES):
+                raise InputError(f"{path}: expected {len(ATTRIBUTES)} flags, got {len(flags)}")
+            return dict(zip(ATTRIBUTES, flags.tolist(), strict=True))
+    return {}

@@ -1,0 +1,105 @@
+"""What the sequence folders of all sets have in common: image folders, lengths that agree, a usable first box."""
+
+import logging
+import os
+import re
+from collections import abc
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from lib.core.errors import InputError
+from lib.datasets.annotation import read_boxes
+from lib.datasets.sequence import FileFrames, Sequence
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+FRAME = re.compile(r"(\d+)\D*\.(?:jpe?g|png|bmp)$", re.IGNORECASE)  # 00001v.png, v000000.jpg, 00001_i.bmp, 0.jpg
+
+
+@dataclass(frozen=True)
+class ImageList(abc.Sequence[Path]):
+    """Image paths of one folder, as a list; half a million names would take seconds to build and to pickle as paths."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ImageList": ...
+    def __getitem__(self, index: int | slice) -> "Path | ImageList":
+        if isinstance(index, slice):
+            return ImageList(self.folder, self.names[index])
+        return self.folder / self.names[index]
+
+
+def list_images(folder: str | Path) -> ImageList:
+    """The images of a folder in the order of the last integer in their stems (digit counts may differ).
+
+    Raises InputError for an image without a number, for a number that occurs twice, and for a folder with no images.
+    """
+    numbered = sorted(_numbered_images(folder))
+    if not numbered:
+        raise InputError(f"{folder}: no images; expected {', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)} files")
+    for (number, name), (following, other) in zip(numbered, numbered[1:], strict=False):
+        if number == following:
+            raise InputError(f"{folder}: {name} and {other} are both frame {number}; remove one of them")
+    return ImageList(Path(folder), tuple(name for _, name in numbered))
+
+
+def make_sequence(name: str, image_folders: Mapping[str, Path], boxes: np.ndarray, **known: Any) -> Sequence:
+    """A sequence whose images and annotation have one length: the shortest, with one warning where they differ.
+
+    image_folders: modality -> folder. boxes: [T, 4] xywh pixels; a single row only says where the target starts, and
+    shortens nothing. known: further arrays of `Sequence` with one row per frame (`boxes_infrared`, `visible_share`).
+    """
+    paths = {modality: list_images(folder) for modality, folder in image_folders.items()}
+    counts = {f"{modality} images": len(images) for modality, images in paths.items()}
+    if len(boxes) > 1:
+        counts |= {"boxes": len(boxes)} | {key.replace("_", " "): len(rows) for key, rows in known.items()}
+    else:
+        known = {}
+    length = min(counts.values())
+    if length != max(counts.values()):
+        found = ", ".join(f"{count} {what}" for what, count in counts.items())
+        log.warning("%s: %s; only the first %d frames are used", name, found, length)
+    frames = FileFrames(tuple(images[:length] for images in paths.values()), tuple(paths))
+    return Sequence(name, frames, boxes[:length], **{key: rows[:length] for key, rows in known.items()})
+
+
+def first_existing(folder: Path, names: Iterable[str]) -> Path | None:
+    """The first of the named files that is there."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def read_started_boxes(path: Path) -> np.ndarray:
+    """[T, 4] boxes whose first one can start a tracker. Raises InputError when it has no area."""
+    boxes = read_boxes(path)
+    if not (np.isfinite(boxes[0]).all() and (boxes[0, 2:] > 0).all()):
+        shown = ",".join(f"{value:g}" for value in boxes[0])
+        raise InputError(f"{path}: line 1: first box {shown} has no area; width and height must be above 0")
+    return boxes
+
+
+def _numbered_images(folder: str | Path) -> list[tuple[int, str]]:
+    numbered = []
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder}: image folder does not exist") from None
+    with entries:
+        for entry in entries:
+            match = FRAME.search(entry.name)
+            if match is not None and not entry.name.startswith("."):
+                numbered.append((int(match.group(1)), entry.name))
+            elif entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith("."):
+                raise InputError(f"{entry.path}: image name holds no frame number; rename or remove it")
+    return numbered
