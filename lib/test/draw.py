@@ -1,0 +1,118 @@
+"""Pictures of tracking for people: boxes, labels and scores on the modalities side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+GAP = 4  # pixels between the panels
+LEAST_HEIGHT, MOST_HEIGHT = 360, 1080  # of a panel, pixels: smaller images are enlarged, larger ones reduced
+
+GREEN, ORANGE, WHITE, BLACK = (60, 220, 90), (255, 160, 30), (255, 255, 255), (0, 0, 0)  # RGB
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A box to draw. xywh in pixels of the frame; a box without area is left out."""
+
+    box: np.ndarray
+    label: str = ""
+    colour: tuple[int, int, int] = ORANGE  # RGB
+
+
+def draw_frame(images: Sequence[np.ndarray], marks: Sequence[Mark], titles: Sequence[str] = ()) -> np.ndarray:
+    """The images of one frame side by side, with the same marks on each: [H', W', 3] uint8 RGB.
+
+    images: [H, W, 3] uint8 RGB, one per modality; titles: one word for each. Lines and letters follow the size of the
+    panel, which is brought between 360 and 1080 pixels of height, so a thumbnail and a 4K frame read alike.
+    Width and height of the result are even, as video encoders want them.
+    """
+    scale = float(np.clip(1.0, LEAST_HEIGHT / images[0].shape[0], MOST_HEIGHT / images[0].shape[0]))
+    height, width = (round(side * scale) for side in images[0].shape[:2])
+    panels = []
+    for index, image in enumerate(images):
+        panel = _resize(image, width, height)
+        for mark in marks:
+            _draw_mark(panel, mark, scale)
+        if titles:
+            panel = np.concatenate([panel, _title_strip(panel, titles[index])])
+        panels += [panel, np.zeros((panel.shape[0], GAP, 3), np.uint8)]
+    whole = np.concatenate(panels[:-1], axis=1)
+    return np.pad(whole, ((0, whole.shape[0] % 2), (0, whole.shape[1] % 2), (0, 0)))
+
+
+def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int = 800) -> np.ndarray:
+    """Pictures of one size in a grid, read from left to right: RGB uint8; each `width` pixels wide at most."""
+    height, full = pictures[0].shape[:2]
+    cell = min(width, full)
+    cells = [_resize(picture, cell, round(height * cell / full)) for picture in pictures]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    rows = [np.concatenate(cells[start : start + columns], axis=1) for start in range(0, len(cells), columns)]
+    return np.concatenate(rows, axis=0)
+
+
+def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Always a new array, since marks are drawn into it."""
+    if image.shape[:2] == (height, width):
+        return image.copy()
+    shrink = height < image.shape[0]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
+
+
+def _draw_mark(panel: np.ndarray, mark: Mark, scale: float) -> None:
+    x, y, w, h = np.asarray(mark.box, np.float64) * scale
+    if not (w > 0 and h > 0):
+        return
+    thickness = _thickness(panel)
+    corners = (round(x), round(y)), (round(x + w), round(y + h))
+    cv2.rectangle(panel, *corners, BLACK, thickness + 2, cv2.LINE_AA)
+    cv2.rectangle(panel, *corners, mark.colour, thickness, cv2.LINE_AA)
+    if mark.label:
+        _draw_text(panel, mark.label, (round(x), round(y) - thickness, round(y + h) + thickness), mark.colour)
+
+
+def _title_strip(panel: np.ndarray, title: str) -> np.ndarray:
+    """A black strip as wide as the panel, to be put under it: there the title hides nothing."""
+    strip = np.zeros((_text_size("X", panel.shape[0])[1], panel.shape[1], 3), np.uint8)
+    _put_text(strip, title, (0, 0), WHITE, panel.shape[0])
+    return strip
+
+
+def _draw_text(panel: np.ndarray, text: str, place: tuple[int, int, int], colour: tuple[int, int, int]) -> None:
+    """A label on a black plate; place: its left edge, the bottom edge of the plate above the box and, where there is
+    no room above, the top edge of the plate below it. The plate is moved to stay in the panel."""
+    left, above, below = place
+    height, width = panel.shape[:2]
+    plate_width, plate_height = _text_size(text, height)
+    top = above - plate_height if above >= plate_height else below
+    corner = min(max(left, 0), max(width - plate_width, 0)), min(top, max(height - plate_height, 0))
+    opposite = corner[0] + plate_width, corner[1] + plate_height
+    cv2.rectangle(panel, corner, opposite, BLACK, cv2.FILLED)
+    _put_text(panel, text, corner, colour, height)
+
+
+def _put_text(
+    canvas: np.ndarray, text: str, corner: tuple[int, int], colour: tuple[int, int, int], panel_height: int
+) -> None:
+    size, weight, edge = _letters(panel_height)
+    (_, text_height), _ = cv2.getTextSize(text, FONT, size, weight)
+    origin = corner[0] + edge, corner[1] + edge // 2 + text_height
+    cv2.putText(canvas, text, origin, FONT, size, colour, weight, cv2.LINE_AA)
+
+
+def _text_size(text: str, panel_height: int) -> tuple[int, int]:
+    """Width and height in pixels of the plate that a text needs."""
+    size, weight, edge = _letters(panel_height)
+    (width, height), base = cv2.getTextSize(text, FONT, size, weight)
+    return width + 2 * edge, height + base + edge
+
+
+def _letters(panel_height: int) -> tuple[float, int, int]:
+    """Font scale, line width and margin in pixels: a line of text is about 1/25 of the panel's height."""
+    return panel_height / 700, max(1, round(panel_height / 500)), max(3, round(panel_height / 160))
+
+
+def _thickness(panel: np.ndarray) -> int:
+    return max(2, round(panel.shape[0] / 240))

@@ -1,0 +1,170 @@
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from fake_model import CONFIG, FakeModel, MovingSquare, fake_tracker, follow_alone, follow_together, moving_sequence
+
+from lib.core.errors import InputError
+from lib.test.tracker import Tracker, stack_modalities
+
+BOX = np.array([60.0, 50.0, 30.0, 20.0])
+
+
+def test_box_returns_to_the_frame_within_a_pixel():
+    sequence = moving_sequence("walk", length=10)
+    boxes = follow_alone(fake_tracker(), sequence)
+    np.testing.assert_array_equal(boxes[0], sequence.boxes[0])
+    np.testing.assert_allclose(boxes, sequence.boxes, atol=1.0)
+
+
+def test_batch_gives_each_target_what_it_gets_alone():
+    tracker = fake_tracker()
+    sequences = [
+        moving_sequence("right", step=(6, 0)),
+        moving_sequence("left", step=(-5, 2), colour=(10, 250, 90, 120, 120, 120)),
+        moving_sequence("larger frame", step=(3, 3), size=(300, 400)),
+    ]
+    together = follow_together(tracker, sequences)
+    assert tracker.model.calls == [3] * 7
+    for sequence, boxes in zip(sequences, together, strict=True):
+        np.testing.assert_array_equal(boxes, follow_alone(tracker, sequence))
+
+
+def test_model_that_cannot_be_batched_sees_one_target_at_a_time():
+    tracker = fake_tracker()
+    tracker.model.batched = False
+    sequences = [moving_sequence("a"), moving_sequence("b", step=(2, 4))]
+    boxes = follow_together(tracker, sequences)
+    assert set(tracker.model.calls) == {1}
+    np.testing.assert_allclose(boxes, [s.boxes for s in sequences], atol=1.0)
+
+
+def test_box_is_clipped_with_ten_pixels_inside():
+    sequence = moving_sequence("leaves", length=40, step=(5, 0))  # reaches x=255 in an image 240 wide
+    last = follow_alone(fake_tracker(), sequence)[-1]
+    assert last[0] <= 230 and last[0] + max(last[2], 10) <= 240
+    assert (last[2:] >= 10).all()
+
+
+def test_lost_target_stays_and_says_so_once(caplog):
+    boxes = np.array([BOX, [500, 500, 1, 1], [500, 500, 1, 1]]).astype(int)
+    frames = MovingSquare(boxes)
+    tracker = fake_tracker()
+    targets = tracker.start([frames[0]], [BOX], ["gone"])
+    with caplog.at_level(logging.WARNING):
+        for index in (1, 2):
+            targets = tracker.track(targets, [frames[index]])
+    np.testing.assert_array_equal(targets[0].box, BOX)
+    assert targets[0].score == 0
+    assert caplog.text.count("gone: the network's answer is not a number") == 1
+
+
+def test_frame_that_shrinks_around_the_target_does_not_stop_it():
+    tracker = fake_tracker()
+    box = np.array([200.0, 150.0, 20.0, 20.0])
+    targets = tracker.start([MovingSquare(box[None].astype(int))[0]], [box])
+    small = [np.zeros((40, 50, 3), np.uint8)] * 2
+    (target,) = tracker.track(targets, [small])
+    np.testing.assert_array_equal(target.box, [40, 30, 10, 10])
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([60, 50, 0, 20], "has no area"),
+        ([60, 50, 30, -1], "has no area"),
+        ([60, 50, np.nan, 20], "has no area"),
+        ([240, 50, 30, 20], "lies outside its 240x180 image"),
+        ([-40, 50, 30, 20], "lies outside its 240x180 image"),
+    ],
+)
+def test_unusable_first_box_is_one_line_that_names_the_sequence(box, message):
+    images = moving_sequence("any").frames[0]
+    with pytest.raises(InputError, match=message) as error:
+        fake_tracker().start([images], [np.array(box, float)], ["blackcar"])
+    assert str(error.value).startswith("blackcar: first box") and "\n" not in str(error.value)
+
+
+def test_first_box_that_is_half_outside_is_fine():
+    images = MovingSquare(np.array([[-15, 50, 30, 20]]))[0]
+    (target,) = fake_tracker().start([images], [np.array([-15.0, 50, 30, 20])])
+    np.testing.assert_array_equal(target.box, [-15, 50, 30, 20])
+
+
+def test_modalities_of_different_size_are_named():
+    images = [np.zeros((180, 240, 3), np.uint8), np.zeros((90, 120, 3), np.uint8)]
+    with pytest.raises(InputError, match="car: visible image is 240x180, infrared image is 120x90"):
+        fake_tracker().start([images], [BOX], ["car"])
+
+
+def test_grey_copy_stands_in_for_the_infrared_image():
+    visible = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    stacked = stack_modalities([visible], 2, "rgb")
+    np.testing.assert_array_equal(stacked[..., :3], visible)
+    luma = visible @ np.array([0.299, 0.587, 0.114])
+    for channel in (3, 4, 5):
+        np.testing.assert_allclose(stacked[..., channel], luma, atol=1)
+
+
+def test_visible_sequence_through_a_model_of_two_modalities():
+    sequence = moving_sequence("rgb", modalities=("visible",))
+    np.testing.assert_allclose(follow_alone(fake_tracker(), sequence), sequence.boxes, atol=1.0)
+
+
+def test_pair_through_a_model_of_one_modality_uses_the_visible_image_alone():
+    frames = moving_sequence("pair").frames
+    odd_infrared = [[images[0], np.zeros((5, 5, 3), np.uint8)] for images in (frames[0], frames[1])]
+    tracker = fake_tracker(modalities=1)
+    targets = tracker.start(odd_infrared[:1], [BOX])
+    (target,) = tracker.track(targets, odd_infrared[1:])
+    np.testing.assert_allclose(target.box, [65, 53, 30, 20], atol=1.0)
+
+
+def test_larger_search_region_finds_a_target_that_jumped():
+    boxes = np.array([[60, 50, 30, 20], [160, 120, 30, 20]])
+    frames = MovingSquare(boxes)
+    near, far = fake_tracker(), Tracker(WideModel(), CONFIG, "cpu")
+    found = [t.track(t.start([frames[0]], [BOX]), [frames[1]])[0] for t in (near, far)]
+    assert found[0].score == 0
+    np.testing.assert_allclose(found[1].box, boxes[1], atol=3.0)
+
+
+class WideModel(FakeModel):
+    def search_scale(self, target):
+        return 3.0
+
+
+def test_network_that_learns_online_gives_each_target_its_new_memory():
+    sequences = [moving_sequence("a"), moving_sequence("b", colour=(10, 250, 90, 120, 120, 120))]
+    tracker = Tracker(LearningModel(), CONFIG, "cpu")
+    targets = tracker.start([s.frames[0] for s in sequences], [s.boxes[0] for s in sequences])
+    moved = tracker.track(targets, [s.frames[1] for s in sequences])
+    for before, after in zip(targets, moved, strict=True):
+        torch.testing.assert_close(after.memory.colour, before.memory.colour + 0.01)
+
+
+class LearningModel(FakeModel):
+    def refresh(self, memory):
+        return memory._replace(colour=memory.colour + 0.01)
+
+
+def test_targets_can_be_pickled_and_go_on():
+    sequence = moving_sequence("resume")
+    tracker = fake_tracker()
+    targets = tracker.start([sequence.frames[0]] * 2, [sequence.boxes[0]] * 2)
+    thawed = pickle.loads(pickle.dumps(targets))
+    expected = tracker.track(targets, [sequence.frames[1]] * 2)
+    for target, other in zip(tracker.track(thawed, [sequence.frames[1]] * 2), expected, strict=True):
+        np.testing.assert_array_equal(target.box, other.box)
+
+
+def test_tracking_leaves_its_arguments_alone():
+    sequence = moving_sequence("pure")
+    tracker = fake_tracker()
+    targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
+    before = targets[0].box.copy(), targets[0].memory.colour.clone()
+    tracker.track(targets, [sequence.frames[1]])
+    np.testing.assert_array_equal(targets[0].box, before[0])
+    assert (targets[0].memory.colour == before[1]).all()
