@@ -1,0 +1,9 @@
+"""Synthetic RGB-T sequences: endless, seeded, with exact boxes, rendered when asked for.
+
+`stream_training` and `stream_validation` give sequences like any reader; `write_sequences` puts them on disk in
+LasHeR's layout. Raw material is a folder of photographs, cut-outs and aligned stills, or nothing: then it is drawn.
+"""
+
+from lib.datasets.synthetic.stream import SyntheticFrames, stream, stream_training, stream_validation
+
+__all__ = ["SyntheticFrames", "stream", "stream_training", "stream_validation"]

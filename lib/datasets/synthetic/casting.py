@@ -1,0 +1,168 @@
+"""Who plays: the target's looks, its twins (alike in one modality only), its kin, strangers and occluders."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lib.datasets.synthetic.figure import walker
+from lib.datasets.synthetic.material import Cutout, Material
+from lib.datasets.synthetic.outline import closed_spline
+from lib.datasets.synthetic.sprite import Look, bend, fit, recoloured, reheated
+from lib.datasets.synthetic.thermal import surface_heat
+
+THEMES = {"body": 0.17, "walker": 0.18, "cutout": 0.3, "piece": 0.35}
+UPRIGHT = ("body", "walker")
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """Looks of everything that appears: per thing its poses."""
+
+    theme: str
+    target: list[Look]
+    twins: list[list[Look]]
+    kin: list[list[Look]]
+    strangers: list[list[Look]]
+    occluders: list[list[Look]]
+
+
+class Agency:
+    """Finds things of one kind for one scene."""
+
+    def __init__(self, rng: np.random.Generator, material: Material, ambient: float) -> None:
+        """ambient: mean infrared grey level of the background, which heat is drawn around."""
+        self.rng, self.material, self.ambient = rng, material, ambient
+        usable = {theme: share for theme, share in THEMES.items() if theme != "body" or len(material.bodies) > 4}
+        weights = np.array(list(usable.values()))
+        self.theme = str(rng.choice(list(usable), p=weights / weights.sum()))
+        self.family = self._family()
+        self.source = material.photos[rng.integers(len(material.photos))]
+        self.outline = closed_spline(rng, 64, 64)
+
+    def cast(self, size: float, informative: str, background: np.ndarray) -> Cast:
+        """The players of a scene around a target of `size` pixels (square root of its box area)."""
+        rng = self.rng
+        level = self.level()
+        target = self.thing(size, level, bool(rng.random() < 0.5))
+        twins = [self._twin(target, informative) for _ in range(int(rng.choice([0, 1, 2], p=[0.3, 0.55, 0.15])))]
+        near = [level + rng.normal(0, 12) if rng.random() < 0.5 else self.level() for _ in range(rng.integers(1, 4))]
+        kin = [self.thing(size * np.exp(rng.normal(0, 0.22)), heat, rng.random() < 0.2) for heat in near]
+        strangers = [self._stranger(size, background) for _ in range(rng.integers(0, 3))]
+        occluders = [self._occluder(size, background) for _ in range(int(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15])))]
+        return Cast(self.theme, target, twins, kin, strangers, occluders)
+
+    def level(self) -> float:
+        """The heat of a thing: well away from the background's, warmer in three of four cases."""
+        contrast = self.rng.uniform(35, 125)
+        warm, cold = self.ambient + contrast, self.ambient - contrast
+        if self.theme in UPRIGHT:
+            return min(warm, 235) if self.rng.random() < 0.9 else max(cold, 15)
+        if cold <= 15:
+            return min(warm, 245)
+        return warm if warm < 245 and self.rng.random() < 0.7 else cold
+
+    def thing(self, size: float, level: float, sways: bool) -> list[Look]:
+        """One thing of the scene's kind at `size` pixels and mean heat `level`: its poses."""
+        rng = self.rng
+        if self.theme == "walker":
+            looks = [_cropped(look) for look in walker(rng, int(rng.integers(4, 7)))]
+            looks = [fit(look, size) for look in _same_frame(looks)]
+            return [look._replace(heat=_levelled(look.heat, level, 1.0)) for look in looks]
+        look = fit(self._look(self._pick()), size)
+        if self.theme == "body":
+            look = look._replace(heat=_levelled(look.heat, level, rng.uniform(0.7, 1.3)))
+        else:
+            pattern = surface_heat(rng, look.rgb)
+            look = look._replace(heat=np.clip(level + rng.uniform(3, 32) * pattern, 0, 255).astype(np.uint8))
+        if rng.random() < 0.5:
+            look = Look(*(np.ascontiguousarray(plane[:, ::-1]) for plane in look))
+        if rng.random() < 0.3:
+            look = look._replace(rgb=_retoned(rng, look.rgb))
+        return bend(rng, look, 5) if sways else [look]
+
+    def _pick(self) -> Cutout:
+        if self.theme == "body":
+            return self.material.bodies[self.rng.integers(len(self.material.bodies))]
+        if self.theme == "cutout":
+            group = self.material.families[self.family]
+            if len(group) > 2 or self.rng.random() < 0.3:
+                return group[self.rng.integers(len(group))]
+            return self.material.cutouts[self.rng.integers(len(self.material.cutouts))]
+        return self._piece(self.source, self.rng.uniform(24, 110))
+
+    def _piece(self, picture: np.ndarray, side: float, stretch: float | None = None) -> Cutout:
+        """A free-form piece of a photograph, `side` source pixels large."""
+        rng = self.rng
+        stretch = float(np.exp(rng.normal(0, 0.45))) if stretch is None else stretch
+        limit = np.array(picture.shape[:2]) - 1
+        h, w = np.minimum([side * stretch**0.5, side * stretch**-0.5], limit).astype(int).clip(8)
+        y, x = rng.integers(0, limit[0] - h + 1), rng.integers(0, limit[1] - w + 1)
+        fresh = rng.random() < 0.6
+        alpha = closed_spline(rng, h, w) if fresh else cv2.resize(self.outline, (int(w), int(h)))
+        return Cutout(picture[y : y + h, x : x + w], alpha, None, "piece")
+
+    def _look(self, cutout: Cutout) -> Look:
+        heat = cutout.alpha if cutout.heat is None else cutout.heat
+        return Look(cutout.rgb, heat, cutout.alpha)
+
+    def _twin(self, target: list[Look], informative: str) -> list[Look]:
+        """Alike in one modality; never in the only one that shows anything."""
+        visible_differs = informative == "visible" or (informative == "both" and self.rng.random() < 0.5)
+        return recoloured(self.rng, target) if visible_differs else reheated(self.rng, target)
+
+    def _stranger(self, size: float, background: np.ndarray) -> list[Look]:
+        theme, self.theme = self.theme, str(self.rng.choice(["walker", "cutout", "piece"]))
+        family, self.family = self.family, self._family()
+        source = self.source
+        self.source = background if self.rng.random() < 0.3 else self.material.photos[
+            self.rng.integers(len(self.material.photos))
+        ]
+        looks = self.thing(size * np.exp(self.rng.normal(0, 0.4)), self.level(), False)
+        self.theme, self.family, self.source = theme, family, source
+        return looks
+
+    def _occluder(self, size: float, background: np.ndarray) -> list[Look]:
+        """A foreground piece: a pole, a trunk, a bush, cut from this background or another picture."""
+        rng = self.rng
+        stretch = float(rng.choice([1, 1, rng.uniform(4, 12)])) * float(np.exp(rng.normal(0, 0.3)))
+        source = background if rng.random() < 0.5 else self.material.photos[rng.integers(len(self.material.photos))]
+        side = np.clip(size * rng.uniform(0.6, 1.6), 8, 110)
+        look = fit(self._look(self._piece(source, max(side, 24), stretch)), side)
+        level = self.ambient + rng.normal(0, 30)
+        heat = np.clip(level + rng.uniform(2, 20) * surface_heat(rng, look.rgb), 0, 255).astype(np.uint8)
+        return [look._replace(heat=heat)]
+
+    def _family(self) -> str:
+        names = list(self.material.families)
+        return names[self.rng.integers(len(names))]
+
+
+def _levelled(heat: np.ndarray, level: float, gain: float) -> np.ndarray:
+    mean = float(heat.mean())
+    return np.clip(level + gain * (heat - mean), 0, 255).astype(np.uint8)
+
+
+def _retoned(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
+    """Other light and tint, and sometimes mixed channels."""
+    mix = np.eye(3) if rng.random() < 0.5 else np.eye(3)[rng.permutation(3)]
+    mix = mix * rng.uniform(0.6, 1.3, (3, 1))
+    return cv2.transform(rgb, np.hstack([mix, rng.uniform(-15, 25, (3, 1))]).astype(np.float32))
+
+
+def _same_frame(looks: list[Look]) -> list[Look]:
+    """Poses brought to one image size, by the largest."""
+    height = max(look.alpha.shape[0] for look in looks)
+    width = max(look.alpha.shape[1] for look in looks)
+    return [Look(*(_centred(plane, height, width, plane is look.alpha) for plane in look)) for look in looks]
+
+
+def _centred(plane: np.ndarray, height: int, width: int, transparent: bool) -> np.ndarray:
+    top, left = height - plane.shape[0], (width - plane.shape[1]) // 2
+    kind = cv2.BORDER_CONSTANT if transparent else cv2.BORDER_REPLICATE
+    return cv2.copyMakeBorder(plane, top, 0, left, width - plane.shape[1] - left, kind)
+
+
+def _cropped(look: Look) -> Look:
+    x, y, w, h = cv2.boundingRect((look.alpha > 127).astype(np.uint8))
+    return Look(*(plane[y : y + h, x : x + w] for plane in look))

@@ -1,0 +1,114 @@
+"""Drawing a frame: 8-bit OpenCV warps and look-ups, infrared as one channel until the end."""
+
+import functools
+
+import cv2
+import numpy as np
+
+from lib.datasets.synthetic.scene import Actor, Scene
+from lib.datasets.synthetic.weather import Stream
+
+NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its own piece from
+
+
+def render(scene: Scene, frame: int) -> list[np.ndarray]:
+    """Frame `frame` of a scene: visible and infrared, [height, width, 3] uint8 RGB each."""
+    rng = np.random.default_rng([scene.seed, frame])
+    moved = np.eye(3)
+    moved[:2, 2] = scene.shift[frame]
+    visible = _backdrop(scene.background, scene.camera.matrices[frame], scene.size)
+    infrared = _backdrop(scene.background_infrared, moved @ scene.camera.matrices[frame], scene.size)
+    for actor in scene.actors:
+        pose, matrix = actor.poses[frame], actor.matrices[frame]
+        opacity = _opacity(actor, scene.weather.visible, frame)
+        _paste(visible, actor.sprite.visible[pose], matrix, opacity)
+        opacity = _opacity(actor, scene.weather.infrared, frame)
+        _paste(infrared, actor.sprite.infrared[pose], moved @ matrix, opacity)
+    if scene.weather.grey:
+        visible = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)
+    visible = _develop(rng, visible, scene.weather.visible, frame)
+    infrared = _develop(rng, infrared, scene.weather.infrared, frame)
+    infrared = cv2.addWeighted(infrared, 1, scene.pattern, 1, -128)
+    if visible.ndim == 2:
+        visible = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
+    return [visible, cv2.cvtColor(infrared, cv2.COLOR_GRAY2RGB)]
+
+
+def target_mask(scene: Scene, frame: int) -> np.ndarray:
+    """[height, width] bool: where the target's rendered alpha exceeds one half, before occlusion."""
+    target = scene.actors[scene.target]
+    canvas = np.zeros((scene.size[1], scene.size[0]), np.uint8)
+    alpha = target.sprite.visible[target.poses[frame]][..., 3]
+    _paste(canvas, np.dstack([alpha, alpha]), target.matrices[frame], 1.0)
+    return canvas > 127
+
+
+def _opacity(actor: Actor, stream: Stream, frame: int) -> float:
+    """Things fade where a modality cannot tell them from the background; what stands in front does not."""
+    return actor.opacity if actor.role == "occluder" else actor.opacity * float(stream.fade[frame])
+
+
+def _backdrop(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.warpAffine(picture, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _paste(canvas: np.ndarray, layer: np.ndarray, matrix: np.ndarray, opacity: float) -> None:
+    """Blend a layer (colours times alpha, alpha last) into its part of the canvas, in place."""
+    h, w = layer.shape[:2]
+    corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]) @ matrix.T
+    corners = corners[:, :2] / corners[:, 2:]
+    x1, y1 = np.maximum(np.floor(corners.min(0)), 0).astype(int)
+    x2, y2 = np.minimum(np.ceil(corners.max(0)) + 1, canvas.shape[1::-1]).astype(int)
+    if x1 >= x2 or y1 >= y2:
+        return
+    to_part = np.array([[1, 0, -x1], [0, 1, -y1], [0, 0, 1]]) @ matrix
+    warped = cv2.warpPerspective(layer, to_part, (int(x2 - x1), int(y2 - y1)))
+    if opacity < 1:
+        warped = cv2.convertScaleAbs(warped, alpha=opacity)
+    *colours, alpha = cv2.split(warped)
+    part = canvas[y1:y2, x1:x2]
+    keep = cv2.bitwise_not(alpha)
+    colour = colours[0] if canvas.ndim == 2 else cv2.merge(colours)
+    keep = keep if canvas.ndim == 2 else cv2.merge([keep] * 3)
+    part[...] = cv2.add(cv2.multiply(part, keep, scale=1 / 255), colour)
+
+
+def _develop(rng: np.random.Generator, image: np.ndarray, stream: Stream, frame: int) -> np.ndarray:
+    """Optics, motion blur, exposure, sensor noise and JPEG of one stream."""
+    if stream.softness > 0.3:
+        image = cv2.GaussianBlur(image, (0, 0), stream.softness)
+    if stream.blur[frame] > 2:
+        image = _smear(image, stream.blur[frame], stream.direction)
+    image = cv2.LUT(image, stream.curves[frame])
+    if stream.noise[frame] > 0.3:
+        bank = _noise(image.ndim)
+        y, x = rng.integers(0, NOISE_SIDE - np.array(image.shape[:2]))
+        part = bank[y : y + image.shape[0], x : x + image.shape[1]]
+        gain = stream.noise[frame] / NOISE_SPREAD
+        image = cv2.addWeighted(image, 1, part, gain, -128 * gain)
+    if stream.quality is not None:
+        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, stream.quality])[1]
+        image = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
+    return image
+
+
+def _smear(image: np.ndarray, length: float, direction: float) -> np.ndarray:
+    """Motion blur; long ones on a picture of half the size, where they cost a quarter and look the same."""
+    height, width = image.shape[:2]
+    if length > 8:
+        return cv2.resize(_smear(cv2.resize(image, (width // 2, height // 2)), length / 2, direction), (width, height))
+    half = int(np.ceil(length / 2))
+    kernel = np.zeros((2 * half + 1,) * 2, np.float32)
+    reach = np.array([np.cos(direction), np.sin(direction)]) * length / 2 * 16
+    start, end = (half * 16 - reach).round().astype(int), (half * 16 + reach).round().astype(int)
+    cv2.line(kernel, start.tolist(), end.tolist(), 1.0, 1, cv2.LINE_8, shift=4)
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
+
+
+@functools.cache
+def _noise(dimensions: int) -> np.ndarray:
+    """The bank of noise: uint8 around 128, slightly correlated between the colours as after demosaicing."""
+    rng = np.random.default_rng(7)
+    grey = rng.normal(0, 1, (NOISE_SIDE, NOISE_SIDE, 1))
+    bank = grey if dimensions == 2 else 0.6 * grey + 0.8 * rng.normal(0, 1, (NOISE_SIDE, NOISE_SIDE, 3))
+    return np.clip(128 + NOISE_SPREAD * bank, 0, 255).round().astype(np.uint8).squeeze()

@@ -1,0 +1,117 @@
+"""A scene: everything that a sequence shows, where it is in each of T frames, and what is true about it."""
+
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lib.datasets.synthetic.motion import Camera
+from lib.datasets.synthetic.sprite import Sprite
+from lib.datasets.synthetic.weather import Weather
+
+LEAST_INSIDE = 0.2  # a target with less of its box inside the frame counts as out of view
+SHARE_GRID = 32  # pixels of the longest side on which occlusion is measured
+
+
+@dataclass(frozen=True, eq=False)
+class Actor:
+    """A sprite and its way through the sequence."""
+
+    sprite: Sprite
+    matrices: np.ndarray  # [T, 3, 3] sprite pixels -> frame pixels (whole numbers are pixel centres)
+    poses: np.ndarray  # [T] int
+    role: str  # target, twin, kin, stranger or occluder
+    opacity: float = 1.0
+
+    @functools.cached_property
+    def boxes(self) -> np.ndarray:
+        """[T, 4] xywh pixels of the mask (alpha > 0.5) before occlusion, not clipped to the frame."""
+        hull = self.sprite.hulls[self.poses]
+        flat = np.concatenate([hull, np.ones_like(hull[..., :1])], axis=-1) @ self.matrices.transpose(0, 2, 1)
+        points = flat[..., :2] / flat[..., 2:]
+        # Pixel (0, 0) covers [0, 1): its centre, which the matrices speak of, lies at 0.5.
+        low, high = points.min(1) + 0.5, points.max(1) + 0.5
+        return np.concatenate([low, high - low], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What the renderer draws. Later actors cover earlier ones."""
+
+    size: tuple[int, int]  # (width, height) of the frames
+    background: np.ndarray  # [H, W, 3] uint8
+    background_infrared: np.ndarray  # [H, W] uint8
+    camera: Camera
+    actors: list[Actor]
+    weather: Weather
+    shift: np.ndarray  # [T, 2] misregistration of the infrared stream, pixels
+    pattern: np.ndarray  # [height, width] uint8, fixed pattern of the infrared sensor, 128 = none
+    edge: float
+    seed: int
+
+    @functools.cached_property
+    def target(self) -> int:
+        """Position of the target in `actors`."""
+        return next(index for index, actor in enumerate(self.actors) if actor.role == "target")
+
+    @functools.cached_property
+    def boxes(self) -> np.ndarray:
+        """[T, 4] float64 xywh pixels of the target in the visible stream, inside the frame; 0,0,0,0 = absent."""
+        target = self.actors[self.target]
+        low = np.maximum(target.boxes[:, :2], 0)
+        high = np.minimum(target.boxes[:, :2] + target.boxes[:, 2:], self.size)
+        inside = np.maximum(high - low, 0).prod(1) / target.boxes[:, 2:].prod(1)
+        boxes = np.zeros((len(low), 4))
+        for frame in np.nonzero((inside >= LEAST_INSIDE) & (high - low > 2).all(1))[0]:
+            boxes[frame] = self._tight(frame, low[frame], high[frame])
+        return boxes
+
+    def _tight(self, frame: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """The box with corners `low` and `high`, held to the pixels of the mask: [4] xywh, zeros if it has none.
+
+        A tip too thin to reach the centre of a pixel does not count, nor does what is beyond the frame's edge.
+        """
+        start = np.maximum(np.floor(low - 1), 0)
+        end = np.minimum(np.ceil(high + 1), self.size)
+        to_part = np.array([[1, 0, -start[0]], [0, 1, -start[1]], [0, 0, 1]])
+        mask = _mask(self.actors[self.target], frame, to_part, (end - start).astype(int))
+        x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
+        if min(w, h) < 2:
+            return np.zeros(4)
+        first = np.clip(low, start + (x, y) - 0.5, start + (x, y) + 0.5)
+        last = np.clip(high, start + (x + w, y + h) - 0.5, start + (x + w, y + h) + 0.5)
+        return np.concatenate([first, last - first])
+
+    @functools.cached_property
+    def visible_share(self) -> np.ndarray:
+        """[T] share of the target's mask that is inside the frame and not covered."""
+        return np.array([self._share(frame) for frame in range(len(self.shift))])
+
+    def _share(self, frame: int) -> float:
+        target, box = self.actors[self.target], self.actors[self.target].boxes[frame]
+        inside = (box[:2] >= 0).all() and (box[:2] + box[2:] <= self.size).all()
+        front = [actor for actor in self.actors[self.target + 1 :] if _touch(actor.boxes[frame], box)]
+        if inside and not front:
+            return 1.0
+        scale = min(1.0, SHARE_GRID / box[2:].max())
+        grid = np.ceil(box[2:] * scale).astype(int) + 1
+        to_grid = np.array([[scale, 0, -box[0] * scale], [0, scale, -box[1] * scale], [0, 0, 1]])
+        mask = _mask(target, frame, to_grid, grid)
+        total = int(mask.sum())
+        for actor in front:
+            if actor.opacity > 0.5:
+                mask &= ~_mask(actor, frame, to_grid, grid)
+        x, y = (np.arange(count) / scale + start for count, start in zip(grid, box[:2], strict=True))
+        mask &= ((x >= 0) & (x < self.size[0])) & ((y >= 0) & (y < self.size[1]))[:, None]
+        return float(mask.sum() / max(1, total))
+
+
+def _mask(actor: Actor, frame: int, to_grid: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """[h, w] bool mask of an actor on a grid of (w, h) cells."""
+    alpha = np.ascontiguousarray(actor.sprite.visible[actor.poses[frame]][..., 3])
+    return cv2.warpPerspective(alpha, to_grid @ actor.matrices[frame], (int(grid[0]), int(grid[1]))) > 127
+
+
+def _touch(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool((a[:2] < b[:2] + b[2:]).all() and (b[:2] < a[:2] + a[2:]).all())

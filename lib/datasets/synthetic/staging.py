@@ -1,0 +1,131 @@
+"""From a seed to a scene: what is in it, and everybody's way through the frames."""
+
+import math
+
+import numpy as np
+
+from lib.datasets.synthetic.casting import UPRIGHT, Agency, Cast
+from lib.datasets.synthetic.material import Material
+from lib.datasets.synthetic.motion import Camera, film, placement, roam, similarity, wander
+from lib.datasets.synthetic.scene import Actor, Scene
+from lib.datasets.synthetic.sprite import Look, assemble
+from lib.datasets.synthetic.thermal import background_heat, sensor_pattern
+from lib.datasets.synthetic.weather import forecast
+
+SMALLEST, LARGEST = 12, 110  # side of a target (square root of its box area), pixels in a frame 256 pixels high
+
+
+def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> Scene:
+    """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene."""
+    rng = np.random.default_rng(seed)
+    background, heat = _background(rng, material)
+    weather = forecast(rng, frames)
+    camera = film(rng, frames, size, background.shape[1::-1])
+    agency = Agency(rng, material, float(heat.mean()))
+    largest = LARGEST * (0.55 if agency.theme in UPRIGHT else 1)
+    side = math.exp(rng.uniform(math.log(SMALLEST), math.log(largest))) * size[1] / 256
+    cast = agency.cast(side, weather.informative, background)
+    stage_hand = _Stage(rng, frames, size, camera, upright=cast.theme in UPRIGHT)
+    limit = 4 * min(1.0, side / 40)
+    direction = rng.uniform(0, 2 * np.pi)
+    shift = limit * rng.random() * np.array([np.cos(direction), np.sin(direction)])
+    return Scene(
+        size=size,
+        background=background,
+        background_infrared=heat,
+        camera=camera,
+        actors=stage_hand.place(cast),
+        weather=weather,
+        shift=shift + wander(rng, frames, np.full(2, 0.1 * limit), 25),
+        pattern=sensor_pattern(rng, size[1], size[0]),
+        edge=stage_hand.edge,
+        seed=seed,
+    )
+
+
+def _background(rng: np.random.Generator, material: Material) -> tuple[np.ndarray, np.ndarray]:
+    """A background in both modalities: an aligned still with its true infrared (40 %) or a photograph."""
+    if material.stills and rng.random() < 0.4:
+        still = material.stills[rng.integers(len(material.stills))]
+        return still.visible, still.infrared
+    photo = material.photos[rng.integers(len(material.photos))]
+    return photo, background_heat(rng, photo)
+
+
+class _Stage:
+    """Places actors; the target first, the others around it."""
+
+    def __init__(
+        self, rng: np.random.Generator, frames: int, size: tuple[int, int], camera: Camera, *, upright: bool
+    ) -> None:
+        self.rng, self.frames, self.size, self.camera, self.upright = rng, frames, size, camera, upright
+        self.edge = float(rng.uniform(0.45, 1.0))
+
+    def place(self, cast: Cast) -> list[Actor]:
+        """All actors in drawing order."""
+        rng = self.rng
+        way = roam(rng, self.frames, self.size, leaves=bool(rng.random() < 0.12))
+        growth = wander(rng, self.frames, 0.35 * rng.random(), rng.uniform(12, 40))[:, 0]
+        target = self._actor(cast.target, "target", way, np.exp(growth))
+        side = np.sqrt(target.boxes[:, 2:].prod(1))
+        followers = [self._follower(looks, "twin", way, side) for looks in cast.twins]
+        followers += [self._follower(looks, "kin", way, side) for looks in cast.kin]
+        followers += [self._follower(looks, "stranger", way, side) for looks in cast.strangers]
+        in_front = [rng.random() < 0.3 and not _covers(actor, target) for actor in followers]
+        behind = [actor for actor, front in zip(followers, in_front, strict=True) if not front]
+        before = [actor for actor, front in zip(followers, in_front, strict=True) if front]
+        occluders = [self._occluder(looks, way) for looks in cast.occluders]
+        return [*behind, target, *before, *(actor for actor in occluders if not _covers(actor, target))]
+
+    def _follower(self, looks: list[Look], role: str, way: np.ndarray, side: np.ndarray) -> Actor:
+        """A distractor that is in the target's surroundings: moving along, passing by, or standing at its way."""
+        rng, frames = self.rng, self.frames
+        kind = rng.choice(["along", "fixed", "roaming"], p=[0.6, 0.28, 0.12])
+        growth = np.exp(wander(rng, frames, 0.15 * rng.random(), 25)[:, 0])
+        if kind == "roaming":
+            return self._actor(looks, role, roam(rng, frames, self.size, leaves=False), growth)
+        distance = rng.uniform(0.8, 2.1)
+        if kind == "fixed":
+            frame = int(rng.integers(frames))
+            turn = rng.uniform(0, 2 * np.pi)
+            point = way[frame] + distance * side[frame] * np.array([np.cos(turn), np.sin(turn)])
+            return self._fixed(looks, role, point, frame)
+        turn = rng.uniform(0, 2 * np.pi) + wander(rng, frames, rng.uniform(0.2, 2), 16)[:, 0]
+        reach = distance * np.exp(wander(rng, frames, 0.35, 14)[:, 0]) * side
+        return self._actor(looks, role, way + reach[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1), growth)
+
+    def _occluder(self, looks: list[Look], way: np.ndarray) -> Actor:
+        """A foreground thing fixed to the scene where the target will pass."""
+        frame = int(self.rng.integers(self.frames // 5, self.frames))
+        actor = self._fixed(looks, "occluder", way[frame] + self.rng.normal(0, 4, 2), frame)
+        opacity = float(self.rng.uniform(0.35, 0.7)) if self.rng.random() < 0.1 else 1.0
+        return Actor(actor.sprite, actor.matrices, actor.poses, "occluder", opacity)
+
+    def _fixed(self, looks: list[Look], role: str, point: np.ndarray, frame: int) -> Actor:
+        """A thing that stands still in the background's world."""
+        return self._actor(looks, role, self.camera.carry(point, frame), self.camera.zoom, still=True)
+
+    def _actor(
+        self, looks: list[Look], role: str, way: np.ndarray, growth: np.ndarray, *, still: bool = False
+    ) -> Actor:
+        """way: [T, 2] centres; growth: [T] size relative to the looks; still: without turning of its own."""
+        rng, frames = self.rng, self.frames
+        scale = growth / growth.max()
+        sprite = assemble(looks, float(scale.min()), self.edge)
+        lively = 0.25 if self.upright or still else 1.0
+        angle = wander(rng, frames, lively * 0.9 * rng.random() ** 2, rng.uniform(12, 40))[:, 0]
+        if lively == 1 and rng.random() < 0.12:
+            angle = angle + rng.uniform(-np.pi, np.pi) + rng.normal(0, 0.06) * np.arange(frames)
+        stretch = wander(rng, frames, lively * 0.35 * rng.random(), 25)[:, 0]
+        tilt = wander(rng, frames, np.full(2, lively * 0.2 * rng.random()), 25)
+        matrices = placement(similarity(way, scale, angle), stretch, np.clip(tilt, -0.4, 0.4), sprite.size)
+        pace = rng.uniform(0.1, 0.5)
+        poses = (rng.uniform(0, 9) + pace * np.arange(frames)).astype(int) % len(looks)
+        return Actor(sprite, matrices, poses, role)
+
+
+def _covers(actor: Actor, target: Actor) -> bool:
+    """Whether an actor would hide a noticeable part of the target in the first frame, which a tracker starts from."""
+    a, b = actor.boxes[0], target.boxes[0]
+    overlap = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
+    return bool((overlap > 0).all() and overlap.prod() > 0.1 * b[2:].prod())

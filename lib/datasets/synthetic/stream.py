@@ -1,0 +1,101 @@
+"""Sequences that exist as a seed until a frame or a box is asked for."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
+from lib.datasets.synthetic.attribute import attributes
+from lib.datasets.synthetic.material import list_material, load_material
+from lib.datasets.synthetic.render import render
+from lib.datasets.synthetic.scene import Scene
+from lib.datasets.synthetic.staging import stage
+
+SIZE = (320, 256)  # (width, height): near the 360x270 of thermal cameras, and a third cheaper
+TRAINING, VALIDATION = 20_000, 60  # sequences
+TRAINING_FRAMES, VALIDATION_FRAMES = 48, 60
+SEED_STEP = 1_000_003  # distance between the seeds of the two splits, more than either has sequences
+
+
+@dataclass(frozen=True)
+class SyntheticFrames(Frames):
+    """Frames that follow from a seed: the same in every process and in whatever order they are asked for."""
+
+    folder: Path  # raw material, Path("") for none
+    held_out: bool  # which split of the material
+    seed: int
+    length: int
+    size: tuple[int, int] = SIZE
+    modalities: tuple[str, ...] = (VISIBLE, INFRARED)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        if not -self.length <= index < self.length:
+            raise IndexError(f"frame {index} of a sequence of {self.length}")
+        return render(self.scene, index % self.length)
+
+    @property
+    def scene(self) -> Scene:
+        """Everything about the sequence; the latest few are kept."""
+        return _scene(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _scene(frames: SyntheticFrames) -> Scene:
+    material = load_material(frames.folder, frames.held_out)
+    return stage(material, frames.seed, frames.length, frames.size)
+
+
+class StreamedSequence(Sequence):
+    """A sequence whose annotation is worked out when it is read."""
+
+    def __init__(self, name: str, frames: SyntheticFrames) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "frames", frames)
+
+    @property
+    def boxes(self) -> np.ndarray:  # type: ignore[override]
+        """[T, 4] float64, xywh pixels, tight around the mask before occlusion; 0,0,0,0 where out of view."""
+        return self.frames.scene.boxes  # type: ignore[attr-defined]
+
+    @property
+    def visible_share(self) -> np.ndarray:  # type: ignore[override]
+        """[T] share of the target that is inside the frame and not covered."""
+        return self.frames.scene.visible_share  # type: ignore[attr-defined]
+
+    @property
+    def attributes(self) -> dict[str, bool]:  # type: ignore[override]
+        """LasHeR's 19 flags."""
+        return attributes(self.frames.scene)  # type: ignore[attr-defined]
+
+
+def stream(
+    folder: Path, number: int, *, held_out: bool, frames: int, size: tuple[int, int] = SIZE, seed: int = 0
+) -> list[Sequence]:
+    """`number` sequences of `frames` frames from the raw material in `folder` (`Path("")`: drawn).
+
+    held_out: use the material that training never sees. size: (width, height). Nothing is read or drawn before the
+    first box or frame is asked for. Raises InputError that names photos_dir when the folder is of no use.
+    """
+    if folder != Path(""):
+        list_material(folder)
+    split = "val" if held_out else "train"
+    first = seed * 2 * SEED_STEP + held_out * SEED_STEP
+    return [
+        StreamedSequence(f"synthetic_{split}_{k:05d}", SyntheticFrames(folder, held_out, first + k, frames, size))
+        for k in range(number)
+    ]
+
+
+def stream_training(folder: Path) -> list[Sequence]:
+    """Twenty thousand short sequences. Raises InputError that names photos_dir when the folder is of no use."""
+    return stream(Path(folder), TRAINING, held_out=False, frames=TRAINING_FRAMES)
+
+
+def stream_validation(folder: Path) -> list[Sequence]:
+    """Sixty sequences of objects and backgrounds that training never shows. Raises as `stream_training`."""
+    return stream(Path(folder), VALIDATION, held_out=True, frames=VALIDATION_FRAMES)
