@@ -1,0 +1,27 @@
+"""Networks by name. A tracker is added by one model file and one line here."""
+
+from typing import TYPE_CHECKING
+
+from easydict import EasyDict
+
+from lib.core.registry import choose, resolve
+
+if TYPE_CHECKING:
+    from lib.models.base import TrackerModel
+
+__all__ = ["TRACKERS", "build_model"]
+
+TRACKERS = {
+    "ostrack": "lib.models.ostrack:OSTrack",
+    "tbsi_track": "lib.models.tbsi_track:TBSITrack",
+    "iimf_track": "lib.models.iimf_track:IIMFTrack",
+}
+
+def build_model(cfg: EasyDict) -> "TrackerModel":
+    """The network of a configuration, on the CPU, with fresh weights, in training mode.
+
+    Raises InputError when the configuration cannot be built (a backbone that timm does not know, blocks that do not
+    exist).
+    """
+    name = choose("MODEL.NAME", cfg.MODEL.NAME, TRACKERS)
+    return resolve(TRACKERS[name])(cfg)

@@ -1,0 +1,143 @@
+"""Checkpoints: written whole or not at all, read as data, loaded strictly."""
+
+import fnmatch
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lib.core.atomic import write_atomically
+from lib.core.errors import InputError
+from lib.core.unpickle import UnpicklingError, load_pickled
+
+log = logging.getLogger(__name__)
+
+#: Where the weights lie in a checkpoint: this toolbox and the OSTrack family, DeiT and MAE, others.
+_WEIGHT_KEYS = ("net", "model", "state_dict")
+
+#: A piece of a key that only one network has, most telling first.
+_MARKS = {
+    "sp_sh_layer.": "iimf_track",
+    "tbsi_layers.": "tbsi_track",
+    "box_head.": "ostrack",
+    "cls_token": "a plain ViT",
+}
+
+
+def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically: the old file stays until the new one is complete."""
+    with write_atomically(path) as temporary:
+        torch.save(dict(content), temporary)
+
+
+def save_weights(path: str | Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write weights alone as safetensors, atomically. metadata: short texts that travel in the file's header."""
+    with write_atomically(path) as temporary:
+        save_file({key: value.contiguous() for key, value in weights.items()}, temporary, dict(metadata))
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint on the CPU: a torch file as plain data, `.safetensors` or `.npz` as a dict of tensors.
+
+    No code of the file runs; objects of foreign classes (the public files hold settings and meters) become inert.
+    Raises InputError for a missing, truncated or foreign file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; check the name, or train or download it first")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        content = load_pickled(path)
+    except (SafetensorError, UnpicklingError, EOFError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(f"{path}: is not a whole checkpoint ({reason[0] if reason else error!r}); copy it again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, expected a dict with the weights under 'net' or 'model'")
+    return content
+
+
+def load_weights(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a checkpoint file, wherever it lies in it. Raises InputError as `load_checkpoint`."""
+    content: Any = load_checkpoint(path)
+    for key in _WEIGHT_KEYS:
+        if isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    if not weights:
+        raise InputError(f"{path}: holds no weights; expected a state dict, bare or under {', '.join(_WEIGHT_KEYS)}")
+    return weights
+
+
+def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], source: str = "state dict") -> None:
+    """Load weights strictly: every parameter and buffer, nothing else but the model's `dropped_keys`.
+
+    source: what to call the weights in an error. Raises InputError that says which network the weights belong to when
+    it is another one, and otherwise the first keys that are missing, unexpected or of another shape.
+    """
+    patterns = getattr(model, "dropped_keys", ())
+    given = {key: value for key, value in state_dict.items() if not any(fnmatch.fnmatch(key, p) for p in patterns)}
+    own = model.state_dict()
+    missing = [key for key in own if key not in given]
+    unexpected = [key for key in given if key not in own]
+    if missing or unexpected:
+        raise InputError(_explain(source, model, state_dict, missing, unexpected))
+    for key, value in given.items():
+        if value.shape != own[key].shape:
+            raise InputError(
+                f"{source}: {key}: is {list(value.shape)}, this configuration needs {list(own[key].shape)}; "
+                "use the configuration that the weights were trained with"
+            )
+    model.load_state_dict(given)
+
+
+def identify(weights: Mapping[str, Tensor]) -> str:
+    """The network that a state dict belongs to, by its keys."""
+    for mark, network in _MARKS.items():
+        if any(mark in key for key in weights):
+            return network
+    return "an unknown network"
+
+
+def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) -> Path:
+    """The checkpoint of an epoch: `<save_dir>[/<config>]/checkpoints/train/<script>/<config>/<Name>_ep0015.pth.tar`.
+
+    Raises InputError that lists where it looked and which epochs are there.
+    """
+    inner = Path("checkpoints") / "train" / script / config
+    folders = [Path(save_dir) / config / inner, Path(save_dir) / inner]
+    for folder in folders:
+        found = sorted(folder.glob(f"*_ep{epoch:04d}.pth.tar"))
+        if len(found) > 1:
+            raise InputError(f"{folder}: {len(found)} checkpoints of epoch {epoch}; name one with --checkpoint FILE")
+        if found:
+            return found[0]
+    there = sorted({path.name for folder in folders for path in folder.glob("*_ep*.pth.tar")})
+    raise InputError(
+        f"no checkpoint of epoch {epoch} in {' or '.join(map(str, folders))}"
+        + (f" (there: {', '.join(there)}; choose with --runid)" if there else "")
+        + "; train it with tracking/train.py or give --checkpoint FILE"
+    )
+
+
+def _explain(
+    source: str, model: nn.Module, weights: Mapping[str, Tensor], missing: list[str], unexpected: list[str]
+) -> str:
+    held, wanted = identify(weights), identify(model.state_dict())
+    if held != wanted:
+        return f"{source}: holds {held}, the configuration asks for {wanted}; set MODEL.NAME or give another checkpoint"
+    parts = []
+    for what, keys in (("lacks", missing), ("has the unexpected", unexpected)):
+        if keys:
+            parts.append(f"{what} {keys[0]}" + (f" and {len(keys) - 1} more" if len(keys) > 1 else ""))
+    return f"{source}: {' and '.join(parts)}; use the configuration that the weights were trained with"

@@ -1,0 +1,151 @@
+"""Experiments: `experiments/<tracker>/defaults.yaml`, one overlay that shows only what differs, `--set` on top.
+
+Everything is checked here, once; downstream code reads keys and trusts them.
+"""
+
+import difflib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from easydict import EasyDict
+
+from lib.core.errors import InputError
+from lib.core.registry import choose
+from lib.core.schema import Rule, read_schema, read_yaml
+
+log = logging.getLogger(__name__)
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+
+
+def load_config(tracker: str, config: str, overrides: Iterable[str] = ()) -> EasyDict:
+    """The resolved configuration of `experiments/<tracker>/<config>.yaml`.
+
+    tracker: a folder of `experiments/`; config: a file of that folder, or the path of any YAML file;
+    overrides: `KEY=VALUE` texts such as `TRAIN.LR=1e-4`, which win.
+    Raises InputError with file, key, value and remedy for an unknown key, a wrong type, a value out of range or
+    values that contradict each other.
+    """
+    folder = EXPERIMENTS / choose("tracker", tracker, [path.parent.name for path in EXPERIMENTS.glob("*/defaults.yaml")])
+    rules = read_schema(folder / "defaults.yaml")
+    values = {key: rule.default for key, rule in rules.items()}
+    path = _find(folder, config)
+    _merge(values, rules, _flatten(read_yaml(path)), path.name)
+    for text in overrides:
+        _merge(values, rules, _parse_override(text), "--set")
+    _check_agreement(values, path.name)
+    return _nest(values)
+
+
+def save_config(cfg: EasyDict, path: Path) -> None:
+    """Write a resolved configuration as YAML that `load_config` reads back to the same values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(_plain(cfg), sort_keys=False, default_flow_style=None), encoding="utf-8")
+
+
+def list_configs(tracker: str) -> list[str]:
+    """The names of the experiments of a tracker, sorted."""
+    return sorted(path.stem for path in (EXPERIMENTS / tracker).glob("*.yaml") if path.stem != "defaults")
+
+
+def _find(folder: Path, config: str) -> Path:
+    if config.endswith((".yaml", ".yml")):
+        path = Path(config)
+        if not path.is_file():
+            raise InputError(f"{config}: no such configuration file")
+        return path
+    known = list_configs(folder.name)
+    if config not in known:
+        choose(f"configuration of {folder.name}", config, known)
+        raise InputError(f"configuration {config!r} is unknown: names are written in lower and upper case as on disk")
+    return folder / f"{config}.yaml"
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise InputError(f"--set {text}: expected KEY=VALUE, for example TRAIN.LR=1e-4")
+    try:
+        return {key.strip(): yaml.safe_load(value)}
+    except yaml.YAMLError:
+        raise InputError(f"--set {text}: {value!r} is not a YAML value; quote it, for example '[1, 2]'") from None
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{dotted}."))
+        else:
+            flat[dotted] = value
+    return flat
+
+
+def _merge(values: dict[str, Any], rules: dict[str, Rule], overlay: dict[str, Any], source: str) -> None:
+    for key, value in overlay.items():
+        if key not in rules:
+            raise InputError(f"{source}: {key}: unknown key; {_suggest(key, rules)}")
+        try:
+            values[key] = rules[key].check(value)
+        except ValueError as error:
+            default = rules[key].default
+            raise InputError(f"{source}: {key}: {value!r} is not allowed; {error} (default {default!r})") from None
+        if rules[key].unread and value != rules[key].default:
+            log.warning("%s: %s is accepted for compatibility; nothing reads it", source, key)
+
+
+def _suggest(key: str, rules: dict[str, Rule]) -> str:
+    inside = [known for known in rules if known.startswith(f"{key}.")]
+    if inside:
+        return f"it is a section; set {inside[0]} and its like inside it"
+    near = difflib.get_close_matches(key, rules, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else "see defaults.yaml of the same folder for all keys"
+
+
+def _check_agreement(values: dict[str, Any], source: str) -> None:
+    """What one key says about another. Sizes in pixels."""
+    for key in ("TEMPLATE", "SEARCH"):
+        size, stride = values[f"DATA.{key}.SIZE"], values["MODEL.BACKBONE.STRIDE"]
+        if size % stride:
+            raise InputError(f"{source}: DATA.{key}.SIZE: {size} is not a multiple of MODEL.BACKBONE.STRIDE {stride}")
+        if values[f"TEST.{key}_SIZE"] != size:
+            raise InputError(
+                f"{source}: TEST.{key}_SIZE: {values[f'TEST.{key}_SIZE']} differs from DATA.{key}.SIZE {size}, "
+                "which the position codes are made for; set both alike"
+            )
+    for part in ("TRAIN", "VAL"):
+        _check_lengths(values, source, f"DATA.{part}.DATASETS_NAME", f"DATA.{part}.DATASETS_RATIO")
+    _check_lengths(values, source, "MODEL.BACKBONE.CE_LOC", "MODEL.BACKBONE.CE_KEEP_RATIO")
+    _check_lengths(values, source, "DATA.MEAN", "DATA.STD")
+    if len(values["DATA.MEAN"]) not in (3, 6):
+        raise InputError(f"{source}: DATA.MEAN: {len(values['DATA.MEAN'])} values; expected 3 (visible) or 6 (and infrared)")
+
+
+def _check_lengths(values: dict[str, Any], source: str, first: str, second: str) -> None:
+    if len(values[first]) != len(values[second]):
+        raise InputError(
+            f"{source}: {second}: {len(values[second])} values for {len(values[first])} of {first}; give one for each"
+        )
+
+
+def _nest(values: dict[str, Any]) -> EasyDict:
+    tree: dict[str, Any] = {}
+    for dotted, value in values.items():
+        *parents, name = dotted.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = list(value) if isinstance(value, list) else value
+    return EasyDict(tree)
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_plain(value) for value in node]
+    return node

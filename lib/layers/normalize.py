@@ -1,0 +1,21 @@
+"""Pixels to network input."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalize(nn.Module):
+    """(pixel / 255 - mean) / std, per modality and channel."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], modalities: int):
+        """mean, std: 3 values for every modality alike, or 3 per modality."""
+        super().__init__()
+        for name, values in (("mean", mean), ("std", std)):
+            table = torch.tensor(values).view(-1, 3)[:modalities].expand(modalities, 3)
+            self.register_buffer(name, table[:, :, None, None].clone(), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, M, 3, H, W] uint8 -> float, same shape and device"""
+        return (image.to(self.mean.dtype) / 255 - self.mean) / self.std

@@ -1,0 +1,135 @@
+"""The one-stream ViT encoder: template and search tokens of one stream run through the same blocks together.
+
+N images (targets x streams), Lz template tokens, Lx search tokens, C channels. Parameters carry the names of the
+public checkpoints: `patch_embed.proj`, `pos_embed_z`, `pos_embed_x`, `blocks.N`, `norm`.
+"""
+
+import math
+
+import timm
+import torch
+from timm.models.vision_transformer import Attention, Block, VisionTransformer
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
+
+from lib.core.errors import InputError
+from lib.core.registry import choose
+
+_PUBLIC_SUFFIXES = ("_tbsi", "_ce")
+
+
+class VisionEncoder(nn.Module):
+    """Patch embedding, position codes, blocks and final norm of a timm ViT, for a template and a search region."""
+
+    def __init__(self, vit: VisionTransformer, *, stride: int, template_size: int, search_size: int):
+        """vit: see `create_vit`; stride: patch size; sizes: sides of the square inputs, pixels, multiples of it."""
+        super().__init__()
+        self.embed_dim: int = vit.embed_dim
+        self.num_heads: int = vit.blocks[0].attn.num_heads
+        self.patch_embed = PatchEmbed(vit.patch_embed.proj)
+        self.blocks = nn.ModuleList(vit.blocks)
+        self.norm = vit.norm
+        self.grid_z, self.grid_x = template_size // stride, search_size // stride
+        self.pos_embed_z = nn.Parameter(resize_position_code(vit.pos_embed.detach(), self.grid_z))
+        self.pos_embed_x = nn.Parameter(resize_position_code(vit.pos_embed.detach(), self.grid_x))
+
+    def embed_template(self, image: Tensor) -> Tensor:
+        """[N, 3, Sz, Sz] -> [N, Lz, C]"""
+        return self.patch_embed(image) + self.pos_embed_z
+
+    def embed_search(self, image: Tensor) -> Tensor:
+        """[N, 3, Sx, Sx] -> [N, Lx, C]"""
+        return self.patch_embed(image) + self.pos_embed_x
+
+    def last_block(self, tokens: Tensor, search_only: bool) -> Tensor:
+        """[N, Lz + Lx, C] -> the last block's output, of the search rows alone where nobody reads the template's."""
+        return run_block(self.blocks[-1], tokens, self.pos_embed_z.shape[1] if search_only else 0)
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping patches to tokens (the state-dict name is `patch_embed.proj`)."""
+
+    def __init__(self, proj: nn.Conv2d):
+        super().__init__()
+        self.proj = proj
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[N, 3, S, S] -> [N, (S / patch)^2, C]"""
+        return self.proj(image).flatten(2).transpose(1, 2)
+
+
+def create_vit(name: str, *, drop_path_rate: float = 0.0, pretrained: bool = False, **shape: int) -> VisionTransformer:
+    """A timm ViT by name, without its classifier.
+
+    name: any VisionTransformer of timm; the public suffixes `_tbsi` and `_ce` are taken off. shape: timm's own words
+    (`patch_size`, `img_size`, `embed_dim`, `depth`, `num_heads`); 0 leaves timm's value. pretrained: timm's weights
+    (downloaded). Raises InputError for a name that timm does not know or that is not such a ViT.
+    """
+    for suffix in _PUBLIC_SUFFIXES:
+        name = name.removesuffix(suffix)
+    known = timm.list_models(module="vision_transformer")
+    if name.split(".")[0] not in known:
+        choose("MODEL.BACKBONE.TYPE", name, known)
+    given = {key: value for key, value in shape.items() if value}
+    try:
+        vit = timm.create_model(name, num_classes=0, pretrained=pretrained, drop_path_rate=drop_path_rate, **given)
+    except AssertionError as error:
+        raise InputError(f"MODEL.BACKBONE.TYPE: {name} cannot be built with {given}: {error}") from None
+    if not isinstance(vit, VisionTransformer) or type(vit.blocks[0]) is not Block:
+        raise InputError(f"MODEL.BACKBONE.TYPE: {name} is not a plain ViT; choose one such as vit_base_patch16_224")
+    return vit
+
+
+def resize_position_code(code: Tensor, grid: int) -> Tensor:
+    """Position codes of one square grid, bicubically resized to another: [1, P + n^2, C] -> [1, grid^2, C].
+
+    P leading codes (class and register tokens) are left out.
+    """
+    side = math.isqrt(code.shape[1])
+    square = code[:, code.shape[1] - side * side :].transpose(1, 2).unflatten(2, (side, side))
+    if side != grid:
+        square = interpolate(square, size=(grid, grid), mode="bicubic", align_corners=False)
+    return square.flatten(2).transpose(1, 2).contiguous()
+
+
+def resize_patch_kernel(kernel: Tensor, stride: int) -> Tensor:
+    """[C, 3, p, p] -> [C, 3, stride, stride], bicubic, as the family does for a stride other than the patch size."""
+    if kernel.shape[-1] == stride:
+        return kernel
+    return interpolate(kernel, size=(stride, stride), mode="bicubic", align_corners=False)
+
+
+def run_block(block: Block, tokens: Tensor, first_row: int = 0) -> Tensor:
+    """A timm block's output for the rows from `first_row` on: [N, L, C] -> [N, L - first_row, C].
+
+    All rows serve as keys and values; what only feeds the other rows' output is not computed.
+    """
+    if first_row == 0:
+        return block(tokens)
+    normed = block.norm1(tokens)
+    rows = tokens[:, first_row:]
+    rows = rows + block.drop_path1(block.ls1(attend(block.attn, normed[:, first_row:], normed)))
+    return rows + block.drop_path2(block.ls2(block.mlp(block.norm2(rows))))
+
+
+def attend(attention: Attention, rows: Tensor, tokens: Tensor) -> Tensor:
+    """Multi-head attention of `rows` [N, Lq, C] over `tokens` [N, L, C] with timm's weights: [N, Lq, C]."""
+    query, (key, value) = _project(attention, rows, 0, 1)[0], _project(attention, tokens, 1, 3)
+    query, key = attention.q_norm(query), attention.k_norm(key)
+    mixed = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    return attention.proj_drop(attention.proj(attention.norm(mixed)))
+
+
+def attention_weights(attention: Attention, rows: Tensor, tokens: Tensor) -> Tensor:
+    """Softmax weights with which `rows` [N, Lq, C] look at `tokens` [N, L, C]: [N, H, Lq, L]."""
+    query, key = attention.q_norm(_project(attention, rows, 0, 1)[0]), attention.k_norm(_project(attention, tokens, 1, 2)[0])
+    return (attention.scale * query @ key.mT).softmax(dim=-1)
+
+
+def _project(attention: Attention, tokens: Tensor, start: int, stop: int) -> list[Tensor]:
+    """The parts `start` to `stop` of (query, key, value), each [N, H, L, C / H]."""
+    width = attention.attn_dim
+    part = slice(start * width, stop * width)
+    bias = None if attention.qkv.bias is None else attention.qkv.bias[part]
+    projected = linear(tokens, attention.qkv.weight[part], bias)
+    return [heads.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for heads in projected.split(width, dim=-1)]

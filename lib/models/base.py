@@ -1,0 +1,79 @@
+"""What every tracker's network can do. B targets, M modalities (visible; visible and infrared)."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lib.layers.normalize import Normalize
+
+MemoryType = TypeVar("MemoryType", bound=tuple)
+
+
+class Batch(NamedTuple):
+    """A training batch. Images are normalised before they reach a model; boxes are xywh in units of their crop."""
+
+    template: Tensor  # [B, M, 3, Sz, Sz]
+    template_box: Tensor  # [B, 4]
+    search: Tensor  # [B, M, 3, Sx, Sx]
+    search_box: Tensor  # [B, 4]
+
+
+class TrackerModel(nn.Module):
+    """A network that finds a target again. It keeps nothing about any target: that lives in a `Memory`."""
+
+    modalities: int = 2
+    batched: bool = True
+    #: Patterns of public checkpoint keys that never reach an output, and are therefore not part of this network.
+    dropped_keys: Sequence[str] = ()
+
+    normalize: Normalize
+
+    @abstractmethod
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
+        """All that can be computed about the targets once: a NamedTuple of tensors with leading dimension B.
+
+        template: [B, M, 3, Sz, Sz] normalised; box: [B, 4] cxcywh in units of the template, None: centred, as cut.
+        """
+
+    @abstractmethod
+    def forward(self, memory: Any, search: Tensor) -> Any:
+        """search [B, M, 3, Sx, Sx] normalised -> Prediction"""
+
+    @abstractmethod
+    def decode(self, prediction: Any, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """The boxes that tracking uses: boxes [B, 4] cxcywh in [0, 1] of the crop, scores [B].
+
+        prior: [B, 2] the last target size in units of the crop.
+        """
+
+    @abstractmethod
+    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weighted loss terms (the trainer only sums them), and figures to watch; scalars, the latter detached."""
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The weighted loss terms of a batch."""
+        return self.step(batch)[0]
+
+    def refresh(self, memory: MemoryType) -> MemoryType:
+        """The memory after a tracked frame; unchanged unless a tracker learns online."""
+        return memory
+
+    def search_scale(self, target: Any) -> float:
+        """How much larger than usual this frame's search region is; 1 unless a tracker searches further when lost."""
+        return 1.0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called at the start of each training epoch, for schedules inside a network."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+def cat_memories(memories: Sequence[MemoryType]) -> MemoryType:
+    """One memory of all targets from the memories of several."""
+    return type(memories[0])(*(torch.cat(parts) for parts in zip(*memories, strict=True)))

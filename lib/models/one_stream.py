@@ -1,0 +1,123 @@
+"""The one-stream family: template and search tokens meet in every block of one ViT (OSTrack, TBSI, IIMF).
+
+B targets, M modalities, S streams (OSTrack 1, TBSI 2, IIMF 3), Lz template tokens, Lx search tokens = n^2, C channels.
+Streams share the blocks' weights and run through them as one batch of S*B, stream by stream.
+"""
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import torch
+from easydict import EasyDict
+from torch import Tensor
+
+from lib.core.errors import InputError
+from lib.layers.candidates import choose_judges
+from lib.layers.heads import Prediction, build_head
+from lib.layers.losses import box_losses, focal_loss, gaussian_maps
+from lib.layers.normalize import Normalize
+from lib.layers.vit import VisionEncoder, create_vit
+from lib.models.base import Batch, TrackerModel
+
+
+class Memory(NamedTuple):
+    """What is kept of a target: its template's tokens."""
+
+    tokens: Tensor  # [B, M, Lz, C]
+    judges: Tensor  # [B, Lz] weights of the template tokens that judge search candidates
+
+
+class OneStreamTracker(TrackerModel):
+    """What the family shares; a member says how its encoder mixes streams and how the head's features are fused."""
+
+    #: Class token and pretraining grid only serve to initialise the position codes.
+    dropped_keys = ("backbone.cls_token", "backbone.pos_embed")
+
+    encoder_class: type[VisionEncoder]
+    window: Tensor
+
+    def __init__(self, cfg: EasyDict):
+        super().__init__()
+        self.normalize = Normalize(cfg.DATA.MEAN, cfg.DATA.STD, self.modalities)
+        self.backbone = self.build_encoder(cfg)
+        grid = self.backbone.grid_x
+        self.box_head = build_head(cfg.MODEL.HEAD.TYPE, self.backbone.embed_dim, cfg.MODEL.HEAD.NUM_CHANNELS, grid)
+        self.register_buffer("window", hann_window(grid), persistent=False)
+        self.judge_range: str = cfg.MODEL.BACKBONE.CE_TEMPLATE_RANGE
+        self.template_factor: float = cfg.DATA.TEMPLATE.FACTOR
+        self.weights = {"giou": cfg.TRAIN.GIOU_WEIGHT, "l1": cfg.TRAIN.L1_WEIGHT, "focal": cfg.TRAIN.FOCAL_WEIGHT}
+
+    def build_encoder(self, cfg: EasyDict) -> VisionEncoder:
+        """The encoder that the configuration names, from scratch."""
+        backbone = cfg.MODEL.BACKBONE
+        vit = create_vit(
+            backbone.TYPE,
+            drop_path_rate=cfg.TRAIN.DROP_PATH_RATE,
+            patch_size=backbone.STRIDE,
+            img_size=cfg.DATA.SEARCH.SIZE,
+            embed_dim=backbone.EMBED_DIM,
+            depth=backbone.DEPTH,
+            num_heads=backbone.NUM_HEADS,
+        )
+        sizes = {"template_size": cfg.DATA.TEMPLATE.SIZE, "search_size": cfg.DATA.SEARCH.SIZE}
+        return self.encoder_class(vit, stride=backbone.STRIDE, **sizes, **self.mixing(cfg))
+
+    def mixing(self, cfg: EasyDict) -> dict[str, Any]:
+        """Further arguments of the member's encoder."""
+        return {}
+
+    @abstractmethod
+    def fuse(self, streams: list[Tensor]) -> Tensor:
+        """The head's features from each stream's search tokens: S times [B, Lx, C] -> [B, C, n, n]."""
+
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Memory:
+        """template [B, M, 3, Sz, Sz] normalised -> Memory"""
+        if box is None:
+            side = 1 / self.template_factor
+            box = template.new_tensor([0.5, 0.5, side, side]).expand(template.shape[0], 4)
+        tokens = self.backbone.embed_template(template.flatten(0, 1)).unflatten(0, template.shape[:2])
+        return Memory(tokens, choose_judges(self.judge_range, self.backbone.grid_z, box))
+
+    def encode(self, memory: Memory, search: Tensor, *, search_only: bool = False) -> list[Tensor]:
+        """Every stream's normalised tokens: S times [B, Lz + Lx, C], or [B, Lx, C] when `search_only`."""
+        z = memory.tokens.transpose(0, 1).flatten(0, 1)
+        x = self.backbone.embed_search(search.transpose(0, 1).flatten(0, 1))
+        return list(self.backbone(z, x, memory.judges, search_only).split(search.shape[0]))
+
+    def forward(self, memory: Memory, search: Tensor) -> Prediction:
+        """search [B, M, 3, Sx, Sx] normalised -> Prediction"""
+        return self.box_head(self.fuse(self.encode(memory, search, search_only=True)))
+
+    def decode(self, prediction: Prediction, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """The box where score times Hann window is highest; the family does not use the prior size."""
+        return self.box_head.decode(prediction, self.window)
+
+    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """2 (1 - GIoU) + 5 L1 + focal by default (OSTrack, eq. 4), and the mean IoU."""
+        # The target sits in the middle of its template unless the template was jittered.
+        box = torch.cat([batch.template_box[:, :2] + batch.template_box[:, 2:] / 2, batch.template_box[:, 2:]], dim=1)
+        prediction = self(self.embed(batch.template, box), batch.search)
+        giou, l1, iou = box_losses(prediction.boxes, batch.search_box)
+        terms = {"giou": giou, "l1": l1}
+        if prediction.size_map.shape[1]:
+            target = gaussian_maps(batch.search_box, self.backbone.grid_x)
+            terms["focal"] = focal_loss(prediction.score_map[:, 0], target)
+        return {name: self.weights[name] * term for name, term in terms.items()}, {"iou": iou.mean()}
+
+    def to_map(self, tokens: Tensor) -> Tensor:
+        """[B, Lx, C] -> [B, C, n, n]"""
+        grid = self.backbone.grid_x
+        return tokens.transpose(1, 2).unflatten(2, (grid, grid))
+
+
+def hann_window(grid: int) -> Tensor:
+    """Outer product of two Hann windows of length n without zero end points: [n, n]."""
+    ramp = torch.hann_window(grid + 2, periodic=False, dtype=torch.float64)[1:-1]
+    return torch.outer(ramp, ramp).float()
+
+
+def check_blocks(key: str, blocks: list[int], depth: int) -> tuple[int, ...]:
+    """`blocks` if each is a block of a ViT of that depth and they ascend; else InputError naming the key."""
+    if sorted(set(blocks)) != list(blocks) or any(block >= depth for block in blocks):
+        raise InputError(f"{key}: {list(blocks)} does not fit {depth} blocks; give ascending numbers from 0 to {depth - 1}")
+    return tuple(blocks)

@@ -1,0 +1,76 @@
+"""OSTrack: joint feature learning and relation modelling in one stream (Ye et al., ECCV 2022).
+
+B targets, Lz template tokens, Lx search tokens, C channels.
+"""
+
+from typing import Any
+
+import torch
+from easydict import EasyDict
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from lib.layers.candidates import Candidates, eliminate, kept_share, restore
+from lib.layers.vit import VisionEncoder
+from lib.models.one_stream import OneStreamTracker, check_blocks
+
+
+class OSTrackEncoder(VisionEncoder):
+    """All blocks in turn; some of them may drop search tokens that the template does not look at (section 3.2)."""
+
+    def __init__(
+        self, vit: VisionTransformer, *, stride: int, template_size: int, search_size: int, keep: dict[int, float]
+    ):
+        """keep: share of the search tokens that remain, per eliminating block."""
+        super().__init__(vit, stride=stride, template_size=template_size, search_size=search_size)
+        check_blocks("MODEL.BACKBONE.CE_LOC", list(keep), len(self.blocks))
+        self.keep = keep
+        self.final_keep = dict(keep)
+
+    def forward(self, z: Tensor, x: Tensor, judges: Tensor, search_only: bool) -> Tensor:
+        """z [B, Lz, C], x [B, Lx, C] -> normalised [B, Lz + Lx, C], or [B, Lx, C]; dropped places are zero"""
+        lz, lx = z.shape[1], x.shape[1]
+        tokens = torch.cat([z, x], dim=1)
+        place = torch.arange(lx, device=x.device).expand(x.shape[0], -1)
+        for number, block in enumerate(self.blocks):
+            if number in self.keep:
+                kept = eliminate(block, Candidates(tokens[:, :lz], tokens[:, lz:], place), judges, self.keep[number])
+                tokens, place = torch.cat([kept.z, kept.x], dim=1), kept.place
+            elif number + 1 < len(self.blocks):
+                tokens = block(tokens)
+            else:
+                tokens = self.last_block(tokens, search_only)
+        skipped = tokens.shape[1] - place.shape[1]
+        tokens = self.norm(tokens)
+        search = restore(tokens[:, skipped:], place, lx) if place.shape[1] < lx else tokens[:, skipped:]
+        return search if search_only else torch.cat([tokens[:, :lz], search], dim=1)
+
+
+class OSTrack(OneStreamTracker):
+    """RGB tracking: one stream, the head reads its search tokens."""
+
+    modalities = 1
+    encoder_class = OSTrackEncoder
+
+    def __init__(self, cfg: EasyDict):
+        super().__init__(cfg)
+        self.keep_schedule = (cfg.TRAIN.CE_START_EPOCH, cfg.TRAIN.CE_WARM_EPOCH)
+
+    def mixing(self, cfg: EasyDict) -> dict[str, Any]:
+        """Which blocks eliminate candidates, and how many they keep."""
+        return {"keep": dict(zip(cfg.MODEL.BACKBONE.CE_LOC, cfg.MODEL.BACKBONE.CE_KEEP_RATIO, strict=True))}
+
+    def fuse(self, streams: list[Tensor]) -> Tensor:
+        """1 times [B, Lx, C] -> [B, C, n, n]"""
+        return self.to_map(streams[0])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Keep more candidates early in training (section 3.2)."""
+        final = self.backbone.final_keep
+        self.backbone.keep = {block: kept_share(keep, epoch, *self.keep_schedule) for block, keep in final.items()}
+
+    def train(self, mode: bool = True) -> "OSTrack":
+        """Evaluation always eliminates as configured, whatever the epoch of training."""
+        if not mode:
+            self.backbone.keep = dict(self.backbone.final_keep)
+        return super().train(mode)
