@@ -1,6 +1,7 @@
 """What a sequence is, whatever set it comes from: frames per modality, boxes, flags."""
 
 from abc import ABC, abstractmethod
+from collections import abc
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Frames(ABC):
 class FileFrames(Frames):
     """Frames on disk: one list of paths per modality, paired by position."""
 
-    paths: tuple[tuple[Path, ...], ...]
+    paths: tuple[abc.Sequence[Path], ...]
     modalities: tuple[str, ...] = (VISIBLE, INFRARED)
 
     def __len__(self) -> int:

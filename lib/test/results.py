@@ -1,0 +1,88 @@
+"""Result files in the layout of the OSTrack family: `<results>/<tracker>/<config>/<sequence>.txt` and `_time.txt`.
+
+Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: reading gives every number to
+5e-5 pixels, and writing what was read gives the same file again. The family itself cuts them to integers.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from lib.core.atomic import write_atomically
+from lib.core.errors import InputError
+from lib.datasets.annotation import read_numbers
+from lib.datasets.sequence import Sequence
+
+log = logging.getLogger(__name__)
+
+
+def result_folder(results_dir: str | Path, tracker: str, config: str, runid: int | None = None) -> Path:
+    """`<results>/<tracker>/<config>`, with the family's `_007` for a run of its own.
+
+    >>> str(result_folder("results", "tbsi_track", "tiny", 7))
+    'results/tbsi_track/tiny_007'
+    """
+    return Path(results_dir) / tracker / (config if runid is None else f"{config}_{runid:03d}")
+
+
+def result_paths(folder: str | Path, name: str) -> tuple[Path, Path]:
+    """The two files of a sequence: boxes and seconds."""
+    return Path(folder) / f"{name}.txt", Path(folder) / f"{name}_time.txt"
+
+
+def write_result(
+    folder: str | Path, name: str, boxes: np.ndarray, seconds: np.ndarray, *, integer_boxes: bool = False
+) -> None:
+    """Write both files of a sequence; the one with the boxes comes last, so that it says the result is whole.
+
+    boxes: [T, 4] xywh pixels; seconds: [T] per frame, the first one for the start. integer_boxes: cut towards zero as
+    the family does. Raises ValueError for rows that do not match or numbers that are not finite, InputError when the
+    files cannot be written (what was there before stays).
+    """
+    if boxes.shape != (len(seconds), 4):
+        raise ValueError(f"{name}: boxes {boxes.shape} and {len(seconds)} seconds do not match")
+    broken = ~np.isfinite(boxes).all(1)
+    if broken.any():
+        raise ValueError(f"{name}: the box of frame {broken.argmax()} is not finite: {boxes[broken.argmax()]}")
+    boxes_path, seconds_path = result_paths(folder, name)
+    _write_rows(seconds_path, seconds[:, None], "%.6f")
+    if integer_boxes:
+        _write_rows(boxes_path, boxes.astype(np.int64), "%d")
+    else:
+        _write_rows(boxes_path, np.round(boxes, 4) + 0.0, "%.4f")  # + 0.0: no minus before a zero
+
+
+def read_result(path: str | Path) -> np.ndarray:
+    """[T, 4] float64 from a result file of any tracker: comma, tab or blanks. Raises InputError as the readers do."""
+    return read_numbers(path, 4)
+
+
+def read_seconds(path: str | Path) -> np.ndarray:
+    """[T] float64 seconds per frame. Raises InputError as the readers do."""
+    return read_numbers(path, 1)[:, 0]
+
+
+def finished(folder: str | Path, sequence: Sequence) -> bool:
+    """Whether both files of a sequence are there with one row per frame.
+
+    Says so when they have another number of rows: such a sequence is tracked again.
+    """
+    paths = result_paths(folder, sequence.name)
+    if not all(path.is_file() for path in paths):
+        return False
+    rows = len(read_result(paths[0])), len(read_seconds(paths[1]))
+    if rows != (len(sequence), len(sequence)):
+        message = "%s: %d boxes and %d seconds for %d frames; this result is not whole and will be replaced"
+        log.warning(message, paths[0], *rows, len(sequence))
+        return False
+    return True
+
+
+def _write_rows(path: Path, rows: np.ndarray, form: str) -> None:
+    try:
+        with write_atomically(path) as temporary:
+            np.savetxt(temporary, rows, fmt=form, delimiter="\t")
+    except OSError as error:
+        remedy = "finished sequences are kept, the same command continues"
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error
