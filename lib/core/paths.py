@@ -1,0 +1,93 @@
+"""Where things lie on this machine: `lib/train/admin/local.py` and `lib/test/evaluation/local.py`.
+
+Both are plain Python files of `name = "path"` lines, made by `tracking/create_default_local_file.py` and then owned by
+the user: nothing here ever overwrites one.
+"""
+
+import ast
+from pathlib import Path
+
+from lib.core.atomic import write_atomically
+from lib.core.errors import InputError
+from lib.core.registry import choose
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {
+    "train": ROOT / "lib" / "train" / "admin" / "local.py",
+    "test": ROOT / "lib" / "test" / "evaluation" / "local.py",
+}
+
+#: Data sets: key -> (folder under --data_dir, what it is)
+_DATA = {
+    "lasher_dir": ("lasher", "LasHeR: trainingset/, testingset/"),
+    "photos_dir": ("", "photographs and cut-outs for synthetic sequences; empty: procedural textures"),
+}
+
+#: Everything else: key -> (folder under --save_dir or the workspace, what it is)
+_FOLDERS = {
+    "train": {
+        "save_dir": ("{save}", "checkpoints and logs, when train.py is given no --save_dir"),
+        "pretrained_dir": ("{workspace}/pretrained_models", "weights that training starts from"),
+    },
+    "test": {
+        "save_dir": ("{save}", "where test.py looks for checkpoints"),
+        "results_dir": ("{save}/test/tracking_results", "boxes that test.py writes"),
+    },
+}
+
+
+def create_local_file(kind: str, *, workspace_dir: Path, data_dir: Path, save_dir: Path) -> Path | None:
+    """Write `local.py` of "train" or "test" with default paths; None when it is there already (it is kept)."""
+    path = FILES[kind]
+    if path.exists():
+        return None
+    values = {"workspace_dir": (str(workspace_dir), "this toolbox")}
+    for key, (pattern, meaning) in _FOLDERS[kind].items():
+        values[key] = (pattern.format(save=save_dir, workspace=workspace_dir), meaning)
+    for key, (folder, meaning) in _DATA.items():
+        values[key] = (str(data_dir / folder) if folder else "", meaning)
+    lines = [f"{key} = {value!r}  # {meaning}" for key, (value, meaning) in values.items()]
+    header = '"""Paths of this machine. Edit freely: this file is yours, nothing overwrites it."""\n\n'
+    with write_atomically(path) as temporary:
+        temporary.write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def read_local(kind: str) -> dict[str, str]:
+    """The paths of "train" or "test" by key; a key that the file leaves out is an empty text.
+
+    Read as data: the file's code does not run. Raises InputError with file, line and remedy.
+    """
+    path = FILES[kind]
+    if not path.is_file():
+        raise InputError(
+            f"{path}: does not exist; make it with: python tracking/create_default_local_file.py --workspace_dir . "
+            "--data_dir ../ --save_dir ./output"
+        )
+    known = ["workspace_dir", *_FOLDERS[kind], *_DATA]
+    values = dict.fromkeys(known, "")
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", 1)
+        raise InputError(f"{path}: line {line} is not Python; write key = 'path', or delete the file and make it anew") from None
+    for statement in tree.body:
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue
+        key, value = _read_assignment(path, statement)
+        try:
+            values[choose(f"{path}: line {statement.lineno}: key", key, known)] = value
+        except InputError as error:
+            raise InputError(f"{error}; correct or remove the line") from None
+    return values
+
+
+def _read_assignment(path: Path, statement: ast.stmt) -> tuple[str, str]:
+    if (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.targets[0], ast.Name)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    ):
+        return statement.targets[0].id, statement.value.value
+    raise InputError(f"{path}: line {statement.lineno}: expected key = 'path' with a text in quotes; correct the line")
