@@ -2,11 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections import abc
+from collections import abc
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from lib.core.errors import InputError
 from lib.datasets.image import read_image
 
 VISIBLE, INFRARED = "visible", "infrared"
@@ -58,3 +61,24 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+
+def stack_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: str) -> np.ndarray:
+    """One frame with the channels that a model of 1 or 2 modalities reads: [H, W, 3 * modalities] uint8.
+
+    A visible image alone stands in for the infrared one as its grey copy, since infrared images are grey in three
+    equal channels. A model of one modality reads the visible image and leaves the infrared one.
+    Raises InputError, which names the sequence, when the two differ in size: all channels share one geometry.
+    """
+    if modalities == 1:
+        return images[0]
+    if len(images) == 1:
+        grey = cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY)
+        return np.dstack([images[0], grey, grey, grey])
+    sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"{name}: {VISIBLE} image is {sizes[0]}, {INFRARED} image is {sizes[1]}; "
+            "the two must be registered to each other and equal in size"
+        )
+    return np.dstack(images)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from torch import Tensor
 from lib.core.boxes import clip_box, xywh_to_cxcywh, xywh_to_xyxy
 from lib.core.crop import Crop, box_to_crop, box_to_frame, sample_target
 from lib.core.errors import InputError
-from lib.datasets.sequence import INFRARED, VISIBLE
+from lib.datasets.sequence import stack_modalities
 from lib.models.base import TrackerModel, cat_memories
 
 log = logging.getLogger(__name__)
@@ -120,27 +119,6 @@ class Tracker:
         """Crops as one normalised tensor [B, M, 3, S, S] on the device; one transfer of uint8 values."""
         pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(self.device)
         return self.model.normalize(pixels.unflatten(3, (-1, 3)).permute(0, 3, 4, 1, 2).contiguous())
-
-
-def stack_modalities(images: Images, modalities: int, name: str) -> np.ndarray:
-    """One frame with the channels that a model of 1 or 2 modalities reads: [H, W, 3 * modalities] uint8.
-
-    A visible image alone stands in for the infrared one as its grey copy, since infrared images are grey in three
-    equal channels. A model of one modality reads the visible image and leaves the infrared one.
-    Raises InputError, which names the sequence, when the two differ in size: all channels share one geometry.
-    """
-    if modalities == 1:
-        return images[0]
-    if len(images) == 1:
-        grey = cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY)
-        return np.dstack([images[0], grey, grey, grey])
-    sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
-    if sizes[0] != sizes[1]:
-        raise InputError(
-            f"{name}: {VISIBLE} image is {sizes[0]}, {INFRARED} image is {sizes[1]}; "
-            "the two must be registered to each other and equal in size"
-        )
-    return np.dstack(images)
 
 
 def _check_first_box(box: np.ndarray, image: np.ndarray, name: str) -> None:
