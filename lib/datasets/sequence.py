@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections import abc
-from collections import abc
 from dataclasses import dataclass, field
 from pathlib import Path
 
