@@ -1,0 +1,112 @@
+"""Follow the sequences of a data set and write one result file for each.
+
+    python tracking/test.py tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --dataset_name lasher_test --threads 6 --num_gpus 1
+    python tracking/test.py iimf_track tiny --dataset_name folder --data_dir ~/videos --checkpoint tiny.safetensors
+    python tracking/test.py ostrack vitb_256_mae_ce_32x4_ep300 --dataset_name folder --data_dir ~/LaSOT --sequence bike-1
+
+Results: <results>/<tracker>/<config>/<sequence>.txt (tab-separated x y w h, pixels) and <sequence>_time.txt (seconds).
+Finished sequences are skipped, so the same command continues an interrupted run.
+"""
+
+import argparse
+import functools
+import logging
+import shlex
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lib.core.checkpoint import find_checkpoint
+from lib.core.config import load_config
+from lib.core.errors import InputError, run
+from lib.core.paths import read_local
+from lib.core.registry import choose
+from lib.datasets import DATASETS, load_dataset
+from lib.datasets.folder import read_folder
+from lib.datasets.sequence import Sequence
+from lib.test.engine import Job, choose_devices, run_job
+from lib.test.load import choose_sequence, load_tracker, record_run
+from lib.test.results import finished, result_folder, write_result
+
+log = logging.getLogger(__name__)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tracker_name", help="a folder of experiments/")
+    parser.add_argument("tracker_param", help="a configuration in that folder")
+    parser.add_argument("--dataset_name", default="lasher_test", help="a data set, or 'folder' with --data_dir")
+    parser.add_argument("--data_dir", help="where the data set is (default: local.py); folder takes any "
+                        "directory of sequences in LasHeR, RGBT234 or LaSOT layout")
+    parser.add_argument("--sequence", help="only this one: its name, or its index from 0")
+    parser.add_argument("--threads", type=int, default=0, help="worker processes, each with its own network; 0 and 1: none")
+    parser.add_argument("--num_gpus", type=int, default=1, help="GPUs that the workers share in turns")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--runid", type=int, help="epoch of the checkpoint (default TEST.EPOCH); results get its number")
+    parser.add_argument("--checkpoint", help="a .pth.tar, .pth or .safetensors file instead of the newest training's")
+    parser.add_argument("--results_dir", help="where results go, instead of results_dir of local.py")
+    parser.add_argument("--integer_boxes", action="store_true", help="cut boxes to whole pixels as the family does")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change a key of the configuration")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    cfg = load_config(args.tracker_name, args.tracker_param, args.set)
+    devices = choose_devices(args.device, args.threads, args.num_gpus)
+    sequences = read_sequences(args)
+    epoch = cfg.TEST.EPOCH if args.runid is None else args.runid
+    checkpoint = args.checkpoint or find_checkpoint(
+        read_local("test")["save_dir"], args.tracker_name, args.tracker_param, epoch
+    )
+    results_dir = args.results_dir or read_local("test")["results_dir"]
+    folder = result_folder(results_dir, args.tracker_name, args.tracker_param, args.runid)
+    record_run(folder, cfg, checkpoint, integer_boxes=args.integer_boxes)
+    pending = [sequence for sequence in sequences if not finished(folder, sequence)]
+    if len(pending) < len(sequences):
+        log.info("%d of %d sequences are finished and skipped", len(sequences) - len(pending), len(sequences))
+    job = Job(
+        build=functools.partial(load_tracker, cfg, checkpoint),
+        save=functools.partial(write_result, folder, integer_boxes=args.integer_boxes),
+        sequences=pending,
+    )
+    begin = time.perf_counter()
+    if pending:
+        run_job(job, devices[: len(pending)])
+    report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+
+
+def read_sequences(args: argparse.Namespace) -> list[Sequence]:
+    """The sequences that the command line names."""
+    if args.dataset_name.lower() == "folder":
+        if not args.data_dir:
+            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
+        sequences = read_folder(args.data_dir)
+    elif args.data_dir:
+        key = DATASETS[choose("data set", args.dataset_name, DATASETS)].key
+        sequences = load_dataset(args.dataset_name, {key: args.data_dir})
+    else:
+        sequences = load_dataset(args.dataset_name, read_local("test"))
+    return [choose_sequence(sequences, args.sequence)] if args.sequence is not None else sequences
+
+
+def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:
+    """Where the results lie, how fast they came, and the command to run next."""
+    speed = f"{frames} frames in {seconds:.1f} s, {frames / seconds:.1f} frames/s" if frames else "nothing was left to do"
+    print(f"results: {folder} ({speed})")
+    command = ["python", "tracking/analysis_results.py"]
+    if args.results_dir:
+        command += ["--results", f"{args.tracker_name}={folder}"]
+    else:
+        command += ["--tracker_name", args.tracker_name, "--tracker_param", args.tracker_param]
+        command += [] if args.runid is None else ["--runid", str(args.runid)]
+    command += ["--dataset_name", args.dataset_name]
+    command += ["--data_dir", args.data_dir] if args.data_dir else []
+    command += ["--skip_missing"] if args.sequence is not None else []
+    print(f"score them: {shlex.join(command)}")
+
+
+if __name__ == "__main__":
+    run(main)
