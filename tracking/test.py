@@ -1,8 +1,9 @@
-"""Follow the sequences of a data set and write one result file for each.
+r"""Follow the sequences of a data set and write one result file for each.
 
-    python tracking/test.py tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --dataset_name lasher_test --threads 6 --num_gpus 1
+    python tracking/test.py tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --dataset_name lasher_test \
+        --threads 6 --num_gpus 1
     python tracking/test.py iimf_track tiny --dataset_name folder --data_dir ~/videos --checkpoint tiny.safetensors
-    python tracking/test.py ostrack vitb_256_mae_ce_32x4_ep300 --dataset_name folder --data_dir ~/LaSOT --sequence bike-1
+    python tracking/test.py ostrack vitb_256_mae_ce_32x4_ep300 --dataset_name folder --data_dir ~/LaSOT --sequence 0
 
 Results: <results>/<tracker>/<config>/<sequence>.txt (tab-separated x y w h, pixels) and <sequence>_time.txt (seconds).
 Finished sequences are skipped, so the same command continues an interrupted run.
@@ -38,13 +39,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("tracker_name", help="a folder of experiments/")
     parser.add_argument("tracker_param", help="a configuration in that folder")
     parser.add_argument("--dataset_name", default="lasher_test", help="a data set, or 'folder' with --data_dir")
-    parser.add_argument("--data_dir", help="where the data set is (default: local.py); folder takes any "
-                        "directory of sequences in LasHeR, RGBT234 or LaSOT layout")
+    parser.add_argument(
+        "--data_dir",
+        help="where the data set is (default: local.py); folder takes any "
+        "directory of sequences in LasHeR, RGBT234 or LaSOT layout",
+    )
     parser.add_argument("--sequence", help="only this one: its name, or its index from 0")
-    parser.add_argument("--threads", type=int, default=0, help="worker processes, each with its own network; 0 and 1: none")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="worker processes, each with its own network; 0 and 1: none"
+    )
     parser.add_argument("--num_gpus", type=int, default=1, help="GPUs that the workers share in turns")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--runid", type=int, help="epoch of the checkpoint (default TEST.EPOCH); results get its number")
+    parser.add_argument(
+        "--runid", type=int, help="epoch of the checkpoint (default TEST.EPOCH); results get its number"
+    )
     parser.add_argument("--checkpoint", help="a .pth.tar, .pth or .safetensors file instead of the newest training's")
     parser.add_argument("--results_dir", help="where results go, instead of results_dir of local.py")
     parser.add_argument("--integer_boxes", action="store_true", help="cut boxes to whole pixels as the family does")
@@ -94,7 +102,9 @@ def read_sequences(args: argparse.Namespace) -> list[Sequence]:
 
 def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:
     """Where the results lie, how fast they came, and the command to run next."""
-    speed = f"{frames} frames in {seconds:.1f} s, {frames / seconds:.1f} frames/s" if frames else "nothing was left to do"
+    speed = (
+        f"{frames} frames in {seconds:.1f} s, {frames / seconds:.1f} frames/s" if frames else "nothing was left to do"
+    )
     print(f"results: {folder} ({speed})")
     command = ["python", "tracking/analysis_results.py"]
     if args.results_dir:

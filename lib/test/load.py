@@ -29,7 +29,10 @@ def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str) -> Tracker:
 
 
 def choose_sequence(sequences: Ordered[Sequence], wanted: str) -> Sequence:
-    """The sequence of that name or, where none has it, of that index from 0. Raises InputError with the nearest name."""
+    """The sequence of that name or, where none has it, of that index from 0.
+
+    Raises InputError with the nearest name, or with the range of indices.
+    """
     names = [sequence.name for sequence in sequences]
     if wanted not in names and wanted.isdigit():
         if int(wanted) >= len(names):

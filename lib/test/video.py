@@ -117,34 +117,44 @@ def open_sequence(folder: str | Path) -> Sequence:
     return found[0]
 
 
+def frame_rate(frames: Frames) -> float:
+    """Frames per second that a source was recorded with; 25 where it does not say."""
+    if isinstance(frames, PairedFrames):
+        return frame_rate(frames.visible)
+    return frames.frames_per_second if isinstance(frames, VideoFrames) else FRAMES_PER_SECOND
+
+
 @contextmanager
 def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends a picture ([H, W, 3] uint8 RGB, all of one size) to the mp4 file `path`.
+    """Yield a function that appends a picture to the mp4 file `path`: [H, W, 3] uint8 RGB, brought to the first's size.
 
     The file gets its name when the video is whole. Raises InputError when OpenCV cannot write it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")  # OpenCV knows the container by its ending
-    writers: list[cv2.VideoWriter] = []
+    writer, sizes = cv2.VideoWriter(), []
 
     def append(picture: np.ndarray) -> None:
-        if not writers:
-            size = picture.shape[1], picture.shape[0]
-            writers.append(cv2.VideoWriter(os.fspath(temporary), _code(), frames_per_second, size))
-            if not writers[0].isOpened():
-                raise InputError(f"{path}: OpenCV cannot write a video here; check the folder and the free space")
-        writers[0].write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        sizes.append(sizes[0] if sizes else (picture.shape[1], picture.shape[0]))
+        if not writer.isOpened() and not writer.open(os.fspath(temporary), _code(), frames_per_second, sizes[0]):
+            raise InputError(f"{path}: OpenCV cannot write a video here; check that the folder can be written to")
+        writer.write(cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), sizes[0]))
 
     try:
         yield append
-        for writer in writers:
-            writer.release()
-        if writers:
+        writer.release()
+        if sizes:
+            _check_whole(temporary, path, len(sizes))
             os.replace(temporary, path)
     finally:
-        for writer in writers:
-            writer.release()
+        writer.release()
         temporary.unlink(missing_ok=True)
+
+
+def _check_whole(temporary: Path, path: Path, frames: int) -> None:
+    """OpenCV's writer says nothing when the disk is full; the file then lacks its index."""
+    if int(cv2.VideoCapture(os.fspath(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != frames:
+        raise InputError(f"{path}: the video could not be written to its end; check the free space")
 
 
 def write_image(path: Path, picture: np.ndarray) -> None:
