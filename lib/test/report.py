@@ -74,7 +74,7 @@ def evaluate(
     if len(there) < len(videos):
         missing = [video.name for video in videos if video not in there]
         lack = f"{folder}: {len(missing)} of {len(videos)} results are missing: {', '.join(missing[:3])}"
-        lack += ", …" if missing[3:] else ""
+        lack += ", …" if len(missing) > 3 else ""
         if not skip_missing or not there:
             raise InputError(f"{lack}; {remedy or 'score the finished ones with --skip_missing'}")
         log.warning("%s; %s is scored on the other %d only", lack, name, len(there))
