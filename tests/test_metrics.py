@@ -71,6 +71,14 @@ def test_unannotated_frames_hit_precision_and_fail_success():
     assert figures["SR"] == pytest.approx(20 / 21 / 4)  # the first frame alone: 1 > t for all thresholds but 1
 
 
+def test_an_error_at_the_threshold_is_a_hit_and_an_overlap_is_not():
+    truth = np.tile([100.0, 100, 20, 20], (2, 1))
+    assert lasher(truth, truth + [[0, 0, 0, 0], [12, 16, 0, 0]])["PR"] == 1
+    assert lasher(truth, truth + [[0, 0, 0, 0], [12, 16.001, 0, 0]])["PR"] == 0.5
+    half = lasher(truth, truth + [[0, 0, 0, 0], [0, 0, 0, 20]])["SR"]
+    assert half == pytest.approx((20 + 10) / 21 / 2)  # 0.5 exceeds the ten thresholds below it
+
+
 def test_thresholds_are_matlabs():
     edges = matlab_range(0.05, 1)
     assert len(edges) == 21 and edges[-1] == 1
