@@ -2,13 +2,9 @@
 
 import numpy as np
 
+from lib.datasets.lasher import ATTRIBUTES
 from lib.datasets.synthetic.scene import Scene
 
-# The order of LasHeR's AttriSeqsTxt files.
-ORDER = (
-    *("NO", "PO", "TO", "HO", "MB", "LI", "HI", "AIV", "LR", "DEF"),
-    *("BC", "SA", "CM", "TC", "FL", "OV", "FM", "SV", "ARC"),
-)
 LOW_RESOLUTION = 400  # pixels of the smallest box
 FAST = 20  # pixels between two frames
 
@@ -40,7 +36,7 @@ def attributes(scene: Scene) -> dict[str, bool]:
         "ARC": _outside(aspect / aspect[0]),
         **scene.weather.marks,
     }
-    return {name: flags.get(name, False) for name in ORDER}
+    return {name: flags.get(name, False) for name in ATTRIBUTES}
 
 
 def _outside(ratio: np.ndarray) -> bool:

@@ -30,7 +30,7 @@ def roam(rng: np.random.Generator, frames: int, size: tuple[int, int], leaves: b
     """
     extent = np.array(size, float)
     count = 5 + int(frames / rng.uniform(9, 30))
-    stride = rng.uniform(0.08, 0.4)
+    stride = rng.uniform(0.06, 0.35)
     knots = [rng.uniform(0.2, 0.8, 2)]
     heading = rng.uniform(0, 2 * np.pi)
     while len(knots) < count:
@@ -40,9 +40,9 @@ def roam(rng: np.random.Generator, frames: int, size: tuple[int, int], leaves: b
         heading += rng.normal(0, 0.7) if rng.random() < 0.8 else rng.uniform(1.5, 4.5)
         step = stride * rng.uniform(0.4, 1.4) * np.array([np.cos(heading), np.sin(heading)])
         ahead = knots[-1] + step
-        if (np.abs(ahead - 0.5) > 0.4).any():
+        if (np.abs(ahead - 0.5) > 0.32).any():
             heading = np.arctan2(*(0.5 - knots[-1])[::-1]) + rng.normal(0, 0.6)
-        knots.append(np.clip(ahead, 0.08, 0.92))
+        knots.append(np.clip(ahead, 0.12, 0.88))
     way = np.array(knots[:count])
     if leaves:
         first = int(rng.integers(3, max(4, count - 2)))
@@ -81,7 +81,7 @@ def film(rng: np.random.Generator, frames: int, size: tuple[int, int], picture: 
         zoom = np.exp(wander(rng, frames, 0.12 * rng.random(), 25)[:, 0])
         roll = wander(rng, frames, 0.06 * rng.random(), 25)[:, 0]
     middle = (np.array(picture) - 1) / 2
-    matrices = similarity(np.array(size) / 2 + pan + way, cover * zoom, roll) @ _shift(-middle)
+    matrices = similarity(np.array(size) / 2 + pan + way, cover * zoom, roll) @ translation(-middle)
     return Camera(matrices, zoom, moving)
 
 
@@ -103,10 +103,11 @@ def placement(motion: np.ndarray, stretch: np.ndarray, tilt: np.ndarray, sprite:
     shape = np.zeros((len(motion), 3, 3))
     shape[:, 0, 0], shape[:, 1, 1], shape[:, 2, 2] = np.exp(stretch / 2), np.exp(-stretch / 2), 1
     shape[:, 2, :2] = tilt / (np.array(sprite) / 2)
-    return motion @ shape @ _shift(-(np.array(sprite) - 1) / 2)
+    return motion @ shape @ translation(-(np.array(sprite) - 1) / 2)
 
 
-def _shift(offset: np.ndarray) -> np.ndarray:
+def translation(offset: np.ndarray) -> np.ndarray:
+    """[3, 3] matrix of a shift by `offset` [2] pixels."""
     matrix = np.eye(3)
     matrix[:2, 2] = offset
     return matrix

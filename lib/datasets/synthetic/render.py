@@ -5,7 +5,8 @@ import functools
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.scene import Actor, Scene
+from lib.datasets.synthetic.motion import translation
+from lib.datasets.synthetic.scene import Actor, Scene, window
 from lib.datasets.synthetic.weather import Stream
 
 NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its own piece from
@@ -14,16 +15,15 @@ NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its 
 def render(scene: Scene, frame: int) -> list[np.ndarray]:
     """Frame `frame` of a scene: visible and infrared, [height, width, 3] uint8 RGB each."""
     rng = np.random.default_rng([scene.seed, frame])
-    moved = np.eye(3)
-    moved[:2, 2] = scene.shift[frame]
+    aside = translation(scene.shift[frame])
     visible = _backdrop(scene.background, scene.camera.matrices[frame], scene.size)
-    infrared = _backdrop(scene.background_infrared, moved @ scene.camera.matrices[frame], scene.size)
+    infrared = _backdrop(scene.background_infrared, aside @ scene.camera.matrices[frame], scene.size)
     for actor in scene.actors:
         pose, matrix = actor.poses[frame], actor.matrices[frame]
         opacity = _opacity(actor, scene.weather.visible, frame)
         _paste(visible, actor.sprite.visible[pose], matrix, opacity)
         opacity = _opacity(actor, scene.weather.infrared, frame)
-        _paste(infrared, actor.sprite.infrared[pose], moved @ matrix, opacity)
+        _paste(infrared, actor.sprite.infrared[pose], aside @ matrix, opacity)
     if scene.weather.grey:
         visible = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)
     visible = _develop(rng, visible, scene.weather.visible, frame)
@@ -37,10 +37,10 @@ def render(scene: Scene, frame: int) -> list[np.ndarray]:
 def target_mask(scene: Scene, frame: int) -> np.ndarray:
     """[height, width] bool: where the target's rendered alpha exceeds one half, before occlusion."""
     target = scene.actors[scene.target]
-    canvas = np.zeros((scene.size[1], scene.size[0]), np.uint8)
-    alpha = target.sprite.visible[target.poses[frame]][..., 3]
-    _paste(canvas, np.dstack([alpha, alpha]), target.matrices[frame], 1.0)
-    return canvas > 127
+    canvas = np.zeros((scene.size[1], scene.size[0], 3), np.uint8)
+    layer = target.sprite.visible[target.poses[frame]]
+    _paste(canvas, np.dstack([layer[..., 3:]] * 4), target.matrices[frame], 1.0)
+    return canvas[..., 0] > 127
 
 
 def _opacity(actor: Actor, stream: Stream, frame: int) -> float:
@@ -54,19 +54,14 @@ def _backdrop(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) ->
 
 def _paste(canvas: np.ndarray, layer: np.ndarray, matrix: np.ndarray, opacity: float) -> None:
     """Blend a layer (colours times alpha, alpha last) into its part of the canvas, in place."""
-    h, w = layer.shape[:2]
-    corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]) @ matrix.T
-    corners = corners[:, :2] / corners[:, 2:]
-    x1, y1 = np.maximum(np.floor(corners.min(0)), 0).astype(int)
-    x2, y2 = np.minimum(np.ceil(corners.max(0)) + 1, canvas.shape[1::-1]).astype(int)
-    if x1 >= x2 or y1 >= y2:
+    first, last = window(matrix, layer.shape[1::-1], canvas.shape[1::-1])
+    if (first >= last).any():
         return
-    to_part = np.array([[1, 0, -x1], [0, 1, -y1], [0, 0, 1]]) @ matrix
-    warped = cv2.warpPerspective(layer, to_part, (int(x2 - x1), int(y2 - y1)))
+    warped = cv2.warpPerspective(layer, translation(-first) @ matrix, (last - first).tolist())
     if opacity < 1:
         warped = cv2.convertScaleAbs(warped, alpha=opacity)
     *colours, alpha = cv2.split(warped)
-    part = canvas[y1:y2, x1:x2]
+    part = canvas[first[1] : last[1], first[0] : last[0]]
     keep = cv2.bitwise_not(alpha)
     colour = colours[0] if canvas.ndim == 2 else cv2.merge(colours)
     keep = keep if canvas.ndim == 2 else cv2.merge([keep] * 3)

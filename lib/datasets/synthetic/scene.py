@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.motion import Camera
+from lib.datasets.synthetic.motion import Camera, translation
 from lib.datasets.synthetic.sprite import Sprite
 from lib.datasets.synthetic.weather import Weather
 
@@ -72,10 +72,9 @@ class Scene:
 
         A tip too thin to reach the centre of a pixel does not count, nor does what is beyond the frame's edge.
         """
-        start = np.maximum(np.floor(low - 1), 0)
-        end = np.minimum(np.ceil(high + 1), self.size)
-        to_part = np.array([[1, 0, -start[0]], [0, 1, -start[1]], [0, 0, 1]])
-        mask = _mask(self.actors[self.target], frame, to_part, (end - start).astype(int))
+        target = self.actors[self.target]
+        start, end = window(target.matrices[frame], target.sprite.size, self.size)
+        mask = _mask(target, frame, translation(-start), end - start)
         x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
         if min(w, h) < 2:
             return np.zeros(4)
@@ -105,6 +104,15 @@ class Scene:
         x, y = (np.arange(count) / scale + start for count, start in zip(grid, box[:2], strict=True))
         mask &= ((x >= 0) & (x < self.size[0])) & ((y >= 0) & (y < self.size[1]))[:, None]
         return float(mask.sum() / max(1, total))
+
+
+def window(matrix: np.ndarray, sprite: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the frame that a warped sprite can touch: first and (exclusive) last pixel, [2] int x, y each."""
+    w, h = sprite
+    corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]) @ matrix.T
+    corners = corners[:, :2] / corners[:, 2:]
+    first = np.maximum(np.floor(corners.min(0)), 0).astype(int)
+    return first, np.minimum(np.ceil(corners.max(0)) + 1, size).astype(int)
 
 
 def _mask(actor: Actor, frame: int, to_grid: np.ndarray, grid: np.ndarray) -> np.ndarray:

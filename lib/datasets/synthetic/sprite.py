@@ -61,7 +61,7 @@ def assemble(looks: list[Look], smallest: float, edge: float) -> Sprite:
         alpha = cv2.GaussianBlur(cv2.morphologyEx(look.alpha, cv2.MORPH_OPEN, kernel), (0, 0), edge)
         if alpha.max() < 200:
             alpha = cv2.GaussianBlur(look.alpha, (0, 0), 0.5)
-        alpha = _clear_border(alpha)
+        alpha = _clear_border(_largest(alpha))
         factor = alpha[..., None].astype(np.uint16)
         visible.append(np.dstack([_scaled(look.rgb, factor), alpha]))
         infrared.append(np.dstack([_scaled(look.heat[..., None], factor), alpha]))
@@ -105,6 +105,15 @@ def reheated(rng: np.random.Generator, looks: list[Look]) -> list[Look]:
     gain = rng.uniform(0.3, 1) * rng.choice([-1, 1])
     curve = np.clip(level + gain * (np.arange(256) - mean), 0, 255).astype(np.uint8)
     return [look._replace(heat=cv2.LUT(look.heat, curve)) for look in looks]
+
+
+def _largest(alpha: np.ndarray) -> np.ndarray:
+    """Without what has come off the main part: crumbs would make the box jump."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats((alpha > 127).astype(np.uint8), connectivity=4)
+    if count < 3:
+        return alpha
+    main = (labels == 1 + boxes[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+    return np.where(cv2.dilate(main, np.ones((5, 5), np.uint8)) | (alpha < 128), alpha, 0)
 
 
 def _scaled(planes: np.ndarray, factor: np.ndarray) -> np.ndarray:

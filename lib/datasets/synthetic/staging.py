@@ -12,7 +12,7 @@ from lib.datasets.synthetic.sprite import Look, assemble
 from lib.datasets.synthetic.thermal import background_heat, sensor_pattern
 from lib.datasets.synthetic.weather import forecast
 
-SMALLEST, LARGEST = 12, 110  # side of a target (square root of its box area), pixels in a frame 256 pixels high
+SMALLEST, LARGEST = 12, 95  # side of a target (square root of its box area), pixels in a frame 256 pixels high
 
 
 def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> Scene:
@@ -23,7 +23,7 @@ def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> 
     camera = film(rng, frames, size, background.shape[1::-1])
     agency = Agency(rng, material, float(heat.mean()))
     largest = LARGEST * (0.55 if agency.theme in UPRIGHT else 1)
-    side = math.exp(rng.uniform(math.log(SMALLEST), math.log(largest))) * size[1] / 256
+    side = math.exp(rng.uniform(math.log(SMALLEST), math.log(largest * size[1] / 256)))
     cast = agency.cast(side, weather.informative, background)
     stage_hand = _Stage(rng, frames, size, camera, upright=cast.theme in UPRIGHT)
     limit = 4 * min(1.0, side / 40)
@@ -65,7 +65,7 @@ class _Stage:
         """All actors in drawing order."""
         rng = self.rng
         way = roam(rng, self.frames, self.size, leaves=bool(rng.random() < 0.12))
-        growth = wander(rng, self.frames, 0.35 * rng.random(), rng.uniform(12, 40))[:, 0]
+        growth = wander(rng, self.frames, 0.5 * rng.random(), rng.uniform(12, 40))[:, 0]
         target = self._actor(cast.target, "target", way, np.exp(growth))
         side = np.sqrt(target.boxes[:, 2:].prod(1))
         followers = [self._follower(looks, "twin", way, side) for looks in cast.twins]

@@ -54,7 +54,7 @@ def background_heat(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray
     rows = region_curve(rng, int(rng.integers(2, 4)), 1.0)[np.linspace(0, 255, height).astype(int)]
     slow = cv2.resize(rng.standard_normal((4, 5), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     heat = heat + rng.uniform(0, 0.8) * rows[:, None] + rng.uniform(0, 0.7) * slow
-    mean, spread = rng.uniform(45, 165), rng.uniform(12, 38)
+    mean, spread = rng.uniform(35, 135), rng.uniform(10, 36)
     return cv2.convertScaleAbs(np.maximum(mean + spread * (heat - heat.mean()) / (heat.std() + 1e-6), 0))
 
 

@@ -22,6 +22,7 @@ VISIBLE = {
         "fog": {"veil": (0.15, 0.55), "veil_level": (0.4, 0.9)},
         "blurred": {"blur": (3, 8)},
         "noisy": {"noise": (6, 16)},
+        "camouflage": {"fade": (0.4, 0.85)},
     },
 }
 INFRARED = {
@@ -35,7 +36,7 @@ INFRARED = {
         "crossover": {"fade": (0.5, 0.85)},
         "low_contrast": {"veil": (0.3, 0.65), "veil_level": (0.2, 0.7)},
         "noisy": {"noise": (8, 20)},
-        "saturated": {"gain": (1.2, 1.7)},
+        "saturated": {"gain": (1.2, 1.6), "gamma": (1, 1.3)},
         "inverted": {"gain": (1, 1)},
     },
 }
@@ -97,7 +98,7 @@ def _stream(rng: np.random.Generator, frames: int, kinds: dict, useless: bool) -
     state = {key: fair + (drawn.get(key, fair) - fair) * strength[:, 0] for key, fair in FAIR.items()}
     state["veil_level"] = np.full(frames, drawn.get("veil_level", FAIR["veil_level"]))
     state["noise"] = state["noise"] * rng.uniform(0.4, 1.4)
-    state["gain"] = state["gain"] * np.exp(wander(rng, frames, 0.05 + 0.15 * rng.random(), 20)[:, 0])
+    state["gain"] = state["gain"] * np.exp(wander(rng, frames, 0.04 + 0.12 * rng.random(), 20)[:, 0])
     state["gamma"] = state["gamma"] * np.exp(rng.normal(0, 0.15))
     return Stream(
         kind=kind,

@@ -1,0 +1,72 @@
+"""Synthetic sequences on disk, in LasHeR's layout."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from lib.core.atomic import write_atomically
+from lib.core.errors import InputError
+from lib.datasets.lasher import ATTRIBUTES
+from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
+
+RECIPE, PARTIAL = "recipe.txt", ".partial"
+NAMES = ((VISIBLE, "v"), (INFRARED, "i"))
+JPEG_QUALITY = 95
+
+
+def write_sequences(sequences: Iterable[Sequence], root: str | Path, *, recipe: str, split: str = "testing") -> None:
+    """Write `<root>/<split>set/<sequence>/{visible,infrared}/`, the annotations, the flags and the list of names.
+
+    A sequence appears under its name only when it is whole. recipe: one line that says what is written; it is kept
+    in the folder, so that an interrupted run continues with the sequences that are missing. Raises InputError when
+    the folder holds anything else, or another recipe: nothing is overwritten.
+    """
+    root, sequences = Path(root), list(sequences)
+    _claim(root, recipe)
+    folder = root / f"{split}set"
+    for sequence in tqdm(sequences, desc=str(folder), unit="sequence"):
+        if not (folder / sequence.name).exists():
+            _write_sequence(sequence, root, folder / sequence.name)
+    with write_atomically(root / f"{split}setList.txt") as temporary:
+        temporary.write_text("".join(f"{sequence.name}\n" for sequence in sequences))
+
+
+def _claim(root: Path, recipe: str) -> None:
+    """Make the folder ours, or make sure that it already is."""
+    held = root / RECIPE
+    if held.is_file() and held.read_text() == f"{recipe}\n":
+        shutil.rmtree(root / PARTIAL, ignore_errors=True)
+        return
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(f"{root}: is not empty and was not made by this command; choose another folder for --out")
+    with write_atomically(held) as temporary:
+        temporary.write_text(f"{recipe}\n")
+
+
+def _write_sequence(sequence: Sequence, root: Path, target: Path) -> None:
+    """The flags first, the folder last and at once: whoever finds the folder finds all of it."""
+    partial = root / PARTIAL / sequence.name
+    try:
+        for modality, _ in NAMES:
+            (partial / modality).mkdir(parents=True)
+        for index in range(len(sequence)):
+            for image, (modality, letter) in zip(sequence.frames[index], NAMES, strict=True):
+                _write_image(image, partial / modality / f"{letter}{index:06d}.jpg")
+        rows = "".join(",".join(f"{value:.2f}" if value else "0" for value in box) + "\n" for box in sequence.boxes)
+        for name in ("visible.txt", "infrared.txt", "init.txt"):
+            (partial / name).write_text(rows)
+        with write_atomically(root / "AttriSeqsTxt" / f"{sequence.name}.txt") as temporary:
+            temporary.write_text(",".join(str(int(sequence.attributes[name])) for name in ATTRIBUTES) + "\n")
+        target.parent.mkdir(exist_ok=True)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(root / PARTIAL, ignore_errors=True)
+
+
+def _write_image(image: np.ndarray, path: Path) -> None:
+    coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    path.write_bytes(coded.tobytes())
