@@ -7,7 +7,8 @@ import torch
 from fake_model import CONFIG, FakeModel, MovingSquare, fake_tracker, follow_alone, follow_together, moving_sequence
 
 from lib.core.errors import InputError
-from lib.test.tracker import Tracker, stack_modalities
+from lib.datasets.sequence import stack_modalities
+from lib.test.tracker import Tracker
 
 BOX = np.array([60.0, 50.0, 30.0, 20.0])
 

@@ -28,7 +28,7 @@ from lib.datasets import DATASETS, load_dataset
 from lib.datasets.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.test.engine import Job, choose_devices, run_job
-from lib.test.load import choose_sequence, load_tracker, record_run
+from lib.test.load import choose_sequence, config_name, load_tracker, record_run
 from lib.test.results import finished, result_folder, write_result
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tracker_name", help="a folder of experiments/")
-    parser.add_argument("tracker_param", help="a configuration in that folder")
+    parser.add_argument("tracker_param", help="a configuration in that folder, or a YAML file")
     parser.add_argument("--dataset_name", default="lasher_test", help="a data set, or 'folder' with --data_dir")
     parser.add_argument(
         "--data_dir",
@@ -65,12 +65,11 @@ def main() -> None:
     cfg = load_config(args.tracker_name, args.tracker_param, args.set)
     devices = choose_devices(args.device, args.threads, args.num_gpus)
     sequences = read_sequences(args)
+    config = config_name(args.tracker_param)
     epoch = cfg.TEST.EPOCH if args.runid is None else args.runid
-    checkpoint = args.checkpoint or find_checkpoint(
-        read_local("test")["save_dir"], args.tracker_name, args.tracker_param, epoch
-    )
+    checkpoint = args.checkpoint or find_checkpoint(read_local("test")["save_dir"], args.tracker_name, config, epoch)
     results_dir = args.results_dir or read_local("test")["results_dir"]
-    folder = result_folder(results_dir, args.tracker_name, args.tracker_param, args.runid)
+    folder = result_folder(results_dir, args.tracker_name, config, args.runid)
     record_run(folder, cfg, checkpoint, integer_boxes=args.integer_boxes)
     pending = [sequence for sequence in sequences if not finished(folder, sequence)]
     if len(pending) < len(sequences):
@@ -110,7 +109,7 @@ def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) 
     if args.results_dir:
         command += ["--results", f"{args.tracker_name}={folder}"]
     else:
-        command += ["--tracker_name", args.tracker_name, "--tracker_param", args.tracker_param]
+        command += ["--tracker_name", args.tracker_name, "--tracker_param", config_name(args.tracker_param)]
         command += [] if args.runid is None else ["--runid", str(args.runid)]
     command += ["--dataset_name", args.dataset_name]
     command += ["--data_dir", args.data_dir] if args.data_dir else []

@@ -23,14 +23,14 @@ from lib.core.paths import read_local
 from lib.datasets.sequence import Sequence
 from lib.test.demo import Film, draw_box_by_mouse, fresh_folder, make_film, parse_box
 from lib.test.engine import choose_devices
-from lib.test.load import load_tracker
+from lib.test.load import config_name, load_tracker
 from lib.test.video import frame_rate, open_frames, open_sequence
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tracker_name", help="a folder of experiments/")
-    parser.add_argument("tracker_param", help="a configuration in that folder")
+    parser.add_argument("tracker_param", help="a configuration in that folder, or a YAML file")
     parser.add_argument("--visible", help="a folder of images or a video file")
     parser.add_argument("--infrared", help="the same scene in infrared, registered and equal in size")
     parser.add_argument("--sequence", metavar="DIR", help="a sequence folder instead (LasHeR, RGBT234 or LaSOT layout)")
@@ -52,7 +52,7 @@ def main() -> None:
     sequence = open_input(args)
     box = choose_box(args.box, sequence)
     checkpoint = args.checkpoint or find_checkpoint(
-        read_local("test")["save_dir"], args.tracker_name, args.tracker_param, cfg.TEST.EPOCH
+        read_local("test")["save_dir"], args.tracker_name, config_name(args.tracker_param), cfg.TEST.EPOCH
     )
     tracker = load_tracker(cfg, checkpoint, device)
     folder = fresh_folder(args.output or Path("output", "demo", sequence.name))

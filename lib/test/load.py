@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence as Ordered
 from pathlib import Path
+from typing import Any
 
 from easydict import EasyDict
 
@@ -11,6 +12,7 @@ from lib.core.checkpoint import load_state, load_weights
 from lib.core.config import save_config
 from lib.core.errors import InputError
 from lib.core.registry import choose
+from lib.core.schema import read_yaml
 from lib.datasets.sequence import Sequence
 from lib.models import build_model
 from lib.test.tracker import Tracker
@@ -26,6 +28,15 @@ def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str) -> Tracker:
     model = build_model(cfg)
     load_state(model, load_weights(checkpoint), source=str(checkpoint))
     return Tracker(model, cfg, device)
+
+
+def config_name(config: str) -> str:
+    """What results and checkpoints of a configuration are called, given its name or its file.
+
+    >>> config_name("mine/small.yaml"), config_name("vitb_256_mae_32x4_ep300")
+    ('small', 'vitb_256_mae_32x4_ep300')
+    """
+    return Path(config).stem if config.endswith((".yaml", ".yml")) else config
 
 
 def choose_sequence(sequences: Ordered[Sequence], wanted: str) -> Sequence:
@@ -52,22 +63,38 @@ def record_run(folder: Path, cfg: EasyDict, checkpoint: str | Path, *, integer_b
     head += f"# boxes: {'integers' if integer_boxes else 'floats'}\n"
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
-        text = head + temporary.read_text(encoding="utf-8")
-        _check_record(path, text)
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")
+        if path.is_file() and next(folder.glob("*_time.txt"), None):
+            _check_agreement(path, temporary)
 
 
-def _check_record(path: Path, text: str) -> None:
-    if not path.is_file() or next(path.parent.glob("*_time.txt"), None) is None:
-        return
-    old, new = path.read_text(encoding="utf-8").splitlines(), text.splitlines()
-    if old != new:
-        before = next((line for line in old if line not in new), "less")
-        after = next((line for line in new if line not in old), "less")
-        raise InputError(
-            f"{path}: the results here were made with '{before.strip('# ')}', this run has '{after.strip('# ')}'; "
-            "choose another --results_dir or remove the folder"
-        )
+def _check_agreement(old: Path, new: Path) -> None:
+    """Raises InputError where two records differ in what decides boxes. Keys that only one knows do not count: they
+    came with another version of the toolbox."""
+    before, after = _decisive(old), _decisive(new)
+    for key in before.keys() & after.keys():
+        if before[key] != after[key]:
+            raise InputError(
+                f"{old}: the results here were made with {key}: {before[key]}, this run has {after[key]}; "
+                "choose another --results_dir or remove the folder"
+            )
+
+
+def _decisive(record: Path) -> dict[str, Any]:
+    """What decides boxes: weights, network, normalisation, crops; not how the network was trained."""
+    lines = record.read_text(encoding="utf-8").splitlines()
+    head = dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
+    leaves = _leaves(read_yaml(record))
+    parts = ("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")
+    return head | {key: leaf for key, leaf in leaves.items() if key.startswith(parts) and key != "MODEL.PRETRAIN_FILE"}
+
+
+def _leaves(tree: Any, name: str = "") -> dict[str, Any]:
+    """A tree of mappings as one mapping of dotted names."""
+    if not isinstance(tree, dict):
+        return {name: tree}
+    inner = [_leaves(value, f"{name}.{key}" if name else key) for key, value in tree.items()]
+    return {key: leaf for leaves in inner for key, leaf in leaves.items()}
 
 
 def _digest(path: str | Path) -> str:
