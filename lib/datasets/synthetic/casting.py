@@ -40,11 +40,14 @@ class Agency:
         self.source = material.photos[rng.integers(len(material.photos))]
         self.outline = closed_spline(rng, 64, 64)
 
-    def cast(self, size: float, informative: str, background: np.ndarray) -> Cast:
-        """The players of a scene around a target of `size` pixels (square root of its box area)."""
+    def cast(self, size: float, informative: str, background: np.ndarray, native: Look | None = None) -> Cast:
+        """The players of a scene around a target of `size` pixels (square root of its box area).
+
+        native: the target, when it is a part of the background.
+        """
         rng = self.rng
-        level = self.level()
-        target = self.thing(size, level, bool(rng.random() < 0.5))
+        level = self.level() if native is None else float(native.heat.mean())
+        target = self.thing(size, level, bool(rng.random() < 0.5)) if native is None else [native]
         twins = [self._twin(target, informative) for _ in range(int(rng.choice([0, 1, 2], p=[0.3, 0.55, 0.15])))]
         near = [level + rng.normal(0, 12) if rng.random() < 0.5 else self.level() for _ in range(rng.integers(1, 4))]
         kin = [self.thing(size * np.exp(rng.normal(0, 0.22)), heat, rng.random() < 0.2) for heat in near]
@@ -54,7 +57,7 @@ class Agency:
 
     def level(self) -> float:
         """The heat of a thing: well away from the background's, warmer in three of four cases."""
-        contrast = self.rng.uniform(35, 125)
+        contrast = self.rng.uniform(45, 130)
         warm, cold = self.ambient + contrast, self.ambient - contrast
         if self.theme in UPRIGHT:
             return min(warm, 235) if self.rng.random() < 0.9 else max(cold, 15)

@@ -34,13 +34,15 @@ class Cutout(NamedTuple):
     alpha: np.ndarray  # [h, w] uint8
     heat: np.ndarray | None  # [h, w] uint8, its true infrared where known
     family: str
+    home: tuple[int, int] = (0, 0)  # x, y of its top-left pixel in the picture that it was found in
 
 
 class Still(NamedTuple):
-    """An aligned pair."""
+    """An aligned pair and the warm things in it."""
 
     visible: np.ndarray  # [H, W, 3] uint8
     infrared: np.ndarray  # [H, W] uint8
+    bodies: list[Cutout]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ class Material:
     photos: list[np.ndarray]  # [H, W, 3] uint8
     cutouts: list[Cutout]
     stills: list[Still]
-    bodies: list[Cutout]  # warm things of the stills
+
+    @functools.cached_property
+    def bodies(self) -> list[Cutout]:
+        """The warm things of all stills."""
+        return [body for still in self.stills for body in still.bodies]
 
     @functools.cached_property
     def families(self) -> dict[str, list[Cutout]]:
@@ -77,12 +83,11 @@ def load_material(folder: Path, held_out: bool) -> Material:
     listing = list_material(folder)
     kept = {kind: _share(getattr(listing, kind), folder, held_out)[: MOST[kind]] for kind in MOST}
     stills = [_read_still(*pair) for pair in kept["stills"]]
-    bodies = [body for still in stills for body in warm_bodies(still)]
     cutouts = [cutout for path in kept["cutouts"] if (cutout := _read_cutout(path)) is not None]
     photos = [_shrink(read_image(path), LONGEST["photos"]) for path in kept["photos"]]
     photos += [still.visible for still in stills] if not photos else []
     drawn = _drawn(held_out)
-    return Material(photos or drawn.photos, cutouts or drawn.cutouts, stills, bodies)
+    return Material(photos or drawn.photos, cutouts or drawn.cutouts, stills)
 
 
 def list_material(folder: Path) -> Listing:
@@ -104,9 +109,12 @@ def list_material(folder: Path) -> Listing:
     return Listing(photos, cutouts, stills)
 
 
-def warm_bodies(still: Still) -> list[Cutout]:
-    """Compact bright blobs of the infrared picture (mostly people and vehicles), with both appearances."""
-    soft = cv2.GaussianBlur(still.infrared, (0, 0), 1)
+def warm_bodies(visible: np.ndarray, infrared: np.ndarray) -> list[Cutout]:
+    """Compact blobs that are clearly warmer than what surrounds them (mostly people), with both appearances.
+
+    visible: [H, W, 3], infrared: [H, W], uint8.
+    """
+    soft = cv2.GaussianBlur(infrared, (0, 0), 1)
     around = cv2.blur(soft, (75, 75)).astype(np.float32)
     mask = ((soft > around + 28) & (soft > 95)).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
@@ -115,11 +123,14 @@ def warm_bodies(still: Still) -> list[Cutout]:
     for index in range(1, count):
         x, y, w, h, area = (int(value) for value in boxes[index])
         inside = x > 3 and y > 3 and x + w < mask.shape[1] - 3 and y + h < mask.shape[0] - 3
-        if not (inside and 10 <= h <= 160 and 6 <= w <= 120 and 0.7 <= h / w <= 4.5 and area > 0.45 * w * h):
+        if not (inside and 15 <= h <= 160 and 6 <= w <= 120 and 0.8 <= h / w <= 4.5 and area > 0.45 * w * h):
             continue
         part = np.s_[y - 2 : y + h + 2, x - 2 : x + w + 2]
-        alpha = cv2.GaussianBlur((labels[part] == index).astype(np.uint8) * 255, (0, 0), 0.8)
-        bodies.append(Cutout(still.visible[part], alpha, still.infrared[part], "body"))
+        own = labels[part] == index
+        if soft[part][own].mean() < soft[part][~own].mean() + 45:
+            continue
+        alpha = cv2.GaussianBlur(own.astype(np.uint8) * 255, (0, 0), 0.8)
+        bodies.append(Cutout(visible[part], alpha, infrared[part], "body", (x - 2, y - 2)))
     return bodies
 
 
@@ -145,7 +156,8 @@ def _has_alpha(path: Path) -> bool:
 def _read_still(visible: Path, infrared: Path) -> Still:
     pair = _shrink(read_image(visible), LONGEST["stills"])
     heat = cv2.cvtColor(read_image(infrared), cv2.COLOR_RGB2GRAY)
-    return Still(pair, cv2.resize(heat, pair.shape[1::-1], interpolation=cv2.INTER_AREA))
+    heat = cv2.resize(heat, pair.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return Still(pair, heat, warm_bodies(pair, heat))
 
 
 def _read_cutout(path: Path) -> Cutout | None:
@@ -193,4 +205,4 @@ def _drawn(held_out: bool) -> Material:
         height, width = rng.integers(48, 112, 2)
         alpha, rgb = closed_spline(rng, height, width), painting(rng, height, width)
         cutouts.append(Cutout(rgb, alpha, None, f"drawn{index // 5}"))
-    return Material(photos, cutouts, [], [])
+    return Material(photos, cutouts, [])

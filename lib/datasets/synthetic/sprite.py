@@ -43,7 +43,14 @@ def fit(look: Look, size: float) -> Look:
     scale = size / np.sqrt(height * width)
     shape = max(3, round(width * scale)), max(3, round(height * scale))
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return Look(*(_frame(cv2.resize(plane, shape, interpolation=kind), plane is look.alpha) for plane in look))
+    return frame_look(Look(*(cv2.resize(plane, shape, interpolation=kind) for plane in look)))
+
+
+def frame_look(look: Look) -> Look:
+    """A look with the transparent margin around it."""
+    border = [cv2.BORDER_REPLICATE, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT]
+    sides = (MARGIN,) * 4
+    return Look(*(cv2.copyMakeBorder(plane, *sides, kind) for plane, kind in zip(look, border, strict=True)))
 
 
 def assemble(looks: list[Look], smallest: float, edge: float) -> Sprite:
@@ -60,7 +67,7 @@ def assemble(looks: list[Look], smallest: float, edge: float) -> Sprite:
     for look in looks:
         alpha = cv2.GaussianBlur(cv2.morphologyEx(look.alpha, cv2.MORPH_OPEN, kernel), (0, 0), edge)
         if alpha.max() < 200:
-            alpha = cv2.GaussianBlur(look.alpha, (0, 0), 0.5)
+            alpha = cv2.normalize(look.alpha, None, 0, 255, cv2.NORM_MINMAX)  # thin or faint: at least its core counts
         alpha = _clear_border(_largest(alpha))
         factor = alpha[..., None].astype(np.uint16)
         visible.append(np.dstack([_scaled(look.rgb, factor), alpha]))
@@ -118,11 +125,6 @@ def _largest(alpha: np.ndarray) -> np.ndarray:
 
 def _scaled(planes: np.ndarray, factor: np.ndarray) -> np.ndarray:
     return ((planes * factor + 127) // 255).astype(np.uint8)
-
-
-def _frame(plane: np.ndarray, transparent: bool) -> np.ndarray:
-    kind = cv2.BORDER_CONSTANT if transparent else cv2.BORDER_REPLICATE
-    return cv2.copyMakeBorder(plane, MARGIN, MARGIN, MARGIN, MARGIN, kind)
 
 
 def _clear_border(alpha: np.ndarray) -> np.ndarray:

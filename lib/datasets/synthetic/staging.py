@@ -5,27 +5,33 @@ import math
 import numpy as np
 
 from lib.datasets.synthetic.casting import UPRIGHT, Agency, Cast
-from lib.datasets.synthetic.material import Material
-from lib.datasets.synthetic.motion import Camera, film, placement, roam, similarity, wander
+from lib.datasets.synthetic.material import Cutout, Material, Still
+from lib.datasets.synthetic.motion import Camera, film, placement, roam, similarity, translation, wander
+from lib.datasets.synthetic.outline import closed_spline
 from lib.datasets.synthetic.scene import Actor, Scene
-from lib.datasets.synthetic.sprite import Look, assemble
+from lib.datasets.synthetic.sprite import MARGIN, Look, assemble, frame_look
 from lib.datasets.synthetic.thermal import background_heat, sensor_pattern
 from lib.datasets.synthetic.weather import forecast
 
+NATIVE = 0.12  # share of the scenes whose target is a part of the background: nothing of it was pasted
+LEAST_TEXTURE = 24  # grey levels: a plain part of the background would be no target
 SMALLEST, LARGEST = 12, 95  # side of a target (square root of its box area), pixels in a frame 256 pixels high
 
 
 def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> Scene:
     """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene."""
     rng = np.random.default_rng(seed)
-    background, heat = _background(rng, material)
+    background, heat, bodies = _background(rng, material)
     weather = forecast(rng, frames)
     camera = film(rng, frames, size, background.shape[1::-1])
     agency = Agency(rng, material, float(heat.mean()))
     largest = LARGEST * (0.55 if agency.theme in UPRIGHT else 1)
     side = math.exp(rng.uniform(math.log(SMALLEST), math.log(largest * size[1] / 256)))
-    cast = agency.cast(side, weather.informative, background)
-    stage_hand = _Stage(rng, frames, size, camera, upright=cast.theme in UPRIGHT)
+    stage_hand = _Stage(rng, frames, size, camera, upright=agency.theme in UPRIGHT)
+    native = stage_hand.native(background, heat, bodies, side) if rng.random() < NATIVE else None
+    if native is not None:
+        side = float(np.sqrt(native.boxes[0, 2:].prod()))
+    cast = agency.cast(side, weather.informative, background, native and native.sprite.looks[0])
     limit = 4 * min(1.0, side / 40)
     direction = rng.uniform(0, 2 * np.pi)
     shift = limit * rng.random() * np.array([np.cos(direction), np.sin(direction)])
@@ -34,7 +40,7 @@ def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> 
         background=background,
         background_infrared=heat,
         camera=camera,
-        actors=stage_hand.place(cast),
+        actors=stage_hand.place(cast, native),
         weather=weather,
         shift=shift + wander(rng, frames, np.full(2, 0.1 * limit), 25),
         pattern=sensor_pattern(rng, size[1], size[0]),
@@ -43,13 +49,22 @@ def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> 
     )
 
 
-def _background(rng: np.random.Generator, material: Material) -> tuple[np.ndarray, np.ndarray]:
+def _background(rng: np.random.Generator, material: Material) -> Still:
     """A background in both modalities: an aligned still with its true infrared (40 %) or a photograph."""
     if material.stills and rng.random() < 0.4:
-        still = material.stills[rng.integers(len(material.stills))]
-        return still.visible, still.infrared
+        return material.stills[rng.integers(len(material.stills))]
     photo = material.photos[rng.integers(len(material.photos))]
-    return photo, background_heat(rng, photo)
+    return Still(photo, background_heat(rng, photo), [])
+
+
+def _patch(rng: np.random.Generator, background: np.ndarray, heat: np.ndarray, side: float) -> Cutout:
+    """A free-form piece of the background, `side` background pixels large."""
+    limit = np.array(heat.shape) - 1
+    stretch = math.exp(rng.normal(0, 0.4))
+    h, w = np.clip([side * stretch**0.5, side / stretch**0.5], 8, limit).astype(int)
+    y, x = (int(rng.integers(0, room + 1)) for room in limit - (h, w))
+    part = np.s_[y : y + h, x : x + w]
+    return Cutout(background[part], closed_spline(rng, h, w), heat[part], "patch", (x, y))
 
 
 class _Stage:
@@ -61,12 +76,35 @@ class _Stage:
         self.rng, self.frames, self.size, self.camera, self.upright = rng, frames, size, camera, upright
         self.edge = float(rng.uniform(0.45, 1.0))
 
-    def place(self, cast: Cast) -> list[Actor]:
+    def native(self, background: np.ndarray, heat: np.ndarray, bodies: list[Cutout], side: float) -> Actor | None:
+        """A target that is a part of the background: a warm body of the still, or a well textured piece.
+
+        It is drawn over itself, which changes nothing. None when the first frame shows nothing suitable.
+        """
+        rng, first = self.rng, self.camera.matrices[0]
+        found = [*bodies] or [_patch(rng, background, heat, side / np.sqrt(np.linalg.det(first))) for _ in range(8)]
+        plain = [cutout.rgb.std() < LEAST_TEXTURE or cutout.heat.std() < LEAST_TEXTURE / 2 for cutout in found]
+        found = [cutout for cutout, dull in zip(found, plain, strict=True) if bodies or not dull]
+        for cutout in (found[index] for index in rng.permutation(len(found))):
+            look = frame_look(Look(cutout.rgb, cutout.heat, cutout.alpha))
+            sprite = assemble([look], 1.0, 0.5)
+            matrices = self.camera.matrices @ translation(np.array(cutout.home) - MARGIN)
+            actor = Actor(sprite, matrices, np.zeros(self.frames, int), "target")
+            x, y, w, h = actor.boxes[0]
+            inside = x > 0 and y > 0 and x + w < self.size[0] and y + h < self.size[1]
+            if inside and min(w, h) >= 8 and max(w, h) <= 0.6 * self.size[1]:
+                return actor
+        return None
+
+    def place(self, cast: Cast, native: Actor | None) -> list[Actor]:
         """All actors in drawing order."""
         rng = self.rng
         way = roam(rng, self.frames, self.size, leaves=bool(rng.random() < 0.12))
         growth = wander(rng, self.frames, 0.5 * rng.random(), rng.uniform(12, 40))[:, 0]
-        target = self._actor(cast.target, "target", way, np.exp(growth))
+        side = math.sqrt(math.prod(cast.target[0].alpha.shape))
+        growth = np.maximum(growth - growth.max(), min(0.0, math.log(SMALLEST / side)))
+        target = native or self._actor(cast.target, "target", way, np.exp(growth))
+        way = target.boxes[:, :2] + target.boxes[:, 2:] / 2
         side = np.sqrt(target.boxes[:, 2:].prod(1))
         followers = [self._follower(looks, "twin", way, side) for looks in cast.twins]
         followers += [self._follower(looks, "kin", way, side) for looks in cast.kin]
@@ -84,7 +122,7 @@ class _Stage:
         growth = np.exp(wander(rng, frames, 0.15 * rng.random(), 25)[:, 0])
         if kind == "roaming":
             return self._actor(looks, role, roam(rng, frames, self.size, leaves=False), growth)
-        distance = rng.uniform(0.8, 2.1)
+        distance = rng.uniform(0.95, 2.2)
         if kind == "fixed":
             frame = int(rng.integers(frames))
             turn = rng.uniform(0, 2 * np.pi)

@@ -72,8 +72,10 @@ class Weather:
 def forecast(rng: np.random.Generator, frames: int) -> Weather:
     """Draw the conditions of a sequence: both modalities informative 60 %, visible only 15 %, infrared only 25 %."""
     informative = str(rng.choice(INFORMATIVE, p=SHARES))
-    visible = _stream(rng, frames, VISIBLE, informative == "infrared")
-    infrared = _stream(rng, frames, INFRARED, informative == "visible")
+    # Where one modality shows nothing, the other is mostly left in peace: else nothing would tell the target.
+    trouble = {"both": 0.55, "visible": 0.2, "infrared": 0.2}[informative]
+    visible = _stream(rng, frames, VISIBLE, None if informative == "infrared" else trouble)
+    infrared = _stream(rng, frames, INFRARED, None if informative == "visible" else trouble)
     jump = informative != "infrared" and rng.random() < 0.05
     if jump:
         frame = int(rng.integers(1, frames))
@@ -89,10 +91,11 @@ def forecast(rng: np.random.Generator, frames: int) -> Weather:
     return Weather(informative, visible, infrared, bool(rng.random() < 0.3), marks)
 
 
-def _stream(rng: np.random.Generator, frames: int, kinds: dict, useless: bool) -> Stream:
-    """useless: draw a severe condition; else none (45 %) or a mild one."""
+def _stream(rng: np.random.Generator, frames: int, kinds: dict, trouble: float | None) -> Stream:
+    """trouble: share of streams in a mild condition; None: a severe one, the modality is of no use."""
+    useless = trouble is None
     table = kinds["severe" if useless else "mild"]
-    kind = str(rng.choice(list(table))) if useless or rng.random() < 0.55 else "clear"
+    kind = str(rng.choice(list(table))) if trouble is None or rng.random() < trouble else "clear"
     drawn = {key: rng.uniform(*limits) for key, limits in table.get(kind, {}).items()}
     strength = _course(rng, frames, useless)[:, None]
     state = {key: fair + (drawn.get(key, fair) - fair) * strength[:, 0] for key, fair in FAIR.items()}
