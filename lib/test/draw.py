@@ -8,6 +8,7 @@ import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GAP = 4  # pixels between the panels
+EDGE = ((0, 2 * GAP), (0, 2 * GAP), (0, 0))  # below and to the right of each picture of a contact sheet
 LEAST_HEIGHT, MOST_HEIGHT = 360, 1080  # of a panel, pixels: smaller images are enlarged, larger ones reduced
 
 GREEN, ORANGE, WHITE, BLACK = (60, 220, 90), (255, 160, 30), (255, 255, 255), (0, 0, 0)  # RGB
@@ -47,7 +48,7 @@ def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int =
     """Pictures of one size in a grid, read from left to right: RGB uint8; each `width` pixels wide at most."""
     height, full = pictures[0].shape[:2]
     cell = min(width, full)
-    cells = [_resize(picture, cell, round(height * cell / full)) for picture in pictures]
+    cells = [np.pad(_resize(picture, cell, round(height * cell / full)), EDGE) for picture in pictures]
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.concatenate(cells[start : start + columns], axis=1) for start in range(0, len(cells), columns)]
     return np.concatenate(rows, axis=0)
@@ -75,7 +76,7 @@ def _draw_mark(panel: np.ndarray, mark: Mark, scale: float) -> None:
 
 def _title_strip(panel: np.ndarray, title: str) -> np.ndarray:
     """A black strip as wide as the panel, to be put under it: there the title hides nothing."""
-    strip = np.zeros((_text_size("X", panel.shape[0])[1], panel.shape[1], 3), np.uint8)
+    strip = np.zeros((_text_size("(Xg)", panel.shape[0])[1], panel.shape[1], 3), np.uint8)
     _put_text(strip, title, (0, 0), WHITE, panel.shape[0])
     return strip
 
