@@ -10,7 +10,7 @@ from collections.abc import Sequence as Ordered
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 Save = Callable[[str, np.ndarray, np.ndarray], None]
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Step:
     """One tracked frame."""
 
     index: int
@@ -77,7 +78,7 @@ def follow_steps(tracker: Tracker, sequence: Sequence) -> Iterator[Step]:
     for index, images in enumerate(read_ahead(sequence.frames)):
         begin = time.perf_counter()
         if index == 0:
-            targets = tracker.start([images], sequence.boxes[:1], [sequence.name])
+            targets = tracker.start([images], [sequence.boxes[0]], [sequence.name])
         else:
             targets = tracker.track(targets, [images])
         yield Step(index, images, targets[0], time.perf_counter() - begin)
@@ -155,7 +156,8 @@ def _run_workers(job: Job, devices: Ordered[str], on_frame: Callable[[int], Any]
 def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> None:
     """Hear the workers out until all have ended; raise the first failure."""
     while workers:
-        for receiver in wait(list(workers)):
+        ready = wait(list(workers))
+        for receiver in [receiver for receiver in workers if receiver in ready]:
             try:
                 report = receiver.recv()
             except EOFError:

@@ -102,7 +102,7 @@ class Tracker:
         try:
             return target.box, sample_target(image, target.box, factor, self.search_size)
         except InputError:
-            box = clip_box(target.box, *image.shape[:2], margin=MARGIN)
+            box = _clip(target.box, image)
             return box, sample_target(image, box, factor, self.search_size)
 
     def _move(self, target: Target, image: np.ndarray, crop: tuple[np.ndarray, Crop], answer: np.ndarray) -> Target:
@@ -113,12 +113,17 @@ class Tracker:
                 log.warning("%s: the network's answer is not a number; the target stays where it was", target.name)
             return replace(target, box=around, score=0.0)
         box = box_to_frame(answer[:4], around, scale, self.search_size)
-        return replace(target, box=clip_box(box, *image.shape[:2], margin=MARGIN), score=float(answer[4]))
+        return replace(target, box=_clip(box, image), score=float(answer[4]))
 
     def _upload(self, crops: Sequence[Crop]) -> Tensor:
         """Crops as one normalised tensor [B, M, 3, S, S] on the device; one transfer of uint8 values."""
         pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(self.device)
         return self.model.normalize(pixels.unflatten(3, (-1, 3)).permute(0, 3, 4, 1, 2).contiguous())
+
+
+def _clip(box: np.ndarray, image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    return clip_box(box, height, width, margin=MARGIN)
 
 
 def _check_first_box(box: np.ndarray, image: np.ndarray, name: str) -> None:

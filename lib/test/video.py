@@ -132,7 +132,8 @@ def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.n
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")  # OpenCV knows the container by its ending
-    writer, sizes = cv2.VideoWriter(), []
+    writer = cv2.VideoWriter()
+    sizes: list[tuple[int, int]] = []  # of the pictures as written
 
     def append(picture: np.ndarray) -> None:
         sizes.append(sizes[0] if sizes else (picture.shape[1], picture.shape[0]))
