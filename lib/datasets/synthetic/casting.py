@@ -27,15 +27,19 @@ class Cast:
     occluders: list[list[Look]]
 
 
+def draw_theme(rng: np.random.Generator, material: Material) -> str:
+    """What kind of thing a scene is about."""
+    usable = {theme: share for theme, share in THEMES.items() if theme != "body" or len(material.bodies) > 4}
+    weights = np.array(list(usable.values()))
+    return str(rng.choice(list(usable), p=weights / weights.sum()))
+
+
 class Agency:
     """Finds things of one kind for one scene."""
 
-    def __init__(self, rng: np.random.Generator, material: Material, ambient: float) -> None:
-        """ambient: mean infrared grey level of the background, which heat is drawn around."""
-        self.rng, self.material, self.ambient = rng, material, ambient
-        usable = {theme: share for theme, share in THEMES.items() if theme != "body" or len(material.bodies) > 4}
-        weights = np.array(list(usable.values()))
-        self.theme = str(rng.choice(list(usable), p=weights / weights.sum()))
+    def __init__(self, rng: np.random.Generator, material: Material, theme: str, ambient: float) -> None:
+        """theme: one of THEMES; ambient: mean infrared grey level of the background, which heat is drawn around."""
+        self.rng, self.material, self.theme, self.ambient = rng, material, theme, ambient
         self.family = self._family()
         self.source = material.photos[rng.integers(len(material.photos))]
         self.outline = closed_spline(rng, 64, 64)
@@ -72,7 +76,7 @@ class Agency:
             looks = [_cropped(look) for look in walker(rng, int(rng.integers(4, 7)))]
             looks = [fit(look, size) for look in _same_frame(looks)]
             return [look._replace(heat=_levelled(look.heat, level, 1.0)) for look in looks]
-        look = fit(self._look(self._pick()), size)
+        look = fit(look_of(self._pick()), size)
         if self.theme == "body":
             look = look._replace(heat=_levelled(look.heat, level, rng.uniform(0.7, 1.3)))
         else:
@@ -105,10 +109,6 @@ class Agency:
         alpha = closed_spline(rng, h, w) if fresh else cv2.resize(self.outline, (int(w), int(h)))
         return Cutout(picture[y : y + h, x : x + w], alpha, None, "piece")
 
-    def _look(self, cutout: Cutout) -> Look:
-        heat = cutout.alpha if cutout.heat is None else cutout.heat
-        return Look(cutout.rgb, heat, cutout.alpha)
-
     def _twin(self, target: list[Look], informative: str) -> list[Look]:
         """Alike in one modality; never in the only one that shows anything."""
         visible_differs = informative == "visible" or (informative == "both" and self.rng.random() < 0.5)
@@ -131,7 +131,7 @@ class Agency:
         stretch = float(rng.choice([1, 1, rng.uniform(4, 12)])) * float(np.exp(rng.normal(0, 0.3)))
         source = background if rng.random() < 0.5 else self.material.photos[rng.integers(len(self.material.photos))]
         side = np.clip(size * rng.uniform(0.6, 1.6), 8, 110)
-        look = fit(self._look(self._piece(source, max(side, 24), stretch)), side)
+        look = fit(look_of(self._piece(source, max(side, 24), stretch)), side)
         level = self.ambient + rng.normal(0, 30)
         heat = np.clip(level + rng.uniform(2, 20) * surface_heat(rng, look.rgb), 0, 255).astype(np.uint8)
         return [look._replace(heat=heat)]
@@ -139,6 +139,11 @@ class Agency:
     def _family(self) -> str:
         names = list(self.material.families)
         return names[self.rng.integers(len(names))]
+
+
+def look_of(cutout: Cutout) -> Look:
+    """A cut-out as a look; where its infrared is not known, its mask stands in until heat is drawn."""
+    return Look(cutout.rgb, cutout.alpha if cutout.heat is None else cutout.heat, cutout.alpha)
 
 
 def _levelled(heat: np.ndarray, level: float, gain: float) -> np.ndarray:

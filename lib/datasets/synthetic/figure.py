@@ -44,21 +44,21 @@ class _Build:
         hip = np.array([WIDTH / 2, HEIGHT * 0.53])
         neck = hip + np.array([self.lean * 40, -HEIGHT * 0.33])
         swing = np.sin(phase)
-        self._limb(parts, neck + [0, 5], (-self.swing * swing, HEIGHT * 0.2), (SHIRT, SKIN), 6)
+        self._limb(parts, neck + [0, 5], (-self.swing * swing, HEIGHT * 0.2), (SHIRT, SKIN), 8)
         for direction in (-1, 1):
             lift = 0.25 * self.stride * max(0.0, direction * np.cos(phase))
             self._leg(parts, hip, direction * self.stride * swing, lift)
-        width = round(17 * self.stout)
+        width = round(22 * self.stout)
         cv2.line(parts, _pixel(neck + [0, 6]), _pixel(hip), SHIRT, width, cv2.LINE_8)
         if self.skirt:
             hem = hip + [0, HEIGHT * 0.18]
             cv2.line(parts, _pixel(hip), _pixel(hem), SHIRT, width + 4, cv2.LINE_8)
         if self.bag:
             cv2.ellipse(parts, _pixel(neck + [self.side * width * 0.6, 16]), (6, 11), 0, 0, 360, BAG, -1)
-        self._limb(parts, neck + [0, 5], (self.swing * swing, HEIGHT * 0.2), (SHIRT, SKIN), 6)
+        self._limb(parts, neck + [0, 5], (self.swing * swing, HEIGHT * 0.2), (SHIRT, SKIN), 8)
         head = neck - [0, HEIGHT * 0.055]
-        cv2.ellipse(parts, _pixel(head), (7, 9), 0, 0, 360, SKIN, -1)
-        cv2.ellipse(parts, _pixel(head - [self.side, 3]), (7, 6), 0, 0, 360, HAIR, -1)
+        cv2.ellipse(parts, _pixel(head), (8, 10), 0, 0, 360, SKIN, -1)
+        cv2.ellipse(parts, _pixel(head - [self.side, 3]), (8, 7), 0, 0, 360, HAIR, -1)
         return parts
 
     def _limb(
@@ -70,7 +70,7 @@ class _Build:
         cv2.circle(parts, _pixel(start + way * 1.12), round(3.2 * self.stout), labels[1], -1)
 
     def _leg(self, parts: np.ndarray, hip: np.ndarray, angle: float, lift: float) -> None:
-        length, width = HEIGHT * 0.2, round(8 * self.stout)
+        length, width = HEIGHT * 0.2, round(11 * self.stout)
         knee = hip + length * np.array([np.sin(angle + lift), np.cos(angle + lift)])
         foot = knee + length * np.array([np.sin(angle - lift), np.cos(angle - lift)])
         cv2.line(parts, _pixel(hip), _pixel(knee), TROUSERS, width)

@@ -97,16 +97,16 @@ def list_material(folder: Path) -> Listing:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(f"photos_dir {str(folder)!r} holds no images; correct it in local.py or leave it empty")
-    known, photos, cutouts, stills = set(files), [], [], []
+    known, listing = set(files), Listing([], [], [])
     for path in files:
         partner = path.parent.parent / "infrared" / path.name
         if path.parent.name == "visible" and partner in known:
-            stills.append((path, partner))
+            listing.stills.append((path, partner))
         elif path.parent.name == "infrared" and path.parent.parent / "visible" / path.name in known:
             continue
         else:
-            (cutouts if _has_alpha(path) else photos).append(path)
-    return Listing(photos, cutouts, stills)
+            (listing.cutouts if _has_alpha(path) else listing.photos).append(path)
+    return listing
 
 
 def warm_bodies(visible: np.ndarray, infrared: np.ndarray) -> list[Cutout]:
@@ -116,8 +116,8 @@ def warm_bodies(visible: np.ndarray, infrared: np.ndarray) -> list[Cutout]:
     """
     soft = cv2.GaussianBlur(infrared, (0, 0), 1)
     around = cv2.blur(soft, (75, 75)).astype(np.float32)
-    mask = ((soft > around + 28) & (soft > 95)).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    hot = ((soft > around + 28) & (soft > 95)).astype(np.uint8)
+    mask = cv2.morphologyEx(hot, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask)
     bodies = []
     for index in range(1, count):

@@ -83,7 +83,7 @@ def _develop(rng: np.random.Generator, image: np.ndarray, stream: Stream, frame:
         image = cv2.addWeighted(image, 1, part, gain, -128 * gain)
     if stream.quality is not None:
         coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, stream.quality])[1]
-        image = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
+        image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))
     return image
 
 

@@ -63,7 +63,7 @@ class Scene:
         high = np.minimum(target.boxes[:, :2] + target.boxes[:, 2:], self.size)
         inside = np.maximum(high - low, 0).prod(1) / target.boxes[:, 2:].prod(1)
         boxes = np.zeros((len(low), 4))
-        for frame in np.nonzero((inside >= LEAST_INSIDE) & (high - low > 2).all(1))[0]:
+        for frame in np.nonzero((inside >= LEAST_INSIDE) & (high - low > 2).all(1))[0].tolist():
             boxes[frame] = self._tight(frame, low[frame], high[frame])
         return boxes
 
@@ -76,7 +76,7 @@ class Scene:
         start, end = window(target.matrices[frame], target.sprite.size, self.size)
         mask = _mask(target, frame, translation(-start), end - start)
         x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
-        if min(w, h) < 2:
+        if min(w, h) < 1:
             return np.zeros(4)
         first = np.clip(low, start + (x, y) - 0.5, start + (x, y) + 0.5)
         last = np.clip(high, start + (x + w, y + h) - 0.5, start + (x + w, y + h) + 0.5)

@@ -67,7 +67,8 @@ def assemble(looks: list[Look], smallest: float, edge: float) -> Sprite:
     for look in looks:
         alpha = cv2.GaussianBlur(cv2.morphologyEx(look.alpha, cv2.MORPH_OPEN, kernel), (0, 0), edge)
         if alpha.max() < 200:
-            alpha = cv2.normalize(look.alpha, None, 0, 255, cv2.NORM_MINMAX)  # thin or faint: at least its core counts
+            # Thin or faint: at least its core counts.
+            alpha = cv2.convertScaleAbs(look.alpha, alpha=255 / max(1, int(look.alpha.max())))
         alpha = _clear_border(_largest(alpha))
         factor = alpha[..., None].astype(np.uint16)
         visible.append(np.dstack([_scaled(look.rgb, factor), alpha]))
@@ -120,7 +121,7 @@ def _largest(alpha: np.ndarray) -> np.ndarray:
     if count < 3:
         return alpha
     main = (labels == 1 + boxes[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
-    return np.where(cv2.dilate(main, np.ones((5, 5), np.uint8)) | (alpha < 128), alpha, 0)
+    return np.where((cv2.dilate(main, np.ones((5, 5), np.uint8)) > 0) | (alpha < 128), alpha, 0).astype(np.uint8)
 
 
 def _scaled(planes: np.ndarray, factor: np.ndarray) -> np.ndarray:

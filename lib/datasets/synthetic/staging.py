@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lib.datasets.synthetic.casting import UPRIGHT, Agency, Cast
+from lib.datasets.synthetic.casting import UPRIGHT, Agency, Cast, draw_theme, look_of
 from lib.datasets.synthetic.material import Cutout, Material, Still
 from lib.datasets.synthetic.motion import Camera, film, placement, roam, similarity, translation, wander
 from lib.datasets.synthetic.outline import closed_spline
@@ -21,20 +21,22 @@ SMALLEST, LARGEST = 12, 95  # side of a target (square root of its box area), pi
 def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> Scene:
     """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene."""
     rng = np.random.default_rng(seed)
-    background, heat, bodies = _background(rng, material)
+    theme = draw_theme(rng, material)
+    upright = theme in UPRIGHT
+    background, heat, bodies = _background(rng, material, 0.6 if upright else 0.25)
     weather = forecast(rng, frames)
     camera = film(rng, frames, size, background.shape[1::-1])
-    agency = Agency(rng, material, float(heat.mean()))
-    largest = LARGEST * (0.55 if agency.theme in UPRIGHT else 1)
-    side = math.exp(rng.uniform(math.log(SMALLEST), math.log(largest * size[1] / 256)))
-    stage_hand = _Stage(rng, frames, size, camera, upright=agency.theme in UPRIGHT)
+    agency = Agency(rng, material, theme, float(heat.mean()))
+    largest = LARGEST * (0.55 if upright else 1)
+    smallest = SMALLEST * (1.2 if upright else 1)
+    side = math.exp(rng.uniform(math.log(smallest), math.log(largest * size[1] / 256)))
+    stage_hand = _Stage(rng, frames, size, camera, upright=upright)
     native = stage_hand.native(background, heat, bodies, side) if rng.random() < NATIVE else None
     if native is not None:
         side = float(np.sqrt(native.boxes[0, 2:].prod()))
-    cast = agency.cast(side, weather.informative, background, native and native.sprite.looks[0])
+    cast = agency.cast(side, weather.informative, background, native.sprite.looks[0] if native else None)
     limit = 4 * min(1.0, side / 40)
-    direction = rng.uniform(0, 2 * np.pi)
-    shift = limit * rng.random() * np.array([np.cos(direction), np.sin(direction)])
+    shift = limit * rng.random() * _direction(rng.uniform(0, 2 * np.pi))
     return Scene(
         size=size,
         background=background,
@@ -49,9 +51,9 @@ def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> 
     )
 
 
-def _background(rng: np.random.Generator, material: Material) -> Still:
-    """A background in both modalities: an aligned still with its true infrared (40 %) or a photograph."""
-    if material.stills and rng.random() < 0.4:
+def _background(rng: np.random.Generator, material: Material, stills: float) -> Still:
+    """A background in both modalities: an aligned still with its true infrared (a share `stills`) or a photograph."""
+    if material.stills and rng.random() < stills:
         return material.stills[rng.integers(len(material.stills))]
     photo = material.photos[rng.integers(len(material.photos))]
     return Still(photo, background_heat(rng, photo), [])
@@ -83,16 +85,17 @@ class _Stage:
         """
         rng, first = self.rng, self.camera.matrices[0]
         found = [*bodies] or [_patch(rng, background, heat, side / np.sqrt(np.linalg.det(first))) for _ in range(8)]
-        plain = [cutout.rgb.std() < LEAST_TEXTURE or cutout.heat.std() < LEAST_TEXTURE / 2 for cutout in found]
+        plain = [min(cutout.rgb.std(), 2 * look_of(cutout).heat.std()) < LEAST_TEXTURE for cutout in found]
         found = [cutout for cutout, dull in zip(found, plain, strict=True) if bodies or not dull]
         for cutout in (found[index] for index in rng.permutation(len(found))):
-            look = frame_look(Look(cutout.rgb, cutout.heat, cutout.alpha))
+            look = frame_look(look_of(cutout))
             sprite = assemble([look], 1.0, 0.5)
             matrices = self.camera.matrices @ translation(np.array(cutout.home) - MARGIN)
             actor = Actor(sprite, matrices, np.zeros(self.frames, int), "target")
-            x, y, w, h = actor.boxes[0]
-            inside = x > 0 and y > 0 and x + w < self.size[0] and y + h < self.size[1]
-            if inside and min(w, h) >= 8 and max(w, h) <= 0.6 * self.size[1]:
+            w, h = actor.boxes[0, 2:]
+            corner = actor.boxes[:, :2]
+            inside = ((corner > 0) & (corner + actor.boxes[:, 2:] < self.size)).all(1)
+            if inside[0] and inside.mean() > 0.7 and min(w, h) >= 8 and max(w, h) <= 0.6 * self.size[1]:
                 return actor
         return None
 
@@ -122,15 +125,13 @@ class _Stage:
         growth = np.exp(wander(rng, frames, 0.15 * rng.random(), 25)[:, 0])
         if kind == "roaming":
             return self._actor(looks, role, roam(rng, frames, self.size, leaves=False), growth)
-        distance = rng.uniform(0.95, 2.2)
+        distance, turn = rng.uniform(0.95, 2.2), rng.uniform(0, 2 * np.pi)
         if kind == "fixed":
             frame = int(rng.integers(frames))
-            turn = rng.uniform(0, 2 * np.pi)
-            point = way[frame] + distance * side[frame] * np.array([np.cos(turn), np.sin(turn)])
-            return self._fixed(looks, role, point, frame)
-        turn = rng.uniform(0, 2 * np.pi) + wander(rng, frames, rng.uniform(0.2, 2), 16)[:, 0]
+            return self._fixed(looks, role, way[frame] + distance * side[frame] * _direction(turn), frame)
+        around = turn + wander(rng, frames, rng.uniform(0.2, 2), 16)[:, 0]
         reach = distance * np.exp(wander(rng, frames, 0.35, 14)[:, 0]) * side
-        return self._actor(looks, role, way + reach[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1), growth)
+        return self._actor(looks, role, way + reach[:, None] * _direction(around), growth)
 
     def _occluder(self, looks: list[Look], way: np.ndarray) -> Actor:
         """A foreground thing fixed to the scene where the target will pass."""
@@ -151,15 +152,20 @@ class _Stage:
         scale = growth / growth.max()
         sprite = assemble(looks, float(scale.min()), self.edge)
         lively = 0.25 if self.upright or still else 1.0
-        angle = wander(rng, frames, lively * 0.9 * rng.random() ** 2, rng.uniform(12, 40))[:, 0]
+        angle: np.ndarray = wander(rng, frames, lively * 0.9 * rng.random() ** 2, rng.uniform(12, 40))[:, 0]
         if lively == 1 and rng.random() < 0.12:
-            angle = angle + rng.uniform(-np.pi, np.pi) + rng.normal(0, 0.06) * np.arange(frames)
+            angle += rng.uniform(-np.pi, np.pi) + rng.normal(0, 0.06) * np.arange(frames)
         stretch = wander(rng, frames, lively * 0.35 * rng.random(), 25)[:, 0]
         tilt = wander(rng, frames, np.full(2, lively * 0.2 * rng.random()), 25)
         matrices = placement(similarity(way, scale, angle), stretch, np.clip(tilt, -0.4, 0.4), sprite.size)
         pace = rng.uniform(0.1, 0.5)
         poses = (rng.uniform(0, 9) + pace * np.arange(frames)).astype(int) % len(looks)
         return Actor(sprite, matrices, poses, role)
+
+
+def _direction(turn: float | np.ndarray) -> np.ndarray:
+    """Unit vectors [..., 2] at angles [...]."""
+    return np.stack([np.cos(turn), np.sin(turn)], axis=-1)
 
 
 def _covers(actor: Actor, target: Actor) -> bool:

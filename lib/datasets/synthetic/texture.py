@@ -48,8 +48,8 @@ def _regions(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 def _palette(rng: np.random.Generator, count: int) -> np.ndarray:
     """[count, 3] float32 colours that share a tint, as the things of one scene do."""
-    tint = rng.uniform(60, 200, 3)
-    return (tint + rng.normal(0, 45, (count, 1)) + rng.normal(0, 22, (count, 3))).astype(np.float32)
+    tint = rng.uniform(60, 200) + rng.normal(0, 18, 3)
+    return (tint + rng.normal(0, 45, (count, 1)) + rng.normal(0, 15, (count, 3))).astype(np.float32)
 
 
 def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -42,6 +42,7 @@ INFRARED = {
 }
 INFORMATIVE = ("both", "visible", "infrared")
 SHARES = (0.6, 0.15, 0.25)
+GREY = 0.3  # share of sequences whose visible camera has no colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def forecast(rng: np.random.Generator, frames: int) -> Weather:
         "MB": bool((visible.blur > 3).any()),
         "TC": infrared.kind == "crossover",
     }
-    return Weather(informative, visible, infrared, bool(rng.random() < 0.3), marks)
+    return Weather(informative, visible, infrared, bool(rng.random() < GREY), marks)
 
 
 def _stream(rng: np.random.Generator, frames: int, kinds: dict, trouble: float | None) -> Stream:
