@@ -27,9 +27,9 @@ def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> 
     weather = forecast(rng, frames)
     camera = film(rng, frames, size, background.shape[1::-1])
     agency = Agency(rng, material, theme, float(heat.mean()))
-    largest = LARGEST * (0.55 if upright else 1)
     smallest = SMALLEST * (1.2 if upright else 1)
-    side = math.exp(rng.uniform(math.log(smallest), math.log(largest * size[1] / 256)))
+    largest = max(1.2 * smallest, LARGEST * (0.55 if upright else 1) * size[1] / 256)
+    side = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
     stage_hand = _Stage(rng, frames, size, camera, upright=upright)
     native = stage_hand.native(background, heat, bodies, side) if rng.random() < NATIVE else None
     if native is not None:

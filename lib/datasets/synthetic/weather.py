@@ -10,11 +10,11 @@ FAIR = {"gain": 1.0, "gamma": 1.0, "veil": 0.0, "veil_level": 0.6, "noise": 2.0,
 # Ranges of what changes. Severe leaves a modality of no use, mild only makes it harder.
 VISIBLE = {
     "severe": {
-        "dark": {"gain": (0.03, 0.14), "gamma": (1, 1.4), "noise": (3, 9)},
+        "dark": {"gain": (0.02, 0.09), "gamma": (1, 1.4), "noise": (4, 10)},
         "overexposed": {"gain": (2.5, 6), "gamma": (0.4, 0.7)},
-        "fog": {"veil": (0.88, 0.98), "veil_level": (0.45, 0.9), "noise": (2, 6)},
-        "blurred": {"blur": (14, 22), "gain": (0.15, 0.5), "noise": (3, 8)},
-        "camouflage": {"fade": (0.02, 0.22), "noise": (2, 8)},
+        "fog": {"veil": (0.93, 0.99), "veil_level": (0.45, 0.9), "noise": (3, 8)},
+        "blurred": {"blur": (14, 22), "gain": (0.08, 0.3), "noise": (4, 9)},
+        "camouflage": {"fade": (0.0, 0.15), "noise": (2, 8)},
     },
     "mild": {
         "dark": {"gain": (0.3, 0.8), "noise": (2, 7)},
