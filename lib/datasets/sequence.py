@@ -73,11 +73,11 @@ def stack_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: st
         return images[0]
     if len(images) == 1:
         grey = cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY)
-        return np.dstack([images[0], grey, grey, grey])
+        return cv2.merge([images[0], grey, grey, grey])
     sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
     if sizes[0] != sizes[1]:
         raise InputError(
             f"{name}: {VISIBLE} image is {sizes[0]}, {INFRARED} image is {sizes[1]}; "
             "the two must be registered to each other and equal in size"
         )
-    return np.dstack(images)
+    return cv2.merge(list(images))

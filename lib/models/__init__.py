@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from easydict import EasyDict
 
+import lib.layers  # noqa: F401  (makes timm importable before a model file asks for it)
 from lib.core.registry import choose, resolve
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ TRACKERS = {
     "tbsi_track": "lib.models.tbsi_track:TBSITrack",
     "iimf_track": "lib.models.iimf_track:IIMFTrack",
 }
+
 
 def build_model(cfg: EasyDict) -> "TrackerModel":
     """The network of a configuration, on the CPU, with fresh weights, in training mode.

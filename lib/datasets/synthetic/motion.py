@@ -3,6 +3,7 @@
 T frames; every curve is a uniform cubic B-spline, so it is smooth (C2) and never leaves its knots' hull.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,20 @@ import numpy as np
 
 def spline(knots: np.ndarray, frames: int) -> np.ndarray:
     """[K, D] knots -> [frames, D] points of their uniform cubic B-spline, K at least 4."""
-    position = np.linspace(0, len(knots) - 3 - 1e-9, frames)
+    return _basis(len(knots), frames) @ knots
+
+
+@functools.lru_cache(maxsize=256)
+def _basis(knots: int, frames: int) -> np.ndarray:
+    """[frames, knots] weights of the knots, cubic B-spline; each scene needs some thirty curves."""
+    position = np.linspace(0, knots - 3 - 1e-9, frames)
     start = position.astype(int)
-    u = (position - start)[:, None]
+    u = position - start
     weights = ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
-    return sum(weight * knots[start + k] for k, weight in enumerate(weights)) / 6
+    basis = np.zeros((frames, knots))
+    for k, weight in enumerate(weights):
+        basis[np.arange(frames), start + k] = weight / 6
+    return basis
 
 
 def wander(rng: np.random.Generator, frames: int, spread: float | np.ndarray, spacing: float) -> np.ndarray:

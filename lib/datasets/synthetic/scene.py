@@ -78,8 +78,10 @@ class Scene:
         x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
         if min(w, h) < 1:
             return np.zeros(4)
-        first = np.clip(low, start + (x, y) - 0.5, start + (x, y) + 0.5)
-        last = np.clip(high, start + (x + w, y + h) - 0.5, start + (x + w, y + h) + 0.5)
+        first = start + (x, y)
+        last = first + (w, h)
+        first = np.minimum(np.maximum(low, first - 0.5), first + 0.5)
+        last = np.minimum(np.maximum(high, last - 0.5), last + 0.5)
         return np.concatenate([first, last - first])
 
     @functools.cached_property

@@ -25,7 +25,7 @@ def region_curve(rng: np.random.Generator, regions: int, texture: float) -> np.n
     edges = np.sort(rng.uniform(0, 255, regions - 1))
     level = rng.normal(0, 1, regions)[np.searchsorted(edges, np.arange(256))]
     level = level + texture * rng.choice([-1, 1]) * (np.arange(256) - 127) / 64
-    level = np.convolve(np.pad(level, 8, mode="edge"), np.ones(17) / 17, mode="valid")
+    level = cv2.blur(level[None], (17, 1), borderType=cv2.BORDER_REPLICATE)[0]
     return ((level - level.mean()) / (level.std() + 1e-6)).astype(np.float32)
 
 

@@ -7,13 +7,14 @@ import numpy as np
 from lib.datasets.synthetic.motion import wander
 
 FAIR = {"gain": 1.0, "gamma": 1.0, "veil": 0.0, "veil_level": 0.6, "noise": 2.0, "blur": 0.0, "fade": 1.0}
+FAINT = (0.15, 0.5)  # with it, what darkness or fog leaves of a thing drowns in the noise
 # Ranges of what changes. Severe leaves a modality of no use, mild only makes it harder.
 VISIBLE = {
     "severe": {
-        "dark": {"gain": (0.02, 0.09), "gamma": (1, 1.4), "noise": (4, 10)},
-        "overexposed": {"gain": (2.5, 6), "gamma": (0.4, 0.7)},
-        "fog": {"veil": (0.93, 0.99), "veil_level": (0.45, 0.9), "noise": (3, 8)},
-        "blurred": {"blur": (14, 22), "gain": (0.08, 0.3), "noise": (4, 9)},
+        "dark": {"gain": (0.02, 0.09), "gamma": (1, 1.4), "noise": (4, 10), "fade": FAINT},
+        "overexposed": {"gain": (2.5, 6), "gamma": (0.4, 0.7), "fade": FAINT},
+        "fog": {"veil": (0.93, 0.99), "veil_level": (0.45, 0.9), "noise": (3, 8), "fade": FAINT},
+        "blurred": {"blur": (14, 22), "gain": (0.08, 0.3), "noise": (4, 9), "fade": FAINT},
         "camouflage": {"fade": (0.0, 0.15), "noise": (2, 8)},
     },
     "mild": {
@@ -28,8 +29,8 @@ VISIBLE = {
 INFRARED = {
     "severe": {
         "crossover": {"fade": (0.0, 0.18), "noise": (2, 8)},
-        "low_contrast": {"veil": (0.92, 0.98), "veil_level": (0.2, 0.7), "noise": (4, 9)},
-        "noisy": {"veil": (0.5, 0.8), "noise": (30, 50)},
+        "low_contrast": {"veil": (0.92, 0.98), "veil_level": (0.2, 0.7), "noise": (4, 9), "fade": FAINT},
+        "noisy": {"veil": (0.5, 0.8), "noise": (30, 50), "fade": FAINT},
         "saturated": {"gain": (3.5, 8), "gamma": (0.4, 0.8)},
     },
     "mild": {

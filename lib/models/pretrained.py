@@ -1,0 +1,125 @@
+"""Weights to start training from: ImageNet classifiers, self-supervised ViTs, whole trackers.
+
+Understood: DeiT and MAE files (`model`), the original ViT release (`.npz`), timm's own weights, and tracker files of
+the family (`net`; the TBSI single-object pretraining holds a part of what TBSI and IIMF have).
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from easydict import EasyDict
+from torch import Tensor
+
+from lib.core.checkpoint import load_weights
+from lib.core.errors import InputError
+from lib.layers.vit import VisionEncoder, create_vit, resize_patch_kernel, resize_position_code
+from lib.models.base import TrackerModel
+
+log = logging.getLogger(__name__)
+
+
+def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
+    """Load what `MODEL.PRETRAIN_FILE` holds of the model's parameters, and log an account of what matched.
+
+    folder: `pretrained_dir` of local.py. Raises InputError when the file is missing or holds none of them.
+    """
+    name = cfg.MODEL.PRETRAIN_FILE
+    if name == "timm":
+        weights = create_vit(cfg.MODEL.BACKBONE.TYPE, pretrained=True).state_dict()
+        weights = {f"backbone.{key}": value for key, value in weights.items()}
+    else:
+        path = Path(name) if Path(name).is_file() else Path(folder) / name
+        if not path.is_file():
+            raise InputError(
+                f"MODEL.PRETRAIN_FILE: {path} does not exist; download it there, set pretrained_dir in "
+                "lib/train/admin/local.py, or use --set MODEL.PRETRAIN_FILE=timm or ''"
+            )
+        weights = read_public(path)
+    matched = fit(model.backbone, weights)
+    own = model.state_dict()
+    usable = {key: value for key, value in matched.items() if key in own and own[key].shape == value.shape}
+    if not any(".blocks." in key for key in usable):
+        raise InputError(f"MODEL.PRETRAIN_FILE: {name} holds no block that fits MODEL.BACKBONE.TYPE {cfg.MODEL.BACKBONE.TYPE}")
+    model.load_state_dict(usable, strict=False)
+    log.info(account(name, own, matched, usable))
+
+
+def read_public(path: Path) -> dict[str, Tensor]:
+    """A public file's weights under this toolbox's names: `backbone.…` for a plain ViT, as they are for a tracker."""
+    weights = load_weights(path)
+    if path.suffix == ".npz":
+        weights = from_npz(weights)
+    if any(key.startswith(("backbone.", "box_head.")) for key in weights):
+        return weights
+    return {f"backbone.{key}": value for key, value in weights.items() if not key.startswith(("head", "fc_norm", "decoder"))}
+
+
+def fit(encoder: VisionEncoder, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights whose patch kernel and position codes have the encoder's sizes.
+
+    A file's own codes for template and search region win over those of its pretraining grid.
+    """
+    fitted = dict(weights)
+    kernel = fitted.get("backbone.patch_embed.proj.weight")
+    if kernel is not None:
+        fitted["backbone.patch_embed.proj.weight"] = resize_patch_kernel(kernel, encoder.patch_embed.proj.kernel_size[0])
+    grids = {"backbone.pos_embed_z": encoder.grid_z, "backbone.pos_embed_x": encoder.grid_x}
+    for key, grid in grids.items():
+        code = weights.get(key, weights.get("backbone.pos_embed"))
+        if code is not None:
+            fitted[key] = resize_position_code(code, grid)
+    for key in ("backbone.pos_embed", "backbone.cls_token"):
+        fitted.pop(key, None)
+    return fitted
+
+
+def from_npz(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The original ViT release's arrays under timm's names (Dosovitskiy et al., ICLR 2021)."""
+    prefix = "opt/target/" if any(key.startswith("opt/target/") for key in arrays) else ""
+    out: dict[str, Tensor] = {}
+
+    def linear(source: str, target: str) -> None:
+        out[f"{target}.weight"] = arrays[f"{prefix}{source}/kernel"].mT.contiguous()
+        out[f"{target}.bias"] = arrays[f"{prefix}{source}/bias"]
+
+    def norm(source: str, target: str) -> None:
+        out[f"{target}.weight"] = arrays[f"{prefix}{source}/scale"]
+        out[f"{target}.bias"] = arrays[f"{prefix}{source}/bias"]
+
+    out["patch_embed.proj.weight"] = arrays[f"{prefix}embedding/kernel"].permute(3, 2, 0, 1).contiguous()
+    out["patch_embed.proj.bias"] = arrays[f"{prefix}embedding/bias"]
+    out["cls_token"] = arrays[f"{prefix}cls"]
+    out["pos_embed"] = arrays[f"{prefix}Transformer/posembed_input/pos_embedding"]
+    norm("Transformer/encoder_norm", "norm")
+    depth = sum(f"{prefix}Transformer/encoderblock_{n}/LayerNorm_0/scale" in arrays for n in range(len(arrays)))
+    for n in range(depth):
+        source, block = f"Transformer/encoderblock_{n}", f"blocks.{n}"
+        attention = f"{prefix}{source}/MultiHeadDotProductAttention_1"
+        parts = [f"{attention}/{part}" for part in ("query", "key", "value")]
+        out[f"{block}.attn.qkv.weight"] = torch.cat([arrays[f"{part}/kernel"].flatten(1).mT for part in parts])
+        out[f"{block}.attn.qkv.bias"] = torch.cat([arrays[f"{part}/bias"].flatten() for part in parts])
+        out[f"{block}.attn.proj.weight"] = arrays[f"{attention}/out/kernel"].flatten(0, 1).mT.contiguous()
+        out[f"{block}.attn.proj.bias"] = arrays[f"{attention}/out/bias"]
+        norm(f"{source}/LayerNorm_0", f"{block}.norm1")
+        norm(f"{source}/LayerNorm_2", f"{block}.norm2")
+        linear(f"{source}/MlpBlock_3/Dense_0", f"{block}.mlp.fc1")
+        linear(f"{source}/MlpBlock_3/Dense_1", f"{block}.mlp.fc2")
+    return out
+
+
+def account(source: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor], used: Mapping[str, Tensor]) -> str:
+    """What of a file was used, what the model still starts from scratch, what of the file was left; by part."""
+    lines = [f"{source}: {len(used)} of the model's {len(own)} tensors loaded"]
+    for title, keys in (
+        ("from scratch", [key for key in own if key not in used]),
+        ("not used of the file", [key for key in given if key not in used]),
+    ):
+        parts: dict[str, int] = {}
+        for key in keys:
+            part = ".".join(key.split(".")[:2])
+            parts[part] = parts.get(part, 0) + 1
+        if parts:
+            lines.append(f"  {title}: " + ", ".join(f"{part} ({count})" for part, count in parts.items()))
+    return "\n".join(lines)

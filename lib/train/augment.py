@@ -1,0 +1,73 @@
+"""From two frames to a template and a search region: jitter, crop, flip, brightness (OSTrack's recipe).
+
+Both modalities of a frame share every geometric and photometric draw. S side of a crop, pixels.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from easydict import EasyDict
+
+from lib.core.crop import box_to_crop, sample_target
+from lib.core.errors import InputError
+
+BRIGHTNESS = 0.2
+FLIP = 0.5
+_CELL = 16  # pixels; a crop of which every 16th pixel in both directions is padding shows nothing
+
+
+class View(NamedTuple):
+    """A crop and where its target is."""
+
+    image: np.ndarray  # [S, S, 3 M] uint8
+    box: np.ndarray  # [4] xywh in units of S
+
+
+@dataclass(frozen=True)
+class CropRecipe:
+    """How one kind of crop is drawn."""
+
+    factor: float  # side of the crop / sqrt(w h)
+    size: int  # S
+    center_jitter: float  # shift, uniform in +- half of this times sqrt(w h)
+    scale_jitter: float  # standard deviation of the logarithm of the scale
+
+    @classmethod
+    def from_config(cls, section: EasyDict) -> "CropRecipe":
+        """From DATA.TEMPLATE or DATA.SEARCH."""
+        return cls(section.FACTOR, section.SIZE, section.CENTER_JITTER, section.SCALE_JITTER)
+
+
+def draw_view(image: np.ndarray, box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator) -> View | None:
+    """A jittered, flipped and brightened crop: image [H, W, 3 M], box [4] xywh pixels.
+
+    None when the draw is of no use: the target's centre left the crop, or the crop shows nothing of the image.
+    The family flips the pair jointly and then each crop once more; together that is one flip per crop.
+    """
+    around = jitter(box, recipe, rng)
+    try:
+        crop = sample_target(image, around, recipe.factor, recipe.size)
+    except InputError:
+        return None
+    if crop.padding[::_CELL, ::_CELL].all():
+        return None
+    place = box_to_crop(box, around, crop.scale, recipe.size)
+    centre = place[:2] + place[2:] / 2
+    if not ((centre >= 0) & (centre < 1)).all():
+        return None
+    pixels = cv2.convertScaleAbs(crop.image, alpha=rng.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS))
+    if rng.random() < FLIP:
+        pixels = pixels[:, ::-1]
+        place = np.array([1 - place[0] - place[2] - 1 / recipe.size, *place[1:]])
+    return View(np.ascontiguousarray(pixels), place)
+
+
+def jitter(box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator) -> np.ndarray:
+    """The box that a crop is cut around: [4] xywh -> [4] xywh, pixels."""
+    extent = box[2:] * np.exp(rng.standard_normal(2) * recipe.scale_jitter)
+    reach = math.sqrt(extent.prod()) * recipe.center_jitter
+    centre = box[:2] + box[2:] / 2 + reach * (rng.random(2) - 0.5)
+    return np.concatenate([centre - extent / 2, extent])

@@ -1,0 +1,100 @@
+"""Training samples in loader processes: the same sample for the same (seed, epoch, index), however many load."""
+
+import functools
+import logging
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from easydict import EasyDict
+from torch.utils.data import DataLoader, Dataset
+
+from lib.core.distributed import rank, world_size
+from lib.core.errors import InputError
+from lib.datasets.sequence import Sequence, stack_modalities
+from lib.models.base import Batch
+from lib.train.augment import CropRecipe, View, draw_view
+from lib.train.sampler import CausalPairs, EpochIndices
+
+log = logging.getLogger(__name__)
+
+
+class Sample(NamedTuple):
+    """One training pair, pixels as uint8, and how many unreadable ones were passed over to find it."""
+
+    batch: Batch
+    unreadable: int
+
+
+class PairDataset(Dataset[Sample]):
+    """Pairs by (epoch, index)."""
+
+    _TRIES = 200
+
+    def __init__(self, cfg: EasyDict, pairs: CausalPairs, modalities: int, *, stage: int):
+        """stage: 0 for training, 1 for validation; it keeps their draws apart."""
+        self.pairs, self.modalities = pairs, modalities
+        self.seed = (cfg.TRAIN.SEED, stage)
+        self.template = CropRecipe.from_config(cfg.DATA.TEMPLATE)
+        self.search = CropRecipe.from_config(cfg.DATA.SEARCH)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
+        """Raises InputError when no readable pair is found in many draws."""
+        rng = np.random.default_rng([*self.seed, *key])
+        unreadable, last = 0, ""
+        for _ in range(self._TRIES):
+            pair = self.pairs.draw(rng)
+            try:
+                template = self._view(pair.sequence, pair.template, self.template, rng)
+                search = template and self._view(pair.sequence, pair.search, self.search, rng)
+            except InputError as error:
+                unreadable, last = unreadable + 1, str(error)
+                _warn_once(last)
+                continue
+            if template is not None and search is not None:
+                return Sample(_to_batch(template, search), unreadable)
+        raise InputError(f"no usable training pair in {self._TRIES} draws; {last or 'the targets leave their images'}")
+
+    def _view(self, sequence: Sequence, row: int, recipe: CropRecipe, rng: np.random.Generator) -> View | None:
+        frame = row if sequence.annotated is None else int(sequence.annotated[row])
+        image = stack_modalities(sequence.frames[frame], self.modalities, sequence.name)
+        return draw_view(image, sequence.boxes[row], recipe, rng)
+
+
+def build_loader(
+    cfg: EasyDict, datasets: list[list[Sequence]], *, stage: int, modalities: int
+) -> DataLoader[Sample]:
+    """Batches of this process. stage: 0 for training, 1 for validation; set `loader.sampler.epoch` before each epoch."""
+    part = (cfg.DATA.TRAIN, cfg.DATA.VAL)[stage]
+    pairs = CausalPairs(datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
+    return DataLoader(
+        PairDataset(cfg, pairs, modalities, stage=stage),
+        batch_size=cfg.TRAIN.BATCH_SIZE,
+        sampler=EpochIndices(part.SAMPLE_PER_EPOCH, rank=rank(), world_size=world_size()),
+        num_workers=cfg.TRAIN.NUM_WORKER,
+        persistent_workers=cfg.TRAIN.NUM_WORKER > 0,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_quieten_worker,
+        drop_last=stage == 0,
+    )
+
+
+def _to_batch(template: View, search: View) -> Batch:
+    return Batch(_to_tensor(template.image), torch.tensor(template.box, dtype=torch.float32),
+                 _to_tensor(search.image), torch.tensor(search.box, dtype=torch.float32))
+
+
+def _to_tensor(image: np.ndarray) -> torch.Tensor:
+    """[S, S, 3 M] uint8 -> [M, 3, S, S]"""
+    return torch.from_numpy(image).unflatten(2, (-1, 3)).permute(2, 3, 0, 1).contiguous()
+
+
+def _quieten_worker(_: int) -> None:
+    cv2.setNumThreads(0)  # the processes already share the cores out
+    torch.set_num_threads(1)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning("unreadable training sample passed over: %s", message)

@@ -1,0 +1,34 @@
+"""Optimizer and schedule of the family's recipes."""
+
+import torch
+from easydict import EasyDict
+from torch import nn
+
+
+def build_optimizer(cfg: EasyDict, model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW with two groups: parameters that are new at LR, pretrained ones at LR times BACKBONE_MULTIPLIER.
+
+    What is new depends on the start: everything outside the encoder, or with SOT_PRETRAIN the mixing layers (the names
+    with "tbsi"). Decay acts on all parameters, as in the public code.
+    """
+    new = _is_new_after_tracking if cfg.TRAIN.SOT_PRETRAIN else _is_new_after_classification
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for name, p in named if new(name)], "lr": cfg.TRAIN.LR},
+        {"params": [p for name, p in named if not new(name)], "lr": cfg.TRAIN.LR * cfg.TRAIN.BACKBONE_MULTIPLIER},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY)
+
+
+def build_scheduler(cfg: EasyDict, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    """The rate per epoch: divided by ten after every LR_DROP_EPOCH epochs."""
+    return torch.optim.lr_scheduler.StepLR(optimizer, cfg.TRAIN.LR_DROP_EPOCH)
+
+
+def _is_new_after_classification(name: str) -> bool:
+    return not name.startswith("backbone.")
+
+
+def _is_new_after_tracking(name: str) -> bool:
+    return "tbsi" in name

@@ -1,0 +1,128 @@
+"""A training run from its configuration to its last checkpoint."""
+
+import json
+import logging
+import os
+import platform
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from easydict import EasyDict
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.tensorboard import SummaryWriter
+
+from lib.core.atomic import write_atomically
+from lib.core.checkpoint import load_checkpoint, load_state
+from lib.core.config import save_config
+from lib.core.distributed import choose_device, is_main, process_group, rank, world_size
+from lib.core.errors import InputError
+from lib.core.paths import read_local
+from lib.datasets import load_dataset
+from lib.models import build_model
+from lib.models.base import TrackerModel
+from lib.models.pretrained import load_pretrained
+from lib.train.loader import build_loader
+from lib.train.optim import build_optimizer, build_scheduler
+from lib.train.trainer import Trainer, TrainStep
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_name: str = "auto") -> None:
+    """Train a configuration, or go on where an interrupted run of it stopped.
+
+    Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`. Raises InputError for data,
+    weights and configurations that cannot be used, and when the folder holds a run of another configuration.
+    """
+    device = choose_device(device_name)
+    with process_group(device):
+        checkpoints = save_dir / "checkpoints" / "train" / script / config
+        if is_main():
+            _log_to(save_dir / "logs" / f"{script}-{config}.log")
+            _record(checkpoints, cfg)
+        seed_everything(cfg.TRAIN.SEED + rank())
+        if device.type == "cpu":  # the loader has cores of its own: threads that wait for a busy core stall the others
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.TRAIN.NUM_WORKER))
+        local = read_local("train")
+        newest = find_newest(checkpoints)
+        model = build_model(cfg)
+        if newest is None and cfg.MODEL.PRETRAIN_FILE:
+            load_pretrained(model, cfg, local["pretrained_dir"])
+        trainer = build_trainer(cfg, model.to(device), checkpoints, folders=local, device=device)
+        if is_main():
+            trainer.board = SummaryWriter(str(save_dir / "tensorboard" / "train" / script / config))
+        if newest is not None:
+            content = load_checkpoint(newest)
+            load_state(model, content["net"], str(newest))
+            trainer.restore(content)
+            log.info("goes on after epoch %d: %s", trainer.epoch, newest)
+        trainer.run()
+        log.info("finished: %d epochs, checkpoints in %s", trainer.epoch, checkpoints)
+
+
+def build_trainer(
+    cfg: EasyDict, model: TrackerModel, checkpoints: Path, *, folders: dict[str, str], device: torch.device
+) -> Trainer:
+    """Data, optimizer and loop around a model that is on its device."""
+    optimizer = build_optimizer(cfg, model)
+    step = TrainStep(model)
+    half = cfg.TRAIN.AMP and device.type == "cuda" and cfg.TRAIN.AMP_DTYPE == "float16"
+    train_sets = [load_dataset(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
+    val_sets = [load_dataset(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
+    return Trainer(
+        cfg=cfg,
+        model=model,
+        step=DistributedDataParallel(step) if world_size() > 1 else step,
+        optimizer=optimizer,
+        scheduler=build_scheduler(cfg, optimizer),
+        scaler=torch.amp.GradScaler(device.type, enabled=half),
+        train_loader=build_loader(cfg, train_sets, stage=0, modalities=model.modalities),
+        val_loader=build_loader(cfg, val_sets, stage=1, modalities=model.modalities) if val_sets else None,
+        checkpoints=checkpoints,
+        board=None,
+        device=device,
+    )
+
+
+def seed_everything(seed: int) -> None:
+    """Same seed, same weights, same dropouts; training samples have seeds of their own."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def find_newest(checkpoints: Path) -> Path | None:
+    """The checkpoint of the latest epoch in a folder."""
+    return max(checkpoints.glob("*_ep*.pth.tar"), key=lambda path: path.name[-12:], default=None)
+
+
+def _record(folder: Path, cfg: EasyDict) -> None:
+    """Keep the resolved configuration and the environment beside the checkpoints."""
+    path = folder / "config.yaml"
+    with write_atomically(folder / "config.new.yaml") as temporary:
+        save_config(cfg, temporary)
+        text = temporary.read_text()
+        if find_newest(folder) is not None and path.exists() and path.read_text() != text:
+            raise InputError(
+                f"{path}: the checkpoints here were made with another configuration; choose another --save_dir, "
+                "or remove the folder to start anew"
+            )
+    (folder / "config.new.yaml").replace(path)
+    environment = {
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "machine": platform.platform(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
+    }
+    with write_atomically(folder / "environment.json") as temporary:
+        temporary.write_text(json.dumps(environment, indent=2) + "\n")
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+    logging.getLogger().addHandler(handler)

@@ -1,0 +1,80 @@
+"""Which frames make a training pair. Every draw follows from (seed, epoch, index) alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from lib.core.errors import InputError
+from lib.datasets.sequence import Sequence as Video
+
+LEAST_VISIBLE = 0.25  # a target covered more than this is nothing to learn from
+
+
+class Pair(NamedTuple):
+    """Two annotated frames of one sequence; rows of its `boxes`."""
+
+    sequence: Video
+    template: int
+    search: int
+
+
+class CausalPairs:
+    """Draws a data set by ratio, a sequence of it, a template frame, and a later search frame.
+
+    The template is uniform over frames that show the target; the search frame uniform over those within
+    `max_interval` frames behind it, an interval that grows by 5 until it holds one (OSTrack's `causal` mode).
+    """
+
+    _GROWTH = 5
+    _TRIES = 1000
+
+    def __init__(self, datasets: Sequence[Sequence[Video]], ratios: Sequence[float], max_interval: int):
+        """datasets: sequences of each data set; ratios: how often each is drawn, relative to the others."""
+        if not datasets or not all(datasets):
+            raise InputError("DATA.TRAIN.DATASETS_NAME: a data set without a sequence; remove it or check its folder")
+        self.datasets = datasets
+        self.shares = np.array(ratios, np.float64) / sum(ratios)
+        self.max_interval = max_interval
+
+    def draw(self, rng: np.random.Generator) -> Pair:
+        """A pair. Raises InputError when the data sets hold none."""
+        for _ in range(self._TRIES):
+            dataset = self.datasets[rng.choice(len(self.datasets), p=self.shares)]
+            sequence = dataset[rng.integers(len(dataset))]
+            rows = np.flatnonzero(sequence.valid)
+            if len(rows) < 2:
+                continue
+            template = rng.choice(rows[:-1])
+            pair = Pair(sequence, int(template), int(rng.choice(self._later(sequence, rows, template))))
+            if sequence.visible_share is None or self._shows(pair):
+                return pair
+        raise InputError(f"no sequence with two visible frames in {self._TRIES} draws; check the data set's annotation")
+
+    def _later(self, sequence: Video, rows: np.ndarray, template: int) -> np.ndarray:
+        frames = rows if sequence.annotated is None else sequence.annotated[rows]
+        start = template if sequence.annotated is None else sequence.annotated[template]
+        later, distance = rows[frames > start], frames[frames > start] - start
+        # Growing by 5 until a frame is found is the nearest frame's distance, rounded up to the next step.
+        steps = max(0, int(np.ceil((distance[0] - self.max_interval) / self._GROWTH)))
+        return later[distance <= self.max_interval + steps * self._GROWTH]
+
+    @staticmethod
+    def _shows(pair: Pair) -> bool:
+        share = pair.sequence.visible_share
+        return share is None or bool(min(share[pair.template], share[pair.search]) >= LEAST_VISIBLE)
+
+
+class EpochIndices(Sampler[tuple[int, int]]):
+    """Indices of this process's share of an epoch, as (epoch, index): what a sample is made from."""
+
+    def __init__(self, samples: int, *, rank: int, world_size: int):
+        self.samples, self.rank, self.world_size = samples, rank, world_size
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, index) for index in range(self.rank, self.samples, self.world_size))
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.samples, self.world_size))

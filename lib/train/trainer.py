@@ -1,0 +1,200 @@
+"""The training loop."""
+
+import logging
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from easydict import EasyDict
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from lib.core.checkpoint import save_checkpoint
+from lib.core.distributed import is_main, sum_over_processes
+from lib.core.errors import InputError
+from lib.models.base import Batch, TrackerModel
+from lib.train.loader import Sample
+from lib.train.meters import Clock, Means, format_duration
+
+log = logging.getLogger(__name__)
+
+UNREADABLE_SHARE = 0.01  # training stops when more of its samples cannot be read
+_UNREADABLE_GRACE = 10  # so many are forgiven before the share counts
+
+
+class TrainStep(nn.Module):
+    """A model's training step as a forward pass, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, model: TrackerModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weighted losses and figures to watch."""
+        return self.model.step(batch)
+
+
+@dataclass
+class Trainer:
+    """Everything that a run consists of. `run` is the loop; `state` and `restore` are what survives an interruption."""
+
+    cfg: EasyDict
+    model: TrackerModel
+    step: nn.Module  # TrainStep(model), wrapped where several processes train
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    scaler: torch.amp.GradScaler
+    train_loader: DataLoader[Sample]
+    val_loader: DataLoader[Sample] | None
+    checkpoints: Path  # folder
+    board: SummaryWriter | None  # in the main process
+    device: torch.device
+    epoch: int = 0  # epochs done
+
+    def run(self) -> None:
+        """Train from the epoch after `self.epoch` to the last."""
+        for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
+            self.model.set_epoch(epoch)
+            self.train_epoch(epoch)
+            self.scheduler.step()
+            self.epoch = epoch
+            last = epoch == self.cfg.TRAIN.EPOCH
+            if self.val_loader is not None and (last or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
+                self.validate(epoch, self.val_loader)
+            if is_main() and (last or epoch % self.cfg.TRAIN.SAVE_EPOCH_INTERVAL == 0):
+                self.save()
+
+    def train_epoch(self, epoch: int) -> None:
+        """One pass over this process's samples."""
+        self.step.train()
+        self.train_loader.sampler.epoch = epoch  # type: ignore[attr-defined]
+        steps = len(self.train_loader)
+        means, clock, unreadable = Means(), Clock(steps * (self.cfg.TRAIN.EPOCH - epoch + 1)), 0
+        for number, sample in enumerate(self.train_loader, start=1):
+            clock.data_ready()
+            unreadable += int(sample.unreadable.sum())  # type: ignore[attr-defined]
+            batch = self.to_device(sample.batch)
+            with self.autocast():
+                losses, figures = self.step(batch)
+            total = torch.stack(list(losses.values())).sum()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.scaler.scale(total).backward()
+            self.scaler.unscale_(self.optimizer)  # so that clipping sees the true gradients
+            if self.cfg.TRAIN.GRAD_CLIP_NORM > 0:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.TRAIN.GRAD_CLIP_NORM)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            means.update({"loss": total, **losses, **figures}, len(batch.search))
+            clock.step_done(len(batch.search))
+            if number % self.cfg.TRAIN.PRINT_INTERVAL == 0 or number == steps:
+                self.report("train", epoch, number, means, clock)
+                _check_unreadable(unreadable, clock.pairs)
+
+    @torch.no_grad()
+    def validate(self, epoch: int, loader: DataLoader[Sample]) -> None:
+        """The mean losses over the validation pairs, which are the same at every call."""
+        self.step.eval()
+        means, clock = Means(), Clock(len(loader))
+        for sample in loader:
+            clock.data_ready()
+            batch = self.to_device(sample.batch)
+            with self.autocast():
+                losses, figures = self.model.step(batch)
+            means.update({"loss": torch.stack(list(losses.values())).sum(), **losses, **figures}, len(batch.search))
+            clock.step_done(len(batch.search))
+        *sums, weight = sum_over_processes(means.as_tensor(self.device)).tolist()
+        means.sums = {name: torch.tensor(total) for name, total in zip(sorted(means.sums), sums, strict=True)}
+        means.weight = int(weight)
+        self.report("val", epoch, len(loader), means, clock)
+
+    def report(self, stage: str, epoch: int, number: int, means: Means, clock: Clock) -> None:
+        """One line on the console and in the log; scalars on TensorBoard. Stops a run whose loss is not a number."""
+        values, speed = means.read(), clock.read()
+        steps = len(self.train_loader if stage == "train" or self.val_loader is None else self.val_loader)
+        if not np.isfinite(values["loss"]):
+            raise InputError(
+                f"loss is {values['loss']} in epoch {epoch}, step {number}; lower TRAIN.LR, or switch TRAIN.AMP off; "
+                "the last checkpoint is kept"
+            )
+        if self.board is None:
+            return
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        times = f"{speed['pairs_per_s']:.1f} pairs/s  data {speed['data_wait']:.0%}"
+        if stage == "train":
+            times += f"  to go {format_duration(speed['eta_s'])}"
+        log.info("%-5s epoch %d/%d  step %d/%d  %s  %s", stage, epoch, self.cfg.TRAIN.EPOCH, number, steps, figures, times)
+        progress = (epoch - 1) * len(self.train_loader) + (number if stage == "train" else len(self.train_loader))
+        scalars = {**values, "pairs_per_s": speed["pairs_per_s"], "data_wait": speed["data_wait"]}
+        for index, group in enumerate(self.optimizer.param_groups):
+            scalars[f"lr_{index}"] = group["lr"]
+        for name, value in scalars.items():
+            self.board.add_scalar(f"{stage}/{name}", value, progress)
+        self.board.flush()
+
+    def to_device(self, batch: Batch) -> Batch:
+        """The batch on the device, images normalised."""
+        moved = Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
+        return moved._replace(
+            template=self.model.normalize(moved.template), search=self.model.normalize(moved.search)
+        )
+
+    def autocast(self) -> torch.autocast:
+        """Mixed precision as configured; does nothing where it is off."""
+        dtype = getattr(torch, self.cfg.TRAIN.AMP_DTYPE) if self.device.type == "cuda" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype, enabled=self.cfg.TRAIN.AMP)
+
+    def save(self) -> None:
+        """Write `<Name>_ep0015.pth.tar` whole or not at all."""
+        path = self.checkpoints / f"{type(self.model).__name__}_ep{self.epoch:04d}.pth.tar"
+        save_checkpoint(path, self.state())
+        log.info("saved %s", path)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on."""
+        return {
+            "net": self.model.state_dict(),
+            "network": self.cfg.MODEL.NAME,
+            "epoch": self.epoch,
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": random_state(),
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Go on where `state` was taken; the network's weights are loaded elsewhere."""
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.scheduler.load_state_dict(content["scheduler"])
+        self.scaler.load_state_dict(content["scaler"])
+        self.epoch = content["epoch"]
+        set_random_state(content["random"])
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every generator that training draws from, as plain data."""
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": random.getstate(),
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Undo what was drawn since `random_state`."""
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    version, values, gauss = state["python"]
+    random.setstate((version, tuple(values), gauss))
+
+
+def _check_unreadable(unreadable: int, samples: int) -> None:
+    if unreadable > max(_UNREADABLE_GRACE, UNREADABLE_SHARE * samples):
+        raise InputError(
+            f"{unreadable} unreadable samples among {samples}, more than {UNREADABLE_SHARE:.0%}; "
+            "the log names them: repair the data set"
+        )
