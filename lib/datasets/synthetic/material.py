@@ -86,6 +86,9 @@ def load_material(folder: Path, held_out: bool) -> Material:
     cutouts = [cutout for path in kept["cutouts"] if (cutout := _read_cutout(path)) is not None]
     photos = [_shrink(read_image(path), LONGEST["photos"]) for path in kept["photos"]]
     photos += [still.visible for still in stills] if not photos else []
+    for kind, found in (("photographs", photos), ("cut-outs", cutouts)):
+        if not found:
+            log.warning("%s: no %s for %s; drawn ones stand in", folder, kind, "validation" if held_out else "training")
     drawn = _drawn(held_out)
     return Material(photos or drawn.photos, cutouts or drawn.cutouts, stills)
 
