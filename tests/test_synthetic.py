@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -65,19 +66,16 @@ def test_the_mask_is_where_the_target_was_drawn(scenes):
         x, y, w, h = scene.boxes[0]
         if scene.weather.informative != "both" or scene.visible_share[0] < 0.99 or min(w, h) < 14:
             continue
-        others = [actor for actor in scene.actors if actor.role != "target"]
         mask = np.zeros((scene.size[1], scene.size[0]), bool)
         mask[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1] = True
-        change = _drawn_difference(scene, others)
+        change = _drawn_difference(scene)
         assert change[mask].mean() > 6 * change[~mask].mean()
         seen += 1
     assert seen >= 8
 
 
-def _drawn_difference(scene, others) -> np.ndarray:
+def _drawn_difference(scene) -> np.ndarray:
     """[H, W] change of the frame without its target; everything else, noise included, is the same."""
-    from dataclasses import replace
-
     target = scene.actors[scene.target]
     hidden = replace(target, opacity=0.0)
     without = replace(scene, actors=[hidden if actor is target else actor for actor in scene.actors])
