@@ -33,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
     parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set TRAIN.LR=1e-4")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="e.g. TRAIN.LR=1e-4")
     return parser.parse_args()
 
 

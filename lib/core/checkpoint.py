@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError
+from lib.core.paths import ROOT
 from lib.core.unpickle import UnpicklingError, load_pickled
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,8 @@ def identify(weights: Mapping[str, Tensor]) -> str:
 def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) -> Path:
     """The checkpoint of an epoch: `<save_dir>[/<config>]/checkpoints/train/<script>/<config>/<Name>_ep0015.pth.tar`.
 
-    Raises InputError that lists where it looked and which epochs are there.
+    Where nobody trained the configuration, the model that comes with the toolbox, `pretrained_models/iimf_tiny.safetensors`
+    for iimf_track and tiny, is taken. Raises InputError that lists where it looked and which epochs are there.
     """
     inner = Path("checkpoints") / "train" / script / config
     folders = [Path(save_dir) / config / inner, Path(save_dir) / inner]
@@ -122,6 +124,9 @@ def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) 
             raise InputError(f"{folder}: {len(found)} checkpoints of epoch {epoch}; name one with --checkpoint FILE")
         if found:
             return found[0]
+    shipped = ROOT / "pretrained_models" / f"{script.removesuffix('_track')}_{config}.safetensors"
+    if shipped.is_file() and not any(folder.is_dir() for folder in folders):
+        return shipped
     there = sorted({path.name for folder in folders for path in folder.glob("*_ep*.pth.tar")})
     raise InputError(
         f"no checkpoint of epoch {epoch} in {' or '.join(map(str, folders))}"

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Install into .venv, and try it out. Can be repeated; needs no root.
+#
+#   bash install.sh         install only
+#   bash install.sh demo    install, then track a visible + infrared sequence: video, contact sheet, scores
+#   bash install.sh test    install, then run the tests
+#
+# PYTHON=python3.12 bash install.sh   uses another interpreter (3.10 to 3.13)
+set -euo pipefail
+cd "$(dirname "$0")"
+mode="${1:-install}"
+case "$mode" in install | demo | test) ;; *)
+    echo "error: unknown mode '$mode'; use: bash install.sh [demo|test]" >&2
+    exit 2
+    ;;
+esac
+
+python="${PYTHON:-python3}"
+if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+    echo "error: $python is not Python 3.10 to 3.13; name one: PYTHON=python3.12 bash install.sh" >&2
+    exit 1
+fi
+if [ ! -x .venv/bin/python ]; then
+    rm -rf .venv
+    "$python" -m venv .venv || {
+        rm -rf .venv
+        echo "error: python cannot make environments; Debian and Ubuntu: apt-get install python3-venv" >&2
+        exit 1
+    }
+fi
+
+# Installed once per state of the two files that say what to install.
+stamp="$(cat pyproject.toml constraints.txt | cksum)"
+if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
+    echo "installing into .venv (a few minutes the first time)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "torch" -c constraints.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" -c constraints.txt
+    echo "$stamp" >.venv/installed
+fi
+
+notice() { echo "notice: $1 is missing ($2); Debian and Ubuntu: apt-get install $3"; }
+.venv/bin/python -c 'import jpeg4py' 2>/dev/null ||
+    notice libturbojpeg "JPEG files are read with OpenCV, at half the speed" libturbojpeg0
+.venv/bin/python -c 'import cv2' 2>/dev/null ||
+    notice "a library of OpenCV" "nothing runs without it" "libgl1 libglib2.0-0"
+
+if [ ! -f lib/train/admin/local.py ] || [ ! -f lib/test/evaluation/local.py ]; then
+    .venv/bin/python tracking/create_default_local_file.py --workspace_dir . --data_dir ../ --save_dir ./output
+fi
+
+case "$mode" in
+demo)
+    .venv/bin/python tracking/video_demo.py iimf_track tiny --sequence docs/demo_sequence --output output/demo
+    ;;
+test)
+    .venv/bin/python -m pytest -q -m "not slow"
+    ;;
+*)
+    echo "installed. Next: bash install.sh demo"
+    ;;
+esac
