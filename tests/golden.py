@@ -16,6 +16,9 @@ from lib.models.base import TrackerModel
 
 DATA = Path(__file__).parent / "data" / "one_stream"
 
+#: Files with tracked frames and crops.
+TRACKING = sorted(path.stem for path in DATA.glob("*_tracking.json"))
+
 #: golden file -> (experiments folder, configuration)
 MODELS = {
     "iimf_sot": ("tbsi_track", "vitb_256_tbsi_32x1_1e4_lasher_15ep_sot"),
@@ -68,3 +71,9 @@ def inputs(modalities: int, template_size: int = 128, search_size: int = 256) ->
     streams = range(modalities)
     template = torch.stack([image(j, template_size) for j in streams], dim=1)
     return template, torch.stack([image(2 + j, search_size) for j in streams], dim=1)
+
+
+def frame(seed: int, modalities: int, height: int = 360, width: int = 480) -> list[np.ndarray]:
+    """The recipe's picture: random cells of 20x20 pixels, one [H, W, 3] image per modality."""
+    cells = np.random.default_rng(seed).integers(0, 256, (height // 20, width // 20, 3 * modalities), np.uint8)
+    return np.split(cells.repeat(20, axis=0).repeat(20, axis=1), modalities, axis=2)

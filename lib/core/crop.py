@@ -37,7 +37,7 @@ def sample_target(image: np.ndarray, box: np.ndarray, factor: float, size: int) 
     # The family's code blanks the last column (row) of the image whenever the square reaches it. Every public
     # checkpoint saw it that way, so it stays.
     right, bottom = max(0, x1 + side - width + 1), max(0, y1 + side - height + 1)
-    if left >= side or top >= side or right >= side or bottom >= side:
+    if left + right >= side or top + bottom >= side:
         raise InputError(
             f"box x={x:g} y={y:g} w={w:g} h={h:g} lies wholly outside its {width}x{height} image: "
             "check the box and the image size"
