@@ -20,6 +20,14 @@ log = logging.getLogger(__name__)
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
+#: Lists that go together, item by item.
+_SAME_LENGTH = (
+    ("DATA.TRAIN.DATASETS_NAME", "DATA.TRAIN.DATASETS_RATIO"),
+    ("DATA.VAL.DATASETS_NAME", "DATA.VAL.DATASETS_RATIO"),
+    ("MODEL.BACKBONE.CE_LOC", "MODEL.BACKBONE.CE_KEEP_RATIO"),
+    ("DATA.MEAN", "DATA.STD"),
+)
+
 
 def load_config(tracker: str, config: str, overrides: Iterable[str] = ()) -> EasyDict:
     """The resolved configuration of `experiments/<tracker>/<config>.yaml`.
@@ -29,7 +37,8 @@ def load_config(tracker: str, config: str, overrides: Iterable[str] = ()) -> Eas
     Raises InputError with file, key, value and remedy for an unknown key, a wrong type, a value out of range or
     values that contradict each other.
     """
-    folder = EXPERIMENTS / choose("tracker", tracker, [path.parent.name for path in EXPERIMENTS.glob("*/defaults.yaml")])
+    trackers = [path.parent.name for path in EXPERIMENTS.glob("*/defaults.yaml")]
+    folder = EXPERIMENTS / choose("tracker", tracker, trackers)
     rules = read_schema(folder / "defaults.yaml")
     values = {key: rule.default for key, rule in rules.items()}
     path = _find(folder, config)
@@ -55,7 +64,9 @@ def _find(folder: Path, config: str) -> Path:
     if config.endswith((".yaml", ".yml")):
         path = Path(config)
         if not path.is_file():
-            raise InputError(f"{config}: no such configuration file")
+            raise InputError(
+                f"{config}: no such file; give a YAML file's path, or a name of experiments/{folder.name} without .yaml"
+            )
         return path
     known = list_configs(folder.name)
     if config not in known:
@@ -107,29 +118,32 @@ def _suggest(key: str, rules: dict[str, Rule]) -> str:
 
 
 def _check_agreement(values: dict[str, Any], source: str) -> None:
-    """What one key says about another. Sizes in pixels."""
+    """What one key says about another, where a tracker has both. Sizes in pixels."""
+    if "MODEL.BACKBONE.STRIDE" in values:
+        _check_sizes(values, source)
+    for first, second in _SAME_LENGTH:
+        if first in values and second in values and len(values[first]) != len(values[second]):
+            counts = f"{len(values[second])} values for {len(values[first])} of {first}"
+            raise InputError(f"{source}: {second}: {counts}; give one for each")
+    channels = len(values.get("DATA.MEAN", "rgb"))
+    if channels not in (3, 6):
+        raise InputError(f"{source}: DATA.MEAN: {channels} values; give 3 (visible) or 6 (visible and infrared)")
+
+
+def _check_sizes(values: dict[str, Any], source: str) -> None:
+    stride = values["MODEL.BACKBONE.STRIDE"]
     for key in ("TEMPLATE", "SEARCH"):
-        size, stride = values[f"DATA.{key}.SIZE"], values["MODEL.BACKBONE.STRIDE"]
+        size, tested = values[f"DATA.{key}.SIZE"], values[f"TEST.{key}_SIZE"]
         if size % stride:
-            raise InputError(f"{source}: DATA.{key}.SIZE: {size} is not a multiple of MODEL.BACKBONE.STRIDE {stride}")
-        if values[f"TEST.{key}_SIZE"] != size:
             raise InputError(
-                f"{source}: TEST.{key}_SIZE: {values[f'TEST.{key}_SIZE']} differs from DATA.{key}.SIZE {size}, "
+                f"{source}: DATA.{key}.SIZE: {size} is not a multiple of MODEL.BACKBONE.STRIDE {stride}; "
+                f"give {max(1, round(size / stride)) * stride}, for example"
+            )
+        if tested != size:
+            raise InputError(
+                f"{source}: TEST.{key}_SIZE: {tested} differs from DATA.{key}.SIZE {size}, "
                 "which the position codes are made for; set both alike"
             )
-    for part in ("TRAIN", "VAL"):
-        _check_lengths(values, source, f"DATA.{part}.DATASETS_NAME", f"DATA.{part}.DATASETS_RATIO")
-    _check_lengths(values, source, "MODEL.BACKBONE.CE_LOC", "MODEL.BACKBONE.CE_KEEP_RATIO")
-    _check_lengths(values, source, "DATA.MEAN", "DATA.STD")
-    if len(values["DATA.MEAN"]) not in (3, 6):
-        raise InputError(f"{source}: DATA.MEAN: {len(values['DATA.MEAN'])} values; expected 3 (visible) or 6 (and infrared)")
-
-
-def _check_lengths(values: dict[str, Any], source: str, first: str, second: str) -> None:
-    if len(values[first]) != len(values[second]):
-        raise InputError(
-            f"{source}: {second}: {len(values[second])} values for {len(values[first])} of {first}; give one for each"
-        )
 
 
 def _nest(values: dict[str, Any]) -> EasyDict:

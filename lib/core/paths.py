@@ -68,9 +68,11 @@ def read_local(kind: str) -> dict[str, str]:
     values = dict.fromkeys(known, "")
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
+    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or null bytes
         line = getattr(error, "lineno", 1)
-        raise InputError(f"{path}: line {line} is not Python; write key = 'path', or delete the file and make it anew") from None
+        raise InputError(
+            f"{path}: line {line} is not Python; write key = 'path', or delete the file and make it anew"
+        ) from None
     for statement in tree.body:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             continue

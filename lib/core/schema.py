@@ -1,6 +1,7 @@
 """`defaults.yaml` as a schema: the comment behind each key says what an experiment may set it to.
 
     LR: 1.0e-4          # (0, 1] learning rate of ...        a number (or each number of a list) in an interval
+    CE_LOC: []          # whole [0, 99] blocks that ...      the same, whole numbers, where no default says so
     TYPE: CENTER        # {CENTER, CORNER} the head ...      one of these words (or numbers)
     PRETRAIN_FILE: ""   # any: file in pretrained_dir ...    anything of the default's type
     MID_PE: false       # unread: the public code ...        accepted for the sake of public files, without effect
@@ -16,14 +17,27 @@ import yaml
 from lib.core.errors import InputError
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Z0-9_]+):(?P<rest>.*)$")
-_INTERVAL = re.compile(r"^([\[(])\s*([^,]+),\s*([^\])]+)([\])])")
+_INTERVAL = re.compile(r"^(?P<whole>whole )?(?P<left>[\[(])(?P<low>[^,]+),(?P<high>[^\])]+)(?P<right>[\])])")
 _CHOICES = re.compile(r"^\{([^}]*)\}")
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only, and no key twice: YAML would take the last one silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 class Rule(NamedTuple):
     """What one key accepts."""
 
     default: Any
+    item: Any = ""  # what an item of a list is like, where the default has none
     low: float = -math.inf
     high: float = math.inf
     low_open: bool = False
@@ -33,10 +47,17 @@ class Rule(NamedTuple):
 
     def check(self, value: Any) -> Any:
         """`value` in the default's type; raises ValueError that says what was expected instead."""
-        value = _cast(value, self.default)
+        if self.unread:
+            return value
+        value = self._cast_list(value) if isinstance(self.default, list) else _cast(value, self.default)
         for item in value if isinstance(value, list) else [value]:
             self._check_item(item)
         return value
+
+    def _cast_list(self, value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise ValueError("expected a list")
+        return [_cast(item, self.default[0] if self.default else self.item) for item in value]
 
     def _check_item(self, item: Any) -> None:
         if self.choices and str(item) not in self.choices:
@@ -77,11 +98,11 @@ def read_schema(path: Path) -> dict[str, Rule]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping as plain data. Raises InputError with file and line for anything else."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", error)
         where = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}:{where} is not valid YAML ({getattr(error, 'problem', error)}); fix the line") from None
+        raise InputError(f"{path}:{where} is not valid YAML ({problem}); fix the line") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not a text file; give a YAML file") from None
     if not isinstance(content, dict):
@@ -97,9 +118,10 @@ def _parse_rule(key: str, default: Any, comment: str) -> Rule:
     if choices := _CHOICES.match(comment):
         return Rule(default, choices=tuple(word.strip() for word in choices[1].split(",")))
     if interval := _INTERVAL.match(comment):
-        low, high = float(interval[2]), float(interval[3])
-        return Rule(default, low, high, interval[1] == "(", interval[4] == ")")
-    raise ValueError(f"{key}: its comment must begin with an interval, {{choices}}, 'any:' or 'unread:'")
+        bounds = {"low": float(interval["low"]), "high": float(interval["high"])}
+        item = 0 if interval["whole"] else 0.0
+        return Rule(default, item, low_open=interval["left"] == "(", high_open=interval["right"] == ")", **bounds)
+    raise ValueError(f"{key}: its comment must begin with an interval, 'whole', {{choices}}, 'any:' or 'unread:'")
 
 
 def _lookup(values: dict[str, Any], dotted: str) -> Any:
@@ -108,19 +130,11 @@ def _lookup(values: dict[str, Any], dotted: str) -> Any:
     return values
 
 
-def _cast(value: Any, default: Any) -> Any:
-    if isinstance(default, list):
-        if not isinstance(value, list):
-            raise ValueError("expected a list")
-        return [_cast(item, default[0]) for item in value] if default else value
-    if isinstance(default, bool) or isinstance(value, bool):
-        expected = isinstance(value, type(default))
-    elif isinstance(default, float):
+def _cast(value: Any, like: Any) -> Any:
+    if isinstance(like, float) and not isinstance(value, bool):
         return _number(value)
-    else:
-        expected = isinstance(value, type(default))
-    if not expected:
-        raise ValueError(f"expected {_TYPE_NAMES[type(default)]}")
+    if type(value) is not type(like):
+        raise ValueError(f"expected {_TYPE_NAMES[type(like)]}")
     return value
 
 
@@ -131,4 +145,4 @@ def _number(value: Any) -> float:
         raise ValueError("expected a number") from None
 
 
-_TYPE_NAMES = {bool: "true or false", int: "a whole number", str: "text"}
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
