@@ -1,0 +1,68 @@
+"""Benchmark figures from arrays of boxes: one protocol per set of rules: a table of metrics and a rule for a video.
+
+A data set is added by one rule for one video, one `Protocol` in `PROTOCOLS` and one line in `RULES`.
+"""
+
+from lib.test.metrics.measure import (
+    Errors,
+    center_error,
+    matlab_range,
+    normalized_error,
+    overlap,
+    share_above,
+    share_within,
+)
+from lib.test.metrics.protocol import Metric, Protocol, Scores, Truth, match_rows, score
+from lib.test.metrics.rgb import FAMILY, GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, UAV
+from lib.test.metrics.rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
+
+__all__ = [
+    "Errors",
+    "FAMILY",
+    "GOT10K",
+    "GTOT",
+    "LASHER",
+    "LASOT",
+    "LASOT_ALL",
+    "Metric",
+    "OTB",
+    "PLAIN",
+    "PROTOCOLS",
+    "Protocol",
+    "RGBT210",
+    "RGBT234",
+    "RULES",
+    "Scores",
+    "Truth",
+    "UAV",
+    "VTUAV",
+    "center_error",
+    "match_rows",
+    "matlab_range",
+    "normalized_error",
+    "overlap",
+    "protocol_of",
+    "score",
+    "share_above",
+    "share_within",
+]
+
+_RGBT = (LASHER, RGBT234, RGBT234_ROUNDED, RGBT210, GTOT, GTOT_ROUNDED, VTUAV)
+_RGB = (OTB, LASOT, LASOT_ALL, FAMILY, UAV, GOT10K)
+PROTOCOLS = {protocol.name: protocol for protocol in (PLAIN, *_RGBT, *_RGB)}
+
+#: Which rules a data set is scored by: the longest beginning of its name that is listed here.
+RULES = {
+    **{name: name for name in ("lasher", "rgbt234", "rgbt210", "gtot", "vtuav", "otb", "lasot", "uav", "got10k")},
+    **dict.fromkeys(("nfs", "tnl2k"), "pytracking"),
+}
+
+
+def protocol_of(dataset: str) -> Protocol:
+    """The rules of a data set by its name: `LasHeR_test` -> those of LasHeR; plain ones for sets without their own.
+
+    >>> protocol_of("vtuav_st").name, protocol_of("folder").name
+    ('vtuav', 'plain')
+    """
+    known = [prefix for prefix in RULES if dataset.lower().startswith(prefix)]
+    return PROTOCOLS[RULES[max(known, key=len)]] if known else PLAIN

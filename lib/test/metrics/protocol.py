@@ -1,0 +1,138 @@
+"""What a benchmark's figures are made of: metrics, a rule for one video, and an average over videos or frames."""
+
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.test.metrics.measure import Errors, round_half_up, share_above
+
+
+class Truth(NamedTuple):
+    """What is known about one video; T = annotated frames."""
+
+    boxes: np.ndarray  # [T, 4]
+    boxes_infrared: np.ndarray | None = None  # [T, 4], where both streams are annotated
+    absent: np.ndarray | None = None  # [T] bool, where the set flags it
+    annotated: np.ndarray | None = None  # [T] int, frame of each row; None: row k belongs to frame k
+    size: tuple[int, int] | None = None  # (width, height) in pixels, where the set states it
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """One figure: a curve over thresholds and the way it becomes a number."""
+
+    name: str
+    title: str
+    unit: str  # of the thresholds
+    thresholds: np.ndarray  # [K]
+    position: int | None  # index of the quoted threshold; None: over all of them
+    source: str
+    higher_is_better: bool = True
+    measure: str = "overlap"  # field of Errors
+    share: Callable[[np.ndarray, np.ndarray], np.ndarray] = share_above  # errors [F], thresholds [K] -> curve [K]
+    area: bool = False  # over all thresholds: the area under the curve by trapezoids instead of the mean
+
+    def curve(self, errors: Errors) -> np.ndarray:
+        """[K] of one video."""
+        return self.share(getattr(errors, self.measure), self.thresholds)
+
+    def figure(self, curves: np.ndarray) -> np.ndarray:
+        """[..., K] -> [...]: the quoted number of each curve, in [0, 1]."""
+        if self.position is not None:
+            return curves[..., self.position]
+        if not self.area:
+            return curves.mean(-1)
+        steps = np.diff(self.thresholds)
+        return ((curves[..., 1:] + curves[..., :-1]) / 2 * steps).sum(-1) / steps.sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """The metrics of one benchmark and its rule for one video."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+    errors: Callable[[Truth, np.ndarray], Errors]  # of the frames that count; boxes are float64, one row per truth row
+    pooled: bool = False  # average over all frames that count instead of over videos
+    missing: int = 0  # rows that a result may lack at its end: these frames are failures
+
+    def curves(self, truth: Truth, result: np.ndarray) -> tuple[np.ndarray, ...]:
+        """One curve per metric of one video."""
+        errors = self.errors(truth, result)
+        return tuple(metric.curve(errors) for metric in self.metrics)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The figures of one tracker on S videos."""
+
+    protocol: Protocol
+    curves: tuple[np.ndarray, ...]  # [S, K] per metric
+    frames: np.ndarray  # [S] frames that count
+
+    @property
+    def mean_curves(self) -> tuple[np.ndarray, ...]:
+        """[K] per metric: the average over videos, or over frames where the protocol pools them."""
+        weights = self.frames if self.protocol.pooled else None
+        return tuple(np.average(curves, axis=0, weights=weights) for curves in self.curves)
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """Metric name -> figure in [0, 1]."""
+        pairs = zip(self.protocol.metrics, self.mean_curves, strict=True)
+        return {metric.name: float(metric.figure(curve)) for metric, curve in pairs}
+
+    @property
+    def per_sequence(self) -> dict[str, np.ndarray]:
+        """Metric name -> [S] figures in [0, 1]."""
+        pairs = zip(self.protocol.metrics, self.curves, strict=True)
+        return {metric.name: metric.figure(curves) for metric, curves in pairs}
+
+
+def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) -> Scores:
+    """Score one tracker: results[s] is [>= T_s, 4], or one row per frame where only some frames are annotated.
+
+    Raises ValueError for no videos, for a result shorter than the protocol allows and for a video of which no frame
+    counts.
+    """
+    if not truths:
+        raise ValueError("no videos to score")
+    rows, frames = [], []
+    for index, (truth, result) in enumerate(zip(truths, results, strict=True)):
+        try:
+            boxes = match_rows(truth, result, missing=protocol.missing)
+        except ValueError as error:
+            raise ValueError(f"video {index}: {error}") from None
+        errors = protocol.errors(truth._replace(boxes=truth.boxes.astype(np.float64)), boxes)
+        if not len(errors.overlap):
+            raise ValueError(f"video {index}: no frame counts by the {protocol.name} rules")
+        rows.append([metric.curve(errors) for metric in protocol.metrics])
+        frames.append(len(errors.overlap))
+    return Scores(protocol, tuple(np.array(curves) for curves in zip(*rows, strict=True)), np.array(frames))
+
+
+def match_rows(truth: Truth, result: np.ndarray, missing: int = 0) -> np.ndarray:
+    """[T, 4] float64: the result rows that belong to the T annotated ones.
+
+    Rows behind the last annotated frame are left out. Up to `missing` rows may lack at the end and become NaN, which
+    every measure counts as a failure. Where only some frames are annotated (VTUAV), a result holds a row for every
+    frame, or one for every annotated frame. Raises ValueError for fewer rows.
+    """
+    result = result.astype(np.float64)
+    needed, what, rows = len(truth.boxes), "annotated frames", np.arange(len(truth.boxes))
+    if truth.annotated is not None and len(result) > needed + 1:
+        needed, what, rows = int(truth.annotated[-1]) + 1, "frames", truth.annotated
+    lack = needed - len(result)
+    if lack > missing:
+        raise ValueError(f"{len(result)} result rows for {needed} {what}")
+    if lack > 0:
+        result = np.concatenate([result, np.full((lack, 4), np.nan)])
+    return result[rows]
+
+
+def rounded(protocol: Protocol, name: str) -> Protocol:
+    """The same rules on results rounded to whole pixels."""
+    return replace(protocol, name=name, errors=lambda truth, result: protocol.errors(truth, round_half_up(result)))

@@ -1,0 +1,92 @@
+"""The RGB-T benchmarks: LasHeR, RGBT234, RGBT210, GTOT, VTUAV. Rules as their kits have them, quirks included."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lib.test.metrics.measure import Errors, compare, compare_best, matlab_range, repair, share_below, share_within
+from lib.test.metrics.protocol import Metric, Protocol, Truth, rounded
+
+LASHER_KIT = "LasHeR evaluation kit, Li et al., LasHeR: A Large-scale High-diversity Benchmark, TIP 2022"
+RGBT234_KIT = "MPR-MSR evaluation kit of RGBT234, Li et al., RGB-T Object Tracking: Benchmark and Baseline, PR 2019"
+RGBT210_PAPER = "Li et al., Weighted Sparse Representation Regularized Graph Learning for RGB-T Tracking, ACM MM 2017"
+GTOT_KIT = "GTOT evaluation kit, Li et al., Learning Collaborative Sparse Representation for Tracking, TIP 2016"
+VTUAV_PAPER = "Zhang et al., Visible-Thermal UAV Tracking: A Large-Scale Benchmark, CVPR 2022"
+
+PIXELS, SIZES, OVERLAPS = matlab_range(1, 50), matlab_range(0.01, 0.5), matlab_range(0.05, 1)
+
+
+def precision(name: str, source: str) -> Metric:
+    """Share of frames whose centre is at most 20 pixels off."""
+    title = "precision: centre error at most 20 px"
+    return Metric(name, title, "px", PIXELS, 20, source, measure="center", share=share_within)
+
+
+def normalized_precision(name: str, source: str) -> Metric:
+    """Share of frames whose centre is at most 0.2 target sizes off."""
+    title = "normalised precision: centre error at most 0.2 target sizes"
+    return Metric(name, title, "target sizes", SIZES, 20, source, measure="normalized", share=share_within)
+
+
+def success(name: str, source: str) -> Metric:
+    """Mean over 21 overlap thresholds of the share of frames above them."""
+    return Metric(name, "success: mean share of frames over 21 overlap thresholds", "IoU", OVERLAPS, None, source)
+
+
+def precision_and_success(source: str) -> tuple[Metric, ...]:
+    """PR, NPR and SR as most benchmarks quote them."""
+    return precision("PR", source), normalized_precision("NPR", source), success("SR", source)
+
+
+def kit_errors(truth: Truth, result: np.ndarray) -> Errors:
+    """The rule of OTB's kit and of LasHeR's, which descends from it.
+
+    A frame is annotated when all four true numbers are above 0; any other counts as a hit of both precisions and as
+    a failure of success. Objects that touch the left or upper border are among them: published numbers contain this.
+    """
+    annotated = (truth.boxes > 0).all(1)
+    errors = compare(truth.boxes, repair(result, truth.boxes[0]))
+    return Errors(*(np.where(annotated, values, -1) for values in errors))
+
+
+def _best_of_two(truth: Truth, result: np.ndarray) -> Errors:
+    """Every frame counts, the first included, as delivered; of two annotations the better one per frame."""
+    boxes = [truth.boxes] if truth.boxes_infrared is None else [truth.boxes, truth.boxes_infrared.astype(np.float64)]
+    return compare_best(boxes, result)
+
+
+def _from_first_box(truth: Truth, result: np.ndarray) -> Errors:
+    """One annotation, and the first row of the result is the given box."""
+    return compare(truth.boxes, np.concatenate([truth.boxes[:1], result[1:]]))
+
+
+LASHER = Protocol("lasher", precision_and_success(LASHER_KIT), kit_errors)
+RGBT234 = Protocol("rgbt234", (precision("MPR", RGBT234_KIT), success("MSR", RGBT234_KIT)), _best_of_two, missing=1)
+_RGBT210 = (precision("PR", RGBT210_PAPER), success("SR", RGBT210_PAPER))
+RGBT210 = Protocol("rgbt210", _RGBT210, _from_first_box, missing=1)
+#: Rows of `truth.annotated` only, every 10th frame. The benchmark's own kit was not at hand: rules of its paper.
+VTUAV = Protocol("vtuav", (precision("MPR", VTUAV_PAPER), success("MSR", VTUAV_PAPER)), _best_of_two, missing=1)
+GTOT = Protocol(
+    "gtot",
+    (
+        replace(
+            precision("PR", GTOT_KIT),
+            title="precision: centre error below 5 px",
+            thresholds=matlab_range(0.5, 25),
+            position=10,
+            share=share_below,
+        ),
+        replace(
+            success("SR", GTOT_KIT),
+            title="success: area under the curve over 51 overlap thresholds",
+            thresholds=matlab_range(0.02, 1),
+            area=True,
+        ),
+    ),
+    _best_of_two,
+    pooled=True,
+    missing=1,
+)
+#: RGBT_toolkit rounds every result that it reads; the kits round only those that are given as corners.
+GTOT_ROUNDED = rounded(GTOT, "gtot_rounded")
+RGBT234_ROUNDED = rounded(RGBT234, "rgbt234_rounded")
