@@ -18,11 +18,13 @@ from lib.core.paths import FILES, create_local_file
 def main() -> None:
     """Parse the arguments and write both files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace_dir", default=".", metavar="DIR", help="this toolbox (default: %(default)s)")
-    parser.add_argument("--data_dir", default="../", metavar="DIR", help="parent of the data sets (default: %(default)s)")
-    parser.add_argument("--save_dir", default="./output", metavar="DIR", help="checkpoints and results (default: %(default)s)")
-    args = parser.parse_args()
-    folders = {name: Path(getattr(args, name)).expanduser().resolve() for name in ("workspace_dir", "data_dir", "save_dir")}
+    for name, default, meaning in (
+        ("workspace_dir", ".", "this toolbox"),
+        ("data_dir", "../", "parent of the data sets"),
+        ("save_dir", "./output", "checkpoints and results"),
+    ):
+        parser.add_argument(f"--{name}", default=default, metavar="DIR", help=f"{meaning} (default: %(default)s)")
+    folders = {name: Path(value).expanduser().resolve() for name, value in vars(parser.parse_args()).items()}
     for kind, path in FILES.items():
         written = create_local_file(kind, **folders)
         print(f"{'wrote' if written else 'kept (delete it first to make it anew)'}: {path}")

@@ -56,7 +56,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint", help="a .pth.tar, .pth or .safetensors file instead of the newest training's")
     parser.add_argument("--results_dir", help="where results go, instead of results_dir of local.py")
     parser.add_argument("--integer_boxes", action="store_true", help="cut boxes to whole pixels as the family does")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change a key of the configuration")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
+    )
     return parser.parse_args()
 
 

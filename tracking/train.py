@@ -25,7 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", required=True, help="a folder of experiments/, such as tbsi_track")
     parser.add_argument("--config", required=True, help="an experiment of that folder, or a YAML file")
-    parser.add_argument("--save_dir", help="checkpoints, logs, curves (default: save_dir of local.py, then the config's name)")
+    parser.add_argument("--save_dir", help="checkpoints, logs, curves (default: <save_dir of local.py>/<config>)")
     parser.add_argument("--mode", choices=("single", "multiple", "multi_node"), default="single")
     parser.add_argument("--nproc_per_node", type=int, default=1, metavar="N", help="processes (GPUs) on this machine")
     parser.add_argument("--world-size", "--nnodes", type=int, default=1, metavar="N", help="multi_node: machines")

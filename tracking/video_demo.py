@@ -39,7 +39,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--fps", type=float, help="of the written video (default: as the input, 25 for images)")
     parser.add_argument("--checkpoint", help="a .pth.tar, .pth or .safetensors file instead of the newest training's")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change a key of the configuration")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
+    )
     return parser.parse_args()
 
 

@@ -4,10 +4,9 @@ N targets, Lz template tokens, L search tokens still in the running, C channels.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from timm.models.vision_transformer import Block
 from torch import Tensor
 
 from lib.layers.vit import attend, attention_weights
@@ -21,8 +20,8 @@ class Candidates(NamedTuple):
     place: Tensor  # [N, L] int, index in the full search grid
 
 
-def eliminate(block: Block, tokens: Candidates, judges: Tensor, keep: float) -> Candidates:
-    """Run a block that keeps the share `keep` of its search tokens, between attention and MLP.
+def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Candidates:
+    """Run a timm block that keeps the share `keep` of its search tokens, between attention and MLP.
 
     judges: [N, Lz] weights that sum to 1, the template tokens whose attention decides.
     """

@@ -51,6 +51,8 @@ class CenterHead(nn.Module):
 class CornerHead(nn.Module):
     """Two corner heat maps whose expected positions are the box (STARK, ICCV 2021; `HEAD.TYPE: CORNER`)."""
 
+    place: Tensor
+
     def __init__(self, in_channels: int, channels: int, grid: int):
         super().__init__()
         for branch in ("tl", "br"):
@@ -81,7 +83,8 @@ class CornerHead(nn.Module):
 
 def build_head(kind: str, in_channels: int, channels: int, grid: int) -> CenterHead | CornerHead:
     """The head named by `MODEL.HEAD.TYPE`."""
-    return {"CENTER": CenterHead, "CORNER": CornerHead}[kind](in_channels, channels, grid)
+    head = CenterHead if kind == "CENTER" else CornerHead
+    return head(in_channels, channels, grid)
 
 
 def _add_branch(head: nn.Module, branch: str, in_channels: int, channels: int, outputs: int) -> None:

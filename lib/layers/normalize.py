@@ -9,6 +9,9 @@ from torch import Tensor, nn
 class Normalize(nn.Module):
     """(pixel / 255 - mean) / std, per modality and channel."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float], modalities: int):
         """mean, std: 3 values for every modality alike, or 3 per modality."""
         super().__init__()

@@ -5,10 +5,10 @@ public checkpoints: `patch_embed.proj`, `pos_embed_z`, `pos_embed_x`, `blocks.N`
 """
 
 import math
+from typing import Any
 
 import timm
-import torch
-from timm.models.vision_transformer import Attention, Block, VisionTransformer
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
 
@@ -25,13 +25,17 @@ class VisionEncoder(nn.Module):
         """vit: see `create_vit`; stride: patch size; sizes: sides of the square inputs, pixels, multiples of it."""
         super().__init__()
         self.embed_dim: int = vit.embed_dim
-        self.num_heads: int = vit.blocks[0].attn.num_heads
+        first: Any = vit.blocks[0]
+        self.num_heads: int = first.attn.num_heads
         self.patch_embed = PatchEmbed(vit.patch_embed.proj)
         self.blocks = nn.ModuleList(vit.blocks)
         self.norm = vit.norm
         self.grid_z, self.grid_x = template_size // stride, search_size // stride
-        self.pos_embed_z = nn.Parameter(resize_position_code(vit.pos_embed.detach(), self.grid_z))
-        self.pos_embed_x = nn.Parameter(resize_position_code(vit.pos_embed.detach(), self.grid_x))
+        if vit.pos_embed is None:
+            raise InputError("MODEL.BACKBONE.TYPE: this ViT has no absolute position codes; choose one that has")
+        code = vit.pos_embed.detach()
+        self.pos_embed_z = nn.Parameter(resize_position_code(code, self.grid_z))
+        self.pos_embed_x = nn.Parameter(resize_position_code(code, self.grid_x))
 
     def embed_template(self, image: Tensor) -> Tensor:
         """[N, 3, Sz, Sz] -> [N, Lz, C]"""
@@ -70,7 +74,7 @@ def create_vit(name: str, *, drop_path_rate: float = 0.0, pretrained: bool = Fal
     known = timm.list_models(module="vision_transformer")
     if name.split(".")[0] not in known:
         choose("MODEL.BACKBONE.TYPE", name, known)
-    given = {key: value for key, value in shape.items() if value}
+    given: dict[str, Any] = {key: value for key, value in shape.items() if value}
     try:
         vit = timm.create_model(name, num_classes=0, pretrained=pretrained, drop_path_rate=drop_path_rate, **given)
     except AssertionError as error:
@@ -99,7 +103,7 @@ def resize_patch_kernel(kernel: Tensor, stride: int) -> Tensor:
     return interpolate(kernel, size=(stride, stride), mode="bicubic", align_corners=False)
 
 
-def run_block(block: Block, tokens: Tensor, first_row: int = 0) -> Tensor:
+def run_block(block: Any, tokens: Tensor, first_row: int = 0) -> Tensor:
     """A timm block's output for the rows from `first_row` on: [N, L, C] -> [N, L - first_row, C].
 
     All rows serve as keys and values; what only feeds the other rows' output is not computed.
@@ -112,7 +116,7 @@ def run_block(block: Block, tokens: Tensor, first_row: int = 0) -> Tensor:
     return rows + block.drop_path2(block.ls2(block.mlp(block.norm2(rows))))
 
 
-def attend(attention: Attention, rows: Tensor, tokens: Tensor) -> Tensor:
+def attend(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
     """Multi-head attention of `rows` [N, Lq, C] over `tokens` [N, L, C] with timm's weights: [N, Lq, C]."""
     query, (key, value) = _project(attention, rows, 0, 1)[0], _project(attention, tokens, 1, 3)
     query, key = attention.q_norm(query), attention.k_norm(key)
@@ -120,13 +124,14 @@ def attend(attention: Attention, rows: Tensor, tokens: Tensor) -> Tensor:
     return attention.proj_drop(attention.proj(attention.norm(mixed)))
 
 
-def attention_weights(attention: Attention, rows: Tensor, tokens: Tensor) -> Tensor:
+def attention_weights(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
     """Softmax weights with which `rows` [N, Lq, C] look at `tokens` [N, L, C]: [N, H, Lq, L]."""
-    query, key = attention.q_norm(_project(attention, rows, 0, 1)[0]), attention.k_norm(_project(attention, tokens, 1, 2)[0])
+    query = attention.q_norm(_project(attention, rows, 0, 1)[0])
+    key = attention.k_norm(_project(attention, tokens, 1, 2)[0])
     return (attention.scale * query @ key.mT).softmax(dim=-1)
 
 
-def _project(attention: Attention, tokens: Tensor, start: int, stop: int) -> list[Tensor]:
+def _project(attention: Any, tokens: Tensor, start: int, stop: int) -> list[Tensor]:
     """The parts `start` to `stop` of (query, key, value), each [N, H, L, C / H]."""
     width = attention.attn_dim
     part = slice(start * width, stop * width)

@@ -5,6 +5,7 @@ Streams share the blocks' weights and run through them as one batch of S*B, stre
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -31,9 +32,10 @@ class OneStreamTracker(TrackerModel):
     """What the family shares; a member says how its encoder mixes streams and how the head's features are fused."""
 
     #: Class token and pretraining grid only serve to initialise the position codes.
-    dropped_keys = ("backbone.cls_token", "backbone.pos_embed")
+    dropped_keys: Sequence[str] = ("backbone.cls_token", "backbone.pos_embed")
 
     encoder_class: type[VisionEncoder]
+    backbone: Any  # an encoder_class
     window: Tensor
 
     def __init__(self, cfg: EasyDict):
@@ -119,5 +121,7 @@ def hann_window(grid: int) -> Tensor:
 def check_blocks(key: str, blocks: list[int], depth: int) -> tuple[int, ...]:
     """`blocks` if each is a block of a ViT of that depth and they ascend; else InputError naming the key."""
     if sorted(set(blocks)) != list(blocks) or any(block >= depth for block in blocks):
-        raise InputError(f"{key}: {list(blocks)} does not fit {depth} blocks; give ascending numbers from 0 to {depth - 1}")
+        raise InputError(
+            f"{key}: {list(blocks)} does not fit {depth} blocks; give ascending numbers from 0 to {depth - 1}"
+        )
     return tuple(blocks)

@@ -41,7 +41,10 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
     own = model.state_dict()
     usable = {key: value for key, value in matched.items() if key in own and own[key].shape == value.shape}
     if not any(".blocks." in key for key in usable):
-        raise InputError(f"MODEL.PRETRAIN_FILE: {name} holds no block that fits MODEL.BACKBONE.TYPE {cfg.MODEL.BACKBONE.TYPE}")
+        raise InputError(
+            f"MODEL.PRETRAIN_FILE: {name} holds no block that fits MODEL.BACKBONE.TYPE {cfg.MODEL.BACKBONE.TYPE}; "
+            "give weights of that ViT, or ''"
+        )
     model.load_state_dict(usable, strict=False)
     log.info(account(name, own, matched, usable))
 
@@ -50,10 +53,14 @@ def read_public(path: Path) -> dict[str, Tensor]:
     """A public file's weights under this toolbox's names: `backbone.…` for a plain ViT, as they are for a tracker."""
     weights = load_weights(path)
     if path.suffix == ".npz":
-        weights = from_npz(weights)
+        try:
+            weights = from_npz(weights)
+        except KeyError as error:
+            raise InputError(f"{path}: lacks {error}; it is not a file of the original ViT release") from None
     if any(key.startswith(("backbone.", "box_head.")) for key in weights):
         return weights
-    return {f"backbone.{key}": value for key, value in weights.items() if not key.startswith(("head", "fc_norm", "decoder"))}
+    classifier = ("head", "fc_norm", "decoder")
+    return {f"backbone.{key}": value for key, value in weights.items() if not key.startswith(classifier)}
 
 
 def fit(encoder: VisionEncoder, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -64,7 +71,8 @@ def fit(encoder: VisionEncoder, weights: Mapping[str, Tensor]) -> dict[str, Tens
     fitted = dict(weights)
     kernel = fitted.get("backbone.patch_embed.proj.weight")
     if kernel is not None:
-        fitted["backbone.patch_embed.proj.weight"] = resize_patch_kernel(kernel, encoder.patch_embed.proj.kernel_size[0])
+        stride = encoder.patch_embed.proj.kernel_size[0]
+        fitted["backbone.patch_embed.proj.weight"] = resize_patch_kernel(kernel, stride)
     grids = {"backbone.pos_embed_z": encoder.grid_z, "backbone.pos_embed_x": encoder.grid_x}
     for key, grid in grids.items():
         code = weights.get(key, weights.get("backbone.pos_embed"))

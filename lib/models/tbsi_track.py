@@ -31,7 +31,8 @@ class TBSILayer(nn.Module):
         self.t_fusion = Fusion(dim)
         self.ca_s2t_i2f, self.ca_t2s_f2v = cast(), cast()
         self.ca_s2t_v2f, self.ca_t2s_f2i = cast(), cast()
-        self.ca_t2t_f2v, self.ca_t2t_f2i = (None, None) if last else (cast(), cast())
+        self.ca_t2t_f2v = None if last else cast()
+        self.ca_t2t_f2i = None if last else cast()
 
     def forward(self, visible: Tensor, infrared: Tensor, lz: int) -> tuple[Tensor, Tensor]:
         """visible, infrared [B, Lz + Lx, C] -> the same, mixed"""

@@ -65,7 +65,10 @@ class PairDataset(Dataset[Sample]):
 def build_loader(
     cfg: EasyDict, datasets: list[list[Sequence]], *, stage: int, modalities: int
 ) -> DataLoader[Sample]:
-    """Batches of this process. stage: 0 for training, 1 for validation; set `loader.sampler.epoch` before each epoch."""
+    """Batches of this process. stage: 0 for training, 1 for validation.
+
+    `loader.sampler.epoch` is to be set before each epoch.
+    """
     part = (cfg.DATA.TRAIN, cfg.DATA.VAL)[stage]
     pairs = CausalPairs(datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
     return DataLoader(

@@ -25,7 +25,7 @@ class Means:
         return {name: float(total) / max(1, self.weight) for name, total in self.sums.items()}
 
     def as_tensor(self, device: torch.device) -> Tensor:
-        """[number of values + 1] sums in order of names, then the weight; summed over processes it gives exact means."""
+        """[number of values + 1] sums in order of names, then the weight: summed over processes, exact means."""
         values = [self.sums[name].double() for name in sorted(self.sums)]
         return torch.stack([*values, torch.tensor(float(self.weight), dtype=torch.float64, device=device)])
 

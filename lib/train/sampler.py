@@ -41,8 +41,8 @@ class CausalPairs:
     def draw(self, rng: np.random.Generator) -> Pair:
         """A pair. Raises InputError when the data sets hold none."""
         for _ in range(self._TRIES):
-            dataset = self.datasets[rng.choice(len(self.datasets), p=self.shares)]
-            sequence = dataset[rng.integers(len(dataset))]
+            dataset = self.datasets[int(rng.choice(len(self.datasets), p=self.shares))]
+            sequence = dataset[int(rng.integers(len(dataset)))]
             rows = np.flatnonzero(sequence.valid)
             if len(rows) < 2:
                 continue

@@ -126,7 +126,8 @@ class Trainer:
         times = f"{speed['pairs_per_s']:.1f} pairs/s  data {speed['data_wait']:.0%}"
         if stage == "train":
             times += f"  to go {format_duration(speed['eta_s'])}"
-        log.info("%-5s epoch %d/%d  step %d/%d  %s  %s", stage, epoch, self.cfg.TRAIN.EPOCH, number, steps, figures, times)
+        where = f"{stage:5} epoch {epoch}/{self.cfg.TRAIN.EPOCH}  step {number}/{steps}"
+        log.info("%s  %s  %s", where, figures, times)
         progress = (epoch - 1) * len(self.train_loader) + (number if stage == "train" else len(self.train_loader))
         scalars = {**values, "pairs_per_s": speed["pairs_per_s"], "data_wait": speed["data_wait"]}
         for index, group in enumerate(self.optimizer.param_groups):
