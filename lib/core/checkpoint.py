@@ -1,8 +1,9 @@
 """Checkpoints: written whole or not at all, read as data, loaded strictly."""
 
 import fnmatch
-import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,7 @@ from torch import Tensor, nn
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError
 from lib.core.paths import ROOT
-from lib.core.unpickle import UnpicklingError, load_pickled
-
-log = logging.getLogger(__name__)
+from lib.core.unpickle import load_pickled
 
 #: Where the weights lie in a checkpoint: this toolbox and the OSTrack family, DeiT and MAE, others.
 _WEIGHT_KEYS = ("net", "model", "state_dict")
@@ -25,7 +24,7 @@ _WEIGHT_KEYS = ("net", "model", "state_dict")
 #: A piece of a key that only one network has, most telling first.
 _MARKS = {
     "sp_sh_layer.": "iimf_track",
-    "tbsi_layers.": "tbsi_track",
+    "tbsi_": "tbsi_track",
     "box_head.": "ostrack",
     "cls_token": "a plain ViT",
 }
@@ -33,13 +32,13 @@ _MARKS = {
 
 def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically: the old file stays until the new one is complete."""
-    with write_atomically(path) as temporary:
+    with _write(path) as temporary:
         torch.save(dict(content), temporary)
 
 
 def save_weights(path: str | Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write weights alone as safetensors, atomically. metadata: short texts that travel in the file's header."""
-    with write_atomically(path) as temporary:
+    with _write(path) as temporary:
         save_file({key: value.contiguous() for key, value in weights.items()}, temporary, dict(metadata))
 
 
@@ -53,17 +52,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; check the name, or train or download it first")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
-        content = load_pickled(path)
-    except (SafetensorError, UnpicklingError, EOFError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().splitlines()
-        raise InputError(f"{path}: is not a whole checkpoint ({reason[0] if reason else error!r}); copy it again") from None
+        content = _READERS.get(path.suffix, load_pickled)(path)
+    except PermissionError:
+        raise
+    except Exception as error:  # what a parser raises on damaged bytes is anybody's guess
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(f"{path}: is not a whole checkpoint ({reason}); copy it again") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds {type(content).__name__}, expected a dict with the weights under 'net' or 'model'")
+        raise InputError(
+            f"{path}: holds {type(content).__name__}, expected a dict with the weights under 'net' or 'model'; "
+            "give a checkpoint of a tracker or a ViT"
+        )
     return content
 
 
@@ -74,9 +73,12 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
         if isinstance(content.get(key), dict):
             content = content[key]
             break
-    weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    weights = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not weights:
-        raise InputError(f"{path}: holds no weights; expected a state dict, bare or under {', '.join(_WEIGHT_KEYS)}")
+        raise InputError(
+            f"{path}: holds no weights; expected a state dict, bare or under {', '.join(_WEIGHT_KEYS)}; "
+            "give a checkpoint of a tracker or a ViT"
+        )
     return weights
 
 
@@ -113,8 +115,9 @@ def identify(weights: Mapping[str, Tensor]) -> str:
 def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) -> Path:
     """The checkpoint of an epoch: `<save_dir>[/<config>]/checkpoints/train/<script>/<config>/<Name>_ep0015.pth.tar`.
 
-    Where nobody trained the configuration, the model that comes with the toolbox, `pretrained_models/iimf_tiny.safetensors`
-    for iimf_track and tiny, is taken. Raises InputError that lists where it looked and which epochs are there.
+    Where nobody trained the configuration, the model that comes with the toolbox is taken, such as
+    `pretrained_models/iimf_tiny.safetensors` for iimf_track and tiny. Raises InputError that lists where it looked and
+    which epochs are there.
     """
     inner = Path("checkpoints") / "train" / script / config
     folders = [Path(save_dir) / config / inner, Path(save_dir) / inner]
@@ -133,6 +136,32 @@ def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) 
         + (f" (there: {', '.join(there)}; choose with --runid)" if there else "")
         + "; train it with tracking/train.py or give --checkpoint FILE"
     )
+
+
+@contextmanager
+def _write(path: str | Path) -> Iterator[Path]:
+    """`write_atomically`, where torch and safetensors word what the disk said as errors of their own."""
+    try:
+        with write_atomically(path) as temporary:
+            yield temporary
+    except (RuntimeError, SafetensorError) as error:
+        free = shutil.disk_usage(Path(path).parent).free
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{path}: cannot be written ({reason}); {free / 1e6:.0f} MB are free on its disk: make room; "
+            "a file of that name is as it was"
+        ) from None
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    content = np.load(path, allow_pickle=False)
+    if not isinstance(content, np.lib.npyio.NpzFile):
+        raise ValueError("it holds one array without a name")
+    with content as arrays:
+        return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {".safetensors": load_file, ".npz": _read_npz}
 
 
 def _explain(

@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 
-UnpicklingError = pickle.UnpicklingError
-
 _SAFE = {
     ("collections", "OrderedDict"),
     ("collections", "defaultdict"),
@@ -61,7 +59,7 @@ class _Unpickler(pickle.Unpickler):
 def load_pickled(path: Path) -> Any:
     """The content of a file written by torch.save, on the CPU.
 
-    Raises pickle.UnpicklingError, EOFError or RuntimeError for a truncated or foreign file.
+    Raises whatever torch and pickle raise on a truncated or foreign file.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,0 +1,81 @@
+"""Small networks of every tracker: what tests run in a moment. A new tracker adds its entries to `VARIANTS`."""
+
+import torch
+from easydict import EasyDict
+
+from lib.core.config import load_config
+from lib.models import build_model
+from lib.models.base import Batch, TrackerModel
+
+_ONE_STREAM = [
+    "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.TYPE=vit_tiny_patch16_224", "MODEL.BACKBONE.EMBED_DIM=24",
+    "MODEL.BACKBONE.NUM_HEADS=2", "MODEL.BACKBONE.DEPTH=4", "MODEL.HEAD.NUM_CHANNELS=16",
+    "DATA.TEMPLATE.SIZE=32", "TEST.TEMPLATE_SIZE=32", "DATA.SEARCH.SIZE=64", "TEST.SEARCH_SIZE=64",
+]  # fmt: skip
+_RGBT = [*_ONE_STREAM, "MODEL.BACKBONE.TBSI_LOC=[1,2]", "MODEL.BACKBONE.TBSI_MLP_RATIO=2.0"]
+_LAST = [*_ONE_STREAM, "MODEL.BACKBONE.TBSI_LOC=[1,3]"]
+_CORNER = ["MODEL.HEAD.TYPE=CORNER"]
+_SIZES = ["DATA.TEMPLATE.SIZE=48", "TEST.TEMPLATE_SIZE=48", "DATA.SEARCH.SIZE=80", "TEST.SEARCH_SIZE=80"]
+_PATCH_14 = [
+    "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.TYPE=vit_small_patch14_dinov2", "MODEL.BACKBONE.STRIDE=14",
+    "MODEL.BACKBONE.DEPTH=3", "MODEL.HEAD.NUM_CHANNELS=16",
+    "DATA.TEMPLATE.SIZE=28", "TEST.TEMPLATE_SIZE=28", "DATA.SEARCH.SIZE=56", "TEST.SEARCH_SIZE=56",
+]  # fmt: skip
+_EARLY = "MODEL.BACKBONE.CE_LOC=[1,2]"
+_ENDING = "MODEL.BACKBONE.CE_LOC=[0,3]"
+_KEEP = "MODEL.BACKBONE.CE_KEEP_RATIO=[0.7,0.5]"
+
+_OSTRACK = ("ostrack", "vitb_256_mae_32x4_ep300")
+_TBSI = ("tbsi_track", "tbsi_vitb_256_32x4_4e4_lasher_15ep_in1k")
+_IIMF = ("tbsi_track", "vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k")
+
+#: name, which begins with the tracker's -> (experiments folder, configuration, changes)
+VARIANTS: dict[str, tuple[str, str, list[str]]] = {
+    "ostrack": (*_OSTRACK, _ONE_STREAM),
+    "ostrack-corner": (*_OSTRACK, _ONE_STREAM + _CORNER),
+    "ostrack-sizes": (*_OSTRACK, _ONE_STREAM + _SIZES),
+    "ostrack-patch14": (*_OSTRACK, _PATCH_14),
+    **{
+        f"ostrack-ce-{kind}": (*_OSTRACK, [*_ONE_STREAM, _EARLY, _KEEP, f"MODEL.BACKBONE.CE_TEMPLATE_RANGE={kind}"])
+        for kind in ("ALL", "CTR_POINT", "CTR_REC", "GT_BOX")
+    },
+    "ostrack-ce-last-block": (*_OSTRACK, [*_ONE_STREAM, _ENDING, _KEEP]),
+    "tbsi_track": (*_TBSI, _RGBT),
+    "tbsi_track-last-block": (*_TBSI, _LAST),
+    "tbsi_track-corner": (*_TBSI, _RGBT + _CORNER),
+    "tbsi_track-sizes": (*_TBSI, _RGBT + _SIZES),
+    "tbsi_track-patch14": (*_TBSI, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
+    "iimf_track": (*_IIMF, _RGBT),
+    "iimf_track-last-block": (*_IIMF, _LAST),
+    "iimf_track-corner": (*_IIMF, _RGBT + _CORNER),
+    "iimf_track-sizes": (*_IIMF, _RGBT + _SIZES),
+    "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
+}
+
+
+def config(variant: str, *changes: str) -> EasyDict:
+    """The resolved configuration of a variant, with further changes."""
+    folder, name, own = VARIANTS[variant]
+    return load_config(folder, name, [*own, *changes])
+
+
+def model(variant: str, *changes: str, seed: int = 0) -> TrackerModel:
+    """A network whose every parameter and running mean is random, so that no two parts can be mistaken."""
+    torch.manual_seed(seed)
+    network = build_model(config(variant, *changes))
+    with torch.no_grad():
+        for value in [*network.parameters(), *(b for b in network.buffers() if b.dtype.is_floating_point)]:
+            value.add_(torch.rand_like(value), alpha=0.05)
+    return network.eval()
+
+
+def batch(variant: str, size: int = 2, *, seed: int = 0) -> Batch:
+    """Normalised noise with boxes well inside their crops."""
+    cfg, generator = config(variant), torch.Generator().manual_seed(seed)
+    modalities = 1 if variant.startswith("ostrack") else 2
+
+    def image(side: int) -> torch.Tensor:
+        return torch.randn(size, modalities, 3, side, side, generator=generator)
+
+    box = torch.tensor([[0.25, 0.25, 0.5, 0.5], [0.1, 0.3, 0.6, 0.4], [0.4, 0.2, 0.3, 0.7]])[torch.arange(size) % 3]
+    return Batch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))
