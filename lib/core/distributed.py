@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
+from lib.core.errors import InputError
+
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
@@ -43,10 +45,22 @@ def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name: "auto" takes this process's GPU, else Apple's, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+def choose_device_type(name: str = "auto") -> str:
+    """"cuda", "mps" or "cpu": what a name asks for, or for "auto" the first of these that is there.
+
+    Raises InputError for a device that this machine or this PyTorch does not have.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(kind for kind, there in present.items() if there)
+    if not present.get(name, False):
+        raise InputError(f"--device {name}: this machine or this PyTorch has none; use --device auto")
+    return name
+
+
+def own_device(name: str = "auto") -> torch.device:
+    """The device of this process: each process that torchrun started has a GPU of its own. Raises InputError."""
+    kind = choose_device_type(name)
+    if kind == "cuda":
+        return torch.device(kind, int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    return torch.device(kind)

@@ -19,6 +19,7 @@ import torch.multiprocessing
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
 from lib.datasets.sequence import Frames, Sequence
 from lib.test.tracker import Target, Tracker
@@ -118,12 +119,9 @@ def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
 
     device: auto (a GPU where there is one), cpu, cuda or mps. Raises InputError when it is not there.
     """
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        device = next(name for name in ("cuda", "mps", "cpu") if present[name])
-        log.info("device: %s", device)
-    if not present[device]:
-        raise InputError(f"--device {device}: this machine or this PyTorch has none; use --device auto")
+        log.info("device: %s", choose_device_type())
+    device = choose_device_type(device)
     if threads < 0 or num_gpus < 1:
         raise InputError(f"--threads {threads} --num_gpus {num_gpus}: expected 0 or more threads and 1 or more GPUs")
     if device != "cuda":

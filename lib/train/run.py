@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lib.core.atomic import write_atomically
 from lib.core.checkpoint import load_checkpoint, load_state
 from lib.core.config import save_config
-from lib.core.distributed import choose_device, is_main, process_group, rank, world_size
+from lib.core.distributed import is_main, own_device, process_group, rank, world_size
 from lib.core.errors import InputError
 from lib.core.paths import read_local
 from lib.datasets import load_dataset
@@ -37,7 +37,7 @@ def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_nam
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`. Raises InputError for data,
     weights and configurations that cannot be used, and when the folder holds a run of another configuration.
     """
-    device = choose_device(device_name)
+    device = own_device(device_name)
     with process_group(device):
         checkpoints = save_dir / "checkpoints" / "train" / script / config
         if is_main():
