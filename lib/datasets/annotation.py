@@ -9,6 +9,7 @@ import numpy as np
 from lib.core.errors import InputError
 
 SEPARATOR = re.compile(r"\s*,\s*|\s+")
+LINE_END = re.compile(r"\r*\n|\r")  # RGBT234's kite2/infrared.txt ends one line with a lone carriage return
 
 
 def read_numbers(path: str | Path, columns: int = 4) -> np.ndarray:
@@ -17,7 +18,11 @@ def read_numbers(path: str | Path, columns: int = 4) -> np.ndarray:
     Numbers may be set apart by a comma, tabs or blanks; CRLF, a byte order mark, trailing empty lines and NaN are
     fine. Raises InputError with file and line for anything else, so that no row can slip to a neighbouring frame.
     """
-    lines = read_lines(path)
+    return parse_numbers(path, read_lines(path), columns)
+
+
+def parse_numbers(path: str | Path, lines: list[str], columns: int) -> np.ndarray:
+    """[rows, columns] float64 from the lines of a file, which is named in messages. Raises as `read_numbers` does."""
     if not lines:
         raise InputError(f"{path}: file is empty; expected {columns} numbers per line")
     rows = [line.replace(",", " ").split() for line in lines]
@@ -54,7 +59,7 @@ def read_lines(path: str | Path) -> list[str]:
     except FileNotFoundError:
         raise InputError(f"{path}: file does not exist") from None
     text = text.rstrip()
-    return [line.strip() for line in text.split("\n" if "\n" in text else "\r")] if text else []
+    return [line.strip() for line in LINE_END.split(text)] if text else []
 
 
 def _row(path: str | Path, number: int, line: str, columns: int) -> list[float]:

@@ -13,6 +13,7 @@ from lib.core.atomic import write_atomically
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_numbers
 from lib.datasets.sequence import Sequence
+from lib.test.dialect import read_result
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +52,6 @@ def write_result(
         _write_rows(boxes_path, boxes.astype(np.int64), "%d")
     else:
         _write_rows(boxes_path, np.round(boxes, 4) + 0.0, "%.4f")  # + 0.0: no minus before a zero
-
-
-def read_result(path: str | Path) -> np.ndarray:
-    """[T, 4] float64 from a result file of any tracker: comma, tab or blanks. Raises InputError as the readers do."""
-    return read_numbers(path, 4)
 
 
 def read_seconds(path: str | Path) -> np.ndarray:

@@ -14,6 +14,7 @@ GTOT_KIT = "GTOT evaluation kit, Li et al., Learning Collaborative Sparse Repres
 VTUAV_PAPER = "Zhang et al., Visible-Thermal UAV Tracking: A Large-Scale Benchmark, CVPR 2022"
 
 PIXELS, SIZES, OVERLAPS = matlab_range(1, 50), matlab_range(0.01, 0.5), matlab_range(0.05, 1)
+DECIMALS = np.arange(21) / 20  # nearest to 0.05, 0.1, ...: RGBT234's figures; the last bits decide ties, 1e-5 in MSR
 
 
 def precision(name: str, source: str) -> Metric:
@@ -28,9 +29,9 @@ def normalized_precision(name: str, source: str) -> Metric:
     return Metric(name, title, "target sizes", SIZES, 20, source, measure="normalized", share=share_within)
 
 
-def success(name: str, source: str) -> Metric:
+def success(name: str, source: str, thresholds: np.ndarray = OVERLAPS) -> Metric:
     """Mean over 21 overlap thresholds of the share of frames above them."""
-    return Metric(name, "success: mean share of frames over 21 overlap thresholds", "IoU", OVERLAPS, None, source)
+    return Metric(name, "success: mean share of frames over 21 overlap thresholds", "IoU", thresholds, None, source)
 
 
 def precision_and_success(source: str) -> tuple[Metric, ...]:
@@ -61,11 +62,13 @@ def _from_first_box(truth: Truth, result: np.ndarray) -> Errors:
 
 
 LASHER = Protocol("lasher", precision_and_success(LASHER_KIT), kit_errors)
-RGBT234 = Protocol("rgbt234", (precision("MPR", RGBT234_KIT), success("MSR", RGBT234_KIT)), _best_of_two, missing=1)
-_RGBT210 = (precision("PR", RGBT210_PAPER), success("SR", RGBT210_PAPER))
+_RGBT234 = (precision("MPR", RGBT234_KIT), success("MSR", RGBT234_KIT, DECIMALS))
+RGBT234 = Protocol("rgbt234", _RGBT234, _best_of_two, missing=1)
+_RGBT210 = (precision("PR", RGBT210_PAPER), success("SR", RGBT210_PAPER, DECIMALS))
 RGBT210 = Protocol("rgbt210", _RGBT210, _from_first_box, missing=1)
 #: Rows of `truth.annotated` only, every 10th frame. The benchmark's own kit was not at hand: rules of its paper.
-VTUAV = Protocol("vtuav", (precision("MPR", VTUAV_PAPER), success("MSR", VTUAV_PAPER)), _best_of_two, missing=1)
+_VTUAV = (precision("MPR", VTUAV_PAPER), success("MSR", VTUAV_PAPER, DECIMALS))
+VTUAV = Protocol("vtuav", _VTUAV, _best_of_two, missing=1)
 GTOT = Protocol(
     "gtot",
     (
@@ -79,7 +82,7 @@ GTOT = Protocol(
         replace(
             success("SR", GTOT_KIT),
             title="success: area under the curve over 51 overlap thresholds",
-            thresholds=matlab_range(0.02, 1),
+            thresholds=np.arange(51) / 50,  # nearest to the decimals: other last bits move SR by up to 3e-5
             area=True,
         ),
     ),
