@@ -90,7 +90,7 @@ class IIMFEncoder(MixingEncoder):
         super().__init__(vit, drop_path=drop_path[1:], mlp_ratio=mlp_ratio, **arguments)
         if len(self.blocks) < _SHARED_FROM + 2 or min(self.locations, default=_SHARED_FROM) < _SHARED_FROM:
             raise InputError(
-                f"MODEL.BACKBONE.TBSI_LOC: {list(self.locations)} with {len(self.blocks)} blocks: IIMF's shared stream "
+                f"MODEL.BACKBONE.TBSI_LOC: {list(self.locations)} with {len(self.blocks)} blocks: the shared stream "
                 f"begins after block {_SHARED_FROM}; give at least {_SHARED_FROM + 2} blocks and locations from there on"
             )
         self.sp_sh_layer = SharedInitialisation(self.embed_dim, self.num_heads, mlp_ratio, drop_path[0])

@@ -9,7 +9,9 @@ from torch.utils.data import Sampler
 from lib.core.errors import InputError
 from lib.datasets.sequence import Sequence as Video
 
-LEAST_VISIBLE = 0.25  # a target covered more than this is nothing to learn from
+#: Unoccluded share of the target that a frame must show to be drawn, where it is known: a template has to be told
+#: from its surroundings, a search frame only recognised.
+LEAST_VISIBLE_TEMPLATE, LEAST_VISIBLE_SEARCH = 0.6, 0.25
 
 
 class Pair(NamedTuple):
@@ -48,7 +50,7 @@ class CausalPairs:
                 continue
             template = rng.choice(rows[:-1])
             pair = Pair(sequence, int(template), int(rng.choice(self._later(sequence, rows, template))))
-            if sequence.visible_share is None or self._shows(pair):
+            if self._shows(pair):
                 return pair
         raise InputError(f"no sequence with two visible frames in {self._TRIES} draws; check the data set's annotation")
 
@@ -63,7 +65,9 @@ class CausalPairs:
     @staticmethod
     def _shows(pair: Pair) -> bool:
         share = pair.sequence.visible_share
-        return share is None or bool(min(share[pair.template], share[pair.search]) >= LEAST_VISIBLE)
+        return share is None or bool(
+            share[pair.template] >= LEAST_VISIBLE_TEMPLATE and share[pair.search] >= LEAST_VISIBLE_SEARCH
+        )
 
 
 class EpochIndices(Sampler[tuple[int, int]]):
