@@ -12,8 +12,7 @@ import pytest
 
 from lib.core.errors import InputError
 from lib.datasets.folder import read_folder
-from lib.test import baseline, report
-from lib.test.metrics import LASHER, PLAIN
+from lib.test import baseline, sources
 from lib.test.results import write_result
 
 TRACKING = Path(__file__).resolve().parents[1] / "tracking"
@@ -30,6 +29,7 @@ def command(monkeypatch, capsys, tmp_path):
         spec.loader.exec_module(module)
         local = {"results_dir": str(tmp_path / "results"), "lasher_dir": str(tmp_path / "lasher")}
         monkeypatch.setattr(module, "read_local", lambda part: local, raising=False)
+        monkeypatch.setattr(sources, "read_local", lambda part: local)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         module.main()
         return capsys.readouterr().out
@@ -67,25 +67,38 @@ def cells(output: str, first: str) -> list[str]:
     return line.removeprefix(first).split()
 
 
+def percents(*figures: float) -> list[str]:
+    return [f"{100 * figure:.2f}" for figure in figures]
+
+
 def test_table_of_a_tracker(command, lasher):
     words = ["--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--dataset_name", "lasher_test"]
-    output = command("analysis_results", *words, "--per_sequence", "--csv", lasher / "scores.csv")
+    files = ["--csv", lasher / "scores.csv", "--sequence_csv", lasher / "sequences.csv"]
+    output = command("analysis_results", *words, "--per_sequence", *files)
     # b'c: 8 of 16 pixels off is half a size; overlap 1/3 beats 7 of 21 thresholds, the first frame (given) 20 of 21
-    success = 100 * (20 / 21 + (5 * 7 + 20) / 6 / 21) / 2
-    precision = 100 * (1 + 1 / 6) / 2
-    assert cells(output, "tbsi_track/tiny") == ["100.00", f"{precision:.2f}", f"{success:.2f}", "25.0", "2"]
-    assert "lasher rules" in output
-    assert " ".join(cells(output, "b'c")) == f"100.0 / 16.7 / {100 * 55 / 126:.1f}"
-    with open(lasher / "scores.csv", newline="") as file:
-        rows = list(csv.reader(file))
-    assert [row[1] for row in rows] == ["sequence", "ALL", "a", "b'c"]
-    assert float(rows[1][4]) == pytest.approx(success, abs=1e-4)
+    success, precision = (20 / 21 + (5 * 7 + 20) / 6 / 21) / 2, (1 + 1 / 6) / 2
+    assert cells(output, "tbsi_track/tiny") == [*percents(1, precision, success), "25.0", "2"]
+    assert "2 sequences, lasher rules" in output
+    by_sequence = [cells(part, "b'c") for part in output.split("by sequence")[1:]]
+    assert by_sequence == [percents(55 / 126), ["100.00"], ["16.67"]]
+    rows = read_csv(lasher / "scores.csv")
+    assert rows[0] == ["tracker", "dataset", "metric", "value"]
+    assert [row[:3] for row in rows[1:]] == [["tbsi_track/tiny", "lasher_test", name] for name in ("PR", "NPR", "SR")]
+    assert [float(row[3]) for row in rows[1:]] == pytest.approx([1, precision, success], abs=1e-6)
+    rows = read_csv(lasher / "sequences.csv")
+    assert rows[0] == ["tracker", "dataset", "sequence", "metric", "value"] and len(rows) == 1 + 2 * 3
+    assert rows[-1][2:4] == ["b'c", "SR"] and float(rows[-1][4]) == pytest.approx(55 / 126, abs=1e-6)
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
 
 
 def test_several_trackers_and_any_folder(command, lasher, caplog):
     write_result(lasher / "results" / "tbsi_track" / "tiny_007", "a", np.ones((FRAMES, 4)), np.ones(FRAMES))
     words = ["--tracker_name", "tbsi_track", "--tracker_param", "tiny", "tiny_007", "--results"]
-    output = command("analysis_results", *words, f"other={lasher}/results/tbsi_track/tiny", "--skip_missing")
+    output = command("analysis_results", *words, f"other={lasher}/results/tbsi_track/tiny", "--allow_missing")
     assert [cells(output, name)[-1] for name in ("tbsi_track/tiny ", "tbsi_track/tiny_007", "other")] == ["2", "1", "2"]
     assert "1 of 2 results are missing: b'c; tbsi_track/tiny_007 is scored on the other 1 only" in caplog.text
 
@@ -98,7 +111,7 @@ def test_missing_results_say_how_to_make_them(command, lasher):
     message = str(error.value)
     assert "1 of 2 results are missing: a;" in message and "\n" not in message
     assert "python tracking/test.py tbsi_track tiny --dataset_name lasher_test" in message
-    assert cells(command("analysis_results", *words, "--skip_missing"), "tbsi_track/tiny")[-1] == "1"
+    assert cells(command("analysis_results", *words, "--allow_missing"), "tbsi_track/tiny")[-1] == "1"
 
 
 def test_runid_names_another_folder(command, lasher):
@@ -119,21 +132,23 @@ def test_runid_names_another_folder(command, lasher):
         (["--results", "x=.", "--data_dir", "."], "goes with --dataset_name folder"),
         (["--results", "x=.", "--dataset_name", "lasher_tset"], "did you mean lasher_test"),
         (["--results", "x=.", "--annotations", "nowhere"], "--annotations nowhere"),
-        (["--results", "x=.", "--plot", "x.xyz"], "x.xyz: cannot plot into .xyz"),
+        (["--results", "x=.", "--annotations", ".", "."], "--annotations: 2 folders for 1 data sets"),
+        (["--results", "OK", "--reference", "y"], "--reference y: no such tracker on lasher_test; there are x"),
+        (["--results", "OK", "--per_attribute"], "comes without attributes; name them: --attributes DIR"),
+        (["--results", "OK", "--attributes", "nowhere"], "--attributes nowhere: no <sequence>.txt"),
     ],
 )
 def test_wrong_command_lines(command, lasher, words, message):
-    if "--plot" in words:
-        words = ["--results", f"x={lasher}/results/tbsi_track/tiny", *words[2:]]
+    words = [f"x={lasher}/results/tbsi_track/tiny" if word == "OK" else word for word in words]
     with pytest.raises(InputError, match=message) as error:
-        command("analysis_results", *words)
+        command("analysis_results", *words, "--significance")
     assert "\n" not in str(error.value)
 
 
 def test_short_results_are_named(command, lasher):
     path = lasher / "results" / "tbsi_track" / "tiny" / "a.txt"
     path.write_text("1\t2\t3\t4\n")
-    with pytest.raises(InputError, match=r"a\.txt: 1 rows for 6 annotated frames"):
+    with pytest.raises(InputError, match=r"a\.txt: 1 result rows for 6 annotated frames"):
         command("analysis_results", "--results", f"x={path.parent}")
 
 
@@ -155,22 +170,6 @@ def test_annotation_files_alone_suffice(command, tmp_path):
     assert cells(output, "x") == ["100.00", "100.00", "95.24", "-", "1"]
 
 
-@pytest.mark.parametrize(("suffix", "magic"), [("pdf", b"%PDF"), ("png", b"\x89PNG")])
-def test_plot(command, lasher, suffix, magic):
-    pytest.importorskip("matplotlib")
-    path = lasher / f"curves.{suffix}"
-    command("analysis_results", "--results", f"x={lasher}/results/tbsi_track/tiny", "--plot", path)
-    assert path.read_bytes().startswith(magic)
-
-
-def test_rules_by_data_set():
-    assert report.protocol_of("LasHeR_test") is LASHER and report.protocol_of("folder") is PLAIN
-
-
-def test_markdown_table_is_one():
-    assert report.format_markdown([["a", "b"], ["x|y", "1"]]) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |"
-
-
 def test_comparison_tables(command, tmp_path):
     boxes = put_sequence(tmp_path / "data" / "pair")
     put_sequence(tmp_path / "data" / "single", infrared=False)
@@ -179,7 +178,7 @@ def test_comparison_tables(command, tmp_path):
     output = command("compare_opencv", *words, "--out", tmp_path / "table.md")
     paired, single = output.split("### ")[1:]
     assert paired.startswith("data: 1 RGB-T sequences, 6 frames") and single.startswith("data: 1 RGB sequences")
-    assert "| mine | 100.00 |" in paired and "mine" not in single
+    assert "| mine | **100.00** |" in paired and "mine" not in single
     assert "OpenCV MIL, infrared" in paired and "OpenCV MIL, infrared" not in single
     assert "| pair |" in paired and "| single |" in single
     assert (tmp_path / "table.md").read_text() in output

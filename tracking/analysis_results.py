@@ -1,9 +1,14 @@
-"""Score result files and print the table: PR, NPR and SR in percent, frames per second.
+r"""Score result files: tables, plots, intervals, an HTML report. Needs annotations and results, no images.
 
 python tracking/analysis_results.py --tracker_name tbsi_track --tracker_param <config> --dataset_name lasher_test
-python tracking/analysis_results.py --tracker_name iimf_track --tracker_param tiny --dataset_name folder --data_dir DIR
-python tracking/analysis_results.py --dataset_name lasher_test --results APFNet=DIR mfDiMP=DIR --plot lasher.pdf
-python tracking/analysis_results.py --annotations DIR --results APFNet=DIR --csv lasher.csv
+python tracking/analysis_results.py --tracker_name iimf_track --tracker_param tiny --runid 1 2 3 --significance
+python tracking/analysis_results.py --dataset_name lasher_test --annotations DIR --attributes DIR \
+    --results APFNet=DIR --results mfDiMP=DIR --csv out.csv --latex tables.tex --plots figures --html report.html
+python tracking/analysis_results.py --dataset_name lasher_test rgbt234 --annotations DIR DIR \
+    --results lasher_test:APFNet=DIR rgbt234:APFNet=DIR ours=DIR
+
+DIR of --results holds <sequence>.txt files, or one folder of them per data set, with the set's name.
+Tables are in percent; the CSV has tracker,dataset,metric,value with figures in [0, 1].
 """
 
 import argparse
@@ -14,97 +19,167 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.errors import InputError, run
 from lib.core.paths import read_local
-from lib.datasets import DATASETS, load_dataset
-from lib.datasets.annotation import read_boxes
-from lib.datasets.folder import read_folder
-from lib.test import report
-from lib.test.metrics import PROTOCOLS, Truth
-from lib.test.results import result_folder
+from lib.datasets import DATASETS
+from lib.test.attributes import with_attributes
+from lib.test.entries import Board, Entry, average, evaluate
+from lib.test.formats import Table, format_latex, format_markdown, format_text, write_csv, write_text
+from lib.test.metrics import PROTOCOLS, protocol_of
+from lib.test.significance import compare_with
+from lib.test.sources import Source, named_sources, own_source, paired, read_videos
+from lib.test.tables import (
+    attribute_table,
+    csv_rows,
+    overall_table,
+    sequence_csv_rows,
+    sequence_table,
+    significance_table,
+    summary_table,
+)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tracker_name", nargs="+", default=[], help="experiments folder, one or several")
-    parser.add_argument("--tracker_param", nargs="+", default=[], help="config, one or several")
-    parser.add_argument("--runid", type=int, help="score the run <config>_<runid>")
-    parser.add_argument("--results_dir", help="where tracking/test.py put them; default: local.py")
-    parser.add_argument(
-        "--results", nargs="+", default=[], metavar="NAME=DIR", help="any folder of <sequence>.txt files"
+    many = {"nargs": "+", "default": []}
+    what = parser.add_argument_group("what is scored")
+    what.add_argument("--tracker_name", **many, help="experiments folder, one or several")
+    what.add_argument("--tracker_param", **many, help="config, one or several")
+    what.add_argument("--runid", type=int, **many, help="the run <config>_<runid>; several are averaged")
+    what.add_argument("--results_dir", help="where tracking/test.py put them; default: local.py")
+    what.add_argument("--results", **many, action="extend", metavar="[SET:]NAME=DIR", help="any folder of results")
+    what.add_argument("--allow_missing", action="store_true", help="score what is there; every table says so")
+    truth = parser.add_argument_group("what it is scored against")
+    truth.add_argument("--dataset_name", nargs="+", default=["lasher_test"], help=f"folder, {', '.join(DATASETS)}")
+    truth.add_argument("--data_dir", help="for --dataset_name folder: a folder of sequences")
+    truth.add_argument("--annotations", **many, metavar="DIR", help="one folder per data set; no images are needed")
+    truth.add_argument(
+        "--attributes", **many, metavar="DIR", help="flag files, one folder per data set; default: the set's"
     )
-    parser.add_argument("--dataset_name", default="lasher_test", help=f"folder, {', '.join(DATASETS)}")
-    parser.add_argument("--data_dir", help="for --dataset_name folder: a folder of sequences")
-    parser.add_argument("--annotations", metavar="DIR", help="score against DIR/<sequence>.txt; no images are needed")
-    parser.add_argument("--rules", choices=sorted(PROTOCOLS), help="default: those of the data set")
-    parser.add_argument("--per_sequence", action="store_true", help="one more table, by sequence")
-    parser.add_argument("--skip_missing", action="store_true", help="score the sequences that are finished")
-    parser.add_argument("--csv", metavar="FILE", help="write the scores, overall and by sequence")
-    parser.add_argument("--plot", metavar="FILE", help="draw the curves into a pdf, png or svg file")
+    truth.add_argument("--rules", choices=sorted(PROTOCOLS), help="default: those of the data set")
+    tables = parser.add_argument_group("tables, besides the overall one")
+    tables.add_argument("--per_attribute", action="store_true")
+    tables.add_argument("--per_sequence", action="store_true")
+    tables.add_argument("--significance", action="store_true", help="bootstrap intervals and permutation tests")
+    tables.add_argument("--reference", metavar="NAME", help="the others are tested against it; default: the best")
+    tables.add_argument("--versus", nargs=2, metavar="NAME", help="the two trackers of the scatter; default: the best")
+    files = parser.add_argument_group("files")
+    files.add_argument("--csv", metavar="FILE", help="overall figures")
+    files.add_argument("--sequence_csv", metavar="FILE", help="figures of every sequence")
+    files.add_argument("--markdown", metavar="FILE", help="the tables")
+    files.add_argument("--latex", metavar="FILE", help="the tables")
+    files.add_argument("--plots", metavar="DIR", help="curves, radar and scatter as PDF and PNG")
+    files.add_argument("--html", metavar="FILE", help="everything in one page that opens without a server")
     return parser.parse_args()
 
 
 def main() -> None:
-    arguments = parse_arguments()
-    folders = {name: (folder, "") for name, folder in report.named_folders(arguments.results).items()}
-    folders |= tracker_folders(arguments)
-    if not folders:
+    args = parse_arguments()
+    sources = read_sources(args)
+    boards = [read_board(args, sources, place) for place in range(len(args.dataset_name))]
+    tables = [table for board in boards for table in tables_of(args, board)]
+    if len(boards) > 1:
+        tables.insert(0, summary_table(boards))
+    print("\n\n".join(map(format_text, tables)))
+    if args.csv:
+        write_csv(args.csv, csv_rows(boards))
+    if args.sequence_csv:
+        write_csv(args.sequence_csv, sequence_csv_rows(boards))
+    for path, form in ((args.markdown, format_markdown), (args.latex, format_latex)):
+        if path:
+            write_text(path, "\n\n".join(map(form, tables)) + "\n")
+    if args.plots or args.html:
+        draw(args, boards)
+
+
+def draw(args: argparse.Namespace, boards: list[Board]) -> None:
+    """Plots and page; matplotlib, which takes a second to start, is only needed here."""
+    from lib.test.page import write_page
+    from lib.test.plots import draw_all, save_figure
+
+    figures = [draw_all(board, versus_of(args, board)) for board in boards]
+    if args.plots:
+        for stem, figure in (item for drawn in figures for item in drawn.items()):
+            save_figure(Path(args.plots, f"{stem}.pdf"), figure)
+            save_figure(Path(args.plots, f"{stem}.png"), figure)
+    if args.html:
+        title = f"Tracking results on {', '.join(board.dataset for board in boards)}"
+        write_text(args.html, write_page(title, boards, figures, [reference_of(args, board) for board in boards]))
+
+
+def read_sources(args: argparse.Namespace) -> list[Source]:
+    """All trackers that the command line names."""
+    sources = named_sources(args.results, args.dataset_name)
+    pairs = paired(args.tracker_name, args.tracker_param)
+    if pairs:
+        results_dir = args.results_dir or read_local("test")["results_dir"]
+        options = f"--dataset_name {args.dataset_name[0]}"
+        options += f" --data_dir {args.data_dir}" if args.data_dir else ""
+        options += f" --results_dir {args.results_dir}" if args.results_dir else ""
+        sources = [own_source(results_dir, *pair, args.runid, options) for pair in pairs] + sources
+    if not sources:
         raise InputError("nothing to score: give --tracker_name and --tracker_param, or --results NAME=DIR")
-    videos = read_videos(arguments)
-    protocol = PROTOCOLS[arguments.rules] if arguments.rules else report.protocol_of(arguments.dataset_name)
-    entries = [
-        report.evaluate(name, folder, videos, protocol, skip_missing=arguments.skip_missing, remedy=remedy)
-        for name, (folder, remedy) in folders.items()
-    ]
-    where = arguments.annotations or arguments.data_dir or arguments.dataset_name
-    print(f"{where}: {len(videos)} sequences, {protocol.name} rules, figures in percent\n")
-    print(report.format_text(report.overall_rows(entries)))
-    if arguments.per_sequence:
-        print(f"\n{report.format_text(report.sequence_rows(entries))}")
-    if arguments.csv:
-        report.write_csv(arguments.csv, report.csv_rows(entries))
-    if arguments.plot:
-        from lib.test.plots import plot_curves
-
-        plot_curves(arguments.plot, entries, f"{where} ({len(videos)} sequences)")
+    return sources
 
 
-def tracker_folders(arguments: argparse.Namespace) -> dict[str, tuple[Path, str]]:
-    """Result folders of our own trackers, and the command that fills each. One name goes with many configs and
-    the other way round; several of both are taken in pairs."""
-    names, configs = arguments.tracker_name, arguments.tracker_param
-    if bool(names) != bool(configs):
-        raise InputError("--tracker_name and --tracker_param go together")
-    if len(names) != len(configs) and 1 not in (len(names), len(configs)):
-        raise InputError(f"{len(names)} --tracker_name for {len(configs)} --tracker_param: give one, or as many")
-    if not names:
-        return {}
-    results_dir = arguments.results_dir or read_local("test")["results_dir"]
-    count = max(len(names), len(configs))
-    folders = {}
-    for name, config in zip(names * (count // len(names)), configs * (count // len(configs)), strict=True):
-        folder = result_folder(results_dir, name, config, arguments.runid)
-        command = f"python tracking/test.py {name} {config} --dataset_name {arguments.dataset_name}"
-        for option in ("data_dir", "results_dir", "runid"):
-            value = getattr(arguments, option)
-            command += f" --{option} {value}" if value is not None else ""
-        remedy = f"make them with: {command}  (or score the finished ones: --skip_missing)"
-        folders[f"{name}/{folder.name}"] = (folder, remedy)
-    return folders
+def read_board(args: argparse.Namespace, sources: list[Source], place: int) -> Board:
+    """Score all trackers on one data set."""
+    dataset = args.dataset_name[place]
+    for option in ("annotations", "attributes"):
+        count = len(getattr(args, option))
+        if count not in (0, len(args.dataset_name)):
+            raise InputError(f"--{option}: {count} folders for {len(args.dataset_name)} data sets; give one for each")
+    videos = read_videos(dataset, args.annotations[place] if args.annotations else None, args.data_dir)
+    if args.attributes:
+        videos = with_attributes(videos, args.attributes[place])
+    protocol = PROTOCOLS[args.rules] if args.rules else protocol_of(dataset)
+    entries = []
+    for source in sources:
+        if source.dataset not in (None, dataset):
+            continue
+        options = {"allow_missing": args.allow_missing, "remedy": source.remedy}
+        runs = [evaluate(source.name, folder, videos, protocol, **options) for folder in source.folders_for(dataset)]
+        entries.append(runs[0] if len(runs) == 1 else average(source.name, runs))
+    if not entries:
+        raise InputError(f"--dataset_name {dataset}: no --results for this set")
+    title = Path(args.data_dir).resolve().name if args.data_dir else dataset
+    return Board(title, protocol, tuple(videos), tuple(entries))
 
 
-def read_videos(arguments: argparse.Namespace) -> list[report.Video]:
-    """What the results are scored against."""
-    if arguments.annotations:
-        paths = sorted(Path(arguments.annotations).glob("*.txt"))
-        if not paths:
-            raise InputError(f"--annotations {arguments.annotations}: no <sequence>.txt files there")
-        return [report.Video(path.stem, Truth(read_boxes(path))) for path in paths]
-    if arguments.dataset_name.lower() == "folder":
-        if not arguments.data_dir:
-            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
-        return report.videos_of(read_folder(arguments.data_dir))
-    if arguments.data_dir:
-        raise InputError("--data_dir goes with --dataset_name folder; the folders of named sets are in local.py")
-    return report.videos_of(load_dataset(arguments.dataset_name, read_local("test")))
+def tables_of(args: argparse.Namespace, board: Board) -> list[Table]:
+    """The tables that the command line asks for."""
+    tables = [overall_table(board)]
+    if args.significance:
+        reference = reference_of(args, board)
+        tests = compare_with(board, reference)
+        tables += [significance_table(board, metric, reference.name, tests[metric.name]) for metric in board.metrics]
+    if args.per_attribute:
+        if not board.attributes:
+            raise InputError(f"--per_attribute: {board.dataset} comes without attributes; name them: --attributes DIR")
+        tables += [attribute_table(board, metric) for metric in board.metrics]
+    if args.per_sequence:
+        tables += [sequence_table(board, metric) for metric in board.metrics]
+    return tables
+
+
+def reference_of(args: argparse.Namespace, board: Board) -> Entry:
+    """The tracker that the others are tested against."""
+    return find(board, args.reference, "--reference") if args.reference else board.ranked(board.main)[0]
+
+
+def versus_of(args: argparse.Namespace, board: Board) -> tuple[Entry, Entry] | None:
+    """The two trackers of the scatter: those named, else the two best; None where there is one."""
+    if args.versus:
+        return find(board, args.versus[0], "--versus"), find(board, args.versus[1], "--versus")
+    ranked = board.ranked(board.main)
+    return (ranked[0], ranked[1]) if len(ranked) > 1 else None
+
+
+def find(board: Board, name: str, option: str) -> Entry:
+    for entry in board.entries:
+        if entry.name == name:
+            return entry
+    raise InputError(
+        f"{option} {name}: no such tracker on {board.dataset}; there are {', '.join(e.name for e in board.entries)}"
+    )
 
 
 if __name__ == "__main__":

@@ -21,10 +21,13 @@ from lib.core.atomic import write_atomically
 from lib.core.errors import run
 from lib.datasets.folder import read_folder
 from lib.datasets.sequence import Sequence
-from lib.test import report
 from lib.test.baseline import Baseline, baselines, evaluate_baseline
+from lib.test.dialect import find_result
+from lib.test.entries import Board, Entry, evaluate, videos_of
+from lib.test.formats import format_markdown
 from lib.test.metrics import PLAIN
-from lib.test.results import result_paths
+from lib.test.sources import named_folders
+from lib.test.tables import overall_table, sequence_table
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +50,14 @@ def main() -> None:
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     known = baselines(arguments.nano_backbone, arguments.nano_head)
-    folders = report.named_folders(arguments.results)
+    folders = named_folders(arguments.results)
     parts = []
     for title, sequences in read_sets(arguments.data_dir):
         entries = compare(sequences, known, folders)
-        parts.append(f"### {title}\n\n{report.format_markdown(report.overall_rows(entries))}")
+        board = Board(title.split(":")[0], PLAIN, tuple(videos_of(sequences)), tuple(entries))
+        parts.append(f"### {title}\n\n{format_markdown(overall_table(board))}")
         if arguments.per_sequence:
-            parts.append(report.format_markdown(report.sequence_rows(entries)))
+            parts += [format_markdown(sequence_table(board, metric)) for metric in board.metrics]
     text = "\n\n".join(parts) + "\n"
     print(text)
     if arguments.out:
@@ -66,7 +70,7 @@ def read_sets(data_dirs: list[str]) -> list[tuple[str, list[Sequence]]]:
     sets = []
     for data_dir in data_dirs:
         sequences = read_folder(data_dir)
-        scored = {video.name for video in report.videos_of(sequences)}
+        scored = {video.name for video in videos_of(sequences)}
         for kind, modalities in (("RGB-T", 2), ("RGB", 1)):
             part = [item for item in sequences if item.name in scored and len(item.frames.modalities) == modalities]
             if part:
@@ -75,16 +79,16 @@ def read_sets(data_dirs: list[str]) -> list[tuple[str, list[Sequence]]]:
     return sets
 
 
-def compare(sequences: list[Sequence], known: list[Baseline], folders: dict[str, Path]) -> list[report.Entry]:
+def compare(sequences: list[Sequence], known: list[Baseline], folders: dict[str, Path]) -> list[Entry]:
     """One entry per baseline and stream, one per result folder that knows these sequences."""
     entries = []
     for baseline in known:
         streams = len(sequences[0].frames.modalities) if baseline.looks else 1
         entries += [evaluate_baseline(baseline, sequences, stream, PLAIN) for stream in range(streams)]
-    videos = report.videos_of(sequences)
+    videos = videos_of(sequences)
     for name, folder in folders.items():
-        if any(result_paths(folder, video.name)[0].is_file() for video in videos):
-            entries.append(report.evaluate(name, folder, videos, PLAIN, remedy="track the whole set"))
+        if any(find_result(folder, video.name) for video in videos):
+            entries.append(evaluate(name, folder, videos, PLAIN, remedy="track the whole set"))
         else:
             log.warning("%s: %s has no results for this set (%s, …)", name, folder, videos[0].name)
     return entries

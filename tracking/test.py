@@ -115,7 +115,7 @@ def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) 
         command += [] if args.runid is None else ["--runid", str(args.runid)]
     command += ["--dataset_name", args.dataset_name]
     command += ["--data_dir", args.data_dir] if args.data_dir else []
-    command += ["--skip_missing"] if args.sequence is not None else []
+    command += ["--allow_missing"] if args.sequence is not None else []
     print(f"score them: {shlex.join(command)}")
 
 

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from lib.core.errors import InputError
 from lib.datasets.sequence import Sequence
+from lib.test.entries import Entry, speed_of, videos_of
 from lib.test.metrics import Protocol as Rules
 from lib.test.metrics import score
-from lib.test.report import Entry, speed_of, videos_of
 
 log = logging.getLogger(__name__)
 

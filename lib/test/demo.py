@@ -15,8 +15,8 @@ from lib.core.errors import InputError
 from lib.datasets.sequence import Sequence
 from lib.test.draw import GREEN, Mark, contact_sheet, draw_frame
 from lib.test.engine import Step, follow_steps
+from lib.test.entries import videos_of
 from lib.test.metrics import PLAIN, score
-from lib.test.report import videos_of
 from lib.test.results import write_result
 from lib.test.tracker import Tracker
 from lib.test.video import write_image, write_video

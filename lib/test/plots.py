@@ -1,43 +1,183 @@
-"""Success and precision plots."""
+"""Figures of a report, each as wide as one column of a paper: curves, radar by attribute, tracker against tracker.
 
-from collections.abc import Sequence
+Everything is drawn by matplotlib alone, no TeX; letters stay letters in PDF (TrueType, as publishers ask).
+"""
+
+import logging
+from collections.abc import Sequence as Ordered
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.projections.polar import PolarAxes
 
 from lib.core.atomic import write_atomically
-from lib.core.errors import InputError
-from lib.test.report import Entry
+from lib.test.entries import Board, Entry, scores_on, shared_videos
+from lib.test.metrics import Metric
+from lib.test.tables import attribute_figures
 
+WIDTH = 3.4  # inches: one column of IEEE, ACM and CVF
+AXES_HEIGHT, LINE_HEIGHT = 2.3, 0.145  # inches: the panel with its labels, one line of the legend
+LEGEND_COLUMNS = 2
+DOTS_PER_INCH = 300
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe & Ito, for all eyes
 LINES = ("-", "--", ":", "-.")
-FORMATS = (".pdf", ".png", ".svg")
+RADAR_TRACKERS = 6  # more outlines than that cannot be told apart
+NAMED_POINTS = 6  # of a scatter: the sequences farthest from the diagonal
+HALO = [withStroke(linewidth=1.5, foreground="white")]  # letters over lines and points
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "grid.linewidth": 0.4,
+    "grid.color": "#cccccc",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "figure",  # the same report twice is the same file
+}
 
 
-def plot_curves(path: str | Path, entries: Sequence[Entry], title: str) -> None:
-    """One panel per metric of the protocol, one curve per tracker, best first in the legend; the suffix of `path`
-    chooses the format. Raises InputError for an unknown suffix and when matplotlib is missing."""
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: cannot plot into {path.suffix or 'a file without suffix'}; use {', '.join(FORMATS)}")
-    try:
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("--plot needs matplotlib: pip install matplotlib") from None
-    looks = {}  # a tracker looks the same in every panel; beyond ten colours, dashes tell
+def looks_of(entries: Ordered[Entry]) -> dict[str, dict[str, Any]]:
+    """Tracker -> colour and dashes, the same in every figure of a board."""
+    looks = {}
     for index, entry in enumerate(entries):
-        looks[entry.name] = {"color": colormaps["tab10"](index % 10), "linestyle": LINES[index // 10 % len(LINES)]}
-    metrics = entries[0].scores.protocol.metrics
-    figure = Figure(figsize=(5 * len(metrics), 4.2), layout="constrained")
-    figure.suptitle(title)
-    for index, (metric, axes) in enumerate(
-        zip(metrics, figure.subplots(1, len(metrics), squeeze=False)[0], strict=True)
-    ):
-        ranked = sorted(entries, key=lambda entry: entry.scores.overall[metric.name], reverse=metric.higher_is_better)
-        for entry in ranked:
-            label = f"{entry.name} [{100 * entry.scores.overall[metric.name]:.1f}]"
-            axes.plot(metric.thresholds, 100 * entry.scores.mean_curves[index], label=label, **looks[entry.name])
-        axes.set(title=metric.title, xlabel=f"threshold ({metric.unit})", ylabel=f"{metric.name} (%)", ylim=(0, 100))
-        axes.title.set_fontsize(9)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        dashes = LINES[index // len(COLOURS) % len(LINES)]
+        looks[entry.name] = {"color": COLOURS[index % len(COLOURS)], "linestyle": dashes}
+    return looks
+
+
+@rc_context(STYLE)
+def curve_figure(board: Board, metric: Metric) -> Figure:
+    """One curve per tracker, best first in the legend below the panel, so that it hides nothing."""
+    place = board.protocol.metrics.index(metric)
+    looks, ranked = looks_of(board.entries), board.ranked(metric)
+    lines = -(-len(ranked) // LEGEND_COLUMNS)
+    figure = Figure(figsize=(WIDTH, AXES_HEIGHT + LINE_HEIGHT * lines), layout="constrained")
+    axes = figure.add_subplot()
+    for entry in ranked:
+        name = entry.name + (f" ({len(entry.videos)} seq.)" if entry.missing else "")
+        label = f"{name} [{100 * entry.scores.overall[metric.name]:.1f}]"
+        axes.plot(metric.thresholds, 100 * entry.scores.mean_curves[place], label=label, **looks[entry.name])
+    if metric.position is not None:
+        axes.axvline(metric.thresholds[metric.position], color="#888888", linewidth=0.6, zorder=0)
+    axes.set(
+        title=f"{board.dataset}: {_word(metric)}",
+        xlabel=f"{_threshold_word(metric)} ({metric.unit})",
+        ylabel=f"{_word(metric)} (%)",
+        xlim=(metric.thresholds[0], metric.thresholds[-1]),
+        ylim=(0, None),
+    )
+    axes.grid()
+    figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, handlelength=2.4, columnspacing=1.5)
+    return figure
+
+
+@rc_context(STYLE)
+def radar_figure(board: Board, metric: Metric) -> Figure:
+    """The figure by attribute of the best trackers; attributes with no sequence of theirs are left out."""
+    shown = board.ranked(metric)[:RADAR_TRACKERS]
+    places = [board.entries.index(entry) for entry in shown]
+    figures = {name: values[places] for name, values in attribute_figures(board, metric).items()}
+    figures = {name: values for name, values in figures.items() if not np.isnan(values).any()}
+    angles = np.linspace(0, 2 * np.pi, len(figures), endpoint=False)
+    lines = -(-len(shown) // LEGEND_COLUMNS)
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.95 + LINE_HEIGHT * lines), layout="constrained")
+    axes = figure.add_subplot(projection="polar")
+    assert isinstance(axes, PolarAxes)
+    looks = looks_of(board.entries)
+    for column, entry in enumerate(shown):
+        values = 100 * np.array([row[column] for row in figures.values()])
+        label = f"{entry.name} [{100 * entry.scores.overall[metric.name]:.1f}]"
+        axes.plot([*angles, angles[0]], [*values, values[0]], label=label, **looks[entry.name])
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    axes.set_xticks(angles, [f"{name}\n({len(board.attributes[name])})" for name in figures])
+    axes.set_rlabel_position(np.degrees(angles[1] / 2))
+    axes.set_ylim(0)
+    axes.tick_params(axis="y", labelsize=5.5, colors="#555555")
+    best = f", best {len(shown)} of {len(board.entries)}" if len(shown) < len(board.entries) else ""
+    axes.set_title(f"{board.dataset}: {metric.name} by attribute (%){best}", pad=10)
+    figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, handlelength=2.4)
+    return figure
+
+
+@rc_context(STYLE)
+def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) -> Figure:
+    """One point per sequence, the first tracker upwards, the second to the right; the farthest points are named."""
+    shared = shared_videos([first, second])
+    up, right = (100 * scores_on(entry, shared).per_sequence[metric.name] for entry in (first, second))
+    figure = Figure(figsize=(WIDTH, WIDTH + 0.1), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 100], [0, 100], color="#888888", linewidth=0.6)
+    colours = np.where(up >= right, COLOURS[0], COLOURS[1])
+    axes.scatter(right, up, s=7, c=colours, alpha=0.6, linewidths=0)
+    for index in np.argsort(-np.abs(up - right))[:NAMED_POINTS]:
+        side = -1 if right[index] > 50 else 1
+        axes.annotate(
+            shared[index],
+            (right[index], up[index]),
+            (4 * side, 0),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize=5.5,
+            path_effects=HALO,
+        )
+    wins = f"{first.name} better on {np.sum(up > right)}, {second.name} on {np.sum(up < right)}"
+    axes.set(
+        title=f"{board.dataset}: {metric.name} on {len(shared)} sequences\n{wins}",
+        xlabel=f"{second.name}, {metric.name} (%)",
+        ylabel=f"{first.name}, {metric.name} (%)",
+        xlim=(-2, 102),
+        ylim=(-2, 102),
+        aspect="equal",
+    )
+    axes.grid()
+    return figure
+
+
+def draw_all(board: Board, versus: tuple[Entry, Entry] | None) -> dict[str, Figure]:
+    """File stem -> figure: a curve per metric and, where there is something to show, radar and scatter of the main
+    metric."""
+    curves = [metric for metric in board.protocol.metrics if len(metric.thresholds) > 1]
+    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric) for metric in curves}
+    metric = board.main
+    if len(board.attributes) > 2:
+        figures[f"{board.dataset}_radar"] = radar_figure(board, metric)
+    if versus is not None:
+        figures[f"{board.dataset}_{versus[0].name}_{versus[1].name}".replace("/", "_")] = scatter_figure(
+            board, *versus, metric
+        )
+    return figures
+
+
+@rc_context(STYLE)
+def save_figure(path: str | Path, figure: Figure) -> None:
+    """Write a figure in the format of the path's suffix, whole or not at all."""
+    path = Path(path)
+    metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    kind = path.suffix[1:]
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table that it leaves out of a PDF
     with write_atomically(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower())
+        figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata.get(kind))
+
+
+def _word(metric: Metric) -> str:
+    """`success rate`, `normalised precision`, …"""
+    word = metric.title.split(":")[0]
+    return "success rate" if word == "success" else word
+
+
+def _threshold_word(metric: Metric) -> str:
+    return "overlap threshold" if metric.measure == "overlap" else "centre error threshold"

@@ -1,0 +1,89 @@
+"""A table and its forms: terminal, Markdown, LaTeX, CSV."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib.core.atomic import write_atomically
+
+Row = list[str]
+BEST, SECOND = 1, 2
+TEX = {  # the backslash first: the others put new ones
+    "\\": "\\textbackslash ",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": "\\textasciitilde ",
+    "^": "\\textasciicircum ",
+    "±": "$\\pm$",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """rows[0] is the header. ranks: place of a cell -> BEST or SECOND. notes: what a reader must know."""
+
+    title: str
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+    ranks: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+def format_text(table: Table) -> str:
+    """Aligned columns for a terminal; the first one to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*table.rows, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table.rows]
+    return "\n".join([table.title, "", lines[0], "-" * len(lines[0]), *lines[1:], *table.notes])
+
+
+def format_markdown(table: Table) -> str:
+    """A Markdown table, best figures bold, second ones in italics."""
+    signs = {BEST: "**", SECOND: "*", None: ""}
+    rows = [["---", *["---:"] * (len(table.rows[0]) - 1)]]
+    for line, row in enumerate(table.rows):
+        cells = [cell.replace("|", "\\|") for cell in row]
+        signed = [signs[table.ranks.get((line, place))] for place in range(len(row))]
+        rows.append([f"{sign}{cell}{sign}" for sign, cell in zip(signed, cells, strict=True)])
+    rows[:2] = rows[1::-1]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"**{table.title}**", "", *lines, *(f"\n{note}" for note in table.notes)])
+
+
+def format_latex(table: Table) -> str:
+    """A LaTeX table (package booktabs), best figures bold, second ones underlined."""
+    commands = {BEST: "\\textbf{%s}", SECOND: "\\underline{%s}", None: "%s"}
+    lines = []
+    for line, row in enumerate(table.rows):
+        cells = [commands[table.ranks.get((line, place))] % _tex(cell) for place, cell in enumerate(row)]
+        lines.append("    " + " & ".join(cells) + r" \\")
+    caption = ". ".join([table.title, *table.notes])
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            "\\begin{table}\n  \\centering",
+            f"  \\caption{{{_tex(caption)}}}",
+            f"  \\begin{{tabular}}{{l{'r' * (len(table.rows[0]) - 1)}}}",
+            "    \\toprule",
+            lines[0],
+            "    \\midrule",
+            *lines[1:],
+            "    \\bottomrule\n  \\end{tabular}\n\\end{table}",
+        ]
+    )
+
+
+def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write a table as CSV, whole or not at all."""
+    with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _tex(text: str) -> str:
+    for sign, command in TEX.items():
+        text = text.replace(sign, command)
+    return text
