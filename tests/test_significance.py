@@ -4,26 +4,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from boards import board, entry
 
 from lib.core.errors import InputError
-from lib.test.entries import Board, Entry, Video, average
-from lib.test.metrics import GTOT, LASHER, Scores, Truth
+from lib.test.entries import average
+from lib.test.metrics import GTOT
 from lib.test.significance import bootstrap, compare_with, holm, sign_flip_test
-
-BOXES = np.ones((2, 4))
-
-
-def entry(name: str, figures: np.ndarray, protocol=LASHER, frames: np.ndarray | None = None, first: int = 0) -> Entry:
-    """A tracker whose curves are flat: every metric of sequence s is figures[s]."""
-    curves = tuple(np.repeat(figures[:, None], len(metric.thresholds), 1) for metric in protocol.metrics)
-    frames = np.full(len(figures), 10) if frames is None else frames
-    names = tuple(f"s{first + index}" for index in range(len(figures)))
-    return Entry(name, names, Scores(protocol, curves, frames), None)
-
-
-def board(*entries: Entry) -> Board:
-    videos = tuple(Video(name, Truth(BOXES)) for name in entries[0].videos)
-    return Board("set", entries[0].scores.protocol, videos, entries)
 
 
 def test_bootstrap_interval_of_a_mean_is_that_of_theory():
