@@ -19,7 +19,7 @@ _SIZES = ["DATA.TEMPLATE.SIZE=48", "TEST.TEMPLATE_SIZE=48", "DATA.SEARCH.SIZE=80
 _PATCH_14 = [
     "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.TYPE=vit_small_patch14_dinov2", "MODEL.BACKBONE.STRIDE=14",
     "MODEL.BACKBONE.DEPTH=3", "MODEL.HEAD.NUM_CHANNELS=16",
-    "DATA.TEMPLATE.SIZE=28", "TEST.TEMPLATE_SIZE=28", "DATA.SEARCH.SIZE=56", "TEST.SEARCH_SIZE=56",
+    "DATA.TEMPLATE.SIZE=42", "TEST.TEMPLATE_SIZE=42", "DATA.SEARCH.SIZE=56", "TEST.SEARCH_SIZE=56",
 ]  # fmt: skip
 _EARLY = "MODEL.BACKBONE.CE_LOC=[1,2]"
 _ENDING = "MODEL.BACKBONE.CE_LOC=[0,3]"
@@ -64,8 +64,10 @@ def model(variant: str, *changes: str, seed: int = 0) -> TrackerModel:
     torch.manual_seed(seed)
     network = build_model(config(variant, *changes))
     with torch.no_grad():
-        for value in [*network.parameters(), *(b for b in network.buffers() if b.dtype.is_floating_point)]:
-            value.add_(torch.rand_like(value), alpha=0.05)
+        for key, value in network.state_dict().items():
+            if value.dtype.is_floating_point:
+                noise = torch.randn_like(value)
+                value.add_(noise.abs() if key.endswith("running_var") else noise, alpha=0.1)
     return network.eval()
 
 

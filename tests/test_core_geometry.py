@@ -64,6 +64,11 @@ def test_overlap_counted_by_hand():
     torch.testing.assert_close(giou, torch.tensor([4 / 12, 1.0, 0 - 4 / 12]))  # the hull is 2/3 full in the last
 
 
+def test_box_whose_corners_are_swapped_has_no_area():
+    giou, iou = convert.generalized_iou(torch.tensor([[0.6, 0.2, 0.4, 0.7]]), torch.tensor([[0.4, 0.4, 0.6, 0.9]]))
+    assert iou.item() == 0 and -1 <= giou.item() <= 0
+
+
 @pytest.mark.parametrize("crop", CROPS, ids=lambda crop: f"{crop['box_xywh']}-{crop['size']}")
 def test_crops_of_the_public_code(crop):
     image = np.concatenate(golden.frame(crop["frame_seed"], 2), axis=2)

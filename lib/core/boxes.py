@@ -65,7 +65,7 @@ def generalized_iou(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, tor
 
 
 def _area(box: torch.Tensor) -> torch.Tensor:
-    return (box[..., 2:] - box[..., :2]).prod(-1)
+    return (box[..., 2:] - box[..., :2]).clamp(min=0).prod(-1)  # a corner head may swap its corners
 
 
 def _join(first: Boxes, second: Boxes) -> Boxes:

@@ -20,6 +20,22 @@ FILES = {
 #: Data sets: key -> (folder under --data_dir, what it is)
 _DATA = {
     "lasher_dir": ("lasher", "LasHeR: trainingset/, testingset/"),
+    "lasher_unaligned_dir": ("lasher_unaligned", "LasHeR, unaligned release: trainingset/, testingset/"),
+    "rgbt234_dir": ("rgbt234", "RGBT234: <sequence>/{visible,infrared}/"),
+    "rgbt210_dir": ("rgbt210", "RGBT210: <sequence>/{visible,infrared}/"),
+    "gtot_dir": ("gtot", "GTOT: <sequence>/{v,i}/"),
+    "vtuav_dir": ("vtuav", "VTUAV: test_ST_001/ and the other parts"),
+    "vot19rgbt_dir": ("vot19rgbt", "VOT-RGBT2019: <sequence>/{color,ir}/"),
+    "vot20rgbt_dir": ("vot20rgbt", "VOT-RGBT2020: <sequence>/{color,ir}/"),
+    "got10k_dir": ("got10k", "GOT-10k: train/, val/, test/"),
+    "lasot_dir": ("lasot", "LaSOT: <class>/<class>-<n>/"),
+    "lasot_extension_subset_dir": ("lasot_extension_subset", "LaSOT extension: <class>/<class>-<n>/"),
+    "trackingnet_dir": ("trackingnet", "TrackingNet: TRAIN_0/ to TRAIN_11/, TEST/"),
+    "otb_dir": ("otb", "OTB100: <sequence>/img/"),
+    "uav_dir": ("uav", "UAV123 and UAV20L: data_seq/, anno/"),
+    "nfs_dir": ("nfs", "Need for Speed, 30 frames/s: sequences/, anno/"),
+    "tnl2k_dir": ("tnl2k", "TNL2K: <sequence>/imgs/"),
+    "coco_dir": ("coco", "COCO 2017: images/train2017/, annotations/"),
     "photos_dir": ("", "photographs and cut-outs for synthetic sequences; empty: procedural textures"),
 }
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from lib.core.errors import InputError
 
+_SHOWN = 20  # names that fit one line of an error
+
 
 def choose(kind: str, name: str, known: Iterable[str]) -> str:
     """`name` if it is one of `known` (upper and lower case are one); else InputError that suggests the nearest.
@@ -18,7 +20,9 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
     if name.lower() in names:
         return names[name.lower()]
     near = difflib.get_close_matches(name.lower(), names, n=1)
-    hint = f"did you mean {names[near[0]]}?" if near else f"known: {', '.join(sorted(names.values()))}"
+    shown = sorted(names.values())
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    hint = f"did you mean {names[near[0]]}?" if near else f"known: {', '.join(shown[:_SHOWN])}{more}"
     raise InputError(f"{kind} {name!r} is unknown; {hint}")
 
 

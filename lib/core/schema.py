@@ -118,9 +118,9 @@ def _parse_rule(key: str, default: Any, comment: str) -> Rule:
     if choices := _CHOICES.match(comment):
         return Rule(default, choices=tuple(word.strip() for word in choices[1].split(",")))
     if interval := _INTERVAL.match(comment):
-        bounds = {"low": float(interval["low"]), "high": float(interval["high"])}
         item = 0 if interval["whole"] else 0.0
-        return Rule(default, item, low_open=interval["left"] == "(", high_open=interval["right"] == ")", **bounds)
+        low, high = float(interval["low"]), float(interval["high"])
+        return Rule(default, item, low, high, interval["left"] == "(", interval["right"] == ")")
     raise ValueError(f"{key}: its comment must begin with an interval, 'whole', {{choices}}, 'any:' or 'unread:'")
 
 

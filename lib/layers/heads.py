@@ -31,7 +31,7 @@ class CenterHead(nn.Module):
         """[B, C, n, n] -> maps and boxes"""
         score = _bounded_sigmoid(_run_branch(self, "ctr", features))
         size = _bounded_sigmoid(_run_branch(self, "size", features))
-        offset = _run_branch(self, "offset", features)
+        offset = _run_branch(self, "offset", features).float()  # bfloat16 is coarser than a pixel
         return Prediction(score, size, offset, self.read(score, size, offset)[0])
 
     def read(self, score_map: Tensor, size_map: Tensor, offset_map: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ class CornerHead(nn.Module):
         return prediction.boxes, prediction.score_map.flatten(1).amax(dim=1)
 
     def _distribution(self, branch: str, features: Tensor) -> Tensor:
-        logits = _run_branch(self, branch, features)
+        logits = _run_branch(self, branch, features).float()
         return logits.flatten(1).softmax(dim=1).view_as(logits)
 
     def _expected(self, distribution: Tensor) -> Tensor:

@@ -5,9 +5,10 @@ public checkpoints: `patch_embed.proj`, `pos_embed_z`, `pos_embed_x`, `blocks.N`
 """
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 import timm
+from timm.layers import PatchEmbed as TimmPatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
@@ -28,6 +29,7 @@ class VisionEncoder(nn.Module):
         first: Any = vit.blocks[0]
         self.num_heads: int = first.attn.num_heads
         self.patch_embed = PatchEmbed(vit.patch_embed.proj)
+        self.norm_pre = vit.norm_pre  # of CLIP's ViTs; the others have none
         self.blocks = nn.ModuleList(vit.blocks)
         self.norm = vit.norm
         self.grid_z, self.grid_x = template_size // stride, search_size // stride
@@ -39,11 +41,11 @@ class VisionEncoder(nn.Module):
 
     def embed_template(self, image: Tensor) -> Tensor:
         """[N, 3, Sz, Sz] -> [N, Lz, C]"""
-        return self.patch_embed(image) + self.pos_embed_z
+        return self.norm_pre(self.patch_embed(image) + self.pos_embed_z)
 
     def embed_search(self, image: Tensor) -> Tensor:
         """[N, 3, Sx, Sx] -> [N, Lx, C]"""
-        return self.patch_embed(image) + self.pos_embed_x
+        return self.norm_pre(self.patch_embed(image) + self.pos_embed_x)
 
     def last_block(self, tokens: Tensor, search_only: bool) -> Tensor:
         """[N, Lz + Lx, C] -> the last block's output, of the search rows alone where nobody reads the template's."""
@@ -71,17 +73,33 @@ def create_vit(name: str, *, drop_path_rate: float = 0.0, pretrained: bool = Fal
     """
     for suffix in _PUBLIC_SUFFIXES:
         name = name.removesuffix(suffix)
-    known = timm.list_models(module="vision_transformer")
-    if name.split(".")[0] not in known:
-        choose("MODEL.BACKBONE.TYPE", name, known)
+    base, dot, tag = name.partition(".")
+    name = choose("MODEL.BACKBONE.TYPE", base, timm.list_models(module="vision_transformer")) + dot + tag
     given: dict[str, Any] = {key: value for key, value in shape.items() if value}
     try:
         vit = timm.create_model(name, num_classes=0, pretrained=pretrained, drop_path_rate=drop_path_rate, **given)
-    except AssertionError as error:
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"MODEL.BACKBONE.TYPE: timm's weights of {name} cannot be loaded ({reason}); check the connection, "
+            "or set MODEL.PRETRAIN_FILE to a file"
+        ) from None
+    except (AssertionError, RuntimeError) as error:
         raise InputError(f"MODEL.BACKBONE.TYPE: {name} cannot be built with {given}: {error}") from None
-    if not isinstance(vit, VisionTransformer) or type(vit.blocks[0]) is not Block:
+    if not _is_plain(vit):
         raise InputError(f"MODEL.BACKBONE.TYPE: {name} is not a plain ViT; choose one such as vit_base_patch16_224")
     return vit
+
+
+def _is_plain(vit: nn.Module) -> TypeGuard[VisionTransformer]:
+    """Whether the encoder computes all that this network of timm does."""
+    return (
+        isinstance(vit, VisionTransformer)
+        and type(vit.patch_embed) is TimmPatchEmbed
+        and isinstance(vit.patch_embed.norm, nn.Identity)
+        and vit.pos_embed is not None
+        and all(type(block) is Block and block.attn.gate is None for block in vit.blocks)
+    )
 
 
 def resize_position_code(code: Tensor, grid: int) -> Tensor:

@@ -91,7 +91,7 @@ class IIMFEncoder(MixingEncoder):
         if len(self.blocks) < _SHARED_FROM + 2 or min(self.locations, default=_SHARED_FROM) < _SHARED_FROM:
             raise InputError(
                 f"MODEL.BACKBONE.TBSI_LOC: {list(self.locations)} with {len(self.blocks)} blocks: the shared stream "
-                f"begins after block {_SHARED_FROM}; give at least {_SHARED_FROM + 2} blocks and locations from there on"
+                f"begins after block {_SHARED_FROM}; give at least {_SHARED_FROM + 2} blocks and locations from it on"
             )
         self.sp_sh_layer = SharedInitialisation(self.embed_dim, self.num_heads, mlp_ratio, drop_path[0])
 

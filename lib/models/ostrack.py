@@ -3,6 +3,7 @@
 B targets, Lz template tokens, Lx search tokens, C channels.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,13 +20,20 @@ class OSTrackEncoder(VisionEncoder):
     """All blocks in turn; some of them may drop search tokens that the template does not look at (section 3.2)."""
 
     def __init__(
-        self, vit: VisionTransformer, *, stride: int, template_size: int, search_size: int, keep: dict[int, float]
+        self,
+        vit: VisionTransformer,
+        *,
+        stride: int,
+        template_size: int,
+        search_size: int,
+        locations: Sequence[int],
+        shares: Sequence[float],
     ):
-        """keep: share of the search tokens that remain, per eliminating block."""
+        """locations: blocks that eliminate; shares: what remains of the search tokens after each of them."""
         super().__init__(vit, stride=stride, template_size=template_size, search_size=search_size)
-        check_blocks("MODEL.BACKBONE.CE_LOC", list(keep), len(self.blocks))
-        self.keep = keep
-        self.final_keep = dict(keep)
+        blocks = check_blocks("MODEL.BACKBONE.CE_LOC", list(locations), len(self.blocks))
+        self.final_keep = dict(zip(blocks, shares, strict=True))
+        self.keep = dict(self.final_keep)
 
     def forward(self, z: Tensor, x: Tensor, judges: Tensor, search_only: bool) -> Tensor:
         """z [B, Lz, C], x [B, Lx, C] -> normalised [B, Lz + Lx, C], or [B, Lx, C]; dropped places are zero"""
@@ -58,7 +66,7 @@ class OSTrack(OneStreamTracker):
 
     def mixing(self, cfg: EasyDict) -> dict[str, Any]:
         """Which blocks eliminate candidates, and how many they keep."""
-        return {"keep": dict(zip(cfg.MODEL.BACKBONE.CE_LOC, cfg.MODEL.BACKBONE.CE_KEEP_RATIO, strict=True))}
+        return {"locations": cfg.MODEL.BACKBONE.CE_LOC, "shares": cfg.MODEL.BACKBONE.CE_KEEP_RATIO}
 
     def fuse(self, streams: list[Tensor]) -> Tensor:
         """1 times [B, Lx, C] -> [B, C, n, n]"""

@@ -25,7 +25,9 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
 
     folder: `pretrained_dir` of local.py. Raises InputError when the file is missing or holds none of them.
     """
-    name = cfg.MODEL.PRETRAIN_FILE
+    name, encoder = cfg.MODEL.PRETRAIN_FILE, model.backbone
+    if not isinstance(encoder, VisionEncoder):
+        raise InputError(f"MODEL.PRETRAIN_FILE: {cfg.MODEL.NAME} has no ViT that could start from {name}; set it to ''")
     if name == "timm":
         weights = create_vit(cfg.MODEL.BACKBONE.TYPE, pretrained=True).state_dict()
         weights = {f"backbone.{key}": value for key, value in weights.items()}
@@ -37,7 +39,7 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
                 "lib/train/admin/local.py, or use --set MODEL.PRETRAIN_FILE=timm or ''"
             )
         weights = read_public(path)
-    matched = fit(model.backbone, weights)
+    matched = fit(encoder, weights)
     own = model.state_dict()
     usable = {key: value for key, value in matched.items() if key in own and own[key].shape == value.shape}
     if not any(".blocks." in key for key in usable):
