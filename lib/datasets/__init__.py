@@ -1,6 +1,7 @@
 """Data sets by name. A set is added by one reader and one line here."""
 
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,25 +9,61 @@ from lib.core.errors import InputError
 from lib.core.registry import choose, resolve
 from lib.datasets.sequence import Frames, Sequence
 
-__all__ = ["DATASETS", "Entry", "Frames", "Sequence", "load_dataset"]
+__all__ = ["DATASETS", "Entry", "Frames", "Sequence", "load_dataset", "load_training_set"]
 
 
 class Entry(NamedTuple):
     """Where a data set is found and who reads it."""
 
     key: str  # key of local.py that holds its folder
-    reader: str  # "module:function", called with that folder, returns list[Sequence]
+    reader: str  # "module:function", called with that folder, returns the sequences
 
 
 DATASETS: dict[str, Entry] = {
     "lasher_train": Entry("lasher_dir", "lib.datasets.lasher:read_training"),
     "lasher_test": Entry("lasher_dir", "lib.datasets.lasher:read_testing"),
+    "lasher_unaligned_train": Entry("lasher_unaligned_dir", "lib.datasets.lasher:read_unaligned_training"),
+    "lasher_unaligned_test": Entry("lasher_unaligned_dir", "lib.datasets.lasher:read_unaligned_testing"),
+    "rgbt234": Entry("rgbt234_dir", "lib.datasets.rgbt234:read_rgbt234"),
+    "rgbt210": Entry("rgbt210_dir", "lib.datasets.rgbt234:read_rgbt210"),
+    "gtot": Entry("gtot_dir", "lib.datasets.gtot:read_gtot"),
+    "vtuav_st": Entry("vtuav_dir", "lib.datasets.vtuav:read_short_term"),
+    "vtuav_lt": Entry("vtuav_dir", "lib.datasets.vtuav:read_long_term"),
+    "vtuav_st_train": Entry("vtuav_dir", "lib.datasets.vtuav:read_short_term_training"),
+    "vtuav_lt_train": Entry("vtuav_dir", "lib.datasets.vtuav:read_long_term_training"),
+    "vot19rgbt": Entry("vot19rgbt_dir", "lib.datasets.vot:read_rgbt2019"),
+    "vot20rgbt": Entry("vot20rgbt_dir", "lib.datasets.vot:read_rgbt2020"),
+    "got10k_train_full": Entry("got10k_dir", "lib.datasets.got10k:read_training"),
+    "got10k_vottrain": Entry("got10k_dir", "lib.datasets.got10k:read_vot_training"),
+    "got10k_votval": Entry("got10k_dir", "lib.datasets.got10k:read_vot_validation"),
+    "got10k_official_val": Entry("got10k_dir", "lib.datasets.got10k:read_validation"),
+    "got10k_val": Entry("got10k_dir", "lib.datasets.got10k:read_validation"),
+    "got10k_test": Entry("got10k_dir", "lib.datasets.got10k:read_testing"),
+    "lasot": Entry("lasot_dir", "lib.datasets.lasot:read_testing"),
+    "lasot_train": Entry("lasot_dir", "lib.datasets.lasot:read_training"),
+    "lasot_extension_subset": Entry("lasot_extension_subset_dir", "lib.datasets.lasot:read_extension"),
+    "trackingnet": Entry("trackingnet_dir", "lib.datasets.trackingnet:read_testing"),
+    "trackingnet_train": Entry("trackingnet_dir", "lib.datasets.trackingnet:read_training"),
+    "otb": Entry("otb_dir", "lib.datasets.tabled:read_otb"),
+    "uav": Entry("uav_dir", "lib.datasets.tabled:read_uav"),
+    "uav20l": Entry("uav_dir", "lib.datasets.tabled:read_uav20l"),
+    "nfs": Entry("nfs_dir", "lib.datasets.tabled:read_nfs"),
+    "tnl2k": Entry("tnl2k_dir", "lib.datasets.tnl2k:read_tnl2k"),
+    "coco17": Entry("coco_dir", "lib.datasets.coco:read_training"),
     "synthetic_train": Entry("photos_dir", "lib.datasets.synthetic:stream_training"),
     "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
 }
 
+#: The family names the training part of these sets in a configuration as it names the test part on the command line.
+TRAINING = {"lasot": "lasot_train", "trackingnet": "trackingnet_train"}
 
-def load_dataset(name: str, folders: Mapping[str, str]) -> list[Sequence]:
+
+def load_training_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
+    """As `load_dataset`, by the names of configurations: `LASOT` and `TRACKINGNET` are training parts there."""
+    return load_dataset(TRAINING.get(name.lower(), name), folders)
+
+
+def load_dataset(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
     """The sequences of a data set, by any name of the family (`LasHeR_train`, `lasher_test`, …).
 
     folders: the paths of local.py. Raises InputError for an unknown name and for a folder that is not there,
@@ -36,5 +73,5 @@ def load_dataset(name: str, folders: Mapping[str, str]) -> list[Sequence]:
     folder = folders.get(entry.key, "")
     if entry.key != "photos_dir" and not (folder and Path(folder).is_dir()):
         raise InputError(f"{name}: folder {folder!r} does not exist; set {entry.key} in local.py")
-    read: Callable[[Path], list[Sequence]] = resolve(entry.reader)
+    read: Callable[[Path], Many[Sequence]] = resolve(entry.reader)
     return read(Path(folder))

@@ -1,4 +1,8 @@
-"""LasHeR (Li et al., TIP 2022): 979 training and 245 testing sequences of registered visible and infrared video."""
+"""LasHeR (Li et al., TIP 2022): 979 training and 245 testing sequences of visible and infrared video.
+
+In the usual release the two are registered to each other and share their boxes; the unaligned one has its own boxes,
+and often another image size, for each.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -7,7 +11,7 @@ from pathlib import Path
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_flags, read_lines
-from lib.datasets.layout import first_existing, make_sequence, read_started_boxes
+from lib.datasets.layout import check_count, first_existing, make_sequence, read_started_boxes
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
 log = logging.getLogger(__name__)
@@ -30,17 +34,29 @@ def read_testing(folder: str | Path) -> list[Sequence]:
     return _read(Path(folder), "testing")
 
 
-def _read(root: Path, split: str) -> list[Sequence]:
-    folder = _split_folder(root, split)
+def read_unaligned_training(folder: str | Path) -> list[Sequence]:
+    """The training sequences of the unaligned release, with both annotations. Raises InputError as the others do."""
+    return _read(Path(folder), "training", unaligned=True)
+
+
+def read_unaligned_testing(folder: str | Path) -> list[Sequence]:
+    """The testing sequences of the unaligned release, with both annotations. Raises InputError as the others do."""
+    return _read(Path(folder), "testing", unaligned=True)
+
+
+def _read(root: Path, split: str, *, unaligned: bool = False) -> list[Sequence]:
+    folder = _split_folder(root, split, "lasher_unaligned_dir" if unaligned else "lasher_dir")
     nearby = list(dict.fromkeys([root, folder, folder.parent]))
     names = _listed(nearby, folder, split) or [path.name for path in _sequence_folders(folder)]
-    if len(names) != SIZES[split]:
-        message = "%s: %d sequences, LasHeR's %s set has %d; scores cannot be compared with published ones"
-        log.warning(message, folder, len(names), split, SIZES[split])
-    return [_read_sequence(folder / name, nearby, split) for name in names]
+    check_count(folder, len(names), SIZES[split], f"LasHeR's {split} set")
+    sequences = []
+    for name in names:
+        sequence = _read_sequence(folder / name, split, both=unaligned)
+        sequences.append(replace(sequence, attributes=_attributes(name, nearby)))
+    return sequences
 
 
-def _split_folder(root: Path, split: str) -> Path:
+def _split_folder(root: Path, split: str, key: str) -> Path:
     short = split.removesuffix("ing")
     tried = [f"{split}set", f"{short}/{split}set", f"{split.title()}Set/{split}set", f"{split.title()}Set", short]
     if root.name == f"{split}set" or (root / f"{split}setList.txt").is_file():
@@ -50,7 +66,7 @@ def _split_folder(root: Path, split: str) -> Path:
         if folder.is_dir() and next(_sequence_folders(folder), None) is not None:
             return folder
     raise InputError(
-        f"{root}: no LasHeR {split} set here; looked for <sequence>/visible in {', '.join(tried)}; set lasher_dir"
+        f"{root}: no LasHeR {split} set here; looked for <sequence>/visible in {', '.join(tried)}; set {key}"
     )
 
 
@@ -68,13 +84,13 @@ def _listed(nearby: list[Path], folder: Path, split: str) -> list[str]:
     return names
 
 
-def _read_sequence(folder: Path, nearby: list[Path], split: str) -> Sequence:
+def _read_sequence(folder: Path, split: str, *, both: bool) -> Sequence:
     annotation = first_existing(folder, ANNOTATIONS)
     if annotation is None:
         raise InputError(f"{folder}: no annotation; looked for {', '.join(ANNOTATIONS)}")
     boxes = read_started_boxes(annotation) if split == "testing" else read_boxes(annotation)
-    sequence = make_sequence(folder.name, {name: folder / name for name in (VISIBLE, INFRARED)}, boxes)
-    return replace(sequence, attributes=_attributes(folder.name, nearby))
+    known = {"boxes_infrared": read_boxes(folder / "infrared.txt")} if both else {}
+    return make_sequence(folder.name, {name: folder / name for name in (VISIBLE, INFRARED)}, boxes, **known)
 
 
 def _attributes(name: str, nearby: list[Path]) -> dict[str, bool]:

@@ -5,7 +5,7 @@ import os
 import re
 from collections import abc
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -41,6 +41,39 @@ class ImageList(abc.Sequence[Path]):
         return self.folder / self.names[index]
 
 
+@dataclass(frozen=True)
+class NumberedImages(abc.Sequence[Path]):
+    """Image paths whose names are consecutive numbers: nothing is listed, so that a million cost as much as one."""
+
+    folder: Path
+    length: int
+    first: int = 1
+    digits: int = 8  # 0: no leading zeros
+    suffix: str = ".jpg"
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "NumberedImages": ...
+    def __getitem__(self, index: int | slice) -> "Path | NumberedImages":
+        chosen = range(self.first, self.first + self.length)[index]
+        if isinstance(chosen, int):
+            return self.folder / f"{chosen:0{self.digits}d}{self.suffix}"
+        if chosen.step != 1:
+            raise IndexError("consecutive frames only")
+        return replace(self, first=chosen.start, length=len(chosen))
+
+
+def number_images(folder: Path, length: int, *, first: int = 1, digits: int = 8) -> abc.Sequence[Path]:
+    """The images `first` to `first + length - 1` without a look at each; what the folder lists where one end of them is
+    missing. Raises InputError as `list_images` does."""
+    images = NumberedImages(folder, length, first, digits)
+    return images if length and images[0].is_file() and images[-1].is_file() else list_images(folder)
+
+
 def list_images(folder: str | Path) -> ImageList:
     """The images of a folder in the order of the last integer in their stems (digit counts may differ).
 
@@ -55,14 +88,17 @@ def list_images(folder: str | Path) -> ImageList:
     return ImageList(Path(folder), tuple(name for _, name in numbered))
 
 
-def make_sequence(name: str, image_folders: Mapping[str, Path], boxes: np.ndarray, **known: Any) -> Sequence:
+def make_sequence(
+    name: str, images: Mapping[str, Path | abc.Sequence[Path]], boxes: np.ndarray, **known: Any
+) -> Sequence:
     """A sequence whose images and annotation have one length: the shortest, with one warning where they differ.
 
-    image_folders: modality -> folder. boxes: [T, 4] xywh pixels; a single row only says where the target starts, and
-    shortens nothing. known: further arrays of `Sequence` with one row per frame (`boxes_infrared`, `visible_share`).
+    images: modality -> folder, or its image paths. boxes: [T, 4] xywh pixels; a single row only says where the target
+    starts, and shortens nothing. known: further arrays of `Sequence` with one row per frame (`boxes_infrared`,
+    `visible_share`).
     """
-    paths = {modality: list_images(folder) for modality, folder in image_folders.items()}
-    counts = {f"{modality} images": len(images) for modality, images in paths.items()}
+    paths = {modality: list_images(what) if isinstance(what, Path) else what for modality, what in images.items()}
+    counts = {f"{modality} images": len(listed) for modality, listed in paths.items()}
     if len(boxes) > 1:
         counts |= {"boxes": len(boxes)} | {key.replace("_", " "): len(rows) for key, rows in known.items()}
     else:
@@ -71,8 +107,32 @@ def make_sequence(name: str, image_folders: Mapping[str, Path], boxes: np.ndarra
     if length != max(counts.values()):
         found = ", ".join(f"{count} {what}" for what, count in counts.items())
         log.warning("%s: %s; only the first %d frames are used", name, found, length)
-    frames = FileFrames(tuple(images[:length] for images in paths.values()), tuple(paths))
+    frames = FileFrames(tuple(listed[:length] for listed in paths.values()), tuple(paths))
     return Sequence(name, frames, boxes[:length], **{key: rows[:length] for key, rows in known.items()})
+
+
+def find_sequences(root: Path, marker: str, key: str, depth: int = 1) -> dict[str, Path]:
+    """Sequence name -> folder of all that hold `marker` (a file or folder), up to `depth` levels down, sorted by path.
+
+    Raises InputError that names the key of local.py when there is none, and for two of one name, whose results would
+    overwrite each other.
+    """
+    folders = sorted({path.parent for level in range(depth) for path in root.glob(f"{'*/' * level}*/{marker}")})
+    if not folders:
+        raise InputError(f"{root}: no sequences here; expected <sequence>/{marker}; set {key} in local.py")
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if folder.name in found:
+            raise InputError(f"{folder} and {found[folder.name]} have one name; remove one of them")
+        found[folder.name] = folder
+    return found
+
+
+def check_count(root: Path, count: int, expected: int, what: str) -> None:
+    """Say when a set is not whole: its figures cannot be compared with published ones."""
+    if count != expected:
+        message = "%s: %d sequences, %s has %d; scores cannot be compared with published ones"
+        log.warning(message, root, count, what, expected)
 
 
 def first_existing(folder: Path, names: Iterable[str]) -> Path | None:

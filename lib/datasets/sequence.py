@@ -52,6 +52,7 @@ class Sequence:
     annotated: np.ndarray | None = None  # [T] int, frame index of each box row; None: row k belongs to frame k
     attributes: dict[str, bool] = field(default_factory=dict)
     visible_share: np.ndarray | None = None  # [T] float in [0, 1], unoccluded share of the target, where known
+    size: tuple[int, int] | None = None  # (width, height) of the frames in pixels, where the set states it
 
     @property
     def valid(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections.abc import Sequence as Many
 from typing import NamedTuple
 
 import cv2
@@ -63,7 +64,7 @@ class PairDataset(Dataset[Sample]):
 
 
 def build_loader(
-    cfg: EasyDict, datasets: list[list[Sequence]], *, stage: int, modalities: int
+    cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int, modalities: int
 ) -> DataLoader[Sample]:
     """Batches of this process. stage: 0 for training, 1 for validation.
 

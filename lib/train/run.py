@@ -20,7 +20,7 @@ from lib.core.config import save_config
 from lib.core.distributed import is_main, own_device, process_group, rank, world_size
 from lib.core.errors import InputError
 from lib.core.paths import read_local
-from lib.datasets import load_dataset
+from lib.datasets import load_training_set
 from lib.models import build_model
 from lib.models.base import TrackerModel
 from lib.models.pretrained import load_pretrained
@@ -70,8 +70,8 @@ def build_trainer(
     optimizer = build_optimizer(cfg, model)
     step = TrainStep(model)
     half = cfg.TRAIN.AMP and device.type == "cuda" and cfg.TRAIN.AMP_DTYPE == "float16"
-    train_sets = [load_dataset(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
-    val_sets = [load_dataset(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
+    train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
+    val_sets = [load_training_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
     return Trainer(
         cfg=cfg,
         model=model,

@@ -1,0 +1,81 @@
+"""VOT-RGBT2019 and 2020 (Kristan et al., ICCV-W 2019, ECCV-W 2020): 60 sequences of RGBT234 with polygons.
+
+<seq>/color/00001v.jpg  <seq>/ir/00001i.jpg  groundtruth.txt     eight numbers of four corners, or x,y,w,h
+
+Copies made by the VOT toolkit say in a file `sequence` where the two channels are.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from lib.core.errors import InputError
+from lib.datasets.annotation import SEPARATOR, read_lines, read_numbers
+from lib.datasets.layout import check_count, find_sequences, make_sequence
+from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
+
+CHANNELS = {VISIBLE: "color", INFRARED: "ir"}
+
+
+def read_rgbt2019(folder: str | Path) -> list[Sequence]:
+    """The 60 sequences of 2019. Raises InputError for what is missing or malformed."""
+    return _read(Path(folder), "vot19rgbt_dir")
+
+
+def read_rgbt2020(folder: str | Path) -> list[Sequence]:
+    """The 60 sequences of 2020. Raises InputError for what is missing or malformed."""
+    return _read(Path(folder), "vot20rgbt_dir")
+
+
+def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
+    """[T, 8] corners -> [T, 4] xywh: the upright hull, scaled about the mean corner to the polygon's area.
+
+    The rule that Siamese trackers start from on VOT; a polygon without area becomes a box without area.
+
+    >>> polygons_to_boxes(np.array([[1, 0, 2, 1, 1, 2, 0, 1.0]])).round(3).tolist()
+    [[0.293, 0.293, 1.414, 1.414]]
+    """
+    corners = polygons.reshape(-1, 4, 2)
+    following = np.roll(corners, -1, axis=1)
+    cross = corners[..., 0] * following[..., 1] - corners[..., 1] * following[..., 0]
+    area = np.abs(cross.sum(1)) / 2
+    hull = np.ptp(corners, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.nan_to_num(np.sqrt(area / hull.prod(1)))
+    size = hull * scale[:, None]
+    return np.concatenate([corners.mean(1) - size / 2, size], axis=1)
+
+
+def _read(root: Path, key: str) -> list[Sequence]:
+    folders = find_sequences(root, "groundtruth.txt", key, depth=2)
+    if (root / "list.txt").is_file():
+        names = [name for name in read_lines(root / "list.txt") if name]
+        missing = [name for name in names if name not in folders]
+        if missing:
+            raise InputError(f"{root / missing[0]}: sequence of {root / 'list.txt'} is missing; complete the download")
+        folders = {name: folders[name] for name in names}
+    check_count(root, len(folders), 60, "VOT-RGBT")
+    return [make_sequence(name, _image_folders(path), read_regions(path)) for name, path in folders.items()]
+
+
+def read_regions(folder: Path) -> np.ndarray:
+    """[T, 4] xywh from groundtruth.txt of polygons or boxes. Raises InputError for a first region without area."""
+    path = folder / "groundtruth.txt"
+    lines = read_lines(path)
+    if lines and len(SEPARATOR.split(lines[0])) == 8:
+        boxes = polygons_to_boxes(read_numbers(path, 8))
+    else:
+        boxes = read_numbers(path, 4)
+    if not (boxes[0, 2:] > 0).all():
+        raise InputError(f"{path}: line 1: first region has no area")
+    return boxes
+
+
+def _image_folders(folder: Path) -> dict[str, Path]:
+    places = dict(CHANNELS)
+    if (folder / "sequence").is_file():
+        properties = dict(line.partition("=")[::2] for line in read_lines(folder / "sequence"))
+        for stream, channel in CHANNELS.items():
+            pattern = properties.get(f"channels.{channel}", f"{channel}/%08d.jpg")
+            places[stream] = str(Path(pattern).parent)
+    return {stream: folder / place for stream, place in places.items()}
