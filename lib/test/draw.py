@@ -54,6 +54,25 @@ def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int =
     return np.concatenate(rows, axis=0)
 
 
+def legend_strip(words: Sequence[tuple[str, tuple[int, int, int]]], width: int, panel_height: int) -> np.ndarray:
+    """Coloured words on black, in as many lines as they need: [h, width, 3] uint8 RGB, h even.
+
+    words: text and RGB colour; panel_height: of the picture that the strip belongs to, which sets the size of letters.
+    """
+    sizes = [_text_size(text, panel_height) for text, _ in words]
+    line_height = max(height for _, height in sizes)
+    places, left, line = [], 0, 0
+    for text_width, _ in sizes:
+        if left and left + text_width > width:
+            left, line = 0, line + 1
+        places.append((left, line * line_height))
+        left += text_width
+    strip = np.zeros((2 * -(-(line + 1) * line_height // 2), width, 3), np.uint8)
+    for (text, colour), place in zip(words, places, strict=True):
+        _put_text(strip, text, place, colour, panel_height)
+    return strip
+
+
 def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Always a new array, since marks are drawn into it."""
     if image.shape[:2] == (height, width):
