@@ -114,6 +114,25 @@ def test_missing_results_say_how_to_make_them(command, lasher):
     assert cells(command("analysis_results", *words, "--allow_missing"), "tbsi_track/tiny")[-1] == "1"
 
 
+def test_speed_with_reading_where_the_files_tell(command, lasher):
+    folder = lasher / "results" / "tbsi_track" / "tiny"
+    for name in ("a", "b'c"):
+        boxes = np.loadtxt(folder / f"{name}.txt")
+        write_result(folder, name, boxes, np.tile([0.04, 0.1], (FRAMES, 1)))
+    output = command("analysis_results", "--results", f"x={folder}")
+    assert "frames/s  with reading" in output and cells(output, "x")[-3:] == ["25.0", "10.0", "2"]
+
+
+def test_several_runs_are_averaged(command, lasher):
+    folder = lasher / "results" / "tbsi_track"
+    (folder / "tiny").rename(folder / "tiny_001")
+    for name in ("a", "b'c"):
+        write_result(folder / "tiny_002", name, np.loadtxt(folder / "tiny_001" / "a.txt"), np.full(FRAMES, 0.02))
+    output = command("analysis_results", "--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--runid", 1, 2)
+    assert " ".join(cells(output, "tbsi_track/tiny")).startswith(f"100.00 ± 0.00 {100 * (7 / 12 + 1) / 2:.2f} ± 29.46")
+    assert "tbsi_track/tiny: mean of 2 runs, ± their standard deviation" in output
+
+
 def test_runid_names_another_folder(command, lasher):
     (lasher / "results" / "tbsi_track" / "tiny").rename(lasher / "results" / "tbsi_track" / "tiny_012")
     output = command("analysis_results", "--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--runid", 12)

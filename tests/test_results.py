@@ -9,7 +9,15 @@ import pytest
 from lib.core.errors import InputError, run
 from lib.datasets.sequence import FileFrames, Sequence
 from lib.test import results
-from lib.test.results import finished, read_result, read_seconds, result_folder, result_paths, write_result
+from lib.test.results import (
+    finished,
+    read_both_seconds,
+    read_result,
+    read_seconds,
+    result_folder,
+    result_paths,
+    write_result,
+)
 
 BOXES = np.array([[1.23456, 2, 30.5, 40], [-0.00001, -3.99, 1e4 + 1 / 3, 7]])
 SECONDS = np.array([0.5, 0.0123456])
@@ -33,6 +41,19 @@ def test_layout_and_round_trip(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["again.txt", "again_time.txt", "girl'sbag.txt", "girl'sbag_time.txt"]
     )
+
+
+def test_seconds_of_the_tracker_alone_and_of_everything(tmp_path):
+    both = np.stack([SECONDS, 2 * SECONDS], 1)
+    write_result(tmp_path, "walk", BOXES, both)
+    assert (tmp_path / "walk_time.txt").read_text() == "0.500000\t1.000000\n0.012346\t0.024691\n"
+    np.testing.assert_allclose(read_both_seconds(tmp_path / "walk_time.txt"), both, rtol=0, atol=5.001e-7)
+    np.testing.assert_allclose(read_seconds(tmp_path / "walk_time.txt"), SECONDS, rtol=0, atol=5.001e-7)
+    assert finished(tmp_path, sequence())
+    write_result(tmp_path, "walk", BOXES, SECONDS)
+    assert np.isnan(read_both_seconds(tmp_path / "walk_time.txt")[:, 1]).all()
+    with pytest.raises(ValueError, match="do not match"):
+        write_result(tmp_path, "walk", BOXES, both[:1])
 
 
 def test_integer_boxes_are_cut_towards_zero(tmp_path):

@@ -26,7 +26,8 @@ from lib.test.tracker import Target, Tracker
 
 log = logging.getLogger(__name__)
 
-#: Called with the name, boxes [N, 4] xywh and seconds [N] of a sequence that was followed to its end.
+#: Called with the name, boxes [N, 4] xywh and seconds [N, 2] of a sequence that was followed to its end: of the tracker
+#: alone, and from frame to frame.
 Save = Callable[[str, np.ndarray, np.ndarray], None]
 
 
@@ -60,10 +61,12 @@ def follow(
     Raises InputError with the path when a frame cannot be read: nothing of that sequence is saved then.
     """
     for sequence in sequences:
-        boxes, seconds = [], []
+        boxes, seconds, before = [], [], time.perf_counter()
         for step in follow_steps(tracker, sequence):
+            now = time.perf_counter()
             boxes.append(step.target.box)
-            seconds.append(step.seconds)
+            seconds.append((step.seconds, now - before))
+            before = now
             on_frame(1)
         save(sequence.name, np.stack(boxes), np.array(seconds))
 

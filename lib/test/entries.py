@@ -13,7 +13,7 @@ from lib.datasets.sequence import Sequence
 from lib.test.dialect import find_result, read_result
 from lib.test.metrics import Metric, Protocol, Scores, Truth, match_rows, score
 from lib.test.plausible import warn_of_oddities, warn_of_surplus
-from lib.test.results import read_seconds, result_paths
+from lib.test.results import read_both_seconds, result_paths
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Entry:
     speed: float | None  # frames per second of the tracker alone, None without time files
     missing: tuple[str, ...] = ()  # sequences without a result
     runs: tuple[Scores, ...] = ()  # of each run, where there are several
+    whole_speed: float | None = None  # frames per second with reading the images, None where no file has it
 
     @property
     def spread(self) -> dict[str, float]:
@@ -88,7 +89,7 @@ def videos_of(sequences: Iterable[Sequence]) -> list[Video]:
             continue
         absent = None if sequence.visible_share is None else sequence.visible_share <= 0
         attributes = frozenset(name for name, there in sequence.attributes.items() if there)
-        truth = Truth(sequence.boxes, sequence.boxes_infrared, absent, sequence.annotated)
+        truth = Truth(sequence.boxes, sequence.boxes_infrared, absent, sequence.annotated, sequence.size)
         videos.append(Video(sequence.name, truth, attributes))
     if unscored:
         log.warning("not scored, annotated in the first frame only: %s", ", ".join(unscored))
@@ -126,7 +127,8 @@ def evaluate(
     results = [_matched(*items, protocol) for items in zip(paths, truths, results, strict=True)]
     warn_of_oddities(name, paths, truths, results)
     scores = score(protocol, truths, results)
-    return Entry(name, tuple(video.name for video in there), scores, read_speed(folder, there), missing)
+    speed, whole_speed = read_speeds(folder, there)
+    return Entry(name, tuple(video.name for video in there), scores, speed, missing, whole_speed=whole_speed)
 
 
 def average(name: str, runs: Ordered[Entry]) -> Entry:
@@ -139,10 +141,10 @@ def average(name: str, runs: Ordered[Entry]) -> Entry:
         raise InputError(f"{name}: its {len(runs)} runs have no sequence in common")
     parts = [scores_on(run, shared) for run in runs]
     curves = tuple(np.mean(group, axis=0) for group in zip(*(part.curves for part in parts), strict=True))
-    speeds = [run.speed for run in runs if run.speed is not None]
     missing = dict.fromkeys(video for run in runs for video in (*run.videos, *run.missing) if video not in shared)
-    speed = float(np.mean(speeds)) if speeds else None
-    return Entry(name, shared, replace(parts[0], curves=curves), speed, tuple(missing), tuple(parts))
+    scores = replace(parts[0], curves=curves)
+    speed, whole_speed = _mean(run.speed for run in runs), _mean(run.whole_speed for run in runs)
+    return Entry(name, shared, scores, speed, tuple(missing), tuple(parts), whole_speed)
 
 
 def shared_videos(entries: Ordered[Entry]) -> tuple[str, ...]:
@@ -159,10 +161,13 @@ def scores_on(entry: Entry, videos: Iterable[str]) -> Scores:
     return replace(scores, curves=tuple(curve[rows] for curve in scores.curves), frames=scores.frames[rows])
 
 
-def read_speed(folder: Path, videos: Iterable[Video]) -> float | None:
-    """Frames per second over all videos that have a time file; None where none has."""
+def read_speeds(folder: Path, videos: Iterable[Video]) -> tuple[float | None, float | None]:
+    """Frames per second of the tracker alone and with reading the images, over all videos that have a time file; None
+    where none has."""
     paths = [result_paths(folder, video.name)[1] for video in videos]
-    return speed_of([read_seconds(path) for path in paths if path.is_file()])
+    times = [read_both_seconds(path) for path in paths if path.is_file()]
+    alone, whole = [part[:, 0] for part in times], [part[:, 1] for part in times if not np.isnan(part).any()]
+    return speed_of(alone), speed_of(whole)
 
 
 def speed_of(seconds: Iterable[np.ndarray]) -> float | None:
@@ -170,6 +175,11 @@ def speed_of(seconds: Iterable[np.ndarray]) -> float | None:
     tracked = [part[1:] for part in seconds]
     total = sum(float(part.sum()) for part in tracked)
     return sum(map(len, tracked)) / total if total > 0 else None
+
+
+def _mean(speeds: Iterable[float | None]) -> float | None:
+    known = [speed for speed in speeds if speed is not None]
+    return float(np.mean(known)) if known else None
 
 
 def shortened(names: Ordered[str], most: int = 3) -> str:

@@ -2,6 +2,7 @@
 
 Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: reading gives every number to
 5e-5 pixels, and writing what was read gives the same file again. The family itself cuts them to integers.
+Seconds per frame: of the tracker alone and, tab-separated, from frame to frame, which includes reading the images.
 """
 
 import logging
@@ -11,7 +12,7 @@ import numpy as np
 
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError
-from lib.datasets.annotation import read_numbers
+from lib.datasets.annotation import SEPARATOR, parse_numbers, read_lines
 from lib.datasets.sequence import Sequence
 from lib.test.dialect import read_result
 
@@ -37,9 +38,10 @@ def write_result(
 ) -> None:
     """Write both files of a sequence; the one with the boxes comes last, so that it says the result is whole.
 
-    boxes: [T, 4] xywh pixels; seconds: [T] per frame, the first one for the start. integer_boxes: cut towards zero as
-    the family does. Raises ValueError for rows that do not match or numbers that are not finite, InputError when the
-    files cannot be written (what was there before stays).
+    boxes: [T, 4] xywh pixels; seconds: [T] per frame of the tracker alone, the first one for the start, or [T, 2] with
+    those from frame to frame beside them. integer_boxes: cut towards zero as the family does.
+    Raises ValueError for rows that do not match or numbers that are not finite, InputError when the files cannot be
+    written (what was there before stays).
     """
     if boxes.shape != (len(seconds), 4):
         raise ValueError(f"{name}: boxes {boxes.shape} and {len(seconds)} seconds do not match")
@@ -47,7 +49,7 @@ def write_result(
     if broken.any():
         raise ValueError(f"{name}: the box of frame {broken.argmax()} is not finite: {boxes[broken.argmax()]}")
     boxes_path, seconds_path = result_paths(folder, name)
-    _write_rows(seconds_path, seconds[:, None], "%.6f")
+    _write_rows(seconds_path, seconds.reshape(len(seconds), -1), "%.6f")
     if integer_boxes:
         _write_rows(boxes_path, boxes.astype(np.int64), "%d")
     else:
@@ -55,8 +57,17 @@ def write_result(
 
 
 def read_seconds(path: str | Path) -> np.ndarray:
-    """[T] float64 seconds per frame. Raises InputError as the readers do."""
-    return read_numbers(path, 1)[:, 0]
+    """[T] float64 seconds per frame of the tracker alone. Raises InputError as the readers do."""
+    return read_both_seconds(path)[:, 0]
+
+
+def read_both_seconds(path: str | Path) -> np.ndarray:
+    """[T, 2] float64 seconds per frame: of the tracker alone, and from frame to frame with reading the images (NaN
+    where the file has one column, as the family writes it). Raises InputError as the readers do."""
+    lines = read_lines(path)
+    columns = 2 if lines and len(SEPARATOR.split(lines[0])) == 2 else 1
+    seconds = parse_numbers(path, lines, columns)
+    return seconds if columns == 2 else np.concatenate([seconds, np.full_like(seconds, np.nan)], axis=1)
 
 
 def finished(folder: str | Path, sequence: Sequence) -> bool:

@@ -12,12 +12,16 @@ from lib.test.significance import LEVEL, SAMPLES, Comparison
 
 
 def overall_table(board: Board) -> Table:
-    """One row per tracker: figures in percent, frames per second, number of sequences."""
+    """One row per tracker: figures in percent, frames per second (with reading the images too, where it is known),
+    number of sequences."""
     metrics = board.protocol.metrics
-    rows = [["tracker", *(metric.name for metric in metrics), "frames/s", "sequences"]]
+    timed = any(entry.whole_speed is not None for entry in board.entries)
+    speeds = ["frames/s", "with reading"] if timed else ["frames/s"]
+    rows = [["tracker", *(metric.name for metric in metrics), *speeds, "sequences"]]
     for entry in board.entries:
         figures = [percent(entry.scores.overall[metric.name], entry.spread.get(metric.name)) for metric in metrics]
-        rows.append([entry.name, *figures, _speed(entry.speed), str(len(entry.videos))])
+        shown = [_speed(speed) for speed in (entry.speed, entry.whole_speed)][: len(speeds)]
+        rows.append([entry.name, *figures, *shown, str(len(entry.videos))])
     values = np.array([[entry.scores.overall[metric.name] for metric in metrics] for entry in board.entries])
     higher = [metric.higher_is_better for metric in metrics]
     title = f"{board.dataset}: {len(board.videos)} sequences, {board.protocol.name} rules, figures in percent"
