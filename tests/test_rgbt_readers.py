@@ -39,7 +39,7 @@ def test_gtot_corners_become_sizes_in_any_order(tmp_path):
 
 def test_gtot_start_without_area(tmp_path):
     put_gtot(tmp_path / "a", visible="5 5 5 9\n5 5 9 9\n")
-    with pytest.raises(InputError, match="groundTruth_v.txt: line 1: first box has no area"):
+    with pytest.raises(InputError, match="groundTruth_v.txt: line 1: first box 5,5,0,4 has no area"):
         read_gtot(tmp_path)
 
 

@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_flags, read_lines, read_numbers
-from lib.datasets.layout import check_count, make_sequence, number_images, read_started_boxes
+from lib.datasets.layout import check_count, check_start, make_sequence, number_images
 from lib.datasets.sequence import VISIBLE, Sequence
 
 SPLITS = Path(__file__).parent / "splits"
@@ -66,15 +67,20 @@ def _read(root: Path, split: str, positions: Iterable[int] | None = None) -> lis
     return [_read_sequence(folder / name, split) for name in chosen]
 
 
-def _read_sequence(folder: Path, split: str) -> Sequence:
-    path = folder / "groundtruth.txt"
-    boxes = read_boxes(path) if split == "train" else read_started_boxes(path)
-    if split == "test":
-        return make_sequence(folder.name, {VISIBLE: folder}, boxes)
-    images = number_images(folder, len(boxes))
+def read_labels(folder: Path) -> dict[str, Any]:
+    """The annotation of one sequence: `boxes` and, where it says so, `visible_share` and `size`."""
+    known: dict[str, Any] = {"boxes": read_boxes(folder / "groundtruth.txt"), "size": _read_size(folder)}
     share = _read_share(folder)
-    known = {} if share is None else {"visible_share": share}
-    return replace(make_sequence(folder.name, {VISIBLE: images}, boxes, **known), size=_read_size(folder))
+    return known if share is None else known | {"visible_share": share}
+
+
+def _read_sequence(folder: Path, split: str) -> Sequence:
+    known = read_labels(folder)
+    if split != "train":
+        check_start(folder / "groundtruth.txt", known["boxes"])
+    size = known.pop("size")
+    images = folder if split == "test" else number_images(folder, len(known["boxes"]))
+    return replace(make_sequence(folder.name, {VISIBLE: images}, **known), size=size)
 
 
 def _read_share(folder: Path) -> np.ndarray | None:
@@ -82,8 +88,11 @@ def _read_share(folder: Path) -> np.ndarray | None:
     if not (folder / "cover.label").is_file():
         return None
     share = read_numbers(folder / "cover.label", 1)[:, 0] / COVER
-    absent = read_flags(folder / "absence.label") if (folder / "absence.label").is_file() else np.zeros(1, bool)
-    return np.where(absent[: len(share)], 0, share)
+    path = folder / "absence.label"
+    absent = read_flags(path) if path.is_file() else np.zeros(len(share), bool)
+    if len(absent) != len(share):
+        raise InputError(f"{path}: {len(absent)} rows, {len(share)} in cover.label; the two must agree")
+    return np.where(absent, 0, share)
 
 
 def _read_size(folder: Path) -> tuple[int, int] | None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes
-from lib.datasets.layout import check_count, find_sequences, make_sequence
+from lib.datasets.layout import check_count, check_start, find_sequences, make_sequence
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
 
@@ -25,13 +24,11 @@ def read_gtot(folder: str | Path) -> list[Sequence]:
 
 def read_corner_boxes(folder: Path) -> dict[str, np.ndarray]:
     """The annotation of one sequence, `boxes` and `boxes_infrared`: width is x2 - x1, without the last pixel."""
-    boxes = {
-        "boxes": _read_corners(folder / "groundTruth_v.txt"),
+    visible = folder / "groundTruth_v.txt"
+    return {
+        "boxes": check_start(visible, _read_corners(visible)),
         "boxes_infrared": _read_corners(folder / "groundTruth_i.txt"),
     }
-    if not (boxes["boxes"][0, 2:] > 0).all():
-        raise InputError(f"{folder / 'groundTruth_v.txt'}: line 1: first box has no area")
-    return boxes
 
 
 def _read_corners(path: Path) -> np.ndarray:

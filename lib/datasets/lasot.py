@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_flags, read_lines
-from lib.datasets.layout import make_sequence, number_images, read_started_boxes
+from lib.datasets.layout import check_start, make_sequence, number_images
 from lib.datasets.sequence import VISIBLE, Sequence
 
 TEST_LIST = Path(__file__).parent / "splits" / "lasot_test.txt"
@@ -55,12 +55,18 @@ def _read(root: Path, names: Iterable[str], key: str, *, testing: bool) -> list[
     return [_read_sequence(path, testing) for path in folders.values() if path is not None]
 
 
-def _read_sequence(folder: Path, testing: bool) -> Sequence:
-    path = folder / "groundtruth.txt"
-    boxes = read_started_boxes(path) if testing else read_boxes(path)
+def read_flagged_boxes(folder: Path) -> dict[str, np.ndarray]:
+    """The annotation of one sequence: `boxes` and, where there are flags, `visible_share` (0: not to be seen)."""
+    boxes = read_boxes(folder / "groundtruth.txt")
     flags = [read_flags(folder / name) for name in FLAGS if (folder / name).is_file()]
-    known = {}
-    if flags:
-        absent = np.any([flag[: min(map(len, flags))] for flag in flags], axis=0)
-        known["visible_share"] = 1.0 - absent
-    return make_sequence(folder.name, {VISIBLE: number_images(folder / "img", len(boxes))}, boxes, **known)
+    if not flags:
+        return {"boxes": boxes}
+    absent = np.any([flag[: min(map(len, flags))] for flag in flags], axis=0)
+    return {"boxes": boxes, "visible_share": 1.0 - absent}
+
+
+def _read_sequence(folder: Path, testing: bool) -> Sequence:
+    known = read_flagged_boxes(folder)
+    if testing:
+        check_start(folder / "groundtruth.txt", known["boxes"])
+    return make_sequence(folder.name, {VISIBLE: number_images(folder / "img", len(known["boxes"]))}, **known)

@@ -142,7 +142,11 @@ def first_existing(folder: Path, names: Iterable[str]) -> Path | None:
 
 def read_started_boxes(path: Path) -> np.ndarray:
     """[T, 4] boxes whose first one can start a tracker. Raises InputError when it has no area."""
-    boxes = read_boxes(path)
+    return check_start(path, read_boxes(path))
+
+
+def check_start(path: Path, boxes: np.ndarray) -> np.ndarray:
+    """The same [T, 4] boxes of a file. Raises InputError when the first one has no area."""
     if not (np.isfinite(boxes[0]).all() and (boxes[0, 2:] > 0).all()):
         shown = ",".join(f"{value:g}" for value in boxes[0])
         raise InputError(f"{path}: line 1: first box {shown} has no area; width and height must be above 0")

@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import SEPARATOR, read_lines, read_numbers
-from lib.datasets.layout import check_count, find_sequences, make_sequence
+from lib.datasets.layout import check_count, check_start, find_sequences, make_sequence
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
 CHANNELS = {VISIBLE: "color", INFRARED: "ir"}
@@ -66,9 +66,7 @@ def read_regions(folder: Path) -> np.ndarray:
         boxes = polygons_to_boxes(read_numbers(path, 8))
     else:
         boxes = read_numbers(path, 4)
-    if not (boxes[0, 2:] > 0).all():
-        raise InputError(f"{path}: line 1: first region has no area")
-    return boxes
+    return check_start(path, boxes)
 
 
 def _image_folders(folder: Path) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.errors import InputError
-from lib.datasets.annotation import SEPARATOR, parse_numbers, read_lines
+from lib.datasets.annotation import SEPARATOR, parse_numbers, read_lines, read_numbers
 from lib.test.metrics.measure import round_half_up
 
 TIMES = ("_time.txt", "_001_time.value")
@@ -83,3 +83,11 @@ def list_results(folder: str | Path) -> dict[str, Path]:
     return {
         path.stem.removesuffix("_001") if path.parent != folder else path.stem[len(prefix) :]: path for path in paths
     }
+
+
+def read_times(path: Path, name: str) -> np.ndarray | None:
+    """[T] seconds per frame that lie beside the result file of a sequence; None where there are none."""
+    for place in (f"{path.stem}_time.txt", f"{name}_time.txt", f"{path.stem}_time.value"):
+        if (path.parent / place).is_file():
+            return read_numbers(path.parent / place, 1)[:, 0]
+    return None

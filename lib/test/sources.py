@@ -7,11 +7,10 @@ from typing import NamedTuple
 from lib.core.errors import InputError
 from lib.core.paths import read_local
 from lib.datasets import load_dataset
-from lib.datasets.annotation import read_boxes
 from lib.datasets.folder import read_folder
 from lib.test.entries import Video, videos_of
-from lib.test.metrics import Truth
 from lib.test.results import result_folder
+from lib.test.truths import read_truths
 
 
 class Source(NamedTuple):
@@ -75,10 +74,7 @@ def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[
 def read_videos(dataset: str, annotations: str | None, data_dir: str | None) -> list[Video]:
     """What the results of one data set are scored against. Raises InputError for what is missing or contradictory."""
     if annotations:
-        paths = sorted(Path(annotations).glob("*.txt"))
-        if not paths:
-            raise InputError(f"--annotations {annotations}: no <sequence>.txt files there")
-        return [Video(path.stem, Truth(read_boxes(path))) for path in paths]
+        return [Video(name, truth) for name, truth in read_truths(dataset, annotations).items()]
     if dataset.lower() == "folder":
         if not data_dir:
             raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
