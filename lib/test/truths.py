@@ -16,11 +16,12 @@ from lib.datasets.vtuav import read_sparse_boxes
 from lib.test.metrics import Truth
 
 ANNOTATIONS = ("groundtruth.txt", "groundtruth_rect.txt", "visible.txt", "init.txt", "infrared.txt")
+OWN_NAMES = ("groundTruth_v.txt", "rgb.txt")  # of GTOT and VTUAV
 
 
 def _read_single(folder: Path) -> dict[str, Any]:
     path = first_existing(folder, ANNOTATIONS)
-    return {"boxes": read_boxes(path)} if path is not None else {}
+    return {"boxes": read_boxes(path or folder / ANNOTATIONS[0])}
 
 
 def _read_regions(folder: Path) -> dict[str, Any]:
@@ -49,8 +50,8 @@ def read_truths(dataset: str, folder: str | Path) -> dict[str, Truth]:
     if paths and all(path.name != "list.txt" for path in paths):
         return {path.stem: Truth(read_boxes(path)) for path in paths}
     read = next((FOLDERS[key] for key in FOLDERS if dataset.lower().startswith(key)), _read_single)
-    found = {path.name: read(path) for path in sorted(root.glob("*/")) if any(path.glob("*.txt"))}
-    truths = {name: _truth(root / name, known) for name, known in found.items() if known}
+    folders = [path for path in sorted(root.glob("*/")) if first_existing(path, (*ANNOTATIONS, *OWN_NAMES))]
+    truths = {path.name: _truth(path, read(path)) for path in folders}
     if not truths:
         raise InputError(f"--annotations {folder}: no <sequence>.txt files and no folders of sequences there")
     return truths
