@@ -16,7 +16,7 @@ from lib.test.formats import BEST, SECOND, Table, format_latex, format_markdown,
 from lib.test.metrics import GOT10K, LASHER, RGBT234, Truth
 from lib.test.page import write_page
 from lib.test.plausible import other_convention
-from lib.test.plots import curve_figure, draw_all, save_figure
+from lib.test.plots import curve_figure, draw_all, looks_of, save_figure
 from lib.test.significance import compare_with
 from lib.test.sources import named_sources, own_source, paired
 from lib.test.tables import (
@@ -110,9 +110,9 @@ def test_forms_escape_what_they_must():
 
 
 def test_plots_are_files_of_column_width(three, tmp_path):
-    figures = draw_all(three, (three.entries[0], three.entries[1]))
-    assert list(figures) == ["set_PR", "set_NPR", "set_SR", "set_radar", "set_good_fair|_"]
-    for stem in ("set_SR", "set_radar", "set_good_fair|_"):
+    figures = draw_all(three, looks_of([three]), (three.entries[0], three.entries[1]))
+    assert list(figures) == ["set_PR", "set_NPR", "set_SR", "set_radar", "set_good_fair__"]
+    for stem in ("set_SR", "set_radar", "set_good_fair__"):
         save_figure(tmp_path / "plots" / f"{stem}.png", figures[stem])
         assert cv2.imread(str(tmp_path / "plots" / f"{stem}.png")).shape[1] == 1020
     save_figure(tmp_path / "a.pdf", figures["set_SR"])
@@ -123,7 +123,7 @@ def test_plots_are_files_of_column_width(three, tmp_path):
 
 
 def test_curves_carry_their_figures_and_incomplete_trackers_their_count(incomplete):
-    figure = curve_figure(incomplete, incomplete.main)
+    figure = curve_figure(incomplete, incomplete.main, looks_of([incomplete]))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["good [70.0]", "fair|_ [50.0]", "poor [30.0]", "part (4 seq.) [26.0]"]
     assert len({(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()[:4]}) == 4
@@ -132,7 +132,7 @@ def test_curves_carry_their_figures_and_incomplete_trackers_their_count(incomple
 def test_figures_without_thresholds_have_no_curve():
     whole = board(entry("a", GOOD, GOT10K), entry("b", FAIR, GOT10K))
     assert whole.main.name == "AO"
-    assert list(draw_all(whole, None)) == ["set_SR50", "set_SR75"]
+    assert list(draw_all(whole, looks_of([whole]), None)) == ["set_SR50", "set_SR75"]
 
 
 class Page(HTMLParser):
@@ -154,7 +154,7 @@ class Page(HTMLParser):
 
 
 def test_page_is_whole_and_loads_nothing(three):
-    figures = draw_all(three, None)
+    figures = draw_all(three, looks_of([three]), None)
     renamed = replace(three, dataset="<b>&", entries=(replace(three.entries[0], name="<script>x"), *three.entries[1:]))
     text = write_page("Results <1>", [renamed, three], [figures, figures], [renamed.entries[0], three.entries[0]])
     page = Page(text)
@@ -163,7 +163,10 @@ def test_page_is_whole_and_loads_nothing(three):
     assert text.count("<img") == 2 * len(figures) and "<script>x" not in text and "Results &lt;1&gt;" in text
     assert not re.search(r"https?://|@import|url\(", re.sub(r"base64,[^\"]*", "", text))
     assert text == write_page(
-        "Results <1>", [renamed, three], [draw_all(three, None)] * 2, [renamed.entries[0], three.entries[0]]
+        "Results <1>",
+        [renamed, three],
+        [draw_all(three, looks_of([three]), None)] * 2,
+        [renamed.entries[0], three.entries[0]],
     )
 
 
@@ -285,3 +288,13 @@ def test_sources_by_set_and_by_run(tmp_path):
     assert runs.name == "iimf_track/tiny" and [folder.name for folder in runs.folders] == ["tiny_001", "tiny_002"]
     assert "python tracking/test.py iimf_track tiny --dataset_name gtot --runid 1 or 2" in runs.remedy
     assert paired(["a"], ["x", "y"]) == [("a", "x"), ("a", "y")] and paired([], []) == []
+
+
+def test_a_tracker_looks_the_same_on_every_set(three):
+    other = board(entry("new", GOOD), entry("poor", POOR))
+    looks = looks_of([three, other])
+    assert len({tuple(look.values()) for look in looks.values()}) == 4
+    lines = [curve_figure(item, item.main, looks).axes[0].get_lines() for item in (three, other)]
+    assert [next(line.get_color() for line in drawn if line.get_label().startswith("poor")) for drawn in lines] == [
+        looks["poor"]["color"]
+    ] * 2

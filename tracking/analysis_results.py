@@ -93,9 +93,10 @@ def main() -> None:
 def draw(args: argparse.Namespace, boards: list[Board]) -> None:
     """Plots and page; matplotlib, which takes a second to start, is only needed here."""
     from lib.test.page import write_page
-    from lib.test.plots import draw_all, save_figure
+    from lib.test.plots import draw_all, looks_of, save_figure
 
-    figures = [draw_all(board, versus_of(args, board)) for board in boards]
+    looks = looks_of(boards)
+    figures = [draw_all(board, looks, versus_of(args, board)) for board in boards]
     if args.plots:
         for stem, figure in (item for drawn in figures for item in drawn.items()):
             save_figure(Path(args.plots, f"{stem}.pdf"), figure)

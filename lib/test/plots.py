@@ -4,7 +4,8 @@ Everything is drawn by matplotlib alone, no TeX; letters stay letters in PDF (Tr
 """
 
 import logging
-from collections.abc import Sequence as Ordered
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 LINES = ("-", "--", ":", "-.")
 RADAR_TRACKERS = 6  # more outlines than that cannot be told apart
 NAMED_POINTS = 6  # of a scatter: the sequences farthest from the diagonal
+Looks = dict[str, dict[str, Any]]  # tracker -> colour and dashes
 HALO = [withStroke(linewidth=1.5, foreground="white")]  # letters over lines and points
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -48,20 +50,20 @@ STYLE: Any = {
 }
 
 
-def looks_of(entries: Ordered[Entry]) -> dict[str, dict[str, Any]]:
-    """Tracker -> colour and dashes, the same in every figure of a board."""
-    looks = {}
-    for index, entry in enumerate(entries):
-        dashes = LINES[index // len(COLOURS) % len(LINES)]
-        looks[entry.name] = {"color": COLOURS[index % len(COLOURS)], "linestyle": dashes}
-    return looks
+def looks_of(boards: Iterable[Board]) -> Looks:
+    """One look per tracker for every figure of a report."""
+    names = dict.fromkeys(entry.name for board in boards for entry in board.entries)
+    return {
+        name: {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index // len(COLOURS) % len(LINES)]}
+        for index, name in enumerate(names)
+    }
 
 
 @rc_context(STYLE)
-def curve_figure(board: Board, metric: Metric) -> Figure:
+def curve_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
     """One curve per tracker, best first in the legend below the panel, so that it hides nothing."""
     place = board.protocol.metrics.index(metric)
-    looks, ranked = looks_of(board.entries), board.ranked(metric)
+    ranked = board.ranked(metric)
     lines = -(-len(ranked) // LEGEND_COLUMNS)
     figure = Figure(figsize=(WIDTH, AXES_HEIGHT + LINE_HEIGHT * lines), layout="constrained")
     axes = figure.add_subplot()
@@ -84,7 +86,7 @@ def curve_figure(board: Board, metric: Metric) -> Figure:
 
 
 @rc_context(STYLE)
-def radar_figure(board: Board, metric: Metric) -> Figure:
+def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
     """The figure by attribute of the best trackers; attributes with no sequence of theirs are left out."""
     shown = board.ranked(metric)[:RADAR_TRACKERS]
     places = [board.entries.index(entry) for entry in shown]
@@ -95,7 +97,6 @@ def radar_figure(board: Board, metric: Metric) -> Figure:
     figure = Figure(figsize=(WIDTH, WIDTH * 0.95 + LINE_HEIGHT * lines), layout="constrained")
     axes = figure.add_subplot(projection="polar")
     assert isinstance(axes, PolarAxes)
-    looks = looks_of(board.entries)
     for column, entry in enumerate(shown):
         values = 100 * np.array([row[column] for row in figures.values()])
         label = f"{entry.name} [{100 * entry.scores.overall[metric.name]:.1f}]"
@@ -103,9 +104,10 @@ def radar_figure(board: Board, metric: Metric) -> Figure:
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_xticks(angles, [f"{name}\n({len(board.attributes[name])})" for name in figures])
-    axes.set_rlabel_position(np.degrees(angles[1] / 2))
     axes.set_ylim(0)
-    axes.tick_params(axis="y", labelsize=5.5, colors="#555555")
+    axes.set_yticks(ticks := axes.get_yticks()[1:-1], [""] * len(ticks))
+    for tick in ticks:  # own letters, since matplotlib's would lie under the outlines
+        axes.text(angles[1] / 2, tick, f"{tick:g}", size=5.5, ha="center", va="center", path_effects=HALO)
     best = f", best {len(shown)} of {len(board.entries)}" if len(shown) < len(board.entries) else ""
     axes.set_title(f"{board.dataset}: {metric.name} by attribute (%){best}", pad=10)
     figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, handlelength=2.4)
@@ -122,7 +124,7 @@ def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) ->
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=0.6)
     colours = np.where(up >= right, COLOURS[0], COLOURS[1])
     axes.scatter(right, up, s=7, c=colours, alpha=0.6, linewidths=0)
-    for index in np.argsort(-np.abs(up - right))[:NAMED_POINTS]:
+    for index in _apart(right, up):
         side = -1 if right[index] > 50 else 1
         axes.annotate(
             shared[index],
@@ -147,19 +149,17 @@ def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) ->
     return figure
 
 
-def draw_all(board: Board, versus: tuple[Entry, Entry] | None) -> dict[str, Figure]:
+def draw_all(board: Board, looks: Looks, versus: tuple[Entry, Entry] | None) -> dict[str, Figure]:
     """File stem -> figure: a curve per metric and, where there is something to show, radar and scatter of the main
     metric."""
     curves = [metric for metric in board.protocol.metrics if len(metric.thresholds) > 1]
-    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric) for metric in curves}
+    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric, looks) for metric in curves}
     metric = board.main
     if len(board.attributes) > 2:
-        figures[f"{board.dataset}_radar"] = radar_figure(board, metric)
+        figures[f"{board.dataset}_radar"] = radar_figure(board, metric, looks)
     if versus is not None:
-        figures[f"{board.dataset}_{versus[0].name}_{versus[1].name}".replace("/", "_")] = scatter_figure(
-            board, *versus, metric
-        )
-    return figures
+        figures[f"{board.dataset}_{versus[0].name}_{versus[1].name}"] = scatter_figure(board, *versus, metric)
+    return {re.sub(r"[^\w.+-]", "_", stem): figure for stem, figure in figures.items()}
 
 
 @rc_context(STYLE)
@@ -171,6 +171,16 @@ def save_figure(path: str | Path, figure: Figure) -> None:
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table that it leaves out of a PDF
     with write_atomically(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata.get(kind))
+
+
+def _apart(right: np.ndarray, up: np.ndarray) -> list[int]:
+    """The points farthest from the diagonal whose names do not cover each other; coordinates in percent."""
+    chosen: list[int] = []
+    for index in np.argsort(-np.abs(up - right)).tolist():
+        near = [other for other in chosen if abs(up[other] - up[index]) < 4 and abs(right[other] - right[index]) < 45]
+        if not near:
+            chosen.append(index)
+    return chosen[:NAMED_POINTS]
 
 
 def _word(metric: Metric) -> str:
