@@ -1,7 +1,6 @@
 """Numbers from text files: annotations, flags and result files of every origin."""
 
 import re
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +24,10 @@ def parse_numbers(path: str | Path, lines: list[str], columns: int) -> np.ndarra
     """[rows, columns] float64 from the lines of a file, which is named in messages. Raises as `read_numbers` does."""
     if not lines:
         raise InputError(f"{path}: file is empty; expected {columns} numbers per line")
-    rows = [line.replace(",", " ").split() for line in lines]
-    try:
-        if all(len(row) == columns for row in rows):
-            values = np.fromiter(map(float, chain.from_iterable(rows)), np.float64, len(rows) * columns)
-            if not np.isinf(values).any() and all(line.count(",") in (0, columns - 1) for line in lines):
-                return values.reshape(-1, columns)
+    try:  # numpy's reader is four times as fast; whatever it does not take goes to the careful one
+        values = np.loadtxt(lines, delimiter="," if "," in lines[0] else None, comments=None, ndmin=2)
+        if values.shape == (len(lines), columns) and not np.isinf(values).any():
+            return values
     except ValueError:
         pass
     return np.array([_row(path, number, line, columns) for number, line in enumerate(lines, 1)])
@@ -59,7 +56,8 @@ def read_lines(path: str | Path) -> list[str]:
     except FileNotFoundError:
         raise InputError(f"{path}: file does not exist") from None
     text = text.rstrip()
-    return [line.strip() for line in LINE_END.split(text)] if text else []
+    lines = LINE_END.split(text) if "\r" in text else text.split("\n")
+    return [line.strip() for line in lines] if text else []
 
 
 def _row(path: str | Path, number: int, line: str, columns: int) -> list[float]:
