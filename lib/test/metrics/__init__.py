@@ -4,20 +4,14 @@ A data set is added by one rule for one video, one `Protocol` in `PROTOCOLS` and
 """
 
 from lib.test.metrics.measure import (
-    Errors,
-    center_error,
     matlab_range,
-    normalized_error,
     overlap,
-    share_above,
-    share_within,
 )
 from lib.test.metrics.protocol import Metric, Protocol, Scores, Truth, match_rows, score
 from lib.test.metrics.rgb import FAMILY, GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, UAV
 from lib.test.metrics.rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
 
 __all__ = [
-    "Errors",
     "FAMILY",
     "GOT10K",
     "GTOT",
@@ -36,15 +30,11 @@ __all__ = [
     "Truth",
     "UAV",
     "VTUAV",
-    "center_error",
     "match_rows",
     "matlab_range",
-    "normalized_error",
     "overlap",
     "protocol_of",
     "score",
-    "share_above",
-    "share_within",
 ]
 
 _RGBT = (LASHER, RGBT234, RGBT234_ROUNDED, RGBT210, GTOT, GTOT_ROUNDED, VTUAV)

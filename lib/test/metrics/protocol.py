@@ -59,11 +59,6 @@ class Protocol:
     pooled: bool = False  # average over all frames that count instead of over videos
     missing: int = 0  # rows that a result may lack at its end: these frames are failures
 
-    def curves(self, truth: Truth, result: np.ndarray) -> tuple[np.ndarray, ...]:
-        """One curve per metric of one video."""
-        errors = self.errors(truth, result)
-        return tuple(metric.curve(errors) for metric in self.metrics)
-
 
 @dataclass(frozen=True, eq=False)
 class Scores:
