@@ -5,7 +5,7 @@ Everything is checked here, once; downstream code reads keys and trusts them.
 
 import difflib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def load_config(tracker: str, config: str, overrides: Iterable[str] = ()) -> Eas
     rules = read_schema(folder / "defaults.yaml")
     values = {key: rule.default for key, rule in rules.items()}
     path = _find(folder, config)
-    _merge(values, rules, _flatten(read_yaml(path)), path.name)
+    _merge(values, rules, flatten(read_yaml(path)), path.name)
     for text in overrides:
         _merge(values, rules, _parse_override(text), "--set")
     _check_agreement(values, path.name)
@@ -58,6 +58,22 @@ def save_config(cfg: EasyDict, path: Path) -> None:
 def list_configs(tracker: str) -> list[str]:
     """The names of the experiments of a tracker, sorted."""
     return sorted(path.stem for path in (EXPERIMENTS / tracker).glob("*.yaml") if path.stem != "defaults")
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration as one mapping of dotted keys.
+
+    >>> flatten({"TRAIN": {"LR": 0.1, "SCHEDULER": {"TYPE": "step"}}})
+    {'TRAIN.LR': 0.1, 'TRAIN.SCHEDULER.TYPE': 'step'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{dotted}."))
+        else:
+            flat[dotted] = value
+    return flat
 
 
 def _find(folder: Path, config: str) -> Path:
@@ -83,17 +99,6 @@ def _parse_override(text: str) -> dict[str, Any]:
         return {key.strip(): yaml.safe_load(value)}
     except yaml.YAMLError:
         raise InputError(f"--set {text}: {value!r} is not a YAML value; quote it, for example '[1, 2]'") from None
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        dotted = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f"{dotted}."))
-        else:
-            flat[dotted] = value
-    return flat
 
 
 def _merge(values: dict[str, Any], rules: dict[str, Rule], overlay: dict[str, Any], source: str) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from typing import NamedTuple
 
@@ -70,12 +71,21 @@ def build_loader(
 
     `loader.sampler.epoch` is to be set before each epoch.
     """
-    part = (cfg.DATA.TRAIN, cfg.DATA.VAL)[stage]
+    name = ("TRAIN", "VAL")[stage]
+    part, samples = cfg.DATA[name], cfg.DATA[name].SAMPLE_PER_EPOCH
+    if stage == 0:
+        samples -= samples % world_size()  # processes that take different numbers of steps would wait for ever
+    if samples < world_size() * (cfg.TRAIN.BATCH_SIZE if stage == 0 else 1):
+        raise InputError(
+            f"DATA.{name}.SAMPLE_PER_EPOCH: {part.SAMPLE_PER_EPOCH} is not one batch of {cfg.TRAIN.BATCH_SIZE} "
+            f"for each of {world_size()} processes; raise it, or lower TRAIN.BATCH_SIZE"
+        )
     pairs = CausalPairs(datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
     return DataLoader(
         PairDataset(cfg, pairs, modalities, stage=stage),
         batch_size=cfg.TRAIN.BATCH_SIZE,
-        sampler=EpochIndices(part.SAMPLE_PER_EPOCH, rank=rank(), world_size=world_size()),
+        sampler=EpochIndices(samples, rank=rank(), world_size=world_size()),
+        generator=torch.Generator(),  # of workers' seeds, which nothing uses: the network's draws stay its own
         num_workers=cfg.TRAIN.NUM_WORKER,
         persistent_workers=cfg.TRAIN.NUM_WORKER > 0,
         pin_memory=torch.cuda.is_available(),
@@ -84,9 +94,18 @@ def build_loader(
     )
 
 
+def read_batches(loader: DataLoader[Sample]) -> Iterator[Sample]:
+    """The loader's batches; what a loader process could not use arrives as the one line that it raised there."""
+    try:
+        yield from loader
+    except InputError as error:
+        line = str(error).strip().splitlines()[-1]  # the last of the traceback that torch puts before it
+        raise InputError(line.removeprefix(f"{InputError.__module__}.{InputError.__name__}: ")) from None
+
+
 def _to_batch(template: View, search: View) -> Batch:
-    return Batch(_to_tensor(template.image), torch.tensor(template.box, dtype=torch.float32),
-                 _to_tensor(search.image), torch.tensor(search.box, dtype=torch.float32))
+    template_box, search_box = (torch.tensor(view.box, dtype=torch.float32) for view in (template, search))
+    return Batch(_to_tensor(template.image), template_box, _to_tensor(search.image), search_box)
 
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:

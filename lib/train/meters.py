@@ -26,8 +26,9 @@ class Means:
 
     def as_tensor(self, device: torch.device) -> Tensor:
         """[number of values + 1] sums in order of names, then the weight: summed over processes, exact means."""
-        values = [self.sums[name].double() for name in sorted(self.sums)]
-        return torch.stack([*values, torch.tensor(float(self.weight), dtype=torch.float64, device=device)])
+        exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have nothing finer
+        values = [self.sums[name].to(exact) for name in sorted(self.sums)]
+        return torch.stack([*values, torch.tensor(float(self.weight), dtype=exact, device=device)])
 
 
 class Clock:

@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lib.core.atomic import write_atomically
 from lib.core.checkpoint import load_checkpoint, load_state
-from lib.core.config import save_config
-from lib.core.distributed import is_main, own_device, process_group, rank, world_size
+from lib.core.config import flatten, save_config
+from lib.core.distributed import is_main, own_device, process_group, world_size
 from lib.core.errors import InputError
 from lib.core.paths import read_local
+from lib.core.schema import read_yaml
 from lib.datasets import load_training_set
 from lib.models import build_model
 from lib.models.base import TrackerModel
@@ -29,6 +31,11 @@ from lib.train.optim import build_optimizer, build_scheduler
 from lib.train.trainer import Trainer, TrainStep
 
 log = logging.getLogger(__name__)
+
+#: Keys that may change when a run goes on: they decide how long and how fast, not what is learned.
+_FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_", "TRAIN.SAVE_", "DATA.VAL.")
+
+_EPOCH = re.compile(r"_ep(\d+)\.pth\.tar$")
 
 
 def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_name: str = "auto") -> None:
@@ -43,8 +50,11 @@ def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_nam
         if is_main():
             _log_to(save_dir / "logs" / f"{script}-{config}.log")
             _record(checkpoints, cfg)
-        seed_everything(cfg.TRAIN.SEED + rank())
-        if device.type == "cpu":  # the loader has cores of its own: threads that wait for a busy core stall the others
+        else:
+            logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
+        seed_everything(cfg.TRAIN.SEED)
+        if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            # The loader has cores of its own: threads that wait for a busy core stall the others.
             torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.TRAIN.NUM_WORKER))
         local = read_local("train")
         newest = find_newest(checkpoints)
@@ -55,10 +65,7 @@ def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_nam
         if is_main():
             trainer.board = SummaryWriter(str(save_dir / "tensorboard" / "train" / script / config))
         if newest is not None:
-            content = load_checkpoint(newest)
-            load_state(model, content["net"], str(newest))
-            trainer.restore(content)
-            log.info("goes on after epoch %d: %s", trainer.epoch, newest)
+            resume(trainer, newest)
         trainer.run()
         log.info("finished: %d epochs, checkpoints in %s", trainer.epoch, checkpoints)
 
@@ -88,7 +95,7 @@ def build_trainer(
 
 
 def seed_everything(seed: int) -> None:
-    """Same seed, same weights, same dropouts; training samples have seeds of their own."""
+    """Same seed, same weights; training samples and epochs have seeds of their own."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -96,21 +103,31 @@ def seed_everything(seed: int) -> None:
 
 def find_newest(checkpoints: Path) -> Path | None:
     """The checkpoint of the latest epoch in a folder."""
-    return max(checkpoints.glob("*_ep*.pth.tar"), key=lambda path: path.name[-12:], default=None)
+    found = [(int(name[1]), path) for path in checkpoints.glob("*.pth.tar") if (name := _EPOCH.search(path.name))]
+    return max(found)[1] if found else None
+
+
+def resume(trainer: Trainer, newest: Path) -> None:
+    """Go on after a checkpoint. Raises InputError for one that was not made to go on with, as public ones are."""
+    content = load_checkpoint(newest)
+    missing = [key for key in trainer.state() if key not in content]
+    if missing:
+        raise InputError(
+            f"{newest}: lacks {missing[0]!r}, so training cannot go on after it; move it away, or choose another "
+            "--save_dir (to start from its weights set MODEL.PRETRAIN_FILE)"
+        )
+    load_state(trainer.model, content["net"], str(newest))
+    trainer.restore(content)
+    log.info("goes on after epoch %d: %s", trainer.epoch, newest)
 
 
 def _record(folder: Path, cfg: EasyDict) -> None:
     """Keep the resolved configuration and the environment beside the checkpoints."""
     path = folder / "config.yaml"
-    with write_atomically(folder / "config.new.yaml") as temporary:
+    if find_newest(folder) is not None and path.exists():
+        _check_agreement(path, cfg)
+    with write_atomically(path) as temporary:
         save_config(cfg, temporary)
-        text = temporary.read_text()
-        if find_newest(folder) is not None and path.exists() and path.read_text() != text:
-            raise InputError(
-                f"{path}: the checkpoints here were made with another configuration; choose another --save_dir, "
-                "or remove the folder to start anew"
-            )
-    (folder / "config.new.yaml").replace(path)
     environment = {
         "python": sys.version.split()[0],
         "torch": torch.__version__,
@@ -119,6 +136,17 @@ def _record(folder: Path, cfg: EasyDict) -> None:
     }
     with write_atomically(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment, indent=2) + "\n")
+
+
+def _check_agreement(path: Path, cfg: EasyDict) -> None:
+    """Raises InputError where a run would go on with other settings than it began with."""
+    before, now = flatten(read_yaml(path)), flatten(cfg)
+    for key in now:
+        if key in before and before[key] != now[key] and not key.startswith(_FREE):
+            raise InputError(
+                f"{path}: {key}: the checkpoints here were made with {before[key]!r}, this run has {now[key]!r}; "
+                "choose another --save_dir, or remove the folder to start anew"
+            )
 
 
 def _log_to(path: Path) -> None:

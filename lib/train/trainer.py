@@ -1,7 +1,6 @@
 """The training loop."""
 
 import logging
-import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from lib.core.checkpoint import save_checkpoint
-from lib.core.distributed import is_main, sum_over_processes
+from lib.core.distributed import is_main, rank, sum_over_processes
 from lib.core.errors import InputError
 from lib.models.base import Batch, TrackerModel
-from lib.train.loader import Sample
+from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
 
 log = logging.getLogger(__name__)
@@ -71,10 +70,11 @@ class Trainer:
     def train_epoch(self, epoch: int) -> None:
         """One pass over this process's samples."""
         self.step.train()
+        seed_epoch(self.cfg.TRAIN.SEED, epoch)
         self.train_loader.sampler.epoch = epoch  # type: ignore[attr-defined]
         steps = len(self.train_loader)
         means, clock, unreadable = Means(), Clock(steps * (self.cfg.TRAIN.EPOCH - epoch + 1)), 0
-        for number, sample in enumerate(self.train_loader, start=1):
+        for number, sample in enumerate(read_batches(self.train_loader), start=1):
             clock.data_ready()
             unreadable += int(sample.unreadable.sum())  # type: ignore[attr-defined]
             batch = self.to_device(sample.batch)
@@ -99,7 +99,7 @@ class Trainer:
         """The mean losses over the validation pairs, which are the same at every call."""
         self.step.eval()
         means, clock = Means(), Clock(len(loader))
-        for sample in loader:
+        for sample in read_batches(loader):
             clock.data_ready()
             batch = self.to_device(sample.batch)
             with self.autocast():
@@ -155,7 +155,7 @@ class Trainer:
         log.info("saved %s", path)
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """All that the next epoch depends on; its random draws follow from the configuration and its number."""
         return {
             "net": self.model.state_dict(),
             "network": self.cfg.MODEL.NAME,
@@ -163,7 +163,6 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "random": random_state(),
         }
 
     def restore(self, content: dict[str, Any]) -> None:
@@ -172,25 +171,11 @@ class Trainer:
         self.scheduler.load_state_dict(content["scheduler"])
         self.scaler.load_state_dict(content["scaler"])
         self.epoch = content["epoch"]
-        set_random_state(content["random"])
 
 
-def random_state() -> dict[str, Any]:
-    """The state of every generator that training draws from, as plain data."""
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "python": random.getstate(),
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Undo what was drawn since `random_state`."""
-    torch.set_rng_state(state["torch"])
-    if len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    version, values, gauss = state["python"]
-    random.setstate((version, tuple(values), gauss))
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Make the draws inside the network follow from seed, epoch and process: no random state needs saving."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, epoch, rank()]).generate_state(1, np.uint64)[0]))
 
 
 def _check_unreadable(unreadable: int, samples: int) -> None:
