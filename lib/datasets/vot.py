@@ -28,14 +28,14 @@ def read_rgbt2020(folder: str | Path) -> list[Sequence]:
 
 
 def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
-    """[T, 8] corners -> [T, 4] xywh: the upright hull, scaled about the mean corner to the polygon's area.
+    """[T, 2 N] of N corners -> [T, 4] xywh: the upright hull, scaled about the mean corner to the polygon's area.
 
     The rule that Siamese trackers start from on VOT; a polygon without area becomes a box without area.
 
     >>> polygons_to_boxes(np.array([[1, 0, 2, 1, 1, 2, 0, 1.0]])).round(3).tolist()
     [[0.293, 0.293, 1.414, 1.414]]
     """
-    corners = polygons.reshape(-1, 4, 2)
+    corners = polygons.reshape(len(polygons), polygons.shape[1] // 2, 2)
     following = np.roll(corners, -1, axis=1)
     cross = corners[..., 0] * following[..., 1] - corners[..., 1] * following[..., 0]
     area = np.abs(cross.sum(1)) / 2
