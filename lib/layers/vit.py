@@ -98,7 +98,7 @@ def _is_plain(vit: nn.Module) -> TypeGuard[VisionTransformer]:
         and type(vit.patch_embed) is TimmPatchEmbed
         and isinstance(vit.patch_embed.norm, nn.Identity)
         and vit.pos_embed is not None
-        and all(type(block) is Block and block.attn.gate is None for block in vit.blocks)
+        and all(type(block) is Block and getattr(block.attn, "gate", None) is None for block in vit.blocks)
     )
 
 
