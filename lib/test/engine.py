@@ -1,7 +1,6 @@
 """Following sequences: one network per worker, the next frame decoded while this one is tracked, nothing done twice."""
 
 import logging
-import os
 import signal
 import time
 import traceback
@@ -21,6 +20,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
+from lib.core.machine import usable_cores
 from lib.datasets.sequence import Frames, Sequence
 from lib.test.tracker import Target, Tracker
 
@@ -137,7 +137,7 @@ def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
 def _run_workers(job: Job, devices: Ordered[str], on_frame: Callable[[int], Any]) -> None:
     context = torch.multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
     taken = context.Value("l", 0)
-    cores = max(1, _usable_cores() // len(devices))
+    cores = max(1, usable_cores() // len(devices))
     workers = {}
     try:
         for device in devices:
@@ -201,7 +201,3 @@ def _take(sequences: Ordered[Sequence], taken: Any) -> Iterator[Sequence]:
 def _leave(*_: Any) -> None:
     """SIGTERM unwinds the stack, so that half-written files are removed."""
     raise SystemExit(1)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
