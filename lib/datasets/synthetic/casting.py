@@ -118,9 +118,11 @@ class Agency:
         theme, self.theme = self.theme, str(self.rng.choice(["walker", "cutout", "piece"]))
         family, self.family = self.family, self._family()
         source = self.source
-        self.source = background if self.rng.random() < 0.3 else self.material.photos[
-            self.rng.integers(len(self.material.photos))
-        ]
+        self.source = (
+            background
+            if self.rng.random() < 0.3
+            else self.material.photos[self.rng.integers(len(self.material.photos))]
+        )
         looks = self.thing(size * np.exp(self.rng.normal(0, 0.4)), self.level(), False)
         self.theme, self.family, self.source = theme, family, source
         return looks
