@@ -1,15 +1,19 @@
 """Data sets by name. A set is added by one reader and one line here."""
 
+import logging
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import NamedTuple
 
+from lib.core.distributed import is_main
 from lib.core.errors import InputError
 from lib.core.registry import choose, resolve
 from lib.datasets.sequence import Frames, Sequence
 
-__all__ = ["DATASETS", "Entry", "Frames", "Sequence", "load_dataset", "load_training_set"]
+__all__ = ["DATASETS", "Entry", "Frames", "Sequence", "load_dataset", "load_training_set", "load_validation_set"]
+
+log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -21,6 +25,8 @@ class Entry(NamedTuple):
 
 DATASETS: dict[str, Entry] = {
     "lasher_train": Entry("lasher_dir", "lib.datasets.lasher:read_training"),
+    "lasher_train882": Entry("lasher_dir", "lib.datasets.lasher:read_held_in"),
+    "lasher_val97": Entry("lasher_dir", "lib.datasets.lasher:read_held_out"),
     "lasher_test": Entry("lasher_dir", "lib.datasets.lasher:read_testing"),
     "lasher_unaligned_train": Entry("lasher_unaligned_dir", "lib.datasets.lasher:read_unaligned_training"),
     "lasher_unaligned_test": Entry("lasher_unaligned_dir", "lib.datasets.lasher:read_unaligned_testing"),
@@ -57,10 +63,27 @@ DATASETS: dict[str, Entry] = {
 #: The family names the training part of these sets in a configuration as it names the test part on the command line.
 TRAINING = {"lasot": "lasot_train", "trackingnet": "trackingnet_train"}
 
+#: Sets that papers report on. Who picks a checkpoint by one of them has fitted it to the test.
+BENCHMARKS = frozenset(
+    {"lasher_test", "lasher_unaligned_test", "rgbt234", "rgbt210", "gtot", "vtuav_st", "vtuav_lt", "vot19rgbt"}
+    | {"vot20rgbt", "lasot", "lasot_extension_subset", "otb", "uav", "uav20l", "nfs", "tnl2k"}
+)
+
 
 def load_training_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
     """As `load_dataset`, by the names of configurations: `LASOT` and `TRACKINGNET` are training parts there."""
     return load_dataset(TRAINING.get(name.lower(), name), folders)
+
+
+def load_validation_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
+    """As `load_training_set`; a set that papers report on is loaded with a warning, as public recipes want it."""
+    if choose("data set", TRAINING.get(name.lower(), name), DATASETS) in BENCHMARKS and is_main():
+        log.warning(
+            "DATA.VAL.DATASETS_NAME: %s is a test set: a checkpoint chosen by it must not be published with figures on "
+            "it; to choose one, train on LasHeR_train882 and validate on LasHeR_val97",
+            name,
+        )
+    return load_training_set(name, folders)
 
 
 def load_dataset(name: str, folders: Mapping[str, str]) -> Many[Sequence]:

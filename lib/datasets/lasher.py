@@ -22,11 +22,25 @@ ATTRIBUTES = (
 )
 ANNOTATIONS = ("visible.txt", "init.txt", "infrared.txt")  # the authors' order where a download lacks one of them
 SIZES = {"training": 979, "testing": 245}
+SPLITS = Path(__file__).parent / "splits"
 
 
 def read_training(folder: str | Path) -> list[Sequence]:
     """The training sequences under LasHeR's folder. Raises InputError for what is missing or malformed."""
     return _read(Path(folder), "training")
+
+
+def read_held_in(folder: str | Path) -> list[Sequence]:
+    """882 of the training sequences, to train on: the split of ViPT (Zhu et al., CVPR 2023).
+
+    Raises InputError for what is missing or malformed.
+    """
+    return _read(Path(folder), "training", part="lasher_train882.txt")
+
+
+def read_held_out(folder: str | Path) -> list[Sequence]:
+    """The other 97 of ViPT's split, to validate on. Raises InputError for what is missing or malformed."""
+    return _read(Path(folder), "training", part="lasher_val97.txt")
 
 
 def read_testing(folder: str | Path) -> list[Sequence]:
@@ -44,11 +58,15 @@ def read_unaligned_testing(folder: str | Path) -> list[Sequence]:
     return _read(Path(folder), "testing", unaligned=True)
 
 
-def _read(root: Path, split: str, *, unaligned: bool = False) -> list[Sequence]:
+def _read(root: Path, split: str, *, unaligned: bool = False, part: str = "") -> list[Sequence]:
+    """part: a list of `splits`; without one, all sequences."""
     folder = _split_folder(root, split, "lasher_unaligned_dir" if unaligned else "lasher_dir")
     nearby = list(dict.fromkeys([root, folder, folder.parent]))
-    names = _listed(nearby, folder, split) or [path.name for path in _sequence_folders(folder)]
-    check_count(folder, len(names), SIZES[split], f"LasHeR's {split} set")
+    if part:
+        names = _present(read_lines(SPLITS / part), folder, f"ViPT's {part}")
+    else:
+        names = _listed(nearby, folder, split) or [path.name for path in _sequence_folders(folder)]
+        check_count(folder, len(names), SIZES[split], f"LasHeR's {split} set")
     sequences = []
     for name in names:
         sequence = _read_sequence(folder / name, split, both=unaligned)
@@ -76,11 +94,14 @@ def _sequence_folders(folder: Path) -> Iterator[Path]:
 
 def _listed(nearby: list[Path], folder: Path, split: str) -> list[str]:
     path = next((place / f"{split}setList.txt" for place in nearby if (place / f"{split}setList.txt").is_file()), None)
-    names = [name for name in read_lines(path) if name] if path else []
+    return _present([name for name in read_lines(path) if name], folder, str(path)) if path else []
+
+
+def _present(names: list[str], folder: Path, source: str) -> list[str]:
     missing = [name for name in names if not (folder / name).is_dir()]
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise InputError(f"{folder / missing[0]}: sequence{more} of {path} is missing; complete the download")
+        raise InputError(f"{folder / missing[0]}: sequence{more} of {source} is missing; complete the download")
     return names
 
 

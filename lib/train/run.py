@@ -22,7 +22,7 @@ from lib.core.distributed import is_main, own_device, process_group, world_size
 from lib.core.errors import InputError
 from lib.core.paths import read_local
 from lib.core.schema import read_yaml
-from lib.datasets import load_training_set
+from lib.datasets import load_training_set, load_validation_set
 from lib.models import build_model
 from lib.models.base import TrackerModel
 from lib.models.pretrained import load_pretrained
@@ -78,7 +78,7 @@ def build_trainer(
     step = TrainStep(model)
     half = cfg.TRAIN.AMP and device.type == "cuda" and cfg.TRAIN.AMP_DTYPE == "float16"
     train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
-    val_sets = [load_training_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
+    val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
     return Trainer(
         cfg=cfg,
         model=model,
