@@ -125,6 +125,13 @@ def test_peak_memory_is_what_the_process_itself_held():
     assert 60 < after - before < 80 and before < ballast.nbytes / 2**20
 
 
+def test_scoring_needs_no_deep_learning():
+    """Torch alone takes more time and memory than scoring a tracker."""
+    code = "import sys, lib.test.entries, lib.test.sources; print({'torch', 'matplotlib'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_machine_is_named():
     machine = describe_machine()
     assert machine["cores"] == str(usable_cores()) and usable_cores() >= 1

@@ -6,7 +6,6 @@ from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.core.distributed import is_main
 from lib.core.errors import InputError
 from lib.core.registry import choose, resolve
 from lib.datasets.sequence import Frames, Sequence
@@ -77,6 +76,8 @@ def load_training_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
 
 def load_validation_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
     """As `load_training_set`; a set that papers report on is loaded with a warning, as public recipes want it."""
+    from lib.core.distributed import is_main  # here, since it brings PyTorch, and those who only score need none
+
     if choose("data set", TRAINING.get(name.lower(), name), DATASETS) in BENCHMARKS and is_main():
         log.warning(
             "DATA.VAL.DATASETS_NAME: %s is a test set: a checkpoint chosen by it must not be published with figures on "
