@@ -25,8 +25,9 @@ from lib.train import augment, loader, run
 from lib.train.augment import CropRecipe, draw_view, jitter
 from lib.train.loader import build_loader, read_batches
 from lib.train.meters import Means
-from lib.train.optim import build_optimizer, build_scheduler
+from lib.train.optim import build_optimizer
 from lib.train.sampler import CausalPairs
+from lib.train.schedule import build_scheduler
 
 ROOT = Path(__file__).parents[1]
 STEPS = ["TRAIN.BATCH_SIZE=2", "DATA.TRAIN.SAMPLE_PER_EPOCH=6", "DATA.VAL.SAMPLE_PER_EPOCH=3", "TRAIN.EPOCH=3",
@@ -295,7 +296,8 @@ def test_rate_falls_to_a_tenth_after_every_drop_epoch():
 @pytest.fixture
 def make_trainer(tmp_path, monkeypatch):
     """Trainers over squares, in this process and on the CPU."""
-    monkeypatch.setattr(run, "load_training_set", lambda name, folders: [squares(), squares(seed=1)])
+    for name in ("load_training_set", "load_validation_set"):
+        monkeypatch.setattr(run, name, lambda name, folders: [squares(), squares(seed=1)])
 
     def make(*changes, variant="iimf_track"):
         cfg = config(*changes, variant=variant)
@@ -350,6 +352,7 @@ def one_step(make_trainer, *changes, scale=None):
     parameters = list(trainer.model.parameters())
     before = [parameter.detach().clone() for parameter in parameters]
     trainer.optimizer = torch.optim.SGD(parameters, lr=1.0)
+    trainer.scheduler = build_scheduler(trainer.cfg, trainer.optimizer)
     if scale is not None:
         trainer.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
     trainer.train_epoch(1)

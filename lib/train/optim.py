@@ -1,4 +1,4 @@
-"""Optimizer and schedule of the family's recipes."""
+"""The optimizer of the family's recipes."""
 
 import torch
 from easydict import EasyDict
@@ -19,11 +19,6 @@ def build_optimizer(cfg: EasyDict, model: nn.Module) -> torch.optim.Optimizer:
     ]
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY)
-
-
-def build_scheduler(cfg: EasyDict, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-    """The rate per epoch: divided by ten after every LR_DROP_EPOCH epochs."""
-    return torch.optim.lr_scheduler.StepLR(optimizer, cfg.TRAIN.LR_DROP_EPOCH)
 
 
 def _is_new_after_classification(name: str) -> bool:

@@ -27,7 +27,8 @@ from lib.models import build_model
 from lib.models.base import TrackerModel
 from lib.models.pretrained import load_pretrained
 from lib.train.loader import build_loader
-from lib.train.optim import build_optimizer, build_scheduler
+from lib.train.optim import build_optimizer
+from lib.train.schedule import build_scheduler
 from lib.train.trainer import Trainer, TrainStep
 
 log = logging.getLogger(__name__)
@@ -141,8 +142,10 @@ def _record(folder: Path, cfg: EasyDict) -> None:
 def _check_agreement(path: Path, cfg: EasyDict) -> None:
     """Raises InputError where a run would go on with other settings than it began with."""
     before, now = flatten(read_yaml(path)), flatten(cfg)
+    # A cosine bends with the number of epochs; the other schedules do not look at it.
+    free = tuple(key for key in _FREE if key != "TRAIN.EPOCH" or cfg.TRAIN.SCHEDULER.TYPE != "cosine")
     for key in now:
-        if key in before and before[key] != now[key] and not key.startswith(_FREE):
+        if key in before and before[key] != now[key] and not key.startswith(free):
             raise InputError(
                 f"{path}: {key}: the checkpoints here were made with {before[key]!r}, this run has {now[key]!r}; "
                 "choose another --save_dir, or remove the folder to start anew"

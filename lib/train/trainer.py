@@ -18,6 +18,7 @@ from lib.core.errors import InputError
 from lib.models.base import Batch, TrackerModel
 from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
+from lib.train.schedule import set_rates, warm_up
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Trainer:
         for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
             self.model.set_epoch(epoch)
             self.train_epoch(epoch)
+            set_rates(self.optimizer, self.scheduler.get_last_lr(), 1.0)  # the schedule knows nothing of the warm-up
             self.scheduler.step()
             self.epoch = epoch
             last = epoch == self.cfg.TRAIN.EPOCH
@@ -72,7 +74,7 @@ class Trainer:
         self.step.train()
         seed_epoch(self.cfg.TRAIN.SEED, epoch)
         self.train_loader.sampler.epoch = epoch  # type: ignore[attr-defined]
-        steps = len(self.train_loader)
+        steps, rates = len(self.train_loader), self.scheduler.get_last_lr()
         means, clock, unreadable = Means(), Clock(steps * (self.cfg.TRAIN.EPOCH - epoch + 1)), 0
         for number, sample in enumerate(read_batches(self.train_loader), start=1):
             clock.data_ready()
@@ -81,6 +83,7 @@ class Trainer:
             with self.autocast():
                 losses, figures = self.step(batch)
             total = torch.stack(list(losses.values())).sum()
+            set_rates(self.optimizer, rates, warm_up(self.cfg, (epoch - 1) * steps + number - 1, steps))
             self.optimizer.zero_grad(set_to_none=True)
             self.scaler.scale(total).backward()
             self.scaler.unscale_(self.optimizer)  # so that clipping sees the true gradients

@@ -1,0 +1,48 @@
+"""How fast the weights learn, epoch by epoch, and the warm-up within the first of them."""
+
+import math
+from collections.abc import Iterable
+
+from easydict import EasyDict
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, StepLR
+
+from lib.core.errors import InputError
+
+
+def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
+    """The rate per epoch; `step` is to be called after each.
+
+    step (the published recipes): divided by ten after every LR_DROP_EPOCH epochs; multistep: after each epoch of
+    MILESTONES; cosine: half a cosine from the full rate to FINAL_SHARE of it after EPOCH epochs (SGDR, eq. 5, without
+    restarts). Raises InputError for milestones that do not ascend.
+    """
+    options = cfg.TRAIN.SCHEDULER
+    if options.TYPE == "cosine":
+        return LambdaLR(optimizer, lambda epoch: _cosine(epoch / cfg.TRAIN.EPOCH, options.FINAL_SHARE))
+    if options.TYPE == "multistep":
+        milestones = list(options.MILESTONES)
+        if not milestones or sorted(set(milestones)) != milestones:
+            raise InputError(
+                f"TRAIN.SCHEDULER.MILESTONES: {milestones} are not ascending epochs; give for example [10, 13], "
+                "or set TRAIN.SCHEDULER.TYPE to step"
+            )
+        return MultiStepLR(optimizer, milestones)
+    return StepLR(optimizer, cfg.TRAIN.LR_DROP_EPOCH)
+
+
+def warm_up(cfg: EasyDict, step: int, steps_per_epoch: int) -> float:
+    """What the rate is multiplied by in a step, counted from 0 over the whole run: a linear ramp, then 1."""
+    length = round(cfg.TRAIN.SCHEDULER.WARMUP_EPOCHS * steps_per_epoch)
+    return min(1.0, (step + 1) / length) if length else 1.0
+
+
+def set_rates(optimizer: Optimizer, rates: Iterable[float | Tensor], factor: float) -> None:
+    """Give each parameter group its rate times a factor."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
+
+
+def _cosine(progress: float, final_share: float) -> float:
+    return final_share + (1 - final_share) * (1 + math.cos(math.pi * min(1.0, progress))) / 2

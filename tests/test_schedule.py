@@ -1,0 +1,93 @@
+"""Learning rates: schedules, warm-up, and runs that go on in the middle of them."""
+
+import numpy as np
+import pytest
+import test_training as basics
+import torch
+
+from lib.core.errors import InputError
+from lib.train import run
+from lib.train.schedule import build_scheduler, warm_up
+
+make_trainer = basics.make_trainer
+
+
+def rates(*changes, epochs):
+    """The first group's rate in each epoch of a run at LR 1."""
+    cfg = basics.config("TRAIN.LR=1.0", *changes)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler, seen = build_scheduler(cfg, optimizer), []
+    for _ in range(epochs):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return seen
+
+
+def test_milestones_divide_by_ten():
+    seen = rates("TRAIN.SCHEDULER.TYPE=multistep", "TRAIN.SCHEDULER.MILESTONES=[2,3]", epochs=5)
+    np.testing.assert_allclose(seen, [1, 1, 0.1, 0.01, 0.01])
+
+
+def test_cosine_falls_to_its_final_share_and_stays():
+    seen = rates("TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.EPOCH=4", "TRAIN.SCHEDULER.FINAL_SHARE=0.2", epochs=6)
+    np.testing.assert_allclose(seen, [1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2, 0.2])
+
+
+def test_step_recipe_is_what_it_was_to_the_last_bit():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=4e-4)
+    before, now = torch.optim.lr_scheduler.StepLR(optimizer, 2), build_scheduler(basics.config(), optimizer)
+    assert type(now) is type(before) and now.step_size == basics.config().TRAIN.LR_DROP_EPOCH
+    assert {warm_up(basics.config(), step, 4) for step in range(20)} == {1.0}
+
+
+@pytest.mark.parametrize("milestones", ["[]", "[3,2]", "[2,2]"])
+def test_milestones_that_do_not_ascend_are_one_clear_line(milestones):
+    with pytest.raises(InputError, match=r"TRAIN\.SCHEDULER\.MILESTONES: \[.*not ascending epochs; give for example"):
+        rates("TRAIN.SCHEDULER.TYPE=multistep", f"TRAIN.SCHEDULER.MILESTONES={milestones}", epochs=1)
+
+
+def watch(trainer):
+    """The rates of every step, as the optimizer sees them."""
+    seen, step = [], trainer.optimizer.step
+
+    def record(*arguments, **keywords):
+        seen.append([group["lr"] for group in trainer.optimizer.param_groups])
+        return step(*arguments, **keywords)
+
+    trainer.optimizer.step = record
+    return seen
+
+
+def test_warm_up_is_a_line_over_steps_and_the_schedule_goes_on_as_without(make_trainer):
+    changes = ["TRAIN.LR=0.001", "TRAIN.LR_DROP_EPOCH=1", "TRAIN.SCHEDULER.WARMUP_EPOCHS=1.34"]
+    trainer = make_trainer(*changes)
+    seen = watch(trainer)
+    trainer.run()
+    ramp = np.array([0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1])  # 1.34 epochs of 3 steps are 4 steps
+    plain = np.repeat([1e-3, 1e-4, 1e-5], 3)
+    np.testing.assert_allclose(np.array(seen), np.stack([plain * ramp, plain * ramp / 10], axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "changes", [["TRAIN.SCHEDULER.TYPE=cosine"], ["TRAIN.SCHEDULER.TYPE=multistep", "TRAIN.SCHEDULER.MILESTONES=[1,2]"]]
+)
+def test_run_that_goes_on_within_the_warm_up_is_the_run_that_never_stopped(make_trainer, tmp_path, changes):
+    changes = [*changes, "TRAIN.SCHEDULER.WARMUP_EPOCHS=1.67"]
+    whole = make_trainer(*changes)
+    seen = watch(whole)
+    whole.run()
+    second = make_trainer(*changes)
+    again = watch(second)
+    run.resume(second, tmp_path / "IIMFTrack_ep0001.pth.tar")
+    second.run()
+    assert again == seen[3:] and len(again) == 6
+    assert basics.same(basics.weights(whole), basics.weights(second))
+
+
+def test_cosine_does_not_go_on_with_another_number_of_epochs(tmp_path):
+    cosine = "TRAIN.SCHEDULER.TYPE=cosine"
+    run._record(tmp_path, basics.config(cosine))
+    (tmp_path / "A_ep0001.pth.tar").touch()
+    with pytest.raises(InputError, match=r"TRAIN\.EPOCH: the checkpoints here were made with 3, this run has 9"):
+        run._record(tmp_path, basics.config(cosine, "TRAIN.EPOCH=9"))
