@@ -25,6 +25,7 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.core.registry import choose
 from lib.datasets import DATASETS, load_dataset
+from lib.datasets.camera import CAMERAS, keep_camera
 from lib.datasets.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.test.engine import Job, choose_devices, run_job
@@ -57,6 +58,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--results_dir", help="where results go, instead of results_dir of local.py")
     parser.add_argument("--integer_boxes", action="store_true", help="cut boxes to whole pixels as the family does")
     parser.add_argument(
+        "--modality",
+        choices=("both", *CAMERAS),
+        default="both",
+        help="visible, infrared: only this camera works, the other stream is black; results go to <config>_<modality>",
+    )
+    parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
     )
     return parser.parse_args()
@@ -67,11 +74,13 @@ def main() -> None:
     cfg = load_config(args.tracker_name, args.tracker_param, args.set)
     devices = choose_devices(args.device, args.threads, args.num_gpus)
     sequences = read_sequences(args)
+    if args.modality != "both":
+        sequences = [keep_camera(sequence, args.modality, len(cfg.DATA.MEAN) // 3) for sequence in sequences]
     config = config_name(args.tracker_param)
     epoch = cfg.TEST.EPOCH if args.runid is None else args.runid
     checkpoint = args.checkpoint or find_checkpoint(read_local("test")["save_dir"], args.tracker_name, config, epoch)
     results_dir = args.results_dir or read_local("test")["results_dir"]
-    folder = result_folder(results_dir, args.tracker_name, config, args.runid)
+    folder = result_folder(results_dir, args.tracker_name, result_name(args), args.runid)
     record_run(folder, cfg, checkpoint, integer_boxes=args.integer_boxes)
     pending = [sequence for sequence in sequences if not finished(folder, sequence)]
     if len(pending) < len(sequences):
@@ -101,6 +110,12 @@ def read_sequences(args: argparse.Namespace) -> list[Sequence]:
     return [choose_sequence(sequences, args.sequence)] if args.sequence is not None else sequences
 
 
+def result_name(args: argparse.Namespace) -> str:
+    """What the results are called: those of one camera are never mixed with those of both."""
+    config = config_name(args.tracker_param)
+    return config if args.modality == "both" else f"{config}_{args.modality}"
+
+
 def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:
     """Where the results lie, how fast they came, and the command to run next."""
     speed = (
@@ -111,7 +126,7 @@ def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) 
     if args.results_dir:
         command += ["--results", f"{args.tracker_name}={folder}"]
     else:
-        command += ["--tracker_name", args.tracker_name, "--tracker_param", config_name(args.tracker_param)]
+        command += ["--tracker_name", args.tracker_name, "--tracker_param", result_name(args)]
         command += [] if args.runid is None else ["--runid", str(args.runid)]
     command += ["--dataset_name", args.dataset_name]
     command += ["--data_dir", args.data_dir] if args.data_dir else []

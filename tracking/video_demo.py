@@ -20,6 +20,7 @@ from lib.core.checkpoint import find_checkpoint
 from lib.core.config import load_config
 from lib.core.errors import InputError, run
 from lib.core.paths import read_local
+from lib.datasets.camera import CAMERAS, keep_camera
 from lib.datasets.sequence import Sequence
 from lib.test.demo import Film, draw_box_by_mouse, fresh_folder, make_film, parse_box
 from lib.test.engine import choose_devices
@@ -40,6 +41,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint", help="a .pth.tar, .pth or .safetensors file instead of the newest training's")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
+        "--modality",
+        choices=("both", *CAMERAS),
+        default="both",
+        help="visible, infrared: only this camera works, the other stream is black",
+    )
+    parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
     )
     return parser.parse_args()
@@ -52,6 +59,8 @@ def main() -> None:
     cfg = load_config(args.tracker_name, args.tracker_param, args.set)
     device = choose_devices(args.device, threads=1, num_gpus=1)[0]
     sequence = open_input(args)
+    if args.modality != "both":
+        sequence = keep_camera(sequence, args.modality, len(cfg.DATA.MEAN) // 3)
     box = choose_box(args.box, sequence)
     checkpoint = args.checkpoint or find_checkpoint(
         read_local("test")["save_dir"], args.tracker_name, config_name(args.tracker_param), cfg.TEST.EPOCH

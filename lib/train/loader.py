@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from lib.core.distributed import rank, world_size
 from lib.core.errors import InputError
-from lib.datasets.sequence import Sequence, stack_modalities
+from lib.datasets.sequence import Sequence
 from lib.models.base import Batch
 from lib.train.augment import CropRecipe, View, draw_view
+from lib.train.modality import Streams
 from lib.train.sampler import CausalPairs, EpochIndices
 
 log = logging.getLogger(__name__)
@@ -36,32 +37,34 @@ class PairDataset(Dataset[Sample]):
 
     def __init__(self, cfg: EasyDict, pairs: CausalPairs, modalities: int, *, stage: int):
         """stage: 0 for training, 1 for validation; it keeps their draws apart."""
-        self.pairs, self.modalities = pairs, modalities
+        self.pairs = pairs
+        self.streams = Streams.from_config(cfg, modalities, stage=stage)
         self.seed = (cfg.TRAIN.SEED, stage)
         self.template = CropRecipe.from_config(cfg.DATA.TEMPLATE)
         self.search = CropRecipe.from_config(cfg.DATA.SEARCH)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
         """Raises InputError when no readable pair is found in many draws."""
-        rng = np.random.default_rng([*self.seed, *key])
+        seed = (*self.seed, *key)
+        rng = np.random.default_rng(seed)
         unreadable, last = 0, ""
         for _ in range(self._TRIES):
             pair = self.pairs.draw(rng)
             try:
-                template = self._view(pair.sequence, pair.template, self.template, rng)
-                search = template and self._view(pair.sequence, pair.search, self.search, rng)
+                template = draw_view(*self._read(pair.sequence, pair.template, seed), self.template, rng)
+                search = template and draw_view(*self._read(pair.sequence, pair.search, seed), self.search, rng)
             except InputError as error:
                 unreadable, last = unreadable + 1, str(error)
                 _warn_once(last)
                 continue
             if template is not None and search is not None:
-                return Sample(_to_batch(template, search), unreadable)
+                return Sample(_to_batch(*self.streams.drop([template, search], seed)), unreadable)
         raise InputError(f"no usable training pair in {self._TRIES} draws; {last or 'the targets leave their images'}")
 
-    def _view(self, sequence: Sequence, row: int, recipe: CropRecipe, rng: np.random.Generator) -> View | None:
+    def _read(self, sequence: Sequence, row: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Image [H, W, 3 M] and box [4] of an annotated frame."""
         frame = row if sequence.annotated is None else int(sequence.annotated[row])
-        image = stack_modalities(sequence.frames[frame], self.modalities, sequence.name)
-        return draw_view(image, sequence.boxes[row], recipe, rng)
+        return self.streams.stack(sequence.frames[frame], sequence.name, seed), sequence.boxes[row]
 
 
 def build_loader(

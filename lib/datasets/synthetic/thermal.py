@@ -58,6 +58,16 @@ def background_heat(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray
     return cv2.convertScaleAbs(np.maximum(mean + spread * (heat - heat.mean()) / (heat.std() + 1e-6), 0))
 
 
+def invent_infrared(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """Infrared for a frame of a visible video: [H, W, 3] uint8 -> [H, W, 3] uint8, three equal channels.
+
+    Generators of one seed give one heat: frames of a video then agree with each other, surface by surface.
+    """
+    heat = cv2.add(background_heat(rng, picture), sensor_pattern(rng, *picture.shape[:2]), dtype=cv2.CV_16S)
+    grey = np.clip(heat - 128, 0, 255).astype(np.uint8)
+    return cv2.merge([grey, grey, grey])
+
+
 def sensor_pattern(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """What an uncooled detector adds to every frame: [height, width] uint8, 128 = nothing.
 

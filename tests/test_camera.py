@@ -1,0 +1,64 @@
+"""One camera absent: what a tracker sees, where results go."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_model import moving_sequence
+from trees import ROWS, put_pair
+
+from lib.core.errors import InputError
+from lib.datasets.camera import keep_camera
+from lib.datasets.folder import read_folder
+from lib.datasets.sequence import INFRARED, VISIBLE
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(("kept", "seen"), [(VISIBLE, [20, 0]), (INFRARED, [0, 20])])
+def test_other_stream_is_black_and_its_files_are_not_read(tmp_path, kept, seen):
+    put_pair(tmp_path / "a")
+    sequence = read_folder(tmp_path)[0]
+    one = keep_camera(sequence, kept, 2)
+    other = INFRARED if kept == VISIBLE else VISIBLE
+    for path in (tmp_path / "a" / other).iterdir():
+        path.unlink()
+    assert [image.mean() for image in one.frames[2]] == seen and one.frames.modalities == (VISIBLE, INFRARED)
+    assert len(one) == 3 and np.array_equal(one.boxes, sequence.boxes)
+    alone = keep_camera(sequence, kept, 1)
+    assert [image.mean() for image in alone.frames[2]] == [20] and alone.frames.modalities == (kept,)
+
+
+def test_infrared_alone_starts_from_its_own_boxes(tmp_path):
+    put_pair(tmp_path / "a")
+    (tmp_path / "a" / "infrared.txt").write_text(ROWS.replace("10,", "15,"))
+    sequence = read_folder(tmp_path)[0]
+    assert keep_camera(sequence, INFRARED, 2).boxes[0].tolist() == [15, 20, 30, 40]
+    assert keep_camera(sequence, VISIBLE, 2).boxes[0].tolist() == [10, 20, 30, 40]
+
+
+def test_camera_that_was_never_there_is_one_clear_line(tmp_path):
+    put_pair(tmp_path / "a")
+    only = keep_camera(read_folder(tmp_path)[0], VISIBLE, 1)
+    with pytest.raises(InputError, match="a: has no infrared stream, only visible"):
+        keep_camera(only, INFRARED, 2)
+
+
+@pytest.mark.parametrize(("modality", "folder"), [("both", "tiny"), ("infrared", "tiny_infrared")])
+def test_results_of_one_camera_lie_apart(tmp_path, monkeypatch, capsys, modality, folder):
+    spec = importlib.util.spec_from_file_location("test_command", ROOT / "tracking" / "test.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "w.safetensors").write_bytes(b"")
+    jobs = []
+    monkeypatch.setattr(module, "read_local", lambda kind: {"results_dir": str(tmp_path / "results")})
+    monkeypatch.setattr(module, "read_sequences", lambda args: [moving_sequence("a", length=3)])
+    monkeypatch.setattr(module, "run_job", lambda job, devices: jobs.append(job))
+    words = ["test.py", "iimf_track", "tiny", "--device", "cpu", "--checkpoint", str(tmp_path / "w.safetensors")]
+    monkeypatch.setattr("sys.argv", [*words, "--modality", modality])
+    module.main()
+    assert (tmp_path / "results" / "iimf_track" / folder / "config.yaml").is_file()
+    assert f"--tracker_param {folder} " in capsys.readouterr().out
+    visible, infrared = jobs[0].sequences[0].frames[0]
+    assert infrared.any() and visible.any() == (modality == "both")
