@@ -554,6 +554,8 @@ def test_killed_run_goes_on_to_the_same_losses_and_weights(clone, tmp_path):
     [
         (["--set", "TRAIN.LR=fast"], "error: --set: TRAIN.LR: 'fast' is not allowed; expected a number"),
         (["--set", "DATA.TRAIN.DATASETS_NAME=[GOT10K_vottrain]"], "error: GOT10K_vottrain: folder "),
+        (["--mode", "multiple", "--set", "DATA.TRAIN.DATASETS_NAME=[GOT10K_vottrain]"], "error: GOT10K_vottrain: "),
+        (["--mode", "multiple", "--set", "MODEL.PRETRAIN_FILE=none.pth"], "error: MODEL.PRETRAIN_FILE: "),
     ],
 )
 def test_bad_input_is_one_line_and_status_1(clone, tmp_path, more, expected):

@@ -42,6 +42,9 @@ def main() -> None:
     args = parse_arguments()
     cfg = load_config(args.script, args.config, args.set)
     if args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ:
+        from lib.train.preflight import check_inputs
+
+        check_inputs(cfg)
         raise SystemExit(subprocess.run(torchrun_command(args)).returncode)
     from lib.core.paths import read_local
     from lib.train.run import train

@@ -93,9 +93,15 @@ def load_dataset(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
     folders: the paths of local.py. Raises InputError for an unknown name and for a folder that is not there,
     naming the key to set.
     """
+    reader, folder = find_dataset(name, folders)
+    read: Callable[[Path], Many[Sequence]] = resolve(reader)
+    return read(folder)
+
+
+def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
+    """Who reads a data set, and its folder, which is there. Raises InputError as `load_dataset`."""
     entry = DATASETS[choose("data set", name, DATASETS)]
     folder = folders.get(entry.key, "")
     if entry.key != "photos_dir" and not (folder and Path(folder).is_dir()):
         raise InputError(f"{name}: folder {folder!r} does not exist; set {entry.key} in local.py")
-    read: Callable[[Path], Many[Sequence]] = resolve(entry.reader)
-    return read(Path(folder))
+    return entry.reader, Path(folder)

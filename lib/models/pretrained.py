@@ -32,13 +32,7 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
         weights = create_vit(cfg.MODEL.BACKBONE.TYPE, pretrained=True).state_dict()
         weights = {f"backbone.{key}": value for key, value in weights.items()}
     else:
-        path = Path(name) if Path(name).is_file() else Path(folder) / name
-        if not path.is_file():
-            raise InputError(
-                f"MODEL.PRETRAIN_FILE: {path} does not exist; download it there, set pretrained_dir in "
-                "lib/train/admin/local.py, or use --set MODEL.PRETRAIN_FILE=timm or ''"
-            )
-        weights = read_public(path)
+        weights = read_public(find_pretrained(name, folder))
     matched = fit(encoder, weights)
     own = model.state_dict()
     usable = {key: value for key, value in matched.items() if key in own and own[key].shape == value.shape}
@@ -49,6 +43,17 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
         )
     model.load_state_dict(usable, strict=False)
     log.info(account(name, own, matched, usable))
+
+
+def find_pretrained(name: str, folder: str) -> Path:
+    """The file that `MODEL.PRETRAIN_FILE` names, by its own path or in `folder`. Raises InputError if it is missing."""
+    path = Path(name) if Path(name).is_file() else Path(folder) / name
+    if not path.is_file():
+        raise InputError(
+            f"MODEL.PRETRAIN_FILE: {path} does not exist; download it there, set pretrained_dir in "
+            "lib/train/admin/local.py, or use --set MODEL.PRETRAIN_FILE=timm or ''"
+        )
+    return path
 
 
 def read_public(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,16 @@
+"""What can be known to be missing before many processes start."""
+
+from easydict import EasyDict
+
+from lib.core.paths import read_local
+from lib.datasets import TRAINING, find_dataset
+from lib.models.pretrained import find_pretrained
+
+
+def check_inputs(cfg: EasyDict) -> None:
+    """Raise InputError, once and in one line, for a data set or weights that every process would miss."""
+    local = read_local("train")
+    for name in [*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME]:
+        find_dataset(TRAINING.get(name.lower(), name), local)
+    if cfg.MODEL.PRETRAIN_FILE not in ("", "timm"):
+        find_pretrained(cfg.MODEL.PRETRAIN_FILE, local["pretrained_dir"])
