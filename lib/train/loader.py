@@ -18,7 +18,7 @@ from lib.datasets.sequence import Sequence
 from lib.models.base import Batch
 from lib.train.augment import CropRecipe, View, draw_view
 from lib.train.modality import Streams
-from lib.train.sampler import CausalPairs, EpochIndices
+from lib.train.sampler import MODES, EpochIndices, Pairs
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class PairDataset(Dataset[Sample]):
 
     _TRIES = 200
 
-    def __init__(self, cfg: EasyDict, pairs: CausalPairs, modalities: int, *, stage: int):
+    def __init__(self, cfg: EasyDict, pairs: Pairs, modalities: int, *, stage: int):
         """stage: 0 for training, 1 for validation; it keeps their draws apart."""
         self.pairs = pairs
         self.streams = Streams.from_config(cfg, modalities, stage=stage)
@@ -83,7 +83,7 @@ def build_loader(
             f"DATA.{name}.SAMPLE_PER_EPOCH: {part.SAMPLE_PER_EPOCH} is not one batch of {cfg.TRAIN.BATCH_SIZE} "
             f"for each of {world_size()} processes; raise it, or lower TRAIN.BATCH_SIZE"
         )
-    pairs = CausalPairs(datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
+    pairs = MODES[cfg.DATA.SAMPLER_MODE](datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
     return DataLoader(
         PairDataset(cfg, pairs, modalities, stage=stage),
         batch_size=cfg.TRAIN.BATCH_SIZE,
