@@ -1,13 +1,14 @@
 """Run the README's commands as they stand there, in their order, on tiny data.
 
 Commands are the `python …` and `bash …` lines of the README's ```bash blocks. Two things differ from what a user types:
-training is cut short, and a command that needs LasHeR must end in the line that says where to set its folder.
+training is cut short and saved elsewhere, and a command that needs LasHeR must end in the line that says where to set its folder.
 """
 
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,14 +29,14 @@ def readme_commands() -> list[str]:
     return [line.split("  #")[0].strip() for line in lines if line.startswith(("python ", "bash "))]
 
 
-def run_command(command: str) -> None:
+def run_command(command: str, scratch: str) -> None:
     """Run one; anything but the expected outcome ends the script."""
     words = shlex.split(command)
     if words[0] == "python":
         words[0] = str(ROOT / ".venv" / "bin" / "python")
     needs_lasher = "lasher" in command
     if words[1] == "tracking/train.py" and not needs_lasher:
-        words += ["--set", *SHORT_TRAINING]
+        words += ["--save_dir", scratch, "--set", *SHORT_TRAINING]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     output = (done.stdout + done.stderr).strip()
     expected = 1 if needs_lasher else 0
@@ -49,6 +50,7 @@ if __name__ == "__main__":
     found = readme_commands()
     if len(found) < 5:
         sys.exit(f"only {len(found)} commands found in README.md")
-    for entry in found:
-        if entry != "bash install.sh test":  # has run already
-            run_command(entry)
+    with tempfile.TemporaryDirectory() as folder:
+        for entry in found:
+            if entry != "bash install.sh test":  # has run already
+                run_command(entry, folder)
