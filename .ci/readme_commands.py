@@ -1,7 +1,8 @@
 """Run the README's commands as they stand there, in their order, on tiny data.
 
-Commands are the `python …` and `bash …` lines of the README's ```bash blocks. Two things differ from what a user types:
-training is cut short and saved elsewhere, and a command that needs LasHeR must end in the line that says where to set its folder.
+Commands are the `python …` and `bash …` lines of the README's ```bash blocks. Two things differ from what a user
+types: training is cut short and saved elsewhere, and a command that needs LasHeR must end in the line that says
+where to set its folder.
 """
 
 import re
