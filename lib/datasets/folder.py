@@ -13,6 +13,7 @@ import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_flags
+from lib.datasets.collection import read_each
 from lib.datasets.layout import IMAGE_SUFFIXES, first_existing, make_sequence, read_started_boxes
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
@@ -32,13 +33,14 @@ def read_folder(folder: str | Path) -> list[Sequence]:
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"{root}: folder does not exist; --data_dir takes a folder of sequences")
-    sequences = []
+    annotated = []
     for path in _sequence_folders(root.resolve()):
         annotation = first_existing(path, PAIRED if INFRARED in _image_folders(path) else SINGLE)
         if annotation is None:
             log.warning("%s: left out, no annotation; put its first box x,y,w,h into %s", path, SINGLE[0])
         else:
-            sequences.append(_read_sequence(path, annotation))
+            annotated.append((path, annotation))
+    sequences = read_each(lambda found: _read_sequence(*found), annotated)
     if not sequences:
         raise InputError(f"{root}: no sequences; expected <sequence>/{{visible,infrared}} or <sequence>/img with boxes")
     _check_names(root, sequences)

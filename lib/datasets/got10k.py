@@ -17,6 +17,7 @@ import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_flags, read_lines, read_numbers
+from lib.datasets.collection import read_each
 from lib.datasets.layout import check_count, check_start, make_sequence, number_images
 from lib.datasets.sequence import VISIBLE, Sequence
 
@@ -64,7 +65,7 @@ def _read(root: Path, split: str, positions: Iterable[int] | None = None) -> lis
     names = [name for name in read_lines(folder / "list.txt") if name]
     check_count(folder, len(names), SIZES[split], f"GOT-10k's {split} set")
     chosen = names if positions is None else [names[index] for index in positions if index < len(names)]
-    return [_read_sequence(folder / name, split) for name in chosen]
+    return read_each(lambda name: _read_sequence(folder / name, split), chosen)
 
 
 def read_labels(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.datasets.annotation import read_boxes
+from lib.datasets.collection import read_each
 from lib.datasets.layout import check_count, check_start, find_sequences, make_sequence
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
@@ -16,10 +17,7 @@ def read_gtot(folder: str | Path) -> list[Sequence]:
     """The 50 sequences. Raises InputError for what is missing or malformed."""
     folders = find_sequences(Path(folder), "v", "gtot_dir", depth=2)
     check_count(Path(folder), len(folders), 50, "GTOT")
-    return [
-        make_sequence(name, {VISIBLE: path / "v", INFRARED: path / "i"}, **read_corner_boxes(path))
-        for name, path in folders.items()
-    ]
+    return read_each(_read_sequence, folders.values())
 
 
 def read_corner_boxes(folder: Path) -> dict[str, np.ndarray]:
@@ -29,6 +27,10 @@ def read_corner_boxes(folder: Path) -> dict[str, np.ndarray]:
         "boxes": check_start(visible, _read_corners(visible)),
         "boxes_infrared": _read_corners(folder / "groundTruth_i.txt"),
     }
+
+
+def _read_sequence(folder: Path) -> Sequence:
+    return make_sequence(folder.name, {VISIBLE: folder / "v", INFRARED: folder / "i"}, **read_corner_boxes(folder))
 
 
 def _read_corners(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_flags, read_lines
+from lib.datasets.collection import read_each, refuse
 from lib.datasets.layout import check_count, first_existing, make_sequence, read_started_boxes
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
@@ -67,11 +68,12 @@ def _read(root: Path, split: str, *, unaligned: bool = False, part: str = "") ->
     else:
         names = _listed(nearby, folder, split) or [path.name for path in _sequence_folders(folder)]
         check_count(folder, len(names), SIZES[split], f"LasHeR's {split} set")
-    sequences = []
-    for name in names:
+
+    def read(name: str) -> Sequence:
         sequence = _read_sequence(folder / name, split, both=unaligned)
-        sequences.append(replace(sequence, attributes=_attributes(name, nearby)))
-    return sequences
+        return replace(sequence, attributes=_attributes(name, nearby))
+
+    return read_each(read, names)
 
 
 def _split_folder(root: Path, split: str, key: str) -> Path:
@@ -99,10 +101,10 @@ def _listed(nearby: list[Path], folder: Path, split: str) -> list[str]:
 
 def _present(names: list[str], folder: Path, source: str) -> list[str]:
     missing = [name for name in names if not (folder / name).is_dir()]
-    if missing:
-        more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise InputError(f"{folder / missing[0]}: sequence{more} of {source} is missing; complete the download")
-    return names
+    more = f" and {len(missing) - 1} more" if missing[1:] else ""
+    first = f"{folder / missing[0]}: sequence{more} of {source} is missing; complete the download" if missing else ""
+    refuse((f"{folder / name}: sequence of {source} is missing" for name in missing), first)
+    return [name for name in names if name not in missing]
 
 
 def _read_sequence(folder: Path, split: str, *, both: bool) -> Sequence:

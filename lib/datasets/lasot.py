@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_flags, read_lines
+from lib.datasets.collection import read_each, refuse
 from lib.datasets.layout import check_start, make_sequence, number_images
 from lib.datasets.sequence import VISIBLE, Sequence
 
@@ -47,12 +47,12 @@ def _read(root: Path, names: Iterable[str], key: str, *, testing: bool) -> list[
     places = {name: (root / name.rpartition("-")[0] / name, root / name) for name in names}
     folders = {name: next((path for path in tried if path.is_dir()), None) for name, tried in places.items()}
     missing = [name for name, path in folders.items() if path is None]
-    if missing:
-        raise InputError(
-            f"{places[missing[0]][0]}: {len(missing)} of {len(folders)} sequences are missing, this is the first; "
-            f"complete the download, or set {key} in local.py"
-        )
-    return [_read_sequence(path, testing) for path in folders.values() if path is not None]
+    refuse(
+        (f"{places[name][0]}: sequence is missing" for name in missing),
+        f"{places[(missing or list(places))[0]][0]}: {len(missing)} of {len(folders)} sequences are missing, this is "
+        f"the first; complete the download, or set {key} in local.py",
+    )
+    return read_each(lambda path: _read_sequence(path, testing), [path for path in folders.values() if path])
 
 
 def read_flagged_boxes(folder: Path) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_flags, read_lines
+from lib.datasets.collection import read_each
 from lib.datasets.layout import check_count, find_sequences, first_existing, make_sequence, read_started_boxes
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
@@ -54,12 +55,13 @@ def _read(root: Path, name: str, count: int) -> list[Sequence]:
     check_count(root, len(folders), count, name.upper())
     attributes = _read_attributes(root)
     annotate = read_both_boxes if name == "rgbt234" else read_common_boxes
-    sequences = []
-    for folder in folders.values():
+
+    def read(folder: Path) -> Sequence:
         images = {stream: folder / stream for stream in (VISIBLE, INFRARED)}
         sequence = make_sequence(folder.name, images, **annotate(folder))
-        sequences.append(replace(sequence, attributes=attributes.get(folder.name, {})))
-    return sequences
+        return replace(sequence, attributes=attributes.get(folder.name, {}))
+
+    return read_each(read, folders.values())
 
 
 def _read_attributes(root: Path) -> dict[str, dict[str, bool]]:

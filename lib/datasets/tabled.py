@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_lines
+from lib.datasets.collection import read_each, refuse
 from lib.datasets.layout import NumberedImages, make_sequence, read_started_boxes
 from lib.datasets.sequence import VISIBLE, Sequence
 
@@ -47,9 +48,9 @@ def read_uav20l(folder: str | Path) -> list[Sequence]:
     if not paths:
         raise InputError(f"{folder}: no anno/UAV20L/<sequence>.txt here; set uav_dir in local.py")
     images = Path(folder) / "data_seq" / "UAV123"
-    return [
-        make_sequence(f"uav_{path.stem}", {VISIBLE: images / path.stem}, read_started_boxes(path)) for path in paths
-    ]
+    return read_each(
+        lambda path: make_sequence(f"uav_{path.stem}", {VISIBLE: images / path.stem}, read_started_boxes(path)), paths
+    )
 
 
 def read_nfs(folder: str | Path) -> list[Sequence]:
@@ -73,17 +74,18 @@ def _uav_annotation(row: Row) -> str:
 def _read(root: Path, table: str, images: Callable[[Row], str], annotation: Callable[[Row], str]) -> list[Sequence]:
     rows = read_table(table)
     missing = [row for row in rows if not (root / annotation(row)).is_file()]
-    if missing:
-        raise InputError(
-            f"{root / annotation(missing[0])}: {len(missing)} of {len(rows)} annotations missing, this is the first;"
-            f" complete the download, or set {table}_dir in local.py"
-        )
-    sequences = []
-    for row in rows:
+    refuse(
+        (f"{root / annotation(row)}: annotation is missing" for row in missing),
+        f"{root / annotation((missing or rows)[0])}: {len(missing)} of {len(rows)} annotations missing, this is the "
+        f"first; complete the download, or set {table}_dir in local.py",
+    )
+
+    def read(row: Row) -> Sequence:
         boxes = read_started_boxes(root / annotation(row))[row.omitted :]
         numbered = _numbered(root / images(row), row.first + row.omitted, row.last)
-        sequences.append(make_sequence(row.name, {VISIBLE: numbered}, boxes))
-    return sequences
+        return make_sequence(row.name, {VISIBLE: numbered}, boxes)
+
+    return read_each(read, [row for row in rows if row not in missing])
 
 
 def _numbered(folder: Path, first: int, last: int) -> NumberedImages:

@@ -5,6 +5,7 @@
 
 from pathlib import Path
 
+from lib.datasets.collection import read_each
 from lib.datasets.layout import check_count, find_sequences, make_sequence, read_started_boxes
 from lib.datasets.sequence import VISIBLE, Sequence
 
@@ -13,7 +14,7 @@ def read_tnl2k(folder: str | Path) -> list[Sequence]:
     """The 700 testing sequences. Raises InputError for what is missing or malformed."""
     folders = find_sequences(Path(folder), "imgs", "tnl2k_dir", depth=2)
     check_count(Path(folder), len(folders), 700, "TNL2K's test set")
-    return [
-        make_sequence(name, {VISIBLE: path / "imgs"}, read_started_boxes(path / "groundtruth.txt"))
-        for name, path in folders.items()
-    ]
+    return read_each(
+        lambda path: make_sequence(path.name, {VISIBLE: path / "imgs"}, read_started_boxes(path / "groundtruth.txt")),
+        folders.values(),
+    )

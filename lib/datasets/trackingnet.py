@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes
+from lib.datasets.collection import read_each
 from lib.datasets.layout import check_count, make_sequence, number_images, read_started_boxes
 from lib.datasets.sequence import VISIBLE, Sequence
 
@@ -21,13 +22,7 @@ def read_training(folder: str | Path) -> list[Sequence]:
     if not parts:
         raise InputError(f"{root}: no TRAIN_0/anno to TRAIN_11/anno here; set trackingnet_dir in local.py")
     check_count(root, len(parts), PARTS, "TrackingNet's training set, in parts,")
-    sequences = []
-    for part in parts:
-        for path in sorted((part / "anno").glob("*.txt")):
-            boxes = read_boxes(path)
-            images = number_images(part / "frames" / path.stem, len(boxes), first=0, digits=0)
-            sequences.append(make_sequence(path.stem, {VISIBLE: images}, boxes))
-    return sequences
+    return read_each(_read_training, [path for part in parts for path in sorted((part / "anno").glob("*.txt"))])
 
 
 def read_testing(folder: str | Path) -> list[Sequence]:
@@ -37,6 +32,12 @@ def read_testing(folder: str | Path) -> list[Sequence]:
     if not paths:
         raise InputError(f"{root}: no anno/<sequence>.txt here; set trackingnet_dir in local.py")
     check_count(root, len(paths), TESTING, "TrackingNet's test set")
-    return [
-        make_sequence(path.stem, {VISIBLE: root / "frames" / path.stem}, read_started_boxes(path)) for path in paths
-    ]
+    return read_each(
+        lambda path: make_sequence(path.stem, {VISIBLE: root / "frames" / path.stem}, read_started_boxes(path)), paths
+    )
+
+
+def _read_training(path: Path) -> Sequence:
+    boxes = read_boxes(path)
+    images = number_images(path.parents[1] / "frames" / path.stem, len(boxes), first=0, digits=0)
+    return make_sequence(path.stem, {VISIBLE: images}, boxes)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.errors import InputError
 from lib.datasets.annotation import SEPARATOR, read_lines, read_numbers
+from lib.datasets.collection import read_each, refuse
 from lib.datasets.layout import check_count, check_start, find_sequences, make_sequence
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
 
@@ -51,11 +51,13 @@ def _read(root: Path, key: str) -> list[Sequence]:
     if (root / "list.txt").is_file():
         names = [name for name in read_lines(root / "list.txt") if name]
         missing = [name for name in names if name not in folders]
-        if missing:
-            raise InputError(f"{root / missing[0]}: sequence of {root / 'list.txt'} is missing; complete the download")
-        folders = {name: folders[name] for name in names}
+        messages = [f"{root / name}: sequence of {root / 'list.txt'} is missing" for name in missing]
+        refuse(messages, f"{next(iter(messages), '')}; complete the download")
+        folders = {name: folders[name] for name in names if name in folders}
     check_count(root, len(folders), 60, "VOT-RGBT")
-    return [make_sequence(name, _image_folders(path), read_regions(path)) for name, path in folders.items()]
+    return read_each(
+        lambda path: make_sequence(path.name, _image_folders(path), read_regions(path)), folders.values()
+    )
 
 
 def read_regions(folder: Path) -> np.ndarray:

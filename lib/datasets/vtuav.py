@@ -12,6 +12,7 @@ import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes, read_lines
+from lib.datasets.collection import read_each, refuse
 from lib.datasets.layout import list_images, read_started_boxes
 from lib.datasets.sequence import INFRARED, VISIBLE, FileFrames, Sequence
 
@@ -53,12 +54,12 @@ def _read_listed(root: Path, part: str) -> list[Sequence]:
     folders = {path.name: path for path in _folders(root, part)}
     wanted = [line.split("/")[-1] for line in read_lines(SPLITS / f"vtuav_{part.lower()}.txt")]
     missing = [sequence for sequence in wanted if sequence not in folders]
-    if missing:
-        raise InputError(
-            f"{root}: {len(missing)} of {len(wanted)} sequences of VTUAV's test set are missing: {missing[0]}, …; "
-            "complete the download, or set vtuav_dir in local.py"
-        )
-    return [_read_sequence(folders[sequence]) for sequence in wanted]
+    refuse(
+        (f"{root}: sequence {name} of VTUAV's test set is missing" for name in missing),
+        f"{root}: {len(missing)} of {len(wanted)} sequences of VTUAV's test set are missing: {next(iter(missing), '')}"
+        ", …; complete the download, or set vtuav_dir in local.py",
+    )
+    return read_each(_read_sequence, [folders[sequence] for sequence in wanted if sequence in folders])
 
 
 def _read_parts(root: Path, part: str) -> list[Sequence]:
@@ -67,7 +68,7 @@ def _read_parts(root: Path, part: str) -> list[Sequence]:
         raise InputError(
             f"{root}: no sequences here; expected {part}_001/<sequence>/rgb.txt; set vtuav_dir in local.py"
         )
-    return [_read_sequence(path) for path in folders]
+    return read_each(_read_sequence, folders)
 
 
 def _folders(root: Path, part: str) -> list[Path]:

@@ -1,0 +1,168 @@
+"""What is wrong with a data set on disk, before a long run finds out."""
+
+import functools
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Many
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from lib.core.errors import InputError
+from lib.core.machine import usable_cores
+from lib.datasets.coco import Stills
+from lib.datasets.collection import collect_problems
+from lib.datasets.image import read_image
+from lib.datasets.sequence import FileFrames, Sequence
+
+#: kind -> what a table calls it
+KINDS = {
+    "sequence": "sequences missing or not readable",
+    "count": "counts that differ (streams, annotation, set)",
+    "missing": "images missing",
+    "image": "images that cannot be decoded",
+    "size": "frames whose streams differ in size",
+    "outside": "boxes wholly outside the image",
+    "empty": "sequences without a box that has an area",
+}
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong."""
+
+    kind: str  # a key of KINDS
+    line: str  # where and what
+
+
+class Findings(NamedTuple):
+    """What was looked at, and what is wrong with it."""
+
+    sequences: int
+    frames: int
+    decoded: int  # images
+    problems: list[Problem]
+
+
+def read_all(read: "functools.partial[Many[Sequence]]") -> tuple[Many[Sequence], list[Problem]]:
+    """The sequences that a reader can read, and what it says about the others."""
+    listener = _Listener()
+    log = logging.getLogger("lib.datasets")
+    log.addHandler(listener)
+    propagate, log.propagate = log.propagate, False  # a thousand warnings would bury the table
+    try:
+        with collect_problems() as unreadable:
+            sequences = read()
+    except InputError as error:
+        if not unreadable:
+            raise
+        sequences, unreadable = [], [*unreadable, str(error)]
+    finally:
+        log.removeHandler(listener)
+        log.propagate = propagate
+    return sequences, [*(Problem("sequence", line) for line in unreadable), *listener.problems]
+
+
+def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
+    """Files, boxes and pictures of every sequence.
+
+    images: frames of each sequence that are decoded, evenly spread, at least the first, whose size the boxes are held
+    against; None: all of them.
+    """
+    frames, decoded, problems = 0, 0, []
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for sequence in tqdm(_once(sequences), desc="checking", unit="sequence", dynamic_ncols=True):
+            missing = list(_missing_images(sequence.frames))
+            gone = {problem.line.partition(": ")[0] for problem in missing}
+            size, seen, broken = _look(sequence, images, gone, pool)
+            problems += [*missing, *broken, *_check_boxes(sequence, size)]
+            frames, decoded = frames + len(sequence), decoded + seen
+    return Findings(len(sequences), frames, decoded, problems)
+
+
+def _once(sequences: Many[Sequence]) -> Iterable[Sequence]:
+    """COCO's objects by image: its first one each, since all share the file. Others as they are."""
+    if not isinstance(sequences, Stills):
+        return sequences
+    firsts = np.unique(sequences.images, return_index=True)[1]
+    return [sequences[int(index)] for index in firsts]
+
+
+def _missing_images(frames: object) -> Iterator[Problem]:
+    if isinstance(frames, FileFrames):
+        for paths in frames.paths:
+            for path in paths:
+                if path.name not in _names(path.parent):
+                    yield Problem("missing", f"{path}: image does not exist")
+
+
+@functools.lru_cache(maxsize=4)
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
+
+
+def _look(
+    sequence: Sequence, images: int | None, gone: set[str], pool: ThreadPoolExecutor
+) -> tuple[tuple[int, int] | None, int, list[Problem]]:
+    """Size (width, height) of the first frame, how many images were decoded, and what is wrong with them."""
+    length = len(sequence)
+    count = length if images is None else min(length, max(1, images))
+    picked = np.unique(np.linspace(0, length - 1, count).round().astype(int)).tolist() if length else []
+    sizes, decoded, problems = [], 0, []
+    looks = pool.map(functools.partial(_decode, sequence, gone), picked)
+    for index, (found, failed) in zip(picked, looks, strict=True):
+        sizes += found[:1]
+        decoded += len(found)
+        problems += [Problem("image", line) for line in failed]
+        if len(set(found)) > 1:
+            shown = " and ".join(f"{width}x{height}" for width, height in found)
+            problems.append(Problem("size", f"{sequence.name}: frame {index}: streams are {shown}"))
+    return (sizes[0] if sizes else sequence.size), decoded, problems
+
+
+def _decode(sequence: Sequence, gone: set[str], index: int) -> tuple[list[tuple[int, int]], list[str]]:
+    """Size of each stream of a frame, and what cannot be decoded."""
+    frames = sequence.frames
+    if not isinstance(frames, FileFrames):
+        return [image.shape[1::-1] for image in frames[index]], []
+    sizes, failed = [], []
+    for paths in frames.paths:
+        if str(paths[index]) in gone:
+            continue
+        try:
+            height, width = read_image(paths[index]).shape[:2]
+            sizes.append((width, height))
+        except InputError as error:
+            failed.append(str(error))
+    return sizes, failed
+
+
+def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[Problem]:
+    if not sequence.valid.any():
+        yield Problem("empty", f"{sequence.name}: no box of {len(sequence.boxes)} has an area")
+        return
+    if size is None:
+        return
+    for stream, boxes in (("", sequence.boxes), ("infrared ", sequence.boxes_infrared)):
+        if boxes is None:
+            continue
+        has_area = (boxes[:, 2:] > 0).all(1)
+        outside = ((boxes[:, :2] >= size) | (boxes[:, :2] + boxes[:, 2:] <= 0)).any(1)
+        for row in np.flatnonzero(has_area & outside).tolist():
+            shown = ",".join(f"{value:g}" for value in boxes[row])
+            where = f"{sequence.name}: row {row + 1}: {stream}box {shown}"
+            yield Problem("outside", f"{where} lies outside its {size[0]}x{size[1]} image")
+
+
+class _Listener(logging.Handler):
+    """What readers warn of: counts that do not agree."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.problems: list[Problem] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.problems.append(Problem("count", record.getMessage()))
