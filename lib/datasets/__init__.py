@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from lib.core.errors import InputError
 from lib.core.registry import choose, resolve
+from lib.datasets.index import open_index
 from lib.datasets.sequence import Frames, Sequence
 
 __all__ = ["DATASETS", "Entry", "Frames", "Sequence", "load_dataset", "load_training_set", "load_validation_set"]
@@ -87,15 +88,19 @@ def load_validation_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]
     return load_training_set(name, folders)
 
 
-def load_dataset(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
+def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True) -> Many[Sequence]:
     """The sequences of a data set, by any name of the family (`LasHeR_train`, `lasher_test`, …).
 
-    folders: the paths of local.py. Raises InputError for an unknown name and for a folder that is not there,
-    naming the key to set.
+    folders: the paths of local.py. indexed: annotations that have not changed come from the index that an earlier start
+    left in the user's cache folder. Raises InputError for an unknown name and for a folder that is not there, naming
+    the key to set.
     """
     reader, folder = find_dataset(name, folders)
     read: Callable[[Path], Many[Sequence]] = resolve(reader)
-    return read(folder)
+    if not indexed or reader.startswith("lib.datasets.synthetic"):
+        return read(folder)
+    with open_index(choose("data set", name, DATASETS), folder):
+        return read(folder)
 
 
 def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:

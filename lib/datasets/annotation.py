@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.errors import InputError
+from lib.datasets.index import cached_numbers
 
 SEPARATOR = re.compile(r"\s*,\s*|\s+")
 LINE_END = re.compile(r"\r*\n|\r")  # RGBT234's kite2/infrared.txt ends one line with a lone carriage return
@@ -17,7 +18,7 @@ def read_numbers(path: str | Path, columns: int = 4) -> np.ndarray:
     Numbers may be set apart by a comma, tabs or blanks; CRLF, a byte order mark, trailing empty lines and NaN are
     fine. Raises InputError with file and line for anything else, so that no row can slip to a neighbouring frame.
     """
-    return parse_numbers(path, read_lines(path), columns)
+    return cached_numbers(path, columns, lambda: parse_numbers(path, read_lines(path), columns))
 
 
 def parse_numbers(path: str | Path, lines: list[str], columns: int) -> np.ndarray:

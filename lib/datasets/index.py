@@ -1,0 +1,132 @@
+"""An index of the numbers in a set's annotation files: TrackingNet's 30,132 files are parsed once, not at each start.
+
+It lies under the user's cache folder. A file counts as known only while its inode, size, modification and change times
+are those that it was parsed with; every other is read again. The numbers are memory-mapped, so that all processes of a
+training share them, and checked by a checksum when the index is opened: whatever does not fit is read from the files.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+import numpy as np
+
+from lib.core.atomic import write_atomically
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+WORTH = 500  # files; fewer are parsed before an index is opened
+SETTLED = 2_000_000_000  # ns; a file that changed later than this could change again without another time stamp
+
+Stamp = list[int]  # inode, size, mtime and ctime in ns
+Place = tuple[Stamp, int, int, int]  # stamp, first value, rows, columns
+
+_current: ContextVar["Index | None"] = ContextVar("index", default=None)
+
+
+class Index:
+    """What is known of one data set's annotation files."""
+
+    def __init__(self, folder: Path):
+        """folder: where the index lies; it need not exist."""
+        self.folder = folder
+        self._places, self._values = _load(folder)
+        self._found: dict[str, tuple[Stamp, np.ndarray]] = {}
+        self._read = 0
+
+    def numbers(self, path: str | Path, columns: int, read: Callable[[], np.ndarray]) -> np.ndarray:
+        """[rows, columns] float64, read-only: what is known, or else `read`. Raises what `read` raises."""
+        key, now = f"{columns}:{path}", time.time_ns()
+        try:
+            status = os.stat(path)
+        except OSError:
+            return read()  # it has the right words for what is wrong
+        stamp = [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        known = self._places.get(key)
+        if known is not None and list(known[0]) == stamp:
+            _, start, rows, width = known
+            values = self._values[start : start + rows * width].reshape(rows, width)
+        else:
+            values = read()
+            self._read += 1
+        values.flags.writeable = False
+        if max(stamp[2:]) < now - SETTLED:
+            self._found[key] = stamp, values
+        return values
+
+    def save(self) -> None:
+        """Write what is new, if it is worth it. A folder that cannot be written to is said and does no harm."""
+        if not self._read or len(self._found) < WORTH:
+            return
+        places, start = {}, 0
+        for key, (stamp, values) in self._found.items():
+            places[key] = stamp, start, *values.shape
+            start += values.size
+        numbers = np.concatenate([values.ravel() for _, values in self._found.values()])
+        checksum = zlib.crc32(numbers.data)
+        name = f"values-{checksum:08x}-{len(numbers)}.npy"
+        checksums = [checksum, zlib.crc32(json.dumps(places).encode())]
+        content = {"version": VERSION, "values": name, "count": len(numbers), "checksums": checksums, "places": places}
+        try:
+            with write_atomically(self.folder / name) as temporary, temporary.open("wb") as file:
+                np.save(file, numbers)
+            with write_atomically(self.folder / "index.json") as temporary:
+                temporary.write_text(json.dumps(content), encoding="utf-8")
+            for old in self.folder.glob("values-*.npy"):
+                if old.name != name:
+                    old.unlink(missing_ok=True)
+        except OSError as error:
+            log.info("%s: the index cannot be written (%s); annotations are parsed at each start", self.folder, error)
+
+
+def cached_numbers(path: str | Path, columns: int, read: Callable[[], np.ndarray]) -> np.ndarray:
+    """The numbers of a file from the index that is open, if there is one, or else `read`."""
+    index = _current.get()
+    return read() if index is None else index.numbers(path, columns, read)
+
+
+@contextmanager
+def open_index(name: str, root: Path) -> Iterator[None]:
+    """Inside, the annotation files of data set `name` in folder `root` are parsed only where they are not known."""
+    home = _home()
+    if home is None:
+        yield
+        return
+    digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
+    index = Index(home / f"{name}-{digest}")
+    token = _current.set(index)
+    try:
+        yield
+        index.save()
+    finally:
+        _current.reset(token)
+
+
+def _home() -> Path | None:
+    """`$XDG_CACHE_HOME/rgbt_tracking/index`, by default under `~/.cache`; None for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rgbt_tracking" / "index"
+    except RuntimeError:
+        return None
+
+
+def _load(folder: Path) -> tuple[dict[str, Place], np.ndarray]:
+    """Places by key and the values; empty where the index is absent, of another version or not what was written."""
+    try:
+        content = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        if content["version"] == VERSION:
+            values = np.load(folder / Path(content["values"]).name, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+            checksums = [zlib.crc32(values.data), zlib.crc32(json.dumps(content["places"]).encode())]
+            if values.shape == (content["count"],) and checksums == content["checksums"]:
+                return content["places"], values
+    except (OSError, ValueError, KeyError, TypeError):
+        log.debug("%s: no usable index", folder)
+    return {}, np.zeros(0)
