@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from lib.core.errors import InputError
 
@@ -43,6 +44,19 @@ def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
     if dist.is_initialized():
         dist.all_reduce(values)
     return values
+
+
+def average_buffers(module: nn.Module) -> None:
+    """Give every process the mean of all processes' running statistics (the floating buffers that are saved)."""
+    learned = {name for name, _ in module.named_parameters()}
+    buffers = [
+        value for name, value in module.state_dict().items() if name not in learned and value.is_floating_point()
+    ]
+    if not buffers or world_size() == 1:
+        return
+    flat = sum_over_processes(torch.cat([buffer.flatten() for buffer in buffers])) / world_size()
+    for buffer, mean in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
+        buffer.copy_(mean.view_as(buffer))
 
 
 def choose_device_type(name: str = "auto") -> str:

@@ -7,11 +7,13 @@ import platform
 import random
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from easydict import EasyDict
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
@@ -83,7 +85,7 @@ def build_trainer(
     return Trainer(
         cfg=cfg,
         model=model,
-        step=DistributedDataParallel(step) if world_size() > 1 else step,
+        step=_share(step) if world_size() > 1 else step,
         optimizer=optimizer,
         scheduler=build_scheduler(cfg, optimizer),
         scaler=torch.amp.GradScaler(device.type, enabled=half),
@@ -93,6 +95,16 @@ def build_trainer(
         board=None,
         device=device,
     )
+
+
+def _share(step: TrainStep) -> nn.Module:
+    """The step with gradients averaged over processes: the only collective in it.
+
+    Running statistics are averaged once per epoch instead of sent in every step.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)  # its successor is too new to rely on
+        return DistributedDataParallel(step, broadcast_buffers=False)
 
 
 def seed_everything(seed: int) -> None:

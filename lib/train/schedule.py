@@ -1,4 +1,4 @@
-"""How fast the weights learn, epoch by epoch, and the warm-up within the first of them."""
+"""How fast the weights learn: rates by epoch, the warm-up within the first of them, and how much makes one step."""
 
 import math
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, StepLR
 
+from lib.core.distributed import world_size
 from lib.core.errors import InputError
 
 
@@ -30,6 +31,28 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
             )
         return MultiStepLR(optimizer, milestones)
     return StepLR(optimizer, cfg.TRAIN.LR_DROP_EPOCH)
+
+
+def batches_per_step(cfg: EasyDict, batches: int) -> int:
+    """Over how many batches of a process a step's gradients are gathered to make GLOBAL_BATCH.
+
+    batches: of one epoch and process. Raises InputError when they do not make up one step, or none exactly.
+    """
+    wanted, together = cfg.TRAIN.GLOBAL_BATCH, cfg.TRAIN.BATCH_SIZE * world_size()
+    if not wanted:
+        return 1
+    if wanted % together:
+        raise InputError(
+            f"TRAIN.GLOBAL_BATCH: {wanted} is not a multiple of {together}, which is TRAIN.BATCH_SIZE "
+            f"{cfg.TRAIN.BATCH_SIZE} in each of {world_size()} processes; set BATCH_SIZE to a divisor of "
+            f"{wanted / world_size():g}, or GLOBAL_BATCH to 0"
+        )
+    if batches < wanted // together:
+        raise InputError(
+            f"TRAIN.GLOBAL_BATCH: {wanted} is more than the {batches * together} pairs of an epoch; "
+            "raise DATA.TRAIN.SAMPLE_PER_EPOCH"
+        )
+    return wanted // together
 
 
 def warm_up(cfg: EasyDict, step: int, steps_per_epoch: int) -> float:

@@ -1,7 +1,9 @@
 """The training loop."""
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,17 @@ import numpy as np
 import torch
 from easydict import EasyDict
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from lib.core.checkpoint import save_checkpoint
-from lib.core.distributed import is_main, rank, sum_over_processes
+from lib.core.distributed import average_buffers, is_main, rank, sum_over_processes
 from lib.core.errors import InputError
 from lib.models.base import Batch, TrackerModel
 from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
-from lib.train.schedule import set_rates, warm_up
+from lib.train.schedule import batches_per_step, set_rates, warm_up
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,11 @@ class Trainer:
     device: torch.device
     epoch: int = 0  # epochs done
 
+    def __post_init__(self) -> None:
+        """Raises InputError where GLOBAL_BATCH does not fit."""
+        self.parts = batches_per_step(self.cfg, len(self.train_loader))  # batches whose gradients make one step
+        self.steps = len(self.train_loader) // self.parts  # of one epoch
+
     def run(self) -> None:
         """Train from the epoch after `self.epoch` to the last."""
         for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
@@ -62,6 +70,7 @@ class Trainer:
             self.train_epoch(epoch)
             set_rates(self.optimizer, self.scheduler.get_last_lr(), 1.0)  # the schedule knows nothing of the warm-up
             self.scheduler.step()
+            average_buffers(self.model)
             self.epoch = epoch
             last = epoch == self.cfg.TRAIN.EPOCH
             if self.val_loader is not None and (last or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
@@ -74,28 +83,46 @@ class Trainer:
         self.step.train()
         seed_epoch(self.cfg.TRAIN.SEED, epoch)
         self.train_loader.sampler.epoch = epoch  # type: ignore[attr-defined]
-        steps, rates = len(self.train_loader), self.scheduler.get_last_lr()
-        means, clock, unreadable = Means(), Clock(steps * (self.cfg.TRAIN.EPOCH - epoch + 1)), 0
-        for number, sample in enumerate(read_batches(self.train_loader), start=1):
+        rates = self.scheduler.get_last_lr()
+        batches = self.steps * self.parts
+        means, clock, unreadable = Means(), Clock(batches * (self.cfg.TRAIN.EPOCH - epoch + 1)), 0
+        self.optimizer.zero_grad(set_to_none=True)
+        for number, sample in enumerate(islice(read_batches(self.train_loader), batches), start=1):
             clock.data_ready()
             unreadable += int(sample.unreadable.sum())  # type: ignore[attr-defined]
-            batch = self.to_device(sample.batch)
+            steps, rest = divmod(number, self.parts)
+            values = self.gather_gradients(self.to_device(sample.batch), complete=rest == 0)
+            means.update(values, len(sample.batch.search))
+            if rest == 0:
+                done = (epoch - 1) * self.steps + steps - 1
+                set_rates(self.optimizer, rates, warm_up(self.cfg, done, self.steps))
+                self.update_weights()
+            clock.step_done(len(sample.batch.search))
+            if rest == 0 and (steps % self.cfg.TRAIN.PRINT_INTERVAL == 0 or steps == self.steps):
+                self.report("train", epoch, steps, means, clock)
+                _check_unreadable(unreadable, clock.pairs)
+
+    def gather_gradients(self, batch: Batch, *, complete: bool) -> dict[str, Tensor]:
+        """Add a batch's share of its step's gradients; complete: the step's last batch, whose gradients are exchanged.
+
+        A share is the batch's mean loss over the number of parts, so that the parts together weigh as one large batch.
+        """
+        waits = isinstance(self.step, DistributedDataParallel) and not complete
+        with self.step.no_sync() if waits else nullcontext():  # type: ignore[operator]
             with self.autocast():
                 losses, figures = self.step(batch)
             total = torch.stack(list(losses.values())).sum()
-            set_rates(self.optimizer, rates, warm_up(self.cfg, (epoch - 1) * steps + number - 1, steps))
-            self.optimizer.zero_grad(set_to_none=True)
-            self.scaler.scale(total).backward()
-            self.scaler.unscale_(self.optimizer)  # so that clipping sees the true gradients
-            if self.cfg.TRAIN.GRAD_CLIP_NORM > 0:
-                nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.TRAIN.GRAD_CLIP_NORM)
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            means.update({"loss": total, **losses, **figures}, len(batch.search))
-            clock.step_done(len(batch.search))
-            if number % self.cfg.TRAIN.PRINT_INTERVAL == 0 or number == steps:
-                self.report("train", epoch, number, means, clock)
-                _check_unreadable(unreadable, clock.pairs)
+            self.scaler.scale(total / self.parts).backward()
+        return {"loss": total, **losses, **figures}
+
+    def update_weights(self) -> None:
+        """One step of the optimizer."""
+        self.scaler.unscale_(self.optimizer)  # so that clipping sees the true gradients
+        if self.cfg.TRAIN.GRAD_CLIP_NORM > 0:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.TRAIN.GRAD_CLIP_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def validate(self, epoch: int, loader: DataLoader[Sample]) -> None:
@@ -117,7 +144,7 @@ class Trainer:
     def report(self, stage: str, epoch: int, number: int, means: Means, clock: Clock) -> None:
         """One line on the console and in the log; scalars on TensorBoard. Stops a run whose loss is not a number."""
         values, speed = means.read(), clock.read()
-        steps = len(self.train_loader if stage == "train" or self.val_loader is None else self.val_loader)
+        steps = self.steps if stage == "train" or self.val_loader is None else len(self.val_loader)
         if not np.isfinite(values["loss"]):
             raise InputError(
                 f"loss is {values['loss']} in epoch {epoch}, step {number}; lower TRAIN.LR, or switch TRAIN.AMP off; "
@@ -131,7 +158,7 @@ class Trainer:
             times += f"  to go {format_duration(speed['eta_s'])}"
         where = f"{stage:5} epoch {epoch}/{self.cfg.TRAIN.EPOCH}  step {number}/{steps}"
         log.info("%s  %s  %s", where, figures, times)
-        progress = (epoch - 1) * len(self.train_loader) + (number if stage == "train" else len(self.train_loader))
+        progress = (epoch - 1) * self.steps + (number if stage == "train" else self.steps)
         scalars = {**values, "pairs_per_s": speed["pairs_per_s"], "data_wait": speed["data_wait"]}
         for index, group in enumerate(self.optimizer.param_groups):
             scalars[f"lr_{index}"] = group["lr"]
