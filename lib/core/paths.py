@@ -36,6 +36,7 @@ _DATA = {
     "nfs_dir": ("nfs", "Need for Speed, 30 frames/s: sequences/, anno/"),
     "tnl2k_dir": ("tnl2k", "TNL2K: <sequence>/imgs/"),
     "coco_dir": ("coco", "COCO 2017: images/train2017/, annotations/"),
+    "imagenet_dir": ("imagenet", "ImageNet VID: Data/VID/train/, Annotations/VID/train/"),
     "photos_dir": ("", "photographs and cut-outs for synthetic sequences; empty: procedural textures"),
 }
 

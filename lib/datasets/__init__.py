@@ -56,6 +56,7 @@ DATASETS: dict[str, Entry] = {
     "nfs": Entry("nfs_dir", "lib.datasets.tabled:read_nfs"),
     "tnl2k": Entry("tnl2k_dir", "lib.datasets.tnl2k:read_tnl2k"),
     "coco17": Entry("coco_dir", "lib.datasets.coco:read_training"),
+    "imagenetvid": Entry("imagenet_dir", "lib.datasets.imagenetvid:read_training"),
     "synthetic_train": Entry("photos_dir", "lib.datasets.synthetic:stream_training"),
     "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
 }

@@ -9,9 +9,9 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from lib.core.errors import InputError
-from lib.datasets.sequence import Sequence
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _problems: ContextVar[list[str] | None] = ContextVar("problems", default=None)
 
@@ -38,15 +38,15 @@ def refuse(messages: Iterable[str], message: str) -> None:
         problems.extend(cases)
 
 
-def read_each(read: Callable[[Item], Sequence], items: Iterable[Item]) -> list[Sequence]:
+def read_each(read: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """`read` of every item. Raises InputError as `read` does, or notes it where problems are collected."""
     problems = _problems.get()
     if problems is None:
         return [read(item) for item in items]
-    sequences = []
+    results = []
     for item in tqdm(list(items), desc="reading", unit="sequence", dynamic_ncols=True):
         try:
-            sequences.append(read(item))
+            results.append(read(item))
         except InputError as error:
             problems.append(str(error))
-    return sequences
+    return results

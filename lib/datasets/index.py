@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import stat
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -43,13 +44,15 @@ class Index:
         self._read = 0
 
     def numbers(self, path: str | Path, columns: int, read: Callable[[], np.ndarray]) -> np.ndarray:
-        """[rows, columns] float64, read-only: what is known, or else `read`. Raises what `read` raises."""
+        """[rows, columns] float64 of a file, or of a folder of files, read-only: what is known, or else `read`.
+
+        Raises what `read` raises.
+        """
         key, now = f"{columns}:{path}", time.time_ns()
         try:
-            status = os.stat(path)
+            stamp, latest = _stamp(path)
         except OSError:
             return read()  # it has the right words for what is wrong
-        stamp = [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         known = self._places.get(key)
         if known is not None and list(known[0]) == stamp:
             _, start, rows, width = known
@@ -58,7 +61,7 @@ class Index:
             values = read()
             self._read += 1
         values.flags.writeable = False
-        if max(stamp[2:]) < now - SETTLED:
+        if latest < now - SETTLED:
             self._found[key] = stamp, values
         return values
 
@@ -108,6 +111,18 @@ def open_index(name: str, root: Path) -> Iterator[None]:
         index.save()
     finally:
         _current.reset(token)
+
+
+def _stamp(path: str | Path) -> tuple[Stamp, int]:
+    """Stamp and latest change, ns, of a file; of a folder with its files, their number, sizes and times count too."""
+    status = os.stat(path)
+    stamp, latest = [status.st_ino, status.st_size], [status.st_mtime_ns, status.st_ctime_ns]
+    if not stat.S_ISDIR(status.st_mode):
+        return [*stamp, *latest], max(latest)
+    with os.scandir(path) as entries:
+        inside = [entry.stat() for entry in entries]
+    latest += [max(max(status.st_mtime_ns, status.st_ctime_ns) for status in inside)] if inside else []
+    return [*stamp, *latest, len(inside), sum(status.st_size for status in inside)], max(latest)
 
 
 def _home() -> Path | None:
