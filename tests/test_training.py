@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.core.checkpoint import load_checkpoint
+from lib.core.checkpoint import load_checkpoint, save_checkpoint
 from lib.core.errors import InputError
 from lib.datasets.sequence import Frames, Sequence
 from lib.models import build_model
@@ -337,10 +337,13 @@ class SilentBoard:
     """What TensorBoard would have been told."""
 
     def __init__(self):
-        self.scalars = []
+        self.scalars, self.images = [], []
 
     def add_scalar(self, name, value, step):
         self.scalars.append((name, value, step))
+
+    def add_image(self, name, image, step, dataformats):
+        self.images.append((name, image, step, dataformats))
 
     def flush(self):
         pass
@@ -386,7 +389,7 @@ def test_mixed_precision_on_the_cpu_is_bfloat16(make_trainer):
 def test_loss_that_is_no_number_stops_training_and_saves_nothing(make_trainer, tmp_path, value):
     trainer = make_trainer("TRAIN.EPOCH=2")
     trainer.epoch = 1
-    trainer.save()
+    save_checkpoint(trainer.path("ep0001"), trainer.state())
     step = trainer.step.forward
     trainer.step.forward = lambda batch: ({"giou": step(batch)[0]["giou"] * value}, {})
     with pytest.raises(InputError, match=rf"loss is {value} in epoch 2, step 1; lower TRAIN\.LR.*checkpoint is kept"):

@@ -1,11 +1,14 @@
-"""On what a figure was measured."""
+"""On what a figure was measured, and with which code."""
 
 import os
 import platform
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
+
+from lib.core.paths import ROOT
 
 
 def describe_machine() -> dict[str, str]:
@@ -24,6 +27,17 @@ def describe_machine() -> dict[str, str]:
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe_code() -> str:
+    """The state of the code, as git names it ("-dirty" where files differ from it); "unknown" outside git."""
+    if not (ROOT / ".git").exists():
+        return "unknown"
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
 
 
 def _first(pattern: str, path: Path) -> str:

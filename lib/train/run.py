@@ -22,21 +22,20 @@ from lib.core.checkpoint import load_checkpoint, load_state
 from lib.core.config import flatten, save_config
 from lib.core.distributed import is_main, own_device, process_group, world_size
 from lib.core.errors import InputError
+from lib.core.machine import describe_code
 from lib.core.paths import read_local
 from lib.core.schema import read_yaml
 from lib.datasets import load_training_set, load_validation_set
 from lib.models import build_model
 from lib.models.base import TrackerModel
 from lib.models.pretrained import load_pretrained
+from lib.train.archive import FREE
 from lib.train.loader import build_loader
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler
 from lib.train.trainer import Trainer, TrainStep
 
 log = logging.getLogger(__name__)
-
-#: Keys that may change when a run goes on: they decide how long and how fast, not what is learned.
-_FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_", "TRAIN.SAVE_", "DATA.VAL.")
 
 _EPOCH = re.compile(r"_ep(\d+)\.pth\.tar$")
 
@@ -142,11 +141,15 @@ def _record(folder: Path, cfg: EasyDict) -> None:
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
     environment = {
+        "code": describe_code(),
+        "command": " ".join(sys.argv),
+        "processes": str(world_size()),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "machine": platform.platform(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
     }
+    log.info("code %(code)s  torch %(torch)s  %(processes)s processes on %(device)s", environment)
     with write_atomically(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment, indent=2) + "\n")
 
@@ -155,7 +158,7 @@ def _check_agreement(path: Path, cfg: EasyDict) -> None:
     """Raises InputError where a run would go on with other settings than it began with."""
     before, now = flatten(read_yaml(path)), flatten(cfg)
     # A cosine bends with the number of epochs; the other schedules do not look at it.
-    free = tuple(key for key in _FREE if key != "TRAIN.EPOCH" or cfg.TRAIN.SCHEDULER.TYPE != "cosine")
+    free = tuple(key for key in FREE if key != "TRAIN.EPOCH" or cfg.TRAIN.SCHEDULER.TYPE != "cosine")
     for key in now:
         if key in before and before[key] != now[key] and not key.startswith(free):
             raise InputError(

@@ -15,17 +15,19 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from lib.core.checkpoint import save_checkpoint
 from lib.core.distributed import average_buffers, is_main, rank, sum_over_processes
 from lib.core.errors import InputError
 from lib.models.base import Batch, TrackerModel
+from lib.train.archive import Archive
 from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
+from lib.train.picture import draw_pairs
 from lib.train.schedule import batches_per_step, set_rates, warm_up
 
 log = logging.getLogger(__name__)
 
 UNREADABLE_SHARE = 0.01  # training stops when more of its samples cannot be read
+_PICTURED = 4  # pairs of a validation that TensorBoard shows
 _UNREADABLE_GRACE = 10  # so many are forgiven before the share counts
 
 
@@ -65,6 +67,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train from the epoch after `self.epoch` to the last."""
+        archive = Archive(self.checkpoints, self.cfg, fresh=self.epoch == 0) if is_main() else None
         for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
             self.model.set_epoch(epoch)
             self.train_epoch(epoch)
@@ -74,9 +77,12 @@ class Trainer:
             self.epoch = epoch
             last = epoch == self.cfg.TRAIN.EPOCH
             if self.val_loader is not None and (last or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
-                self.validate(epoch, self.val_loader)
-            if is_main() and (last or epoch % self.cfg.TRAIN.SAVE_EPOCH_INTERVAL == 0):
-                self.save()
+                means = self.validate(epoch, self.val_loader)
+                if archive and "iou" in means:
+                    best = {"net": self.model.state_dict(), "network": self.cfg.MODEL.NAME, "epoch": epoch}
+                    archive.add_if_best(self.path("best"), best, means["iou"])
+            if archive and (last or epoch % self.cfg.TRAIN.SAVE_EPOCH_INTERVAL == 0):
+                archive.add(self.path(f"ep{epoch:04d}"), self.state())
 
     def train_epoch(self, epoch: int) -> None:
         """One pass over this process's samples."""
@@ -125,21 +131,26 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
-    def validate(self, epoch: int, loader: DataLoader[Sample]) -> None:
-        """The mean losses over the validation pairs, which are the same at every call."""
+    def validate(self, epoch: int, loader: DataLoader[Sample]) -> dict[str, float]:
+        """The mean losses and figures over the validation pairs, which are the same at every call; all processes'."""
         self.step.eval()
         means, clock = Means(), Clock(len(loader))
-        for sample in read_batches(loader):
+        for number, sample in enumerate(read_batches(loader)):
             clock.data_ready()
             batch = self.to_device(sample.batch)
             with self.autocast():
                 losses, figures = self.model.step(batch)
+                if number == 0 and self.board is not None:
+                    some = [Batch(*(part[:_PICTURED] for part in pairs)) for pairs in (sample.batch, batch)]
+                    grid = draw_pairs(self.model, *some)
+                    self.board.add_image("val/pairs", grid, epoch * self.steps, dataformats="HWC")
             means.update({"loss": torch.stack(list(losses.values())).sum(), **losses, **figures}, len(batch.search))
             clock.step_done(len(batch.search))
         *sums, weight = sum_over_processes(means.as_tensor(self.device)).tolist()
         means.sums = {name: torch.tensor(total) for name, total in zip(sorted(means.sums), sums, strict=True)}
         means.weight = int(weight)
         self.report("val", epoch, len(loader), means, clock)
+        return means.read()
 
     def report(self, stage: str, epoch: int, number: int, means: Means, clock: Clock) -> None:
         """One line on the console and in the log; scalars on TensorBoard. Stops a run whose loss is not a number."""
@@ -160,6 +171,8 @@ class Trainer:
         log.info("%s  %s  %s", where, figures, times)
         progress = (epoch - 1) * self.steps + (number if stage == "train" else self.steps)
         scalars = {**values, "pairs_per_s": speed["pairs_per_s"], "data_wait": speed["data_wait"]}
+        if self.device.type == "cuda":
+            scalars["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         for index, group in enumerate(self.optimizer.param_groups):
             scalars[f"lr_{index}"] = group["lr"]
         for name, value in scalars.items():
@@ -178,11 +191,9 @@ class Trainer:
         dtype = getattr(torch, self.cfg.TRAIN.AMP_DTYPE) if self.device.type == "cuda" else torch.bfloat16
         return torch.autocast(self.device.type, dtype, enabled=self.cfg.TRAIN.AMP)
 
-    def save(self) -> None:
-        """Write `<Name>_ep0015.pth.tar` whole or not at all."""
-        path = self.checkpoints / f"{type(self.model).__name__}_ep{self.epoch:04d}.pth.tar"
-        save_checkpoint(path, self.state())
-        log.info("saved %s", path)
+    def path(self, which: str) -> Path:
+        """Where a checkpoint lies: `<Name>_ep0015.pth.tar` for which = "ep0015"."""
+        return self.checkpoints / f"{type(self.model).__name__}_{which}.pth.tar"
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on; its random draws follow from the configuration and its number."""

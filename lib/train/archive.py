@@ -1,0 +1,85 @@
+"""Which checkpoints stay: the last ones and the best.
+
+Only files that this run wrote, and that nobody has touched since, are ever deleted or replaced: `written.json` beside
+them lists name, size and time of each.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from easydict import EasyDict
+
+from lib.core.atomic import write_atomically
+from lib.core.checkpoint import save_checkpoint
+from lib.core.config import flatten
+from lib.core.errors import InputError
+
+log = logging.getLogger(__name__)
+
+#: Keys that may change when a run goes on: they decide how long and how fast, not what is learned.
+FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_", "TRAIN.SAVE_", "DATA.VAL.",
+        "TRAIN.KEEP_")  # fmt: skip
+
+
+class Archive:
+    """The checkpoints of one run in its folder."""
+
+    def __init__(self, folder: Path, cfg: EasyDict, *, fresh: bool):
+        """fresh: the run begins, so what was best before does not count. Raises InputError for a damaged list."""
+        self.folder, self.keep = folder, cfg.TRAIN.KEEP_CHECKPOINTS
+        self.record = folder / "written.json"
+        learned = {key: value for key, value in flatten(cfg).items() if not key.startswith(FREE)}
+        self.run = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()
+        content = self._read()
+        same = content.get("run") == self.run
+        self.files: dict[str, list[int]] = content["files"] if same else {}  # name -> size, time in ns
+        self.best: float | None = content["best"] if same and not fresh else None
+
+    def add(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Write an epoch's checkpoint, then delete what is older than the last `keep` (0: nothing)."""
+        self._write(path, content)
+        own = [name for name in self.files if "_ep" in name and self._is_own(self.folder / name)]
+        own.sort(key=lambda name: (len(name), name))  # epoch 10000 after 9999
+        for name in own[: -self.keep] if self.keep else []:
+            (self.folder / name).unlink()
+            del self.files[name]
+        self._save_record()
+
+    def add_if_best(self, path: Path, content: Mapping[str, Any], iou: float) -> None:
+        """Write a checkpoint when its validation IoU is above all before it."""
+        if path.exists() and not self._is_own(path):
+            log.warning("%s is of another run and stays as it is; move it away to get this run's best there", path)
+        elif self.best is None or iou > self.best or not path.exists():
+            self._write(path, content)
+            self.best = iou
+            self._save_record()
+
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+        save_checkpoint(path, content)
+        log.info("saved %s", path)
+        self.files[path.name] = _stamp(path)
+
+    def _is_own(self, path: Path) -> bool:
+        return path.is_file() and self.files.get(path.name) == _stamp(path)
+
+    def _read(self) -> dict[str, Any]:
+        if not self.record.exists():
+            return {}
+        try:
+            content = json.loads(self.record.read_text(encoding="utf-8"))
+            return {"run": content["run"], "files": dict(content["files"]), "best": content["best"]}
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self.record}: is damaged; remove it: all checkpoints there are then kept") from None
+
+    def _save_record(self) -> None:
+        with write_atomically(self.record) as temporary:
+            temporary.write_text(json.dumps({"run": self.run, "best": self.best, "files": self.files}, indent=2) + "\n")
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]

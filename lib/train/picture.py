@@ -1,0 +1,46 @@
+"""What a network sees and says, as a picture. N pairs, M modalities, S side of the search region."""
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.core.boxes import xywh_to_cxcywh
+from lib.models.base import Batch, TrackerModel
+
+_TRUTH, _FOUND = (0, 255, 0), (255, 64, 64)  # RGB
+
+
+@torch.no_grad()
+def draw_pairs(model: TrackerModel, raw: Batch, batch: Batch) -> np.ndarray:
+    """One row per pair: template and search region of each modality, score map: [N * S, (2 M + 1) * S, 3] RGB uint8.
+
+    raw: images as uint8; batch: the same, normalised, on the model's device. True boxes are green, found ones red.
+    """
+    memory = model.embed(batch.template, xywh_to_cxcywh(batch.template_box))
+    prediction = model(memory, batch.search)
+    boxes = model.decode(prediction, batch.search_box[:, 2:])[0].float().cpu().numpy()
+    scores = prediction.score_map[:, 0].float().clamp(0, 1).cpu().numpy()
+    rows = []
+    for number, (found, score) in enumerate(zip(boxes, scores, strict=True)):
+        templates, regions = _to_images(raw.template[number]), _to_images(raw.search[number])
+        side = regions[0].shape[0]
+        found_corner = np.concatenate([found[:2] - found[2:] / 2, found[2:]])
+        for region in regions:
+            _draw_box(region, raw.search_box[number].numpy(), _TRUTH)
+            _draw_box(region, found_corner, _FOUND)
+        shown = cv2.resize((score * 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+        small = [cv2.resize(template, (side, side)) for template in templates]
+        rows.append(np.concatenate([*small, *regions, np.repeat(shown[..., None], 3, axis=2)], axis=1))
+    return np.concatenate(rows)
+
+
+def _to_images(modalities: Tensor) -> list[np.ndarray]:
+    """[M, 3, S, S] uint8 -> M times [S, S, 3], free to be drawn on"""
+    return [np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()) for image in modalities]
+
+
+def _draw_box(image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int]) -> None:
+    """box: xywh in units of the image's side."""
+    x, y, w, h = (int(value) for value in np.clip(np.nan_to_num(box), -1, 2) * image.shape[0])
+    cv2.rectangle(image, (x, y), (x + w, y + h), colour)
