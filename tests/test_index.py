@@ -71,7 +71,7 @@ def test_what_changed_is_read_again_and_the_rest_is_not(videos, parsed):
     assert equal(load(videos), again) and parsed == []
 
 
-@pytest.mark.parametrize("damage", ["values", "short", "index", "place", "version", "gone"])
+@pytest.mark.parametrize("damage", ["values", "short", "empty", "index", "place", "version", "gone"])
 def test_damaged_index_is_not_believed(videos, parsed, tmp_path, damage):
     first = load(videos)
     folder = next((tmp_path / "cache" / "rgbt_tracking" / "index").iterdir())
@@ -82,6 +82,8 @@ def test_damaged_index_is_not_believed(videos, parsed, tmp_path, damage):
         values.write_bytes(content)
     elif damage == "short":
         values.write_bytes(values.read_bytes()[:-8])
+    elif damage == "empty":
+        values.write_bytes(b"")
     elif damage == "index":
         listing.write_text(listing.read_text()[:-20])
     elif damage == "place":

@@ -66,7 +66,7 @@ def choose_reader(args: argparse.Namespace) -> functools.partial:
     key = DATASETS[choose("data set", args.name, DATASETS)].key
     if key == "photos_dir":
         raise InputError(f"{args.name}: is made when it is asked for; there is nothing on disk to check")
-    folders = {key: args.data_dir} if args.data_dir else read_local("train")
+    folders = {key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
     return functools.partial(load_dataset, args.name, folders, indexed=False)
 
 

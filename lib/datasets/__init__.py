@@ -105,8 +105,15 @@ def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True)
 
 
 def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
-    """Who reads a data set, and its folder, which is there. Raises InputError as `load_dataset`."""
-    entry = DATASETS[choose("data set", name, DATASETS)]
+    """Who reads a data set, and its folder, which is there: the packed one if there is one.
+
+    Raises InputError as `load_dataset`.
+    """
+    known = choose("data set", name, DATASETS)
+    packed = folders.get("packed_dir", "")
+    if packed and (Path(packed) / known / "index.npz").is_file():
+        return "lib.datasets.pack:read_pack", Path(packed) / known
+    entry = DATASETS[known]
     folder = folders.get(entry.key, "")
     if entry.key != "photos_dir" and not (folder and Path(folder).is_dir()):
         raise InputError(f"{name}: folder {folder!r} does not exist; set {entry.key} in local.py")

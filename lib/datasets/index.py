@@ -142,6 +142,6 @@ def _load(folder: Path) -> tuple[dict[str, Place], np.ndarray]:
             checksums = [zlib.crc32(values.data), zlib.crc32(json.dumps(content["places"]).encode())]
             if values.shape == (content["count"],) and checksums == content["checksums"]:
                 return content["places"], values
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         log.debug("%s: no usable index", folder)
     return {}, np.zeros(0)

@@ -1,0 +1,137 @@
+"""A data set as two files, for disks that are slow to open a million of them: all images in a row, and an index.
+
+<packed_dir>/<name>/images.bin   the image files as they are, by sequence and stream
+<packed_dir>/<name>/index.npz    where each begins; names, boxes and all else that a reader found
+"""
+
+import functools
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lib.core.atomic import write_atomically
+from lib.core.errors import InputError
+from lib.datasets.image import decode_image
+from lib.datasets.sequence import FileFrames, Frames, Sequence
+
+VERSION = 1
+IMAGES, INDEX = "images.bin", "index.npz"
+ARRAYS = {"boxes": 4, "boxes_infrared": 4, "annotated": 1, "visible_share": 1}  # columns
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFrames(Frames):
+    """Frames inside a packed file."""
+
+    path: Path
+    starts: np.ndarray  # [M, T + 1] int64, first byte of each image; the last column is the end of the stream
+    modalities: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.starts.shape[1] - 1
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        index = range(len(self))[index]
+        return [self._read(int(row[index]), int(row[index + 1]), f"frame {index}") for row in self.starts]
+
+    def _read(self, start: int, end: int, what: str) -> np.ndarray:
+        data = os.pread(_open(self.path, os.getpid()), end - start, start)
+        return decode_image(np.frombuffer(data, np.uint8), f"{self.path}: {what} at byte {start}")
+
+
+@functools.lru_cache(maxsize=16)
+def _open(path: Path, process: int) -> int:
+    """A descriptor of this process; `pread` needs no position of its own, so that threads can share it."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise InputError(f"{path}: file does not exist; pack the data set again") from None
+
+
+def pack(sequences: Many[Sequence], folder: Path) -> None:
+    """Write the sequences of a set into `folder`; the index comes last, so that what has one is whole.
+
+    Raises InputError when the folder is taken, for frames that are no files and for files that cannot be read.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder}: is not empty; remove it to pack the data set anew")
+    starts = [0]
+    with write_atomically(folder / IMAGES) as temporary, temporary.open("wb") as file:
+        for sequence in tqdm(sequences, desc=str(folder), unit="sequence", dynamic_ncols=True):
+            for path in _files(sequence):
+                starts.append(starts[-1] + file.write(_content(path)))
+    header = {"version": VERSION, "sequences": [_describe(sequence) for sequence in sequences]}
+    arrays = {name: _together(sequences, name) for name in ARRAYS}
+    with write_atomically(folder / INDEX) as temporary, temporary.open("wb") as file:
+        text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        np.savez(file, header=text, starts=np.array(starts, np.int64), **arrays)  # type: ignore[arg-type]
+
+
+def read_pack(folder: Path) -> list[Sequence]:
+    """The sequences of a packed set. Raises InputError when a file is missing, cut short or of another version."""
+    try:
+        with np.load(folder / INDEX, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in ("header", "starts", *ARRAYS)}
+        header = json.loads(arrays["header"].tobytes())
+        whole = header["version"] == VERSION and (folder / IMAGES).stat().st_size == arrays["starts"][-1]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        whole = False
+    if not whole:
+        raise InputError(f"{folder}: {IMAGES} and {INDEX} are not whole; remove the folder and pack the data set again")
+    return list(_unpack(folder / IMAGES, header["sequences"], arrays))
+
+
+def _unpack(path: Path, described: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Iterator[Sequence]:
+    image, rows = 0, dict.fromkeys(ARRAYS, 0)
+    for entry in described:
+        streams, length = len(entry["modalities"]), entry["frames"]
+        first = image + np.arange(streams)[:, None] * length + np.arange(length + 1)
+        known: dict[str, Any] = {}
+        for name, count in entry["rows"].items():
+            known[name] = arrays[name][rows[name] : rows[name] + count]
+            rows[name] += count
+        image += streams * length
+        if entry["size"] is not None:
+            known["size"] = tuple(entry["size"])
+        frames = PackedFrames(path, arrays["starts"][first], tuple(entry["modalities"]))
+        yield Sequence(entry["name"], frames, attributes=entry["attributes"], **known)
+
+
+def _files(sequence: Sequence) -> Iterator[Path]:
+    if not isinstance(sequence.frames, FileFrames):
+        raise InputError(f"{sequence.name}: is not made of image files; this set cannot be packed")
+    for paths in sequence.frames.paths:
+        yield from paths
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: image does not exist; check the set with tracking/check_dataset.py") from None
+
+
+def _describe(sequence: Sequence) -> dict[str, Any]:
+    return {
+        "name": sequence.name,
+        "modalities": sequence.frames.modalities,
+        "frames": len(sequence),
+        "rows": {name: len(getattr(sequence, name)) for name in ARRAYS if getattr(sequence, name) is not None},
+        "attributes": sequence.attributes,
+        "size": sequence.size,
+    }
+
+
+def _together(sequences: Many[Sequence], name: str) -> np.ndarray:
+    """One array of all sequences, one behind the other; of those that have it."""
+    found = [getattr(sequence, name) for sequence in sequences if getattr(sequence, name) is not None]
+    empty = np.zeros((0, 4) if ARRAYS[name] == 4 else 0, np.int64 if name == "annotated" else np.float64)
+    return np.concatenate([empty, *found])
