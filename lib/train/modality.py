@@ -42,6 +42,8 @@ class Streams:
     def drop(self, views: Sequence[View], key: Sequence[int]) -> Sequence[View]:
         """The views of a sample, [S, S, 6] each; with probability `dropout` visible or infrared, by a fair coin, is the
         absent stream in all of them: a sensor that fails shows neither template nor search region."""
+        if not self.dropout:
+            return views
         rng = np.random.default_rng([*key, _DROPOUT])
         if rng.random() >= self.dropout:
             return views
