@@ -8,10 +8,12 @@ import math
 from typing import Any, TypeGuard
 
 import timm
+import torch
 from timm.layers import PatchEmbed as TimmPatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 from lib.core.errors import InputError
 from lib.core.registry import choose
@@ -21,6 +23,8 @@ _PUBLIC_SUFFIXES = ("_tbsi", "_ce")
 
 class VisionEncoder(nn.Module):
     """Patch embedding, position codes, blocks and final norm of a timm ViT, for a template and a search region."""
+
+    recompute = False  # blocks keep their input alone and compute again on the way back: less memory, more time
 
     def __init__(self, vit: VisionTransformer, *, stride: int, template_size: int, search_size: int):
         """vit: see `create_vit`; stride: patch size; sizes: sides of the square inputs, pixels, multiples of it."""
@@ -49,7 +53,13 @@ class VisionEncoder(nn.Module):
 
     def last_block(self, tokens: Tensor, search_only: bool) -> Tensor:
         """[N, Lz + Lx, C] -> the last block's output, of the search rows alone where nobody reads the template's."""
-        return run_block(self.blocks[-1], tokens, self.pos_embed_z.shape[1] if search_only else 0)
+        return self.run_block(self.blocks[-1], tokens, self.pos_embed_z.shape[1] if search_only else 0)
+
+    def run_block(self, block: nn.Module, tokens: Tensor, first_row: int = 0) -> Tensor:
+        """As the function of that name, and computed again in the backward pass where `recompute` says so."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(run_block, block, tokens, first_row, use_reentrant=False)
+        return run_block(block, tokens, first_row)
 
 
 class PatchEmbed(nn.Module):

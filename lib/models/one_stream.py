@@ -42,6 +42,7 @@ class OneStreamTracker(TrackerModel):
         super().__init__()
         self.normalize = Normalize(cfg.DATA.MEAN, cfg.DATA.STD, self.modalities)
         self.backbone = self.build_encoder(cfg)
+        self.backbone.recompute = cfg.TRAIN.CHECKPOINT_BLOCKS
         grid = self.backbone.grid_x
         self.box_head = build_head(cfg.MODEL.HEAD.TYPE, self.backbone.embed_dim, cfg.MODEL.HEAD.NUM_CHANNELS, grid)
         self.register_buffer("window", hann_window(grid), persistent=False)

@@ -45,7 +45,7 @@ class OSTrackEncoder(VisionEncoder):
                 kept = eliminate(block, Candidates(tokens[:, :lz], tokens[:, lz:], place), judges, self.keep[number])
                 tokens, place = torch.cat([kept.z, kept.x], dim=1), kept.place
             elif number + 1 < len(self.blocks):
-                tokens = block(tokens)
+                tokens = self.run_block(block, tokens)
             else:
                 tokens = self.last_block(tokens, search_only)
         skipped = tokens.shape[1] - place.shape[1]

@@ -83,7 +83,7 @@ class MixingEncoder(VisionEncoder):
         """Block `number`; the last one gives the search rows alone where neither head nor layer reads the others."""
         if number == len(self.blocks) - 1 and number not in self.locations:
             return self.last_block(tokens, search_only)
-        return self.blocks[number](tokens)
+        return self.run_block(self.blocks[number], tokens)
 
     def finish(self, tokens: Tensor, lx: int, search_only: bool) -> Tensor:
         """[S*B, Lz + Lx or Lx, C] -> normalised, the search rows alone when `search_only`"""

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: Keys that may change when a run goes on: they decide how long and how fast, not what is learned.
 FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_", "TRAIN.SAVE_", "DATA.VAL.",
-        "TRAIN.KEEP_")  # fmt: skip
+        "TRAIN.KEEP_", "TRAIN.FUSED", "TRAIN.CHECKPOINT_BLOCKS", "TRAIN.COMPILE", "TRAIN.CHANNELS_LAST")  # fmt: skip
 
 
 class Archive:

@@ -1,8 +1,12 @@
 """The optimizer of the family's recipes."""
 
+import logging
+
 import torch
 from easydict import EasyDict
 from torch import nn
+
+log = logging.getLogger(__name__)
 
 
 def build_optimizer(cfg: EasyDict, model: nn.Module) -> torch.optim.Optimizer:
@@ -18,7 +22,13 @@ def build_optimizer(cfg: EasyDict, model: nn.Module) -> torch.optim.Optimizer:
         {"params": [p for name, p in named if not new(name)], "lr": cfg.TRAIN.LR * cfg.TRAIN.BACKBONE_MULTIPLIER},
     ]
     groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY)
+    options = {"lr": cfg.TRAIN.LR, "weight_decay": cfg.TRAIN.WEIGHT_DECAY}
+    if cfg.TRAIN.FUSED:
+        try:
+            return torch.optim.AdamW(groups, **options, fused=True)
+        except RuntimeError as error:
+            log.warning("TRAIN.FUSED: not on this device (%s): AdamW step by step instead", str(error).splitlines()[0])
+    return torch.optim.AdamW(groups, **options)
 
 
 def _is_new_after_classification(name: str) -> bool:

@@ -30,6 +30,7 @@ from lib.models import build_model
 from lib.models.base import TrackerModel
 from lib.models.pretrained import load_pretrained
 from lib.train.archive import FREE
+from lib.train.average import build_average
 from lib.train.loader import build_loader
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler
@@ -76,8 +77,12 @@ def build_trainer(
     cfg: EasyDict, model: TrackerModel, checkpoints: Path, *, folders: dict[str, str], device: torch.device
 ) -> Trainer:
     """Data, optimizer and loop around a model that is on its device."""
+    if cfg.TRAIN.CHANNELS_LAST:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(cfg, model)
     step = TrainStep(model)
+    if cfg.TRAIN.COMPILE:
+        step.compile()
     half = cfg.TRAIN.AMP and device.type == "cuda" and cfg.TRAIN.AMP_DTYPE == "float16"
     train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
     val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
@@ -93,6 +98,7 @@ def build_trainer(
         checkpoints=checkpoints,
         board=None,
         device=device,
+        average=build_average(cfg, model),
     )
 
 
@@ -128,7 +134,7 @@ def resume(trainer: Trainer, newest: Path) -> None:
             f"{newest}: lacks {missing[0]!r}, so training cannot go on after it; move it away, or choose another "
             "--save_dir (to start from its weights set MODEL.PRETRAIN_FILE)"
         )
-    load_state(trainer.model, content["net"], str(newest))
+    load_state(trainer.model, content.get("training", content["net"]), str(newest))
     trainer.restore(content)
     log.info("goes on after epoch %d: %s", trainer.epoch, newest)
 

@@ -5,13 +5,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from easydict import EasyDict
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
@@ -19,6 +20,7 @@ from lib.core.distributed import average_buffers, is_main, rank, sum_over_proces
 from lib.core.errors import InputError
 from lib.models.base import Batch, TrackerModel
 from lib.train.archive import Archive
+from lib.train.average import load_average
 from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
 from lib.train.picture import draw_pairs
@@ -58,12 +60,18 @@ class Trainer:
     checkpoints: Path  # folder
     board: SummaryWriter | None  # in the main process
     device: torch.device
+    average: AveragedModel | None = None  # of the weights, over steps
     epoch: int = 0  # epochs done
 
     def __post_init__(self) -> None:
         """Raises InputError where GLOBAL_BATCH does not fit."""
         self.parts = batches_per_step(self.cfg, len(self.train_loader))  # batches whose gradients make one step
         self.steps = len(self.train_loader) // self.parts  # of one epoch
+
+    @property
+    def result(self) -> TrackerModel:
+        """What is validated and tracked with: the averaged network where there is one."""
+        return self.model if self.average is None else cast(TrackerModel, self.average.module)
 
     def run(self) -> None:
         """Train from the epoch after `self.epoch` to the last."""
@@ -74,12 +82,14 @@ class Trainer:
             set_rates(self.optimizer, self.scheduler.get_last_lr(), 1.0)  # the schedule knows nothing of the warm-up
             self.scheduler.step()
             average_buffers(self.model)
+            if self.average is not None:
+                average_buffers(self.average.module)
             self.epoch = epoch
             last = epoch == self.cfg.TRAIN.EPOCH
             if self.val_loader is not None and (last or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
                 means = self.validate(epoch, self.val_loader)
                 if archive and "iou" in means:
-                    best = {"net": self.model.state_dict(), "network": self.cfg.MODEL.NAME, "epoch": epoch}
+                    best = {"net": self.result.state_dict(), "network": self.cfg.MODEL.NAME, "epoch": epoch}
                     archive.add_if_best(self.path("best"), best, means["iou"])
             if archive and (last or epoch % self.cfg.TRAIN.SAVE_EPOCH_INTERVAL == 0):
                 archive.add(self.path(f"ep{epoch:04d}"), self.state())
@@ -129,20 +139,22 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
 
     @torch.no_grad()
     def validate(self, epoch: int, loader: DataLoader[Sample]) -> dict[str, float]:
         """The mean losses and figures over the validation pairs, which are the same at every call; all processes'."""
-        self.step.eval()
+        self.result.eval()
         means, clock = Means(), Clock(len(loader))
         for number, sample in enumerate(read_batches(loader)):
             clock.data_ready()
             batch = self.to_device(sample.batch)
             with self.autocast():
-                losses, figures = self.model.step(batch)
+                losses, figures = self.result.step(batch)
                 if number == 0 and self.board is not None:
                     some = [Batch(*(part[:_PICTURED] for part in pairs)) for pairs in (sample.batch, batch)]
-                    grid = draw_pairs(self.model, *some)
+                    grid = draw_pairs(self.result, *some)
                     self.board.add_image("val/pairs", grid, epoch * self.steps, dataformats="HWC")
             means.update({"loss": torch.stack(list(losses.values())).sum(), **losses, **figures}, len(batch.search))
             clock.step_done(len(batch.search))
@@ -198,7 +210,8 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on; its random draws follow from the configuration and its number."""
         return {
-            "net": self.model.state_dict(),
+            "net": self.result.state_dict(),
+            **({"training": self.model.state_dict()} if self.result is not self.model else {}),
             "network": self.cfg.MODEL.NAME,
             "epoch": self.epoch,
             "optimizer": self.optimizer.state_dict(),
@@ -211,6 +224,8 @@ class Trainer:
         self.optimizer.load_state_dict(content["optimizer"])
         self.scheduler.load_state_dict(content["scheduler"])
         self.scaler.load_state_dict(content["scaler"])
+        if self.average is not None:
+            load_average(self.average, content["net"])
         self.epoch = content["epoch"]
 
 

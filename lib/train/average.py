@@ -1,0 +1,25 @@
+"""Weights averaged over steps: validated, saved as `net` and tracked with, while training goes on without them."""
+
+from collections.abc import Mapping
+
+from easydict import EasyDict
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lib.core.checkpoint import load_state
+from lib.models.base import TrackerModel
+
+
+def build_average(cfg: EasyDict, model: TrackerModel) -> AveragedModel | None:
+    """Exponential moving average with EMA_DECAY, from the weights after the first step on; None where it is 0.
+
+    Running statistics are not averaged but copied: they are averages already.
+    """
+    decay = cfg.TRAIN.EMA_DECAY
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+
+
+def load_average(average: AveragedModel, weights: Mapping[str, Tensor]) -> None:
+    """Go on averaging from saved weights. Raises InputError as `load_state`."""
+    load_state(average.module, weights)
+    average.n_averaged.fill_(1)  # the next weights are mixed in; at 0 they would replace these
