@@ -26,6 +26,7 @@ from lib.core.machine import describe_code
 from lib.core.paths import read_local
 from lib.core.schema import read_yaml
 from lib.datasets import load_training_set, load_validation_set
+from lib.layers.lora import add_lora
 from lib.models import build_model
 from lib.models.base import TrackerModel
 from lib.models.pretrained import load_pretrained
@@ -77,6 +78,8 @@ def build_trainer(
     cfg: EasyDict, model: TrackerModel, checkpoints: Path, *, folders: dict[str, str], device: torch.device
 ) -> Trainer:
     """Data, optimizer and loop around a model that is on its device."""
+    if cfg.TRAIN.LORA_RANK:
+        add_lora(model.get_submodule("backbone"), cfg.TRAIN.LORA_RANK, cfg.TRAIN.LORA_ALPHA)  # type: ignore[arg-type]
     if cfg.TRAIN.CHANNELS_LAST:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(cfg, model)

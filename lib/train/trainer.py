@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lib.core.distributed import average_buffers, is_main, rank, sum_over_processes
 from lib.core.errors import InputError
+from lib.layers.lora import merged_state
 from lib.models.base import Batch, TrackerModel
 from lib.train.archive import Archive
 from lib.train.average import load_average
@@ -89,7 +90,7 @@ class Trainer:
             if self.val_loader is not None and (last or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
                 means = self.validate(epoch, self.val_loader)
                 if archive and "iou" in means:
-                    best = {"net": self.result.state_dict(), "network": self.cfg.MODEL.NAME, "epoch": epoch}
+                    best = {"net": merged_state(self.result), "network": self.cfg.MODEL.NAME, "epoch": epoch}
                     archive.add_if_best(self.path("best"), best, means["iou"])
             if archive and (last or epoch % self.cfg.TRAIN.SAVE_EPOCH_INTERVAL == 0):
                 archive.add(self.path(f"ep{epoch:04d}"), self.state())
@@ -210,8 +211,8 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on; its random draws follow from the configuration and its number."""
         return {
-            "net": self.result.state_dict(),
-            **({"training": self.model.state_dict()} if self.result is not self.model else {}),
+            "net": merged_state(self.result),
+            **self.unmerged(),
             "network": self.cfg.MODEL.NAME,
             "epoch": self.epoch,
             "optimizer": self.optimizer.state_dict(),
@@ -219,13 +220,19 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
         }
 
+    def unmerged(self) -> dict[str, Any]:
+        """What training goes on with, where that is not `net`."""
+        lora = self.cfg.TRAIN.LORA_RANK > 0
+        own = {"training": self.model.state_dict()} if lora or self.average is not None else {}
+        return {**own, "average": self.result.state_dict()} if lora and self.average is not None else own
+
     def restore(self, content: dict[str, Any]) -> None:
         """Go on where `state` was taken; the network's weights are loaded elsewhere."""
         self.optimizer.load_state_dict(content["optimizer"])
         self.scheduler.load_state_dict(content["scheduler"])
         self.scaler.load_state_dict(content["scaler"])
         if self.average is not None:
-            load_average(self.average, content["net"])
+            load_average(self.average, content.get("average", content["net"]))
         self.epoch = content["epoch"]
 
 
