@@ -10,7 +10,6 @@ Checkpoints: <save_dir>/checkpoints/train/<script>/<config>/. Curves: tensorboar
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +31,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=0, metavar="K", help="multi_node: number of this machine, from 0")
     parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
     parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
+    parser.add_argument("--wait", type=int, default=900, metavar="S", help="multi_node: seconds to wait for the others")
+    parser.add_argument(
+        "--max_restarts", type=int, default=0, metavar="N",
+        help="so often all processes start again, from the last checkpoint, when one of them dies",
+    )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="e.g. TRAIN.LR=1e-4")
     return parser.parse_args()
@@ -42,10 +46,11 @@ def main() -> None:
     args = parse_arguments()
     cfg = load_config(args.script, args.config, args.set)
     if args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ:
+        from lib.train.launch import run_processes
         from lib.train.preflight import check_inputs
 
         check_inputs(cfg)
-        raise SystemExit(subprocess.run(torchrun_command(args)).returncode)
+        raise SystemExit(run_processes(torchrun_command(args)))
     from lib.core.paths import read_local
     from lib.train.run import train
 
@@ -57,11 +62,16 @@ def main() -> None:
 def torchrun_command(args: argparse.Namespace) -> list[str]:
     """The same command, once per process."""
     launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={args.nproc_per_node}"]
+    launcher += [f"--max_restarts={args.max_restarts}"]
     if args.mode == "multiple":
         launcher += ["--standalone"]
+    elif args.max_restarts:  # machines must be able to meet again
+        launcher += [f"--nnodes={args.world_size}", "--rdzv_backend=c10d", f"--rdzv_endpoint={args.ip}:{args.port}"]
+        launcher += [f"--rdzv_id={args.script}-{Path(args.config).stem}"]
+        launcher += [f"--rdzv_conf=is_host={int(args.rank == 0)},join_timeout={args.wait},read_timeout={args.wait}"]
     else:
         launcher += [f"--nnodes={args.world_size}", f"--node_rank={args.rank}"]
-        launcher += [f"--master_addr={args.ip}", f"--master_port={args.port}"]
+        launcher += [f"--master_addr={args.ip}", f"--master_port={args.port}", f"--rdzv_conf=timeout={args.wait}"]
     return [*launcher, *sys.argv]
 
 

@@ -1,0 +1,85 @@
+"""Starting several processes: exit status, machines that do not find each other, and a process that dies."""
+
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import test_training as basics
+
+from lib.core.checkpoint import load_checkpoint
+from lib.train.launch import explain, run_processes
+
+clone = basics.clone
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("", 0), ("import sys; sys.exit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)]
+)
+def test_exit_status_is_kept(code, status, capfd):
+    assert run_processes([sys.executable, "-c", f"import sys; print('said', file=sys.stderr); {code}"]) == status
+    assert capfd.readouterr().err == "said\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("DistStoreError: Timed out after 5 seconds waiting for clients. 1/2 clients joined.", "--world-size:"),
+        ("DistNetworkError: The client socket has timed out while trying to connect to (10.0.0.1, 1).", "--ip"),
+        ("DistNetworkError: The server socket has failed to listen. port: 1, name: EADDRINUSE", "--port:"),
+        ("rendezvous.api.RendezvousConnectionError: The connection to the C10d store has failed.", "--ip"),
+        ("ValueError: loss", ""),
+    ],
+)
+def test_what_torchrun_says_is_explained(line, option):
+    assert explain(line).startswith(option) and bool(explain(line)) == bool(option)
+
+
+def test_explanation_is_the_last_line_of_a_failure_alone(capfd):
+    code = "import sys; print('x: EADDRINUSE', file=sys.stderr); sys.exit({})"
+    run_processes([sys.executable, "-c", code.format(1)])
+    assert capfd.readouterr().err.splitlines()[-1].startswith("error: --port: another program uses it")
+    run_processes([sys.executable, "-c", code.format(0)])
+    assert "error:" not in capfd.readouterr().err
+
+
+def test_port_in_use_is_explained_by_the_command_itself(clone, tmp_path):
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        more = ["--mode", "multi_node", "--world-size", "2", "--port", str(taken.getsockname()[1]), "--wait", "5"]
+        process = basics.command(clone, tmp_path, *more)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith("error: --port: another program uses it on this machine"), err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the process to kill in /proc")
+def test_process_that_dies_is_started_again_and_the_run_ends_as_without(clone, tmp_path):
+    more = ["--mode", "multiple", "--nproc_per_node", "2", "--set", "TRAIN.NUM_WORKER=0"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    basics.finish(basics.command(clone, whole, *more))
+    process = basics.command(clone, killed, "--max_restarts", "1", *more)
+    for line in process.stdout:
+        if "train epoch 2/3  step 1/2" in line:
+            os.kill(second_rank(killed), signal.SIGKILL)
+            break
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "goes on after epoch 1" in out
+    file = "checkpoints/train/iimf_track/micro/IIMFTrack_ep0003.pth.tar"
+    assert basics.same(load_checkpoint(whole / file)["net"], load_checkpoint(killed / file)["net"])
+
+
+def second_rank(save_dir):
+    """The number of the training process of rank 1 that writes to a folder."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, surroundings = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(save_dir).encode() in command and re.search(rb"(^|\0)RANK=1\0", surroundings):
+            return int(folder.name)
+    raise AssertionError("rank 1 does not run")
