@@ -37,7 +37,7 @@ def run_processes(command: Sequence[str]) -> int:
             reason = explain(line) or reason
     status = process.returncode
     if status and reason:
-        print(f"error: {reason}", file=sys.stderr)
+        sys.stderr.write(f"error: {reason}\n")
     return status if status >= 0 else 128 - status
 
 
