@@ -1,6 +1,7 @@
 """Which process this is, and what processes tell each other. A single process needs no set-up."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,8 @@ import torch.distributed as dist
 from torch import nn
 
 from lib.core.errors import InputError
+
+_PAUSE = 0.5  # seconds
 
 
 @contextmanager
@@ -21,6 +24,9 @@ def process_group(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        # Gloo's threads need Python's lock to let go of the tensors of the last exchange, and whoever destroys the
+        # group waits for those threads with the lock held: without a pause in between, both wait for ever.
+        time.sleep(_PAUSE)
         dist.destroy_process_group()
 
 

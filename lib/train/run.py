@@ -56,22 +56,27 @@ def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_nam
             _record(checkpoints, cfg)
         else:
             logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
-        seed_everything(cfg.TRAIN.SEED)
-        if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-            # The loader has cores of its own: threads that wait for a busy core stall the others.
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.TRAIN.NUM_WORKER))
-        local = read_local("train")
-        newest = find_newest(checkpoints)
-        model = build_model(cfg)
-        if newest is None and cfg.MODEL.PRETRAIN_FILE:
-            load_pretrained(model, cfg, local["pretrained_dir"])
-        trainer = build_trainer(cfg, model.to(device), checkpoints, folders=local, device=device)
-        if is_main():
-            trainer.board = SummaryWriter(str(save_dir / "tensorboard" / "train" / script / config))
-        if newest is not None:
-            resume(trainer, newest)
-        trainer.run()
-        log.info("finished: %d epochs, checkpoints in %s", trainer.epoch, checkpoints)
+        _train(cfg, checkpoints, save_dir / "tensorboard" / "train" / script / config, device)
+
+
+def _train(cfg: EasyDict, checkpoints: Path, board: Path, device: torch.device) -> None:
+    """What exchanges gradients lives in here, so that it is gone before the processes part."""
+    seed_everything(cfg.TRAIN.SEED)
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        # The loader has cores of its own: threads that wait for a busy core stall the others.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.TRAIN.NUM_WORKER))
+    local = read_local("train")
+    newest = find_newest(checkpoints)
+    model = build_model(cfg)
+    if newest is None and cfg.MODEL.PRETRAIN_FILE:
+        load_pretrained(model, cfg, local["pretrained_dir"])
+    trainer = build_trainer(cfg, model.to(device), checkpoints, folders=local, device=device)
+    if is_main():
+        trainer.board = SummaryWriter(str(board))
+    if newest is not None:
+        resume(trainer, newest)
+    trainer.run()
+    log.info("finished: %d epochs, checkpoints in %s", trainer.epoch, checkpoints)
 
 
 def build_trainer(
