@@ -56,6 +56,8 @@ def test_shapes(variant):
     boxes, scores = model.decode(prediction, torch.full((3, 2), 0.25))
     assert boxes.shape == (3, 4) and scores.shape == (3,)
     assert torch.isfinite(boxes).all() and ((scores > 0) & (scores <= 1)).all()
+    shown = model.score_map(prediction)
+    assert shown.shape == (3, grid, grid) and ((shown >= 0) & (shown <= 1)).all()
 
 
 @every_variant

@@ -169,3 +169,14 @@ def test_tracking_leaves_its_arguments_alone():
     tracker.track(targets, [sequence.frames[1]])
     np.testing.assert_array_equal(targets[0].box, before[0])
     assert (targets[0].memory.colour == before[1]).all()
+
+
+def test_an_observer_sees_each_pass_and_changes_nothing():
+    tracker, sequence = fake_tracker(), moving_sequence("watched")
+    seen = []
+    targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
+    watched = tracker.track(targets, [sequence.frames[1]], lambda *views: seen.append(views))
+    assert watched[0].box.tolist() == tracker.track(targets, [sequence.frames[1]])[0].box.tolist()
+    ((of, ((around, crop),), prediction),) = seen
+    assert of == targets and around is targets[0].box and crop.image.shape == (256, 256, 6)
+    assert prediction.mask.shape == (1, 256, 256)

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from easydict import EasyDict
 from torch import Tensor, nn
 
+from lib.core.geometry import FamilyGeometry, Geometry
 from lib.layers.normalize import Normalize
 
 MemoryType = TypeVar("MemoryType", bound=tuple)
@@ -49,6 +51,11 @@ class TrackerModel(nn.Module):
         prior: [B, 2] the last target size in units of the crop.
         """
 
+    def score_map(self, prediction: Any) -> Tensor | None:
+        """What pictures of tracking show: [B, n, n] in [0, 1], how likely the target is where, over the whole search
+        region; None for a network that makes no such map."""
+        return None
+
     @abstractmethod
     def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted loss terms (the trainer only sums them), and figures to watch; scalars, the latter detached."""
@@ -57,13 +64,19 @@ class TrackerModel(nn.Module):
         """The weighted loss terms of a batch."""
         return self.step(batch)[0]
 
-    def refresh(self, memory: MemoryType) -> MemoryType:
-        """The memory after a tracked frame; unchanged unless a tracker learns online."""
+    def refresh(self, memory: MemoryType, prediction: Any, boxes: Tensor, scores: Tensor) -> MemoryType:
+        """The memory after a tracked frame, boxes and scores as `decode` gave them; unchanged unless a tracker learns
+        online."""
         return memory
 
-    def search_scale(self, target: Any) -> float:
-        """How much larger than usual this frame's search region is; 1 unless a tracker searches further when lost."""
-        return 1.0
+    def geometry(self, test: EasyDict) -> Geometry:
+        """How this tracker cuts its crops, from the TEST part of a resolved configuration."""
+        return FamilyGeometry(test.TEMPLATE_SIZE, test.SEARCH_SIZE, test.TEMPLATE_FACTOR, test.SEARCH_FACTOR)
+
+    def search_size(self, target: Any, frame: tuple[int, int]) -> int:
+        """Side of the target's next search region as the network sees it, pixels; as usual unless a tracker searches
+        further when lost. target: see lib.test.tracker, after its last frame; frame: height and width of that."""
+        return target.usual_size
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each training epoch, for schedules inside a network."""

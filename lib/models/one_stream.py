@@ -95,6 +95,11 @@ class OneStreamTracker(TrackerModel):
         """The box where score times Hann window is highest; the family does not use the prior size."""
         return self.box_head.decode(prediction, self.window)
 
+    def score_map(self, prediction: Prediction) -> Tensor:
+        """[B, n, n] of the centre head; of the corner head the top-left corner's, relative to its best cell."""
+        scores = prediction.score_map[:, 0]
+        return scores if prediction.size_map.shape[1] else scores / scores.amax(dim=(1, 2), keepdim=True)
+
     def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """2 (1 - GIoU) + 5 L1 + focal by default (OSTrack, eq. 4), and the mean IoU."""
         # The target sits in the middle of its template unless the template was jittered.
