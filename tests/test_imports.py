@@ -2,13 +2,14 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 LIB = sorted(path for path in (ROOT / "lib").rglob("*.py") if path.name != "local.py")
-TRACKING = sorted((ROOT / "tracking").glob("*.py"))
+TRACKING = sorted((ROOT / "tracking").rglob("*.py"))
 
 ALLOWED = {
     "core": set(),
@@ -65,6 +66,14 @@ def test_imports_run_one_way(path):
 @pytest.mark.parametrize("path", TRACKING, ids=name_of)
 def test_entry_points_use_training_or_testing(path):
     assert not {"train", "test"} <= parts_of_lib(parse(path))
+
+
+def test_benchmarks_are_imported_one_at_a_time_and_by_name():
+    """One process measures with training or with testing: no entry point imports another one, at most its name."""
+    for path in TRACKING:
+        assert not any(module.split(".")[0] == "tracking" for module in imported_modules(parse(path))), name_of(path)
+    commands = runpy.run_path(str(ROOT / "tracking" / "benchmark.py"))["COMMANDS"]
+    assert {path.stem for path in (ROOT / "tracking" / "benchmarks").glob("*.py")} == set(commands)
 
 
 @pytest.mark.parametrize("path", LIB, ids=name_of)

@@ -10,9 +10,9 @@ import pytest
 from boards import board, entry
 
 from lib.core.errors import InputError
+from lib.core.table import BEST, SECOND, Table, format_latex, format_markdown, format_text
 from lib.test.attributes import read_attributes, with_attributes
 from lib.test.entries import Video, average, evaluate
-from lib.test.formats import BEST, SECOND, Table, format_latex, format_markdown, format_text
 from lib.test.metrics import GOT10K, LASHER, RGBT234, Truth
 from lib.test.page import write_page
 from lib.test.plausible import other_convention

@@ -13,10 +13,10 @@ import pytest
 from lib.core.errors import InputError
 from lib.core.machine import describe_machine, usable_cores
 from lib.core.paths import ROOT
+from lib.core.table import format_text
 from lib.test.entries import evaluate
-from lib.test.formats import format_text
 from lib.test.metrics import LASHER
-from lib.test.scoring_benchmark import Task, benchmark_table, measure, summarise, synthetic_task
+from lib.test.scoring_benchmark import Task, benchmark_table, measure_scoring, summarise, synthetic_task
 from lib.test.sources import read_videos
 
 # What the toolbox relies on of the package rgbt, with figures that a test can know
@@ -81,7 +81,7 @@ def test_made_up_results_can_be_scored_and_are_the_same_again(task, tmp_path):
 
 def test_sides_take_turns_and_agree_with_the_library(task, rival, tmp_path):
     begin = time.perf_counter()
-    records = measure(task, ["toolbox", "rgbt"], tmp_path, repeats=2, python=sys.executable)
+    records = measure_scoring(task, ["toolbox", "rgbt"], tmp_path, repeats=2, python=sys.executable)
     whole = time.perf_counter() - begin
     assert {side: len(runs) for side, runs in records.items()} == {"toolbox": 2, "rgbt": 2}
     videos = read_videos(task.dataset, str(task.annotations), None)
@@ -118,7 +118,7 @@ def test_medians_and_ratios_within_each_repetition():
 
 def test_peak_memory_is_what_the_process_itself_held():
     """Allocated and freed again, which still counts, in a process started by a larger one, which does not."""
-    code = "from lib.test.scoring_job import peak_memory; p = peak_memory(); bytearray(2**26); print(p, peak_memory())"
+    code = "from lib.core.memory import peak_memory; p = peak_memory(); bytearray(2**26); print(p, peak_memory())"
     ballast = np.ones(2**28, np.uint8)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     before, after = map(float, done.stdout.split())
@@ -140,12 +140,12 @@ def test_machine_is_named():
 
 def test_failures_of_a_job_are_one_line(task, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="install rgbt there, or name a Python that has it: --python"):
-        measure(task, ["rgbt"], tmp_path, repeats=1, python=sys.executable)
+        measure_scoring(task, ["rgbt"], tmp_path, repeats=1, python=sys.executable)
     with pytest.raises(InputError, match="--python /none: cannot be started: No such file"):
-        measure(task, ["rgbt"], tmp_path, repeats=1, python="/none")
+        measure_scoring(task, ["rgbt"], tmp_path, repeats=1, python="/none")
     broken = Task(task.dataset, task.annotations, {"gone": tmp_path}, 3, task.rows)
     with pytest.raises(InputError, match="scoring with toolbox failed: .*3 of 3 results are missing") as error:
-        measure(broken, ["toolbox"], tmp_path, repeats=1, python=sys.executable)
+        measure_scoring(broken, ["toolbox"], tmp_path, repeats=1, python=sys.executable)
     assert "\n" not in str(error.value)
 
 

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.errors import InputError, run
 from lib.core.paths import read_local
+from lib.core.table import Table, format_latex, format_markdown, format_text, write_csv, write_text
 from lib.datasets import DATASETS
 from lib.test.attributes import with_attributes
 from lib.test.entries import Board, Entry, average, evaluate
-from lib.test.formats import Table, format_latex, format_markdown, format_text, write_csv, write_text
 from lib.test.metrics import PROTOCOLS, protocol_of
 from lib.test.significance import compare_with
 from lib.test.sources import Source, named_sources, own_source, paired, read_videos

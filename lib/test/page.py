@@ -9,8 +9,8 @@ from html import escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from lib.core.table import BEST, SECOND, Table
 from lib.test.entries import Board, Entry
-from lib.test.formats import BEST, SECOND, Table
 from lib.test.plots import STYLE
 from lib.test.significance import Comparison, compare_with
 from lib.test.tables import attribute_table, overall_table, sequence_table, significance_table, summary_table

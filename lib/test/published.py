@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.core.errors import InputError
+from lib.core.table import Table
 from lib.test.entries import Video, evaluate
-from lib.test.formats import Table
 from lib.test.metrics import PROTOCOLS
 from lib.test.truths import read_truths
 

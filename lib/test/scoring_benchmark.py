@@ -1,10 +1,6 @@
 """How long scoring takes and how much memory: the toolbox, its whole report, and another package on the same files."""
 
-import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lib.core.errors import InputError
+from lib.core.benchmark import machine_words, run_job, take_turns
 from lib.core.paths import ROOT
-from lib.test.formats import Table
+from lib.core.table import Table
 
 SCORING_JOB = Path(__file__).with_name("scoring_job.py")
 NAMES = {
@@ -69,17 +65,20 @@ def _write_boxes(folder: Path, names: Many[str], rows: Many[np.ndarray], form: s
         (folder / f"{name}.txt").write_text(line * len(boxes) % tuple(boxes.ravel().tolist()), encoding="utf-8")
 
 
-def measure(task: Task, sides: Many[str], scratch: Path, *, repeats: int, python: str) -> dict[str, list[dict]]:
-    """Side -> one record per repetition. The sides take turns, each time in the other order, so that what else the
-    machine does meets all of them; every run is a process of its own.
+def measure_scoring(
+    task: Task, sides: Many[str], scratch: Path, *, repeats: int, python: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Side -> one record per repetition, in turns; every run is a process of its own.
 
     python: what runs the jobs of other packages. Raises InputError with the job's own message when one fails.
     """
-    records: dict[str, list[dict]] = {side: [] for side in sides}
-    for turn in range(repeats):
-        for side in sides if turn % 2 == 0 else reversed(sides):
-            records[side].append(_run(_job(task, side, scratch / f"{side}{turn}"), python))
-    return records
+
+    def score(side: str, turn: int) -> dict[str, Any]:
+        own = side in ("toolbox", "report")
+        job = _job(task, side, scratch / f"{side}{turn}")
+        return run_job(SCORING_JOB, job, python=sys.executable if own else python, name=f"scoring with {side}")
+
+    return take_turns(sides, score, repeats=repeats)
 
 
 def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
@@ -98,23 +97,6 @@ def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
         options += ["--html", f"{out}/report.html"]
         job |= {"script": str(ROOT / "tracking" / "analysis_results.py"), "arguments": options}
     return job
-
-
-def _run(job: dict[str, Any], python: str) -> dict[str, Any]:
-    """Do a job in a process of its own; its answer and the seconds from its start to its end."""
-    own = job["side"] in ("toolbox", "report")
-    command = [sys.executable if own else python, str(SCORING_JOB)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)} if own else dict(os.environ)
-    begin = time.perf_counter()
-    try:
-        done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment)
-    except OSError as error:
-        raise InputError(f"--python {python}: cannot be started: {error.strerror}") from None
-    seconds = time.perf_counter() - begin
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-        raise InputError(f"scoring with {job['side']} failed: {last.removeprefix('error: ')}")
-    return json.loads(done.stdout) | {"process_s": seconds}
 
 
 def summarise(task: Task, records: dict[str, list[dict]]) -> dict[str, dict[str, Any]]:
@@ -154,7 +136,7 @@ def benchmark_table(task: Task, summary: dict[str, dict[str, Any]], machine: dic
         times = [f"{row[key]:.3f}" if key in row else "" for key in ("annotations_s", "tracker_s")]
         before = f"{row['before_mib']:.0f}" if "before_mib" in row else ""
         rows.append([NAMES[side], *times, f"{row['process_s']:.2f}", f"{row['peak_mib']:.0f}", before])
-    notes = [f"Medians of {repeats} interleaved runs, each a process of its own; {', '.join(_words(machine))}."]
+    notes = [f"Medians of {repeats} interleaved runs, each a process of its own; {machine_words(machine)}."]
     for side, row in summary.items():
         if "times_longer" in row:
             ratio = row["times_longer"]
@@ -165,8 +147,3 @@ def benchmark_table(task: Task, summary: dict[str, dict[str, Any]], machine: dic
             )
     what = f"{len(task.results)} trackers, {task.sequences} sequences, {task.rows} frames each"
     return Table(f"Scoring by the {task.dataset} rules: {what}", rows, tuple(notes))
-
-
-def _words(machine: dict[str, str]) -> list[str]:
-    words = {"cores": "{} cores", "memory": "{} of memory", "python": "Python {}", "numpy": "NumPy {}"}
-    return [words.get(key, "{}").format(value) for key, value in machine.items()]

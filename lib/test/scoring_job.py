@@ -1,19 +1,20 @@
 """One scoring job alone in a process, so that its time and memory are its own.
 
-Job and answer are JSON on the standard streams. Nothing of the toolbox is needed by the jobs of other packages, which
-run in the Python that has them.
+Job and answer are JSON on the standard streams. The jobs of other packages, which run in the Python that has them, need
+no package of the toolbox: only files of it that import the standard library alone.
 """
 
 import contextlib
 import importlib
 import json
-import re
 import runpy
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from lib.core.memory import peak_memory
 
 Job = dict[str, Any]  # side, dataset, annotations, results (name -> folder); of a report: script, arguments
 
@@ -70,19 +71,6 @@ def _measure(job: Job, read: Callable[[], Any], score: Callable[[Any, str, str],
         figures[name] = score(truth, name, folder)
         seconds.append(time.perf_counter() - begin)
     return {"annotations_s": seconds[0], "tracker_s": seconds[1:], "figures": figures, "before_mib": before}
-
-
-def peak_memory() -> float:
-    """MiB that this process has held at most so far.
-
-    Linux's getrusage counts what the process that started this one held; /proc does not.
-    """
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.is_file() else None
-    if found:
-        return int(found[1]) / 1024
-    peak = importlib.import_module("resource").getrusage(0).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
 SIDES: dict[str, Callable[[Job], Job]] = {

@@ -5,8 +5,8 @@ from collections.abc import Sequence as Ordered
 
 import numpy as np
 
+from lib.core.table import BEST, SECOND, Row, Table
 from lib.test.entries import Board, scores_on, shortened
-from lib.test.formats import BEST, SECOND, Row, Table
 from lib.test.metrics import Metric
 from lib.test.significance import LEVEL, SAMPLES, Comparison
 
