@@ -124,17 +124,32 @@ def test_pair_through_a_model_of_one_modality_uses_the_visible_image_alone():
 
 
 def test_larger_search_region_finds_a_target_that_jumped():
-    boxes = np.array([[60, 50, 30, 20], [160, 120, 30, 20]])
-    frames = MovingSquare(boxes)
-    near, far = fake_tracker(), Tracker(WideModel(), CONFIG, "cpu")
-    found = [t.track(t.start([frames[0]], [BOX]), [frames[1]])[0] for t in (near, far)]
-    assert found[0].score == 0
-    np.testing.assert_allclose(found[1].box, boxes[1], atol=3.0)
+    frames = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
+    tracker = Tracker(SearchingModel(), CONFIG, "cpu")
+    targets, seen = tracker.start([frames[0]], [BOX]), []
+    for index in (1, 2, 3):
+        targets = tracker.track(targets, [frames[index]])
+        seen.append((targets[0].visible, targets[0].search_size))
+    assert seen == [(False, 768), (True, 256), (True, 256)]
+    np.testing.assert_allclose(targets[0].box, [160, 120, 30, 20], atol=1.0)
 
 
-class WideModel(FakeModel):
-    def search_scale(self, target):
-        return 3.0
+def test_targets_of_different_search_sizes_move_as_they_would_alone():
+    frames = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
+    still = moving_sequence("found", step=(2, 1))
+    tracker = Tracker(SearchingModel(), CONFIG, "cpu")
+    start = tracker.start([frames[0], still.frames[0]], [BOX, still.boxes[0]])
+    targets = tracker.track(start, [frames[1], still.frames[1]])
+    together = tracker.track(targets, [frames[2], still.frames[2]])
+    assert tracker.model.calls == [2, 1, 1]
+    for target, images, expected in zip(targets, (frames[2], still.frames[2]), together, strict=True):
+        np.testing.assert_array_equal(tracker.track([target], [images])[0].box, expected.box)
+
+
+class SearchingModel(FakeModel):
+    def search_size(self, target, frame):
+        assert frame == (180, 240)
+        return target.usual_size if target.score > 0 else 3 * target.usual_size
 
 
 def test_network_that_learns_online_gives_each_target_its_new_memory():
@@ -147,7 +162,7 @@ def test_network_that_learns_online_gives_each_target_its_new_memory():
 
 
 class LearningModel(FakeModel):
-    def refresh(self, memory):
+    def refresh(self, memory, prediction, boxes, scores):
         return memory._replace(colour=memory.colour + 0.01)
 
 

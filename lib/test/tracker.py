@@ -1,6 +1,7 @@
 """Following targets: all state in `Target`, none in the network, so one model serves many videos at once.
 
-Crop around the last box, one look, box back into the frame, clip: in the geometry that the model chooses. B targets, M modalities of the model (1 or 2), S side of a crop in pixels.
+Crop around the last box, one look, box back into the frame, clip: in the geometry that the model chooses.
+B targets, M modalities of the model (1 or 2), S side of a crop in pixels.
 """
 
 import logging
@@ -40,11 +41,6 @@ class Target:
         """Whether the tracker takes it as found; a tracker that does not search further always does."""
         return self.search_size <= self.usual_size
 
-    @property
-    def visible(self) -> bool:
-        """Whether the target was found in its last frame."""
-        return self.score > 0
-
 
 #: Shown each pass of the network: its targets, what they were searched in (the box that a crop was cut around, the
 #: crop) and the network's prediction.
@@ -80,7 +76,9 @@ class Tracker:
         return [replace(target, memory=_part(memory, index)) for index, (target, _) in enumerate(starts)]
 
     @torch.inference_mode()
-    def track(self, targets: Sequence[Target], frames: Sequence[Images]) -> list[Target]:
+    def track(
+        self, targets: Sequence[Target], frames: Sequence[Images], observe: Observer | None = None
+    ) -> list[Target]:
         """The targets in their next frames; `frames[k]` belongs to `targets[k]`. One pass of the network for all
         whose search regions have one size.
 
@@ -93,7 +91,7 @@ class Tracker:
             index: target
             for group in groups.values()
             for index, target in zip(
-                group, self._look([targets[k] for k in group], [frames[k] for k in group]), strict=True
+                group, self._look([targets[k] for k in group], [frames[k] for k in group], observe), strict=True
             )
         }
         return [moved[index] for index in range(len(targets))]
@@ -104,7 +102,7 @@ class Tracker:
         fill, size = self.geometry.fill(image), self.geometry.first_search_size(image, box)
         return Target(name, box, None, fill, size, size), self.geometry.template(image, box, fill)
 
-    def _look(self, targets: Sequence[Target], frames: Sequence[Images]) -> list[Target]:
+    def _look(self, targets: Sequence[Target], frames: Sequence[Images], observe: Observer | None) -> list[Target]:
         """One pass of the network: targets of one search size."""
         stacks = [
             stack_modalities(images, self.model.modalities, target.name)
@@ -115,6 +113,8 @@ class Tracker:
         prior = torch.tensor(np.stack(sizes), dtype=torch.float32, device=self.device)
         memory = cat_memories([target.memory for target in targets])
         prediction = self.model(memory, self._upload([crop for _, crop in crops]))
+        if observe is not None:
+            observe(targets, crops, prediction)
         boxes, scores = self.model.decode(prediction, prior)
         answers = torch.cat([boxes, scores[:, None]], dim=1).float().cpu().numpy().astype(np.float64)
         learned = self.model.refresh(memory, prediction, boxes, scores)

@@ -1,0 +1,152 @@
+"""How a tracker looks at a frame: which square it cuts out, and where an answer in crop units lies in the frame.
+
+S side of a crop as the network sees it, pixels; C channels of all modalities together.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lib.core.boxes import clip_box
+from lib.core.crop import Crop, box_to_frame, sample_target
+
+MARGIN = 10  # pixels of every box that stay inside the image
+
+
+@dataclass(frozen=True)
+class Geometry(ABC):
+    """The crops of one kind of tracker."""
+
+    template_size: int  # S of the template
+    search_size: int  # S of the usual search region
+
+    def fill(self, image: np.ndarray) -> np.ndarray:
+        """The colour outside the image, from the first frame: [H, W, C] uint8 -> [C] uint8."""
+        return np.zeros(image.shape[2], np.uint8)
+
+    def first_search_size(self, image: np.ndarray, box: np.ndarray) -> int:
+        """S of the usual search region of a target: image [H, W, C], first box [4] xywh pixels."""
+        return self.search_size
+
+    @abstractmethod
+    def template(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray) -> Crop:
+        """The template of a first box (xywh, pixels). Raises InputError when the box does not show in the image."""
+
+    @abstractmethod
+    def search(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray, size: int) -> Crop:
+        """The search region around the last box (xywh, pixels), `size` pixels as the network sees it, at the usual
+        scale: twice the size is twice the region. Raises InputError when it lies wholly outside the image."""
+
+    @abstractmethod
+    def clip(self, box: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """The box (xywh, pixels) kept at the image."""
+
+    def to_frame(self, box: np.ndarray, around: np.ndarray, crop: Crop) -> np.ndarray:
+        """A network's box in the frame: [4] cxcywh, 1 = crop side -> [4] xywh pixels. around: what `crop` was cut around."""
+        return box_to_frame(box, around, crop.scale, crop.image.shape[0])
+
+
+@dataclass(frozen=True)
+class FamilyGeometry(Geometry):
+    """Of the OSTrack family: squares of factor * sqrt(w h), zeros outside the image."""
+
+    template_factor: float
+    search_factor: float
+
+    def template(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray) -> Crop:
+        """Side template_factor * sqrt(w h)."""
+        return sample_target(image, box, self.template_factor, self.template_size)
+
+    def search(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray, size: int) -> Crop:
+        """Side search_factor * sqrt(w h) for the usual size."""
+        return sample_target(image, box, self.search_factor * size / self.search_size, size)
+
+    def clip(self, box: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Corners stay inside."""
+        height, width = image.shape[:2]
+        return clip_box(box, height, width, margin=MARGIN)
+
+
+@dataclass(frozen=True)
+class ContextGeometry(Geometry):
+    """Of the SiamFC family: the target and its context, padded with the mean colour of the first frame (DaSiamRPN).
+
+    A target that covers less than `small_share` of its first frame is searched at `small_size`.
+    """
+
+    context: float = 0.5  # of (w + h) added to both sides
+    small_share: float = 0.0  # of the frame's area; 0: no target is small
+    small_size: int = 287
+
+    def fill(self, image: np.ndarray) -> np.ndarray:
+        """The mean of each channel, cut to a whole number."""
+        return image.mean(axis=(0, 1)).astype(np.uint8)
+
+    def first_search_size(self, image: np.ndarray, box: np.ndarray) -> int:
+        """`small_size` for small targets."""
+        height, width = image.shape[:2]
+        small = float(box[2]) * float(box[3]) < self.small_share * height * width
+        return self.small_size if small else self.search_size
+
+    def side(self, box: np.ndarray) -> float:
+        """Side of the template's square in the frame: [4] xywh pixels -> sqrt((w + p) (h + p)), p the context."""
+        pad = self.context * (box[2] + box[3])
+        return math.sqrt((box[2] + pad) * (box[3] + pad))
+
+    def template(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray) -> Crop:
+        """The target with its context."""
+        side = round_half_up(self.side(box))
+        pixels = cut_square(image, box[:2] + box[2:] / 2, side, self.template_size, fill)
+        return Crop(pixels, self.template_size / side, _no_padding())
+
+    def search(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray, size: int) -> Crop:
+        """At the scale of the template of `box`."""
+        side = self.side(box)
+        around = round_half_up(side * size / self.template_size)
+        pixels = cut_square(image, box[:2] + box[2:] / 2, around, size, fill)
+        return Crop(pixels, self.template_size / side, _no_padding())
+
+    def clip(self, box: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """The centre stays in the image, each side between MARGIN and the image's."""
+        frame = np.array(image.shape[1::-1], np.float64)
+        centre = np.clip(box[:2] + box[2:] / 2, 0, frame)
+        extent = np.clip(box[2:], MARGIN, frame)
+        return np.concatenate([centre - extent / 2, extent])
+
+
+def round_half_up(value: float) -> int:
+    """The nearest whole number, halves up, as the SiamFC family rounds.
+
+    >>> round_half_up(2.5), round_half_up(3.5), round_half_up(-0.5)
+    (3, 4, 0)
+    """
+    return math.floor(value + 0.5)
+
+
+def cut_square(image: np.ndarray, centre: np.ndarray, side: int, size: int, fill: np.ndarray) -> np.ndarray:
+    """The square of `side` pixels around a point, `fill` outside the image, resized bilinearly to `size`.
+
+    image: [H, W, C] uint8; centre: [2] x y; fill: [C]. Returns [size, size, C] uint8. The square may lie wholly
+    outside the image.
+    """
+    height, width = image.shape[:2]
+    x1, y1 = (round_half_up(float(value) - (side + 1) / 2) for value in centre)
+    left, top = (min(max(0, -start), side) for start in (x1, y1))
+    right, bottom = (min(max(0, start + side - end), side) for start, end in ((x1, width), (y1, height)))
+    if left + right >= side or top + bottom >= side:
+        return np.tile(fill.astype(np.uint8), (size, size, 1))
+    square = image[y1 + top : y1 + side - bottom, x1 + left : x1 + side - right]
+    if left or top or right or bottom:
+        padded = np.empty((side, side, image.shape[2]), np.uint8)
+        padded[:] = fill
+        padded[top : side - bottom, left : side - right] = square
+        square = padded
+    return square if side == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _no_padding() -> np.ndarray:
+    """The SiamFC family does not tell padding from image."""
+    return np.zeros((0, 0), bool)
