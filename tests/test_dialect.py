@@ -86,6 +86,7 @@ def test_folders_are_listed_by_sequence(tmp_path):
     for name in ("b", "a"):
         put(tmp_path / "MTNet" / f"MTNet_{name}.txt", "1 2 3 4")
         put(tmp_path / "MTNet" / f"MTNet_{name}_time.txt", "0.5")
+        put(tmp_path / "MTNet" / f"MTNet_{name}_confidence.txt", "0.5\t1")
         put(tmp_path / "got" / name / f"{name}_001.txt", "1 2 3 4")
         put(tmp_path / "got" / name / f"{name}_time.txt", "0.25")
     assert list(list_results(tmp_path / "MTNet")) == list(list_results(tmp_path / "got")) == ["a", "b"]

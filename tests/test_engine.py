@@ -7,6 +7,7 @@ import pytest
 from fake_model import fake_tracker, follow_alone, moving_sequence
 
 from lib.core.errors import InputError
+from lib.datasets.annotation import read_numbers
 from lib.test.engine import Job, choose_devices, follow, follow_steps, read_ahead, run_job
 from lib.test.results import finished, read_both_seconds, read_result, write_result
 
@@ -28,6 +29,14 @@ def test_results_hold_every_frame_and_its_seconds(tmp_path):
     alone, whole = read_both_seconds(tmp_path / "walk_time.txt").T
     assert alone.shape == (12,) and (alone > 0).all() and (whole >= alone).all()
     assert sum(counts) == 12
+    confidence = read_numbers(tmp_path / "walk_confidence.txt", 2)
+    np.testing.assert_allclose(confidence, [(1, 1)] + [(0.9, 1)] * 11, rtol=0, atol=1e-6)
+
+
+def test_a_frame_without_an_answer_has_no_confidence(tmp_path):
+    sequence = moving_sequence("gone", length=4, step=(400, 0))
+    follow(fake_tracker(), [sequence], functools.partial(write_result, tmp_path))
+    assert read_numbers(tmp_path / "gone_confidence.txt", 2)[:, 0].tolist() == [1, 0, 0, 0]
 
 
 def test_finished_sequences_are_skipped_and_unfinished_ones_followed(tmp_path):
@@ -45,7 +54,7 @@ def test_unreadable_frame_stops_with_its_path_and_leaves_no_partial_result(tmp_p
     good, bad = moving_sequence("good", length=20), moving_sequence("bad", broken=5)
     with pytest.raises(InputError, match="/data/moving/000005.png: image does not exist"):
         run(tmp_path, [good, bad], devices)
-    assert {path.name for path in tmp_path.iterdir()} <= {"good.txt", "good_time.txt"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"good.txt", "good_time.txt", "good_confidence.txt"}
 
 
 def test_two_workers_write_what_one_writes(tmp_path):
@@ -80,7 +89,7 @@ def test_network_is_built_once_for_all_sequences(tmp_path):
 def test_longest_sequences_come_first(tmp_path):
     saved = []
     sequences = [moving_sequence("short", 3), moving_sequence("long", 9), moving_sequence("middle", 5)]
-    run_job(Job(fake_tracker, lambda name, boxes, seconds: saved.append(name), sequences), ["cpu"])
+    run_job(Job(fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences), ["cpu"])
     assert saved == ["long", "middle", "short"]
 
 

@@ -10,6 +10,7 @@ from lib.core.errors import InputError, run
 from lib.datasets.sequence import FileFrames, Sequence
 from lib.test import results
 from lib.test.results import (
+    confidence_path,
     finished,
     read_both_seconds,
     read_result,
@@ -54,6 +55,22 @@ def test_seconds_of_the_tracker_alone_and_of_everything(tmp_path):
     assert np.isnan(read_both_seconds(tmp_path / "walk_time.txt")[:, 1]).all()
     with pytest.raises(ValueError, match="do not match"):
         write_result(tmp_path, "walk", BOXES, both[:1])
+
+
+def test_confidence_lies_beside_the_boxes_where_the_tracker_has_it(tmp_path):
+    sure = np.array([[1, 1], [0.1234567, 0]])
+    write_result(tmp_path, "walk", BOXES, SECONDS, sure)
+    assert confidence_path(tmp_path, "walk").read_text() == "1.000000\t1\n0.123457\t0\n"
+    assert finished(tmp_path, sequence())
+    confidence_path(tmp_path, "walk").unlink()  # as results of the family
+    assert finished(tmp_path, sequence())
+
+
+@pytest.mark.parametrize("sure", [np.ones((1, 2)), np.ones(2), np.full((2, 2), np.nan)])
+def test_broken_confidence_is_never_written(tmp_path, sure):
+    with pytest.raises(ValueError, match=r"walk: confidence .* is not \[2, 2\] finite numbers"):
+        write_result(tmp_path, "walk", BOXES, SECONDS, sure)
+    assert not list(tmp_path.iterdir())
 
 
 def test_integer_boxes_are_cut_towards_zero(tmp_path):

@@ -58,7 +58,7 @@ def checkpoints(tmp_path):
 def test_results_lie_where_the_family_puts_them(command, data, checkpoints, tmp_path, capsys):
     command("--dataset_name", "folder", "--data_dir", data, "--threads", "1", "--num_gpus", "1")
     folder = tmp_path / "results" / "tbsi_track" / CONFIG
-    names = {f"{name}{end}" for name in "abc" for end in (".txt", "_time.txt")} | {"config.yaml"}
+    names = {f"{name}{end}" for name in "abc" for end in (".txt", "_time.txt", "_confidence.txt")} | {"config.yaml"}
     assert {path.name for path in folder.iterdir()} == names
     for name in "abc":
         np.testing.assert_allclose(read_result(folder / f"{name}.txt"), moving_sequence(name, 4).boxes, atol=1.0)
@@ -72,7 +72,7 @@ def test_results_lie_where_the_family_puts_them(command, data, checkpoints, tmp_
 def test_run_number_picks_the_epoch_and_names_the_folder(command, data, checkpoints, tmp_path, capsys):
     command("--dataset_name", "folder", "--data_dir", data, "--runid", "7", "--sequence", "b")
     folder = tmp_path / "results" / "tbsi_track" / f"{CONFIG}_007"
-    assert {path.name for path in folder.iterdir()} == {"b.txt", "b_time.txt", "config.yaml"}
+    assert {path.name for path in folder.iterdir()} == {"b.txt", "b_time.txt", "b_confidence.txt", "config.yaml"}
     assert "IIMFTrack_ep0007.pth.tar" in (folder / "config.yaml").read_text()
     assert "--runid 7" in capsys.readouterr().out
 

@@ -5,7 +5,8 @@ r"""Follow the sequences of a data set and write one result file for each.
     python tracking/test.py iimf_track tiny --dataset_name folder --data_dir ~/videos --checkpoint tiny.safetensors
     python tracking/test.py ostrack vitb_256_mae_ce_32x4_ep300 --dataset_name folder --data_dir ~/LaSOT --sequence 0
 
-Results: <results>/<tracker>/<config>/<sequence>.txt (tab-separated x y w h, pixels) and <sequence>_time.txt (seconds).
+Results: <results>/<tracker>/<config>/<sequence>.txt (tab-separated x y w h, pixels), <sequence>_time.txt (seconds) and
+<sequence>_confidence.txt (score; 1 where the target was found).
 Finished sequences are skipped, so the same command continues an interrupted run.
 """
 

@@ -16,7 +16,7 @@ from lib.core.errors import InputError
 from lib.datasets.annotation import SEPARATOR, parse_numbers, read_lines, read_numbers
 from lib.test.metrics.measure import round_half_up
 
-TIMES = ("_time.txt", "_001_time.value")
+BESIDE = ("_time.txt", "_confidence.txt")  # of a result, beside its boxes
 
 
 def read_result(path: str | Path) -> np.ndarray:
@@ -57,7 +57,7 @@ def find_result(folder: str | Path, name: str) -> Path | None:
         if path.is_file():
             return path
     try:
-        files = [entry for entry in os.listdir(folder) if entry.endswith(".txt") and not entry.endswith(TIMES)]
+        files = [entry for entry in os.listdir(folder) if entry.endswith(".txt") and not entry.endswith(BESIDE)]
     except OSError:
         return None
     shared = os.path.commonprefix(files)
@@ -73,7 +73,7 @@ def list_results(folder: str | Path) -> dict[str, Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: folder does not exist; expected one of <sequence>.txt files")
-    paths = sorted(path for path in folder.glob("*.txt") if not path.name.endswith(TIMES))
+    paths = sorted(path for path in folder.glob("*.txt") if not path.name.endswith(BESIDE))
     paths += sorted(path for path in folder.glob("*/*_001.txt") if path.stem == f"{path.parent.name}_001")
     if not paths:
         raise InputError(f"{folder}: no results; expected <sequence>.txt or <sequence>/<sequence>_001.txt")

@@ -26,9 +26,9 @@ from lib.test.tracker import Target, Tracker
 
 log = logging.getLogger(__name__)
 
-#: Called with the name, boxes [N, 4] xywh and seconds [N, 2] of a sequence that was followed to its end: of the tracker
-#: alone, and from frame to frame.
-Save = Callable[[str, np.ndarray, np.ndarray], None]
+#: Called with the name, boxes [N, 4] xywh, seconds [N, 2] (of the tracker alone, from frame to frame) and confidence
+#: [N, 2] (score, 1 where the target was found) of a sequence that was followed to its end.
+Save = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +56,20 @@ def follow(
     save: Save,
     on_frame: Callable[[int], Any] = lambda count: None,
 ) -> None:
-    """Follow each sequence to its end and `save` its boxes; `on_frame` hears of every finished frame.
+    """Follow each sequence to its end and `save` what came out; `on_frame` hears of every finished frame.
 
     Raises InputError with the path when a frame cannot be read: nothing of that sequence is saved then.
     """
     for sequence in sequences:
-        boxes, seconds, before = [], [], time.perf_counter()
+        boxes, seconds, confidence, before = [], [], [], time.perf_counter()
         for step in follow_steps(tracker, sequence):
             now = time.perf_counter()
             boxes.append(step.target.box)
             seconds.append((step.seconds, now - before))
+            confidence.append((step.target.score, step.target.visible))
             before = now
             on_frame(1)
-        save(sequence.name, np.stack(boxes), np.array(seconds))
+        save(sequence.name, np.stack(boxes), np.array(seconds), np.array(confidence, np.float64))
 
 
 def follow_steps(tracker: Tracker, sequence: Sequence) -> Iterator[Step]:

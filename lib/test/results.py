@@ -1,8 +1,10 @@
-"""Result files in the layout of the OSTrack family: `<results>/<tracker>/<config>/<sequence>.txt` and `_time.txt`.
+"""Result files in the layout of the OSTrack family: `<results>/<tracker>/<config>/<sequence>.txt`, `_time.txt`.
 
 Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: reading gives every number to
 5e-5 pixels, and writing what was read gives the same file again. The family itself cuts them to integers.
 Seconds per frame: of the tracker alone and, tab-separated, from frame to frame, which includes reading the images.
+Long-term measures read a third file, `<sequence>_confidence.txt`: the score of every frame and, tab-separated, 1 where
+the target was found. Results without it are whole.
 """
 
 import logging
@@ -33,13 +35,25 @@ def result_paths(folder: str | Path, name: str) -> tuple[Path, Path]:
     return Path(folder) / f"{name}.txt", Path(folder) / f"{name}_time.txt"
 
 
+def confidence_path(folder: str | Path, name: str) -> Path:
+    """The file of a sequence that says how sure the tracker was of every frame."""
+    return Path(folder) / f"{name}_confidence.txt"
+
+
 def write_result(
-    folder: str | Path, name: str, boxes: np.ndarray, seconds: np.ndarray, *, integer_boxes: bool = False
+    folder: str | Path,
+    name: str,
+    boxes: np.ndarray,
+    seconds: np.ndarray,
+    confidence: np.ndarray | None = None,
+    *,
+    integer_boxes: bool = False,
 ) -> None:
-    """Write both files of a sequence; the one with the boxes comes last, so that it says the result is whole.
+    """Write the files of a sequence; the one with the boxes comes last, so that it says the result is whole.
 
     boxes: [T, 4] xywh pixels; seconds: [T] per frame of the tracker alone, the first one for the start, or [T, 2] with
-    those from frame to frame beside them. integer_boxes: cut towards zero as the family does.
+    those from frame to frame beside them. confidence: [T, 2] score and 1 where the target was found, where the tracker
+    says so. integer_boxes: cut towards zero as the family does.
     Raises ValueError for rows that do not match or numbers that are not finite, InputError when the files cannot be
     written (what was there before stays).
     """
@@ -48,8 +62,12 @@ def write_result(
     broken = ~np.isfinite(boxes).all(1)
     if broken.any():
         raise ValueError(f"{name}: the box of frame {broken.argmax()} is not finite: {boxes[broken.argmax()]}")
+    if confidence is not None and (confidence.shape != (len(boxes), 2) or not np.isfinite(confidence).all()):
+        raise ValueError(f"{name}: confidence {confidence.shape} is not [{len(boxes)}, 2] finite numbers")
     boxes_path, seconds_path = result_paths(folder, name)
     _write_rows(seconds_path, seconds.reshape(len(seconds), -1), "%.6f")
+    if confidence is not None:
+        _write_rows(confidence_path(folder, name), confidence, ("%.6f", "%d"))
     if integer_boxes:
         _write_rows(boxes_path, boxes.astype(np.int64), "%d")
     else:
@@ -71,7 +89,7 @@ def read_both_seconds(path: str | Path) -> np.ndarray:
 
 
 def finished(folder: str | Path, sequence: Sequence) -> bool:
-    """Whether both files of a sequence are there with one row per frame.
+    """Whether boxes and seconds of a sequence are there with one row per frame.
 
     Says so when they have another number of rows: such a sequence is tracked again.
     """
@@ -86,7 +104,7 @@ def finished(folder: str | Path, sequence: Sequence) -> bool:
     return True
 
 
-def _write_rows(path: Path, rows: np.ndarray, form: str) -> None:
+def _write_rows(path: Path, rows: np.ndarray, form: str | tuple[str, ...]) -> None:
     try:
         with write_atomically(path) as temporary:
             np.savetxt(temporary, rows, fmt=form, delimiter="\t")
