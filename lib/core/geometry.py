@@ -45,7 +45,7 @@ class Geometry(ABC):
         """The box (xywh, pixels) kept at the image."""
 
     def to_frame(self, box: np.ndarray, around: np.ndarray, crop: Crop) -> np.ndarray:
-        """A network's box in the frame: [4] cxcywh, 1 = crop side -> [4] xywh pixels. around: what `crop` was cut around."""
+        """A network's box in the frame: [4] cxcywh, 1 = crop side -> [4] xywh pixels; `around`: what was cut around."""
         return box_to_frame(box, around, crop.scale, crop.image.shape[0])
 
 
