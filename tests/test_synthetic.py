@@ -240,3 +240,11 @@ def test_contact_sheet_shows_each_pair():
     sheet = contact_sheet(stream(DRAWN, 6, held_out=False, frames=12))
     assert sheet.shape[1] == 4 * 326 and sheet.shape[0] in (134, 268)
     assert (sheet == (0, 255, 0)).all(-1).sum() > 200
+
+
+def test_visible_set_has_one_stream_that_always_tells_the_target():
+    sequences = load_dataset("synthetic_rgb_train", {"photos_dir": ""})[:12]
+    assert len(sequences[0].frames[0]) == 1 and sequences[0].frames.modalities == ("visible",)
+    assert {sequence.frames.scene.weather.informative for sequence in sequences} == {"visible"}
+    held_out = load_dataset("synthetic_rgb_val", {"photos_dir": ""})[0]
+    assert held_out.name == "synthetic_rgb_val_00000" and len(held_out.boxes) == 60

@@ -59,6 +59,8 @@ DATASETS: dict[str, Entry] = {
     "imagenetvid": Entry("imagenet_dir", "lib.datasets.imagenetvid:read_training"),
     "synthetic_train": Entry("photos_dir", "lib.datasets.synthetic:stream_training"),
     "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
+    "synthetic_rgb_train": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_training"),
+    "synthetic_rgb_val": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_validation"),
 }
 
 #: The family names the training part of these sets in a configuration as it names the test part on the command line.

@@ -18,13 +18,18 @@ LEAST_TEXTURE = 24  # grey levels: a plain part of the background would be no ta
 SMALLEST, LARGEST = 12, 95  # side of a target (square root of its box area), pixels in a frame 256 pixels high
 
 
-def stage(material: Material, seed: int, frames: int, size: tuple[int, int]) -> Scene:
-    """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene."""
+def stage(
+    material: Material, seed: int, frames: int, size: tuple[int, int], *, visible_only: bool = False
+) -> Scene:
+    """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene.
+
+    visible_only: the visible stream tells the target from everything else.
+    """
     rng = np.random.default_rng(seed)
     theme = draw_theme(rng, material)
     upright = theme in UPRIGHT
     background, heat, bodies = _background(rng, material, 0.6 if upright else 0.25)
-    weather = forecast(rng, frames)
+    weather = forecast(rng, frames, visible_only=visible_only)
     camera = film(rng, frames, size, background.shape[1::-1])
     agency = Agency(rng, material, theme, float(heat.mean()))
     smallest = SMALLEST * (1.2 if upright else 1)

@@ -36,7 +36,7 @@ class SyntheticFrames(Frames):
     def __getitem__(self, index: int) -> list[np.ndarray]:
         if not -self.length <= index < self.length:
             raise IndexError(f"frame {index} of a sequence of {self.length}")
-        return render(self.scene, index % self.length)
+        return render(self.scene, index % self.length)[: len(self.modalities)]
 
     @property
     def scene(self) -> Scene:
@@ -47,7 +47,7 @@ class SyntheticFrames(Frames):
 @functools.lru_cache(maxsize=8)
 def _scene(frames: SyntheticFrames) -> Scene:
     material = load_material(frames.folder, frames.held_out)
-    return stage(material, frames.seed, frames.length, frames.size)
+    return stage(material, frames.seed, frames.length, frames.size, visible_only=INFRARED not in frames.modalities)
 
 
 class StreamedSequence(Sequence):
@@ -74,19 +74,27 @@ class StreamedSequence(Sequence):
 
 
 def stream(
-    folder: Path, number: int, *, held_out: bool, frames: int, size: tuple[int, int] = SIZE, seed: int = 0
+    folder: Path,
+    number: int,
+    *,
+    held_out: bool,
+    frames: int,
+    size: tuple[int, int] = SIZE,
+    seed: int = 0,
+    modalities: tuple[str, ...] = (VISIBLE, INFRARED),
 ) -> list[Sequence]:
     """`number` sequences of `frames` frames from the raw material in `folder` (`Path("")`: drawn).
 
-    held_out: use the material that training never sees. size: (width, height). Nothing is read or drawn before the
-    first box or frame is asked for. Raises InputError that names photos_dir when the folder is of no use.
+    held_out: use the material that training never sees. size: (width, height). modalities: both, or the visible one
+    alone. Nothing is read or drawn before the first box or frame is asked for. Raises InputError that names photos_dir
+    when the folder is of no use.
     """
     if folder != Path(""):
         list_material(folder)
-    split = "val" if held_out else "train"
+    name = f"synthetic_{'' if INFRARED in modalities else 'rgb_'}{'val' if held_out else 'train'}"
     first = seed * 2 * SEED_STEP + held_out * SEED_STEP
     return [
-        StreamedSequence(f"synthetic_{split}_{k:05d}", SyntheticFrames(folder, held_out, first + k, frames, size))
+        StreamedSequence(f"{name}_{k:05d}", SyntheticFrames(folder, held_out, first + k, frames, size, modalities))
         for k in range(number)
     ]
 
@@ -99,3 +107,13 @@ def stream_training(folder: Path) -> list[Sequence]:
 def stream_validation(folder: Path) -> list[Sequence]:
     """Sixty sequences of objects and backgrounds that training never shows. Raises as `stream_training`."""
     return stream(Path(folder), VALIDATION, held_out=True, frames=VALIDATION_FRAMES)
+
+
+def stream_visible_training(folder: Path) -> list[Sequence]:
+    """As `stream_training`, without infrared: the visible stream tells the target from everything else."""
+    return stream(Path(folder), TRAINING, held_out=False, frames=TRAINING_FRAMES, modalities=(VISIBLE,))
+
+
+def stream_visible_validation(folder: Path) -> list[Sequence]:
+    """As `stream_validation`, without infrared."""
+    return stream(Path(folder), VALIDATION, held_out=True, frames=VALIDATION_FRAMES, modalities=(VISIBLE,))

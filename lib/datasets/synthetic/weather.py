@@ -71,9 +71,12 @@ class Weather:
     marks: dict[str, bool] = field(default_factory=dict)  # LI HI AIV MB TC
 
 
-def forecast(rng: np.random.Generator, frames: int) -> Weather:
-    """Draw the conditions of a sequence: both modalities informative 60 %, visible only 15 %, infrared only 25 %."""
-    informative = str(rng.choice(INFORMATIVE, p=SHARES))
+def forecast(rng: np.random.Generator, frames: int, *, visible_only: bool = False) -> Weather:
+    """Draw the conditions of a sequence: both modalities informative 60 %, visible only 15 %, infrared only 25 %.
+
+    visible_only: the infrared stream will not be looked at.
+    """
+    informative = "visible" if visible_only else str(rng.choice(INFORMATIVE, p=SHARES))
     # Where one modality shows nothing, the other is mostly left in peace: else nothing would tell the target.
     trouble = {"both": 0.55, "visible": 0.2, "infrared": 0.2}[informative]
     visible = _stream(rng, frames, VISIBLE, None if informative == "infrared" else trouble)
