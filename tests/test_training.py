@@ -471,7 +471,16 @@ def test_means_are_weighted_and_summed_over_processes():
     means[1].update({"a": torch.tensor(0.0), "b": torch.tensor(1.0)}, 4)
     assert means[0].read() == {"b": 2.0, "a": 2.5}
     total = sum(part.as_tensor(torch.device("cpu")) for part in means)
-    assert total.tolist() == [10.0, 12.0, 8.0]
+    assert total.tolist() == [[10.0, 12.0], [8.0, 8.0]]
+    means[0].take(total)
+    assert means[0].read() == {"a": 1.25, "b": 1.5}
+
+
+def test_means_of_what_concerns_some_pairs_only():
+    means = Means()
+    means.update({"loss": torch.tensor(1.0), "rare": torch.tensor([0.5, 2.0]), "never": torch.zeros(2)}, 4)
+    means.update({"loss": torch.tensor(3.0), "rare": torch.tensor([0.0, 0.0]), "never": torch.zeros(2)}, 4)
+    assert means.read() == {"loss": 2.0, "rare": 0.25}
 
 
 # The command itself, in a copy of the toolbox with a local.py of its own.

@@ -1,7 +1,7 @@
 """What every tracker's network can do. B targets, M modalities (visible; visible and infrared)."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -14,13 +14,26 @@ from lib.layers.normalize import Normalize
 MemoryType = TypeVar("MemoryType", bound=tuple)
 
 
+#: What a training pair shows: the target again (in a video; in the same still image), or in its place another object
+#: of its category, or one of another category (DaSiamRPN, ECCV 2018).
+PAIR_KINDS = ("video", "still", "same_category", "other_category")
+
+
 class Batch(NamedTuple):
     """A training batch. Images are normalised before they reach a model; boxes are xywh in units of their crop."""
 
     template: Tensor  # [B, M, 3, Sz, Sz]
     template_box: Tensor  # [B, 4]
     search: Tensor  # [B, M, 3, Sx, Sx]
-    search_box: Tensor  # [B, 4]
+    search_box: Tensor  # [B, 4] of the target or, in a negative pair, of the object that is not it
+    # What trackers with negative pairs are told besides; None: every pair is positive and nothing else is known.
+    positive: Tensor | None = None  # [B] bool
+    others: Tensor | None = None  # [B, K, 4] other objects in the search region, not a number where there are fewer
+    kind: Tensor | None = None  # [B] int64, which of `PAIR_KINDS`
+
+    def apply(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with every tensor changed; what is None stays so."""
+        return Batch._make(part if part is None else change(part) for part in self)
 
 
 class TrackerModel(nn.Module):
@@ -58,7 +71,10 @@ class TrackerModel(nn.Module):
 
     @abstractmethod
     def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted loss terms (the trainer only sums them), and figures to watch; scalars, the latter detached."""
+        """Weighted loss terms (the trainer only sums them), and figures to watch; scalars, the latter detached.
+
+        A figure that concerns some pairs only is a [2] tensor: its sum over them, and how many they are.
+        """
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The weighted loss terms of a batch."""

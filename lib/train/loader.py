@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 from easydict import EasyDict
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lib.core.distributed import rank, world_size
 from lib.core.errors import InputError
@@ -93,8 +93,16 @@ def build_loader(
         persistent_workers=cfg.TRAIN.NUM_WORKER > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_quieten_worker,
+        collate_fn=collate,
         drop_last=stage == 0,
     )
+
+
+def collate(samples: Many[Sample]) -> Sample:
+    """Samples as one; what they leave None stays so."""
+    parts = zip(*(sample.batch for sample in samples), strict=True)
+    batch = Batch._make(None if part[0] is None else default_collate(list(part)) for part in parts)
+    return Sample(batch, default_collate([sample.unreadable for sample in samples]))
 
 
 def read_batches(loader: DataLoader[Sample]) -> Iterator[Sample]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,23 +13,36 @@ class Means:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.weight = 0
+        self.weights: dict[str, Any] = {}
 
     def update(self, values: Mapping[str, Tensor], weight: int) -> None:
-        """Add a batch's scalars; weight: its size."""
+        """Add a batch's means, scalars; weight: its size. A [2] value is a sum and how many it is of: those count."""
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0) + value.detach().float() * weight
-        self.weight += weight
+            value = value.detach().float()
+            total, count = value.unbind() if value.ndim else (value * weight, weight)
+            self.sums[name] = self.sums.get(name, 0) + total
+            self.weights[name] = self.weights.get(name, 0) + count
 
     def read(self) -> dict[str, float]:
-        """The means so far; waits for the device."""
-        return {name: float(total) / max(1, self.weight) for name, total in self.sums.items()}
+        """The means so far, of what there was any of; waits for the device."""
+        weights = {name: float(weight) for name, weight in self.weights.items()}
+        return {name: float(total) / weights[name] for name, total in self.sums.items() if weights[name]}
 
     def as_tensor(self, device: torch.device) -> Tensor:
-        """[number of values + 1] sums in order of names, then the weight: summed over processes, exact means."""
+        """[2, number of values] sums and weights in order of names: summed over processes, exact means."""
         exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have nothing finer
-        values = [self.sums[name].to(exact) for name in sorted(self.sums)]
-        return torch.stack([*values, torch.tensor(float(self.weight), dtype=exact, device=device)])
+
+        def row(values: Mapping[str, Any]) -> Tensor:
+            return torch.stack([torch.as_tensor(values[name], device=device).to(exact) for name in sorted(values)])
+
+        return torch.stack([row(self.sums), row(self.weights)])
+
+    def take(self, together: Tensor) -> None:
+        """Hold what `as_tensor` of all processes sums to."""
+        sums, weights = together.unbind()
+        names = sorted(self.sums)
+        self.sums = dict(zip(names, sums.unbind(), strict=True))
+        self.weights = dict(zip(names, weights.unbind(), strict=True))
 
 
 class Clock:

@@ -154,14 +154,12 @@ class Trainer:
             with self.autocast():
                 losses, figures = self.result.step(batch)
                 if number == 0 and self.board is not None:
-                    some = [Batch(*(part[:_PICTURED] for part in pairs)) for pairs in (sample.batch, batch)]
+                    some = [pairs.apply(lambda part: part[:_PICTURED]) for pairs in (sample.batch, batch)]
                     grid = draw_pairs(self.result, *some)
                     self.board.add_image("val/pairs", grid, epoch * self.steps, dataformats="HWC")
             means.update({"loss": torch.stack(list(losses.values())).sum(), **losses, **figures}, len(batch.search))
             clock.step_done(len(batch.search))
-        *sums, weight = sum_over_processes(means.as_tensor(self.device)).tolist()
-        means.sums = {name: torch.tensor(total) for name, total in zip(sorted(means.sums), sums, strict=True)}
-        means.weight = int(weight)
+        means.take(sum_over_processes(means.as_tensor(self.device)))
         self.report("val", epoch, len(loader), means, clock)
         return means.read()
 
@@ -194,7 +192,7 @@ class Trainer:
 
     def to_device(self, batch: Batch) -> Batch:
         """The batch on the device, images normalised."""
-        moved = Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
+        moved = batch.apply(lambda part: part.to(self.device, non_blocking=True))
         return moved._replace(
             template=self.model.normalize(moved.template), search=self.model.normalize(moved.search)
         )
