@@ -37,6 +37,7 @@ _DATA = {
     "tnl2k_dir": ("tnl2k", "TNL2K: <sequence>/imgs/"),
     "coco_dir": ("coco", "COCO 2017: images/train2017/, annotations/"),
     "imagenet_dir": ("imagenet", "ImageNet VID: Data/VID/train/, Annotations/VID/train/"),
+    "videos_dir": ("videos", "your own sequences, each in LasHeR, RGBT234, LaSOT, OTB or GOT-10k layout"),
     "packed_dir": ("", "data sets packed by tracking/pack_dataset.py; empty: none"),
     "photos_dir": ("", "photographs and cut-outs for synthetic sequences; empty: procedural textures"),
 }

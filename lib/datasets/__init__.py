@@ -57,6 +57,7 @@ DATASETS: dict[str, Entry] = {
     "tnl2k": Entry("tnl2k_dir", "lib.datasets.tnl2k:read_tnl2k"),
     "coco17": Entry("coco_dir", "lib.datasets.coco:read_training"),
     "imagenetvid": Entry("imagenet_dir", "lib.datasets.imagenetvid:read_training"),
+    "videos": Entry("videos_dir", "lib.datasets.folder:read_folder"),
     "synthetic_train": Entry("photos_dir", "lib.datasets.synthetic:stream_training"),
     "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
     "synthetic_rgb_train": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_training"),
