@@ -125,7 +125,7 @@ def marked(seed):
     """A view of a marked box that lies wholly in its crop; None where the draw has it otherwise."""
     image = np.zeros((120, 160, 6), np.uint8)
     image[40:56, 70:94] = 200
-    view = draw_view(image, BOX, RECIPE, np.random.default_rng(seed))
+    view = draw_view(lambda _: image, BOX, RECIPE, np.random.default_rng(seed))
     inside = view is not None and (view.box[:2] > 0.02).all() and (view.box[:2] + view.box[2:] < 0.96).all()
     return view if inside else None
 
@@ -182,12 +182,13 @@ def test_jitter_of_the_recipe():
 @pytest.mark.parametrize("box", [[70, 40, 0, 16], [-300, 40, 24, 16], [np.nan, 40, 24, 16]])
 def test_useless_draws_are_none(box):
     image = np.zeros((120, 160, 6), np.uint8)
-    assert draw_view(image, np.array(box, float), CropRecipe(2.0, 64, 0, 0), np.random.default_rng(0)) is None
+    assert draw_view(lambda _: image, np.array(box, float), CropRecipe(2.0, 64, 0, 0), np.random.default_rng(0)) is None
 
 
 def test_draw_whose_target_left_the_crop_is_none():
     image, far = np.zeros((1200, 1600, 3), np.uint8), CropRecipe(1.0, 64, 8.0, 0)
-    draws = [draw_view(image, np.array([700.0, 500, 20, 20]), far, np.random.default_rng(seed)) for seed in range(200)]
+    box = np.array([700.0, 500, 20, 20])
+    draws = [draw_view(lambda _: image, box, far, np.random.default_rng(seed)) for seed in range(200)]
     kept = [view for view in draws if view is not None]
     assert 0 < len(kept) < 20  # (1 / 8) squared
     centres = np.array([view.box[:2] + view.box[2:] / 2 for view in kept])

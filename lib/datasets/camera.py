@@ -28,7 +28,10 @@ class OneCamera(Frames):
         return len(self.frames)
 
     def __getitem__(self, index: int) -> list[np.ndarray]:
-        seen = self.frames[index][self.frames.modalities.index(self.kept)]
+        return self.reduced(index, 1)
+
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        seen = self.frames.reduced(index, reduction)[self.frames.modalities.index(self.kept)]
         absent = np.full_like(seen, ABSENT)
         streams = {VISIBLE: absent, INFRARED: absent} | {self.kept: seen}
         return [streams[name] for name in self.modalities]

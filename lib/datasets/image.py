@@ -1,4 +1,8 @@
-"""Reading images: jpeg4py where its native library is present (about twice as fast), OpenCV otherwise."""
+"""Reading images: jpeg4py where its native library is present (about twice as fast), OpenCV otherwise.
+
+Every read can be a reduced one, by 2, 4 or 8: [H, W] becomes [ceil(H / k), ceil(W / k)]; pixel i covers pixels k i to
+k i + k - 1 of the file, so that a place x of the image is x / k there. JPEG files are then not even decoded whole.
+"""
 
 import functools
 import logging
@@ -14,56 +18,94 @@ from lib.core.errors import InputError
 log = logging.getLogger(__name__)
 
 JPEG_START = b"\xff\xd8"
+REDUCTIONS = (8, 4, 2)
+
+_REDUCED_JPEG = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+#: (content or path, reduction) -> image; None for what it cannot read
+Decoder = Callable[[str | np.ndarray, int], np.ndarray | None]
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def choose_reduction(side: float, size: int) -> int:
+    """The largest reduction that leaves a square of `side` pixels at least the `size` pixels that it is resized to.
+
+    >>> [choose_reduction(side, 128) for side in (255, 256, 1000, 5000)]
+    [1, 2, 4, 8]
+    """
+    return next((reduction for reduction in REDUCTIONS if side >= reduction * size), 1)
+
+
+def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
     """Read an image file: [H, W, 3] uint8, RGB order; grey and 16-bit files become 3 equal 8-bit channels.
 
-    Raises InputError with the path when the file is missing or cannot be decoded.
+    reduction: 1, or one of REDUCTIONS. Raises InputError with the path when the file is missing or cannot be decoded.
     """
     if Path(path).suffix.lower() in (".jpg", ".jpeg"):
-        image = _jpeg_decoder()(os.fspath(path))
+        image = _jpeg_decoder()(os.fspath(path), reduction)
         if image is not None:
             return image
-    return _read_opencv(path)
+    return _read_opencv(path, reduction)
 
 
-def decode_image(data: np.ndarray, source: str) -> np.ndarray:
+def decode_image(data: np.ndarray, source: str, reduction: int = 1) -> np.ndarray:
     """As `read_image`, from the content of a file, [N] uint8. source: what messages call it."""
     if data[:2].tobytes() == JPEG_START:
-        image = _jpeg_decoder()(data)
+        image = _jpeg_decoder()(data, reduction)
         if image is not None:
             return image
-    return _decode_opencv(data, source)
+    return _decode_opencv(data, source, reduction)
 
 
-def _read_opencv(path: str | Path) -> np.ndarray:
+def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
+    """A reduced image, from the whole one: every pixel the mean of those that it covers, [H, W, C] uint8."""
+    if reduction == 1:
+        return image
+    height, width = image.shape[:2]
+    down, right = -height % reduction, -width % reduction
+    whole = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE) if down or right else image
+    size = (whole.shape[1] // reduction, whole.shape[0] // reduction)
+    return cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+
+
+def _read_opencv(path: str | Path, reduction: int) -> np.ndarray:
     try:
         data = np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise InputError(f"{path}: image does not exist; check the sequence folder for a missing frame") from None
-    return _decode_opencv(data, path)
+    return _decode_opencv(data, path, reduction)
 
 
-def _decode_opencv(data: np.ndarray, source: str | Path) -> np.ndarray:
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+def _decode_opencv(data: np.ndarray, source: str | Path, reduction: int) -> np.ndarray:
+    jpeg = data[:2].tobytes() == JPEG_START  # only these become smaller in OpenCV's decoder, and as here
+    image = cv2.imdecode(data, _REDUCED_JPEG[reduction if jpeg else 1]) if data.size else None
     if image is None:
         raise InputError(f"{source}: image cannot be decoded; the file is damaged, replace it")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image if jpeg else shrink(image, reduction), cv2.COLOR_BGR2RGB)
 
 
 @functools.cache
-def _jpeg_decoder() -> Callable[[str | np.ndarray], np.ndarray | None]:
+def _jpeg_decoder() -> Decoder:
     """A decoder that returns None for what it cannot read: OpenCV then has the last word, with or without jpeg4py."""
     try:
         import jpeg4py
     except (ImportError, OSError):
         log.info("jpeg4py cannot load libturbojpeg: JPEG files are read with OpenCV (Debian package: libturbojpeg0)")
-        return lambda source: None
+        return lambda source, reduction: None
 
-    def decode(source: str | np.ndarray) -> np.ndarray | None:
+    def decode(source: str | np.ndarray, reduction: int) -> np.ndarray | None:
         try:
-            return jpeg4py.JPEG(source).decode()
+            jpeg = jpeg4py.JPEG(source)
+            if reduction == 1:
+                return jpeg.decode()
+            jpeg.parse_header()
+            # libjpeg-turbo decodes at the largest of its scales that fits what it is given
+            size = (-(-jpeg.height // reduction), -(-jpeg.width // reduction), 3)
+            return jpeg.decode(np.empty(size, np.uint8))
         except (jpeg4py.JPEGRuntimeError, OSError, ValueError):
             return None
 

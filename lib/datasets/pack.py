@@ -39,12 +39,16 @@ class PackedFrames(Frames):
         return self.starts.shape[1] - 1
 
     def __getitem__(self, index: int) -> list[np.ndarray]:
-        index = range(len(self))[index]
-        return [self._read(int(row[index]), int(row[index + 1]), f"frame {index}") for row in self.starts]
+        return self.reduced(index, 1)
 
-    def _read(self, start: int, end: int, what: str) -> np.ndarray:
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        index = range(len(self))[index]
+        return [self._read(index, int(row[index]), int(row[index + 1]), reduction) for row in self.starts]
+
+    def _read(self, index: int, start: int, end: int, reduction: int) -> np.ndarray:
         data = os.pread(_open(self.path, os.getpid()), end - start, start)
-        return decode_image(np.frombuffer(data, np.uint8), f"{self.path}: {what} at byte {start}")
+        source = f"{self.path}: frame {index} at byte {start}"
+        return decode_image(np.frombuffer(data, np.uint8), source, reduction)
 
 
 @functools.lru_cache(maxsize=16)

@@ -4,6 +4,7 @@ Both modalities of a frame share every geometric and photometric draw. S side of
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from easydict import EasyDict
 
 from lib.core.crop import box_to_crop, sample_target
 from lib.core.errors import InputError
+from lib.datasets.image import choose_reduction
 
 BRIGHTNESS = 0.2
 FLIP = 0.5
@@ -40,14 +42,28 @@ class CropRecipe:
         """From DATA.TEMPLATE or DATA.SEARCH."""
         return cls(section.FACTOR, section.SIZE, section.CENTER_JITTER, section.SCALE_JITTER)
 
+    def side(self, box: np.ndarray) -> float:
+        """Side of the square that is cut around a box, in pixels of the frame; 0 where the box has no area."""
+        area = float(box[2] * box[3])
+        return self.factor * math.sqrt(area) if area > 0 else 0.0
 
-def draw_view(image: np.ndarray, box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator) -> View | None:
-    """A jittered, flipped and brightened crop: image [H, W, 3 M], box [4] xywh pixels.
 
-    None when the draw is of no use: the target's centre left the crop, or the crop shows nothing of the image.
+Read = Callable[[int], np.ndarray]  # reduction -> frame, [H / k, W / k, 3 M] uint8
+
+
+def draw_view(
+    read: Read, box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator, *, scaled: bool = False
+) -> View | None:
+    """A jittered, flipped and brightened crop of a frame: box [4] xywh pixels.
+
+    scaled: the frame is read reduced where its square is at least twice as large as the crop. None when the draw is of
+    no use: the target's centre left the crop, or the crop shows nothing of the image.
     The family flips the pair jointly and then each crop once more; together that is one flip per crop.
     """
     around = jitter(box, recipe, rng)
+    reduction = choose_reduction(recipe.side(around), recipe.size) if scaled else 1
+    image = read(reduction)
+    box, around = box / reduction, around / reduction
     try:
         crop = sample_target(image, around, recipe.factor, recipe.size)
     except InputError:

@@ -42,6 +42,7 @@ class PairDataset(Dataset[Sample]):
         self.seed = (cfg.TRAIN.SEED, stage)
         self.template = CropRecipe.from_config(cfg.DATA.TEMPLATE)
         self.search = CropRecipe.from_config(cfg.DATA.SEARCH)
+        self.scaled: bool = cfg.DATA.SCALED_DECODE
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
         """Raises InputError when no readable pair is found in many draws."""
@@ -51,8 +52,8 @@ class PairDataset(Dataset[Sample]):
         for _ in range(self._TRIES):
             pair = self.pairs.draw(rng)
             try:
-                template = draw_view(*self._read(pair.sequence, pair.template, seed), self.template, rng)
-                search = template and draw_view(*self._read(pair.sequence, pair.search, seed), self.search, rng)
+                template = self._view(pair.sequence, pair.template, self.template, seed, rng)
+                search = template and self._view(pair.sequence, pair.search, self.search, seed, rng)
             except InputError as error:
                 unreadable, last = unreadable + 1, str(error)
                 _warn_once(last)
@@ -61,10 +62,16 @@ class PairDataset(Dataset[Sample]):
                 return Sample(_to_batch(*self.streams.drop([template, search], seed)), unreadable)
         raise InputError(f"no usable training pair in {self._TRIES} draws; {last or 'the targets leave their images'}")
 
-    def _read(self, sequence: Sequence, row: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Image [H, W, 3 M] and box [4] of an annotated frame."""
+    def _view(
+        self, sequence: Sequence, row: int, recipe: CropRecipe, seed: tuple[int, ...], rng: np.random.Generator
+    ) -> View | None:
+        """The view of an annotated frame."""
         frame = row if sequence.annotated is None else int(sequence.annotated[row])
-        return self.streams.stack(sequence.frames[frame], sequence.name, seed), sequence.boxes[row]
+
+        def read(reduction: int) -> np.ndarray:
+            return self.streams.stack(sequence.frames.reduced(frame, reduction), sequence.name, seed)
+
+        return draw_view(read, sequence.boxes[row], recipe, rng, scaled=self.scaled)
 
 
 def build_loader(
