@@ -16,9 +16,10 @@ from lib.test.entries import Video, average, evaluate
 from lib.test.metrics import GOT10K, LASHER, RGBT234, Truth
 from lib.test.page import write_page
 from lib.test.plausible import other_convention
-from lib.test.plots import curve_figure, draw_all, looks_of, save_figure
+from lib.test.plots import curve_figure, draw_all
 from lib.test.significance import compare_with
 from lib.test.sources import named_sources, own_source, paired
+from lib.test.style import looks_of, save_figure
 from lib.test.tables import (
     attribute_table,
     csv_rows,

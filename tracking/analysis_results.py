@@ -93,7 +93,8 @@ def main() -> None:
 def draw(args: argparse.Namespace, boards: list[Board]) -> None:
     """Plots and page; matplotlib, which takes a second to start, is only needed here."""
     from lib.test.page import write_page
-    from lib.test.plots import draw_all, looks_of, save_figure
+    from lib.test.plots import draw_all
+    from lib.test.style import looks_of, save_figure
 
     looks = looks_of(boards)
     figures = [draw_all(board, looks, versus_of(args, board)) for board in boards]
@@ -148,6 +149,9 @@ def read_board(args: argparse.Namespace, sources: list[Source], place: int) -> B
 def tables_of(args: argparse.Namespace, board: Board) -> list[Table]:
     """The tables that the command line asks for."""
     tables = [overall_table(board)]
+    if args.significance and not board.protocol.additive:
+        why = "they are no averages over sequences, which the tests are for"
+        raise InputError(f"--significance: figures by {board.protocol.name} rules have no intervals: {why}")
     if args.significance:
         reference = reference_of(args, board)
         tests = compare_with(board, reference)

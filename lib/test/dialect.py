@@ -85,6 +85,20 @@ def list_results(folder: str | Path) -> dict[str, Path]:
     }
 
 
+def read_confidence(path: Path, name: str) -> np.ndarray | None:
+    """[T, 2] what lies beside the result file of a sequence: confidence, and 1 where the target is reported, which is
+    everywhere in files of one column (VOT's `<sequence>_001_confidence.value`; an empty line is NaN). None where there
+    is no such file. Raises InputError as the readers do."""
+    for place in (f"{path.stem}_confidence.txt", f"{name}_confidence.txt", f"{path.stem}_confidence.value"):
+        file = path.parent / place
+        if file.is_file():
+            lines = [line or "nan" for line in read_lines(file)]
+            columns = 2 if lines and len(SEPARATOR.split(lines[-1])) == 2 else 1
+            values = parse_numbers(file, lines, columns)
+            return values if columns == 2 else np.concatenate([values, np.ones_like(values)], axis=1)
+    return None
+
+
 def read_times(path: Path, name: str) -> np.ndarray | None:
     """[T] seconds per frame that lie beside the result file of a sequence; None where there are none."""
     for place in (f"{path.stem}_time.txt", f"{name}_time.txt", f"{path.stem}_time.value"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.sequence import Sequence
-from lib.test.dialect import find_result, read_result
+from lib.test.dialect import find_result, read_confidence, read_result
 from lib.test.metrics import Metric, Protocol, Scores, Truth, match_rows, score
 from lib.test.plausible import warn_of_oddities, warn_of_surplus
 from lib.test.results import read_both_seconds, result_paths
@@ -123,9 +123,11 @@ def evaluate(
     paths = [path for path in found.values() if path is not None]
     truths = [video.truth for video in there]
     results = [read_result(path) for path in paths]
+    if protocol.confident:
+        results = _with_confidence(name, paths, [video.name for video in there], results)
     warn_of_surplus(name, paths, truths, results)
     results = [_matched(*items, protocol) for items in zip(paths, truths, results, strict=True)]
-    warn_of_oddities(name, paths, truths, results)
+    warn_of_oddities(name, paths, truths, [rows[:, :4] for rows in results])
     scores = score(protocol, truths, results)
     speed, whole_speed = read_speeds(folder, there)
     return Entry(name, tuple(video.name for video in there), scores, speed, missing, whole_speed=whole_speed)
@@ -187,8 +189,26 @@ def shortened(names: Ordered[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
+def _with_confidence(
+    name: str, paths: Ordered[Path], videos: Ordered[str], results: Ordered[np.ndarray]
+) -> list[np.ndarray]:
+    """The results [T, 4] with the confidences that lie beside them [T, 6]; as they are, and said, where none does."""
+    known = [read_confidence(*place) for place in zip(paths, videos, strict=True)]
+    lacking = [path for path, rows in zip(paths, known, strict=True) if rows is None]
+    if len(lacking) == len(known):
+        log.warning("%s: no <sequence>_confidence.txt beside its results: every box counts as certain", name)
+        return list(results)
+    if lacking:
+        count = f"{len(lacking)} of {len(known)} results have no <sequence>_confidence.txt"
+        raise InputError(f"{name}: {count}, the first: {lacking[0]}; track them again, or remove those of the others")
+    for path, boxes, rows in zip(paths, results, known, strict=True):
+        if rows is not None and len(rows) != len(boxes):
+            raise InputError(f"{path}: {len(boxes)} boxes and {len(rows)} confidences; track the sequence again")
+    return [np.concatenate(pair, axis=1) for pair in zip(results, known, strict=True)]
+
+
 def _matched(path: Path, truth: Truth, result: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """[T, 4]: one row per annotated frame."""
+    """[T, C]: one row per annotated frame."""
     try:
         return match_rows(truth, result, protocol.missing)
     except ValueError as error:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from lib.core.table import BEST, SECOND, Table
 from lib.test.entries import Board, Entry
-from lib.test.plots import STYLE
 from lib.test.significance import Comparison, compare_with
+from lib.test.style import STYLE
 from lib.test.tables import attribute_table, overall_table, sequence_table, significance_table, summary_table
 
 HEAD = """<!doctype html>
@@ -83,7 +83,7 @@ def _section(board: Board, figures: Mapping[str, Figure], reference: Entry) -> I
     sources = dict.fromkeys(f"{metric.name}: {metric.title}. {metric.source}" for metric in board.protocol.metrics)
     yield "".join(f'<p class="note">{escape(source)}</p>' for source in sources)
     yield f'<div class="figures">{"".join(_image(name, figure) for name, figure in figures.items())}</div>'
-    if len(board.entries) > 1:
+    if len(board.entries) > 1 and board.protocol.additive:
         yield from _folded(_significance(board, reference, compare_with(board, reference)))
     if board.attributes:
         yield from _folded(attribute_table(board, metric) for metric in board.metrics)

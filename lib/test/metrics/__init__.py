@@ -3,10 +3,8 @@
 A data set is added by one rule for one video, one `Protocol` in `PROTOCOLS` and one line in `RULES`.
 """
 
-from lib.test.metrics.measure import (
-    matlab_range,
-    overlap,
-)
+from lib.test.metrics.long_term import OXUVA, VOT_LT, LongTerm
+from lib.test.metrics.measure import matlab_range, overlap
 from lib.test.metrics.protocol import Metric, Protocol, Scores, Truth, match_rows, score
 from lib.test.metrics.rgb import FAMILY, GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, UAV
 from lib.test.metrics.rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
@@ -18,8 +16,10 @@ __all__ = [
     "LASHER",
     "LASOT",
     "LASOT_ALL",
+    "LongTerm",
     "Metric",
     "OTB",
+    "OXUVA",
     "PLAIN",
     "PROTOCOLS",
     "Protocol",
@@ -29,6 +29,7 @@ __all__ = [
     "Scores",
     "Truth",
     "UAV",
+    "VOT_LT",
     "VTUAV",
     "match_rows",
     "matlab_range",
@@ -39,12 +40,14 @@ __all__ = [
 
 _RGBT = (LASHER, RGBT234, RGBT234_ROUNDED, RGBT210, GTOT, GTOT_ROUNDED, VTUAV)
 _RGB = (OTB, LASOT, LASOT_ALL, FAMILY, UAV, GOT10K)
-PROTOCOLS = {protocol.name: protocol for protocol in (PLAIN, *_RGBT, *_RGB)}
+_LONG_TERM = (VOT_LT, OXUVA)
+PROTOCOLS = {protocol.name: protocol for protocol in (PLAIN, *_RGBT, *_RGB, *_LONG_TERM)}
 
 #: Which rules a data set is scored by: the longest beginning of its name that is listed here.
 RULES = {
     **{name: name for name in ("lasher", "rgbt234", "rgbt210", "gtot", "vtuav", "otb", "lasot", "uav", "got10k")},
     **dict.fromkeys(("nfs", "tnl2k"), "pytracking"),
+    "votlt": "vot_lt",
 }
 
 

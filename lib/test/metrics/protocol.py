@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,9 +55,16 @@ class Protocol:
 
     name: str
     metrics: tuple[Metric, ...]
-    errors: Callable[[Truth, np.ndarray], Errors]  # of the frames that count; boxes are float64, one row per truth row
+    errors: Callable[[Truth, np.ndarray], Any]  # of the frames that count; boxes are float64, one row per truth row
     pooled: bool = False  # average over all frames that count instead of over videos
     missing: int = 0  # rows that a result may lack at its end: these frames are failures
+    confident: bool = False  # results have a confidence beside each box
+    additive: bool = True  # the figures of a set are averages of those of its videos
+
+    def scores(self, videos: Many[Any]) -> "Scores":
+        """The figures of one tracker from the errors of its videos."""
+        curves = [[metric.curve(errors) for errors in videos] for metric in self.metrics]
+        return Scores(self, tuple(map(np.array, curves)), np.array([len(errors.overlap) for errors in videos]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +95,15 @@ class Scores:
 
 
 def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) -> Scores:
-    """Score one tracker: results[s] is [>= T_s, 4], or one row per frame where only some frames are annotated.
+    """Score one tracker: results[s] is [>= T_s, 4], or one row per frame where only some frames are annotated;
+    [>= T_s, 6] with confidence and report (1: there is a target) for rules that read them.
 
     Raises ValueError for no videos, for a result shorter than the protocol allows and for a video of which no frame
     counts.
     """
     if not truths:
         raise ValueError("no videos to score")
-    rows, frames = [], []
+    videos = []
     for index, (truth, result) in enumerate(zip(truths, results, strict=True)):
         try:
             boxes = match_rows(truth, result, missing=protocol.missing)
@@ -104,13 +112,12 @@ def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) ->
         errors = protocol.errors(truth._replace(boxes=truth.boxes.astype(np.float64)), boxes)
         if not len(errors.overlap):
             raise ValueError(f"video {index}: no frame counts by the {protocol.name} rules")
-        rows.append([metric.curve(errors) for metric in protocol.metrics])
-        frames.append(len(errors.overlap))
-    return Scores(protocol, tuple(np.array(curves) for curves in zip(*rows, strict=True)), np.array(frames))
+        videos.append(errors)
+    return protocol.scores(videos)
 
 
 def match_rows(truth: Truth, result: np.ndarray, missing: int = 0) -> np.ndarray:
-    """[T, 4] float64: the result rows that belong to the T annotated ones.
+    """[T, C] float64: the rows of a result [.., C] that belong to the T annotated ones.
 
     Rows behind the last annotated frame are left out. Up to `missing` rows may lack at the end and become NaN, which
     every measure counts as a failure. Where only some frames are annotated (VTUAV), a result holds a row for every
@@ -124,7 +131,7 @@ def match_rows(truth: Truth, result: np.ndarray, missing: int = 0) -> np.ndarray
     if lack > missing:
         raise ValueError(f"{len(result)} result rows for {needed} {what}")
     if lack > 0:
-        result = np.concatenate([result, np.full((lack, 4), np.nan)])
+        result = np.concatenate([result, np.full((lack, result.shape[1]), np.nan)])
     return result[rows]
 
 
