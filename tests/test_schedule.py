@@ -34,6 +34,19 @@ def test_cosine_falls_to_its_final_share_and_stays():
     np.testing.assert_allclose(seen, [1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2, 0.2])
 
 
+def test_log_schedule_has_equal_ratios_after_the_warm_up():
+    log = ["TRAIN.SCHEDULER.TYPE=log", "TRAIN.SCHEDULER.FINAL_SHARE=0.01", "TRAIN.EPOCH=6"]
+    seen = rates(*log, "TRAIN.SCHEDULER.WARMUP_EPOCHS=1", epochs=7)
+    np.testing.assert_allclose(seen, [1, 1, 0.01**0.25, 0.1, 0.01**0.75, 0.01, 0.01])
+    with pytest.raises(InputError, match=r"FINAL_SHARE: 0\.0 is no end of a log schedule; give for example"):
+        rates("TRAIN.SCHEDULER.TYPE=log", epochs=1)
+
+
+def test_warm_up_starts_where_it_is_told():
+    cfg = basics.config("TRAIN.SCHEDULER.WARMUP_EPOCHS=5", "TRAIN.SCHEDULER.WARMUP_START=0.5")
+    assert [warm_up(cfg, step, 1) for step in range(6)] == pytest.approx([0.6, 0.7, 0.8, 0.9, 1, 1])
+
+
 def test_step_recipe_is_what_it_was_to_the_last_bit():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=4e-4)
     before, now = torch.optim.lr_scheduler.StepLR(optimizer, 2), build_scheduler(basics.config(), optimizer)

@@ -7,14 +7,11 @@ import platform
 import random
 import re
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from easydict import EasyDict
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
 from lib.core.atomic import write_atomically
@@ -35,7 +32,8 @@ from lib.train.average import build_average
 from lib.train.loader import build_loader
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler
-from lib.train.trainer import Trainer, TrainStep
+from lib.train.step import SharedStep, TrainStep
+from lib.train.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +95,7 @@ def build_trainer(
     return Trainer(
         cfg=cfg,
         model=model,
-        step=_share(step) if world_size() > 1 else step,
+        step=SharedStep(step) if world_size() > 1 else step,
         optimizer=optimizer,
         scheduler=build_scheduler(cfg, optimizer),
         scaler=torch.amp.GradScaler(device.type, enabled=half),
@@ -108,16 +106,6 @@ def build_trainer(
         device=device,
         average=build_average(cfg, model),
     )
-
-
-def _share(step: TrainStep) -> nn.Module:
-    """The step with gradients averaged over processes: the only collective in it.
-
-    Running statistics are averaged once per epoch instead of sent in every step.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)  # its successor is too new to rely on
-        return DistributedDataParallel(step, broadcast_buffers=False)
 
 
 def seed_everything(seed: int) -> None:
@@ -171,8 +159,9 @@ def _record(folder: Path, cfg: EasyDict) -> None:
 def _check_agreement(path: Path, cfg: EasyDict) -> None:
     """Raises InputError where a run would go on with other settings than it began with."""
     before, now = flatten(read_yaml(path)), flatten(cfg)
-    # A cosine bends with the number of epochs; the other schedules do not look at it.
-    free = tuple(key for key in FREE if key != "TRAIN.EPOCH" or cfg.TRAIN.SCHEDULER.TYPE != "cosine")
+    # These bend with the number of epochs; the other schedules do not look at it.
+    bends = cfg.TRAIN.SCHEDULER.TYPE in ("cosine", "log")
+    free = tuple(key for key in FREE if key != "TRAIN.EPOCH" or not bends)
     for key in now:
         if key in before and before[key] != now[key] and not key.startswith(free):
             raise InputError(

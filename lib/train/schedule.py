@@ -17,9 +17,15 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
 
     step (the published recipes): divided by ten after every LR_DROP_EPOCH epochs; multistep: after each epoch of
     MILESTONES; cosine: half a cosine from the full rate to FINAL_SHARE of it after EPOCH epochs (SGDR, eq. 5, without
-    restarts). Raises InputError for milestones that do not ascend.
+    restarts); log: equal ratios from the full rate, until the warm-up is over, to FINAL_SHARE of it in the last epoch
+    (SiamRPN). Raises InputError for milestones that do not ascend and for a log schedule that ends at nothing.
     """
     options = cfg.TRAIN.SCHEDULER
+    if options.TYPE == "log":
+        if options.FINAL_SHARE == 0:
+            raise InputError("TRAIN.SCHEDULER.FINAL_SHARE: 0.0 is no end of a log schedule; give for example 0.05")
+        start, end = options.WARMUP_EPOCHS, cfg.TRAIN.EPOCH - 1
+        return LambdaLR(optimizer, lambda epoch: options.FINAL_SHARE ** _progress(epoch, start, end))
     if options.TYPE == "cosine":
         return LambdaLR(optimizer, lambda epoch: _cosine(epoch / cfg.TRAIN.EPOCH, options.FINAL_SHARE))
     if options.TYPE == "multistep":
@@ -56,9 +62,10 @@ def batches_per_step(cfg: EasyDict, batches: int) -> int:
 
 
 def warm_up(cfg: EasyDict, step: int, steps_per_epoch: int) -> float:
-    """What the rate is multiplied by in a step, counted from 0 over the whole run: a linear ramp, then 1."""
-    length = round(cfg.TRAIN.SCHEDULER.WARMUP_EPOCHS * steps_per_epoch)
-    return min(1.0, (step + 1) / length) if length else 1.0
+    """What the rate is multiplied by in a step, counted from 0 over the whole run: a line from WARMUP_START, then 1."""
+    options = cfg.TRAIN.SCHEDULER
+    length = round(options.WARMUP_EPOCHS * steps_per_epoch)
+    return options.WARMUP_START + (1 - options.WARMUP_START) * min(1.0, (step + 1) / length) if length else 1.0
 
 
 def set_rates(optimizer: Optimizer, rates: Iterable[float | Tensor], factor: float) -> None:
@@ -69,3 +76,8 @@ def set_rates(optimizer: Optimizer, rates: Iterable[float | Tensor], factor: flo
 
 def _cosine(progress: float, final_share: float) -> float:
     return final_share + (1 - final_share) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+def _progress(epoch: int, start: float, end: int) -> float:
+    """How far an epoch is on the way from one to another, in [0, 1]."""
+    return min(1.0, max(0.0, epoch - start) / max(1.0, end - start))

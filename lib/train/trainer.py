@@ -26,24 +26,12 @@ from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
 from lib.train.picture import draw_pairs
 from lib.train.schedule import batches_per_step, set_rates, warm_up
+from lib.train.skip import Skips, check_unreadable
+from lib.train.step import renew
 
 log = logging.getLogger(__name__)
 
-UNREADABLE_SHARE = 0.01  # training stops when more of its samples cannot be read
 _PICTURED = 4  # pairs of a validation that TensorBoard shows
-_UNREADABLE_GRACE = 10  # so many are forgiven before the share counts
-
-
-class TrainStep(nn.Module):
-    """A model's training step as a forward pass, which is what DistributedDataParallel wraps."""
-
-    def __init__(self, model: TrackerModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted losses and figures to watch."""
-        return self.model.step(batch)
 
 
 @dataclass
@@ -79,6 +67,7 @@ class Trainer:
         archive = Archive(self.checkpoints, self.cfg, fresh=self.epoch == 0) if is_main() else None
         for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
             self.model.set_epoch(epoch)
+            self.step = renew(self.step)
             self.train_epoch(epoch)
             set_rates(self.optimizer, self.scheduler.get_last_lr(), 1.0)  # the schedule knows nothing of the warm-up
             self.scheduler.step()
@@ -103,21 +92,23 @@ class Trainer:
         rates = self.scheduler.get_last_lr()
         batches = self.steps * self.parts
         means, clock, unreadable = Means(), Clock(batches * (self.cfg.TRAIN.EPOCH - epoch + 1)), 0
+        skips = Skips(self.cfg.TRAIN.SKIP_SHARE, epoch)
         self.optimizer.zero_grad(set_to_none=True)
         for number, sample in enumerate(islice(read_batches(self.train_loader), batches), start=1):
             clock.data_ready()
             unreadable += int(sample.unreadable.sum())  # type: ignore[attr-defined]
             steps, rest = divmod(number, self.parts)
             values = self.gather_gradients(self.to_device(sample.batch), complete=rest == 0)
-            means.update(values, len(sample.batch.search))
+            if skips.admits(values["loss"]):
+                means.update(values, len(sample.batch.search))
             if rest == 0:
                 done = (epoch - 1) * self.steps + steps - 1
                 set_rates(self.optimizer, rates, warm_up(self.cfg, done, self.steps))
-                self.update_weights()
+                self.update_weights(skips)
             clock.step_done(len(sample.batch.search))
             if rest == 0 and (steps % self.cfg.TRAIN.PRINT_INTERVAL == 0 or steps == self.steps):
                 self.report("train", epoch, steps, means, clock)
-                _check_unreadable(unreadable, clock.pairs)
+                check_unreadable(unreadable, clock.pairs)
 
     def gather_gradients(self, batch: Batch, *, complete: bool) -> dict[str, Tensor]:
         """Add a batch's share of its step's gradients; complete: the step's last batch, whose gradients are exchanged.
@@ -132,11 +123,16 @@ class Trainer:
             self.scaler.scale(total / self.parts).backward()
         return {"loss": total, **losses, **figures}
 
-    def update_weights(self) -> None:
-        """One step of the optimizer."""
+    def update_weights(self, skips: Skips) -> None:
+        """One step of the optimizer, unless it is to be left out."""
         self.scaler.unscale_(self.optimizer)  # so that clipping sees the true gradients
-        if self.cfg.TRAIN.GRAD_CLIP_NORM > 0:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.TRAIN.GRAD_CLIP_NORM)
+        limit = self.cfg.TRAIN.GRAD_CLIP_NORM or torch.inf
+        if limit < torch.inf or skips.share:
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+            if not skips.allows(norm):
+                self.scaler.update()
+                self.optimizer.zero_grad(set_to_none=True)
+                return
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -167,7 +163,7 @@ class Trainer:
         """One line on the console and in the log; scalars on TensorBoard. Stops a run whose loss is not a number."""
         values, speed = means.read(), clock.read()
         steps = self.steps if stage == "train" or self.val_loader is None else len(self.val_loader)
-        if not np.isfinite(values["loss"]):
+        if not np.isfinite(values.get("loss", 0.0)):  # there is none while every step was left out
             raise InputError(
                 f"loss is {values['loss']} in epoch {epoch}, step {number}; lower TRAIN.LR, or switch TRAIN.AMP off; "
                 "the last checkpoint is kept"
@@ -237,11 +233,3 @@ class Trainer:
 def seed_epoch(seed: int, epoch: int) -> None:
     """Make the draws inside the network follow from seed, epoch and process: no random state needs saving."""
     torch.manual_seed(int(np.random.SeedSequence([seed, epoch, rank()]).generate_state(1, np.uint64)[0]))
-
-
-def _check_unreadable(unreadable: int, samples: int) -> None:
-    if unreadable > max(_UNREADABLE_GRACE, UNREADABLE_SHARE * samples):
-        raise InputError(
-            f"{unreadable} unreadable samples among {samples}, more than {UNREADABLE_SHARE:.0%}; "
-            "the log names them: repair the data set"
-        )
