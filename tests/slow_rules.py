@@ -71,12 +71,17 @@ def slow_rgbt210(truth, result):
 
 
 def slow_otb(truth, result):
-    errors, overlaps = [], []
+    errors, relatives, overlaps = [], [], []
     for a, b in zip(truth.boxes, repaired(truth.boxes, result), strict=True):
         annotated = all(value > 0 for value in a)
         errors.append(distance(a, b) if annotated else -1)
+        relatives.append(relative(a, b) if annotated else -1)
         overlaps.append(shared(a, b) if annotated else -1)
-    return {"PR": share(errors, lambda e: e <= 20), "SR": ladder(overlaps)}
+    return {
+        "PR": share(errors, lambda e: e <= 20),
+        "NPR": share(relatives, lambda e: e <= 0.2),
+        "SR": ladder(overlaps),
+    }
 
 
 def slow_family(truth, result, *, center, normalized, absent):

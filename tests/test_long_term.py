@@ -123,8 +123,8 @@ def test_same_as_a_slow_reading_of_the_papers(seed):
 
 
 def test_more_thresholds_than_points_change_no_figure():
-    truth, result = draw(5, frames=900)
-    result[:, 4] = np.random.default_rng(6).permutation(900) / 900
+    truth, result = draw(5, frames=300)
+    result[:, 4] = np.random.default_rng(6).permutation(300) / 300
     scores = score(VOT_LT, [truth], [result])
     assert scores.overall == pytest.approx(slow_f([(truth, result)]), abs=1e-12)
     precision, recall = scores.mean_curves

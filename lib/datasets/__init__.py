@@ -38,6 +38,9 @@ DATASETS: dict[str, Entry] = {
     "vtuav_st_train": Entry("vtuav_dir", "lib.datasets.vtuav:read_short_term_training"),
     "vtuav_lt_train": Entry("vtuav_dir", "lib.datasets.vtuav:read_long_term_training"),
     "vot19rgbt": Entry("vot19rgbt_dir", "lib.datasets.vot:read_rgbt2019"),
+    "vot18": Entry("vot18_dir", "lib.datasets.vot:read_vot2018"),
+    "votlt18": Entry("votlt18_dir", "lib.datasets.vot:read_lt2018"),
+    "votlt19": Entry("votlt19_dir", "lib.datasets.vot:read_lt2019"),
     "vot20rgbt": Entry("vot20rgbt_dir", "lib.datasets.vot:read_rgbt2020"),
     "got10k_train_full": Entry("got10k_dir", "lib.datasets.got10k:read_training"),
     "got10k_vottrain": Entry("got10k_dir", "lib.datasets.got10k:read_vot_training"),
@@ -54,6 +57,7 @@ DATASETS: dict[str, Entry] = {
     "uav": Entry("uav_dir", "lib.datasets.tabled:read_uav"),
     "uav20l": Entry("uav_dir", "lib.datasets.tabled:read_uav20l"),
     "nfs": Entry("nfs_dir", "lib.datasets.tabled:read_nfs"),
+    "tc128": Entry("tc128_dir", "lib.datasets.tc128:read_tc128"),
     "tnl2k": Entry("tnl2k_dir", "lib.datasets.tnl2k:read_tnl2k"),
     "coco17": Entry("coco_dir", "lib.datasets.coco:read_training"),
     "imagenetvid": Entry("imagenet_dir", "lib.datasets.imagenetvid:read_training"),
@@ -70,7 +74,8 @@ TRAINING = {"lasot": "lasot_train", "trackingnet": "trackingnet_train"}
 #: Sets that papers report on. Who picks a checkpoint by one of them has fitted it to the test.
 BENCHMARKS = frozenset(
     {"lasher_test", "lasher_unaligned_test", "rgbt234", "rgbt210", "gtot", "vtuav_st", "vtuav_lt", "vot19rgbt"}
-    | {"vot20rgbt", "lasot", "lasot_extension_subset", "otb", "uav", "uav20l", "nfs", "tnl2k"}
+    | {"vot20rgbt", "lasot", "lasot_extension_subset", "otb", "uav", "uav20l", "nfs", "tnl2k", "tc128"}
+    | {"vot18", "votlt18", "votlt19"}
 )
 
 

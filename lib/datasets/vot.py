@@ -1,6 +1,8 @@
-"""VOT-RGBT2019 and 2020 (Kristan et al., ICCV-W 2019, ECCV-W 2020): 60 sequences of RGBT234 with polygons.
+"""Sets of the VOT challenges (Kristan et al.): VOT-RGBT2019 and 2020, 60 sequences of RGBT234 with polygons; VOT2018;
+VOT-LT2018 and 2019, 35 and 50 long sequences whose targets leave and come back.
 
 <seq>/color/00001v.jpg  <seq>/ir/00001i.jpg  groundtruth.txt     eight numbers of four corners, or x,y,w,h
+<seq>/color/00000001.jpg or <seq>/00000001.jpg  groundtruth.txt  the same; NaN where the target is absent
 
 Copies made by the VOT toolkit say in a file `sequence` where the two channels are.
 """
@@ -27,6 +29,21 @@ def read_rgbt2020(folder: str | Path) -> list[Sequence]:
     return _read(Path(folder), "vot20rgbt_dir")
 
 
+def read_vot2018(folder: str | Path) -> list[Sequence]:
+    """The 60 sequences of the short-term challenge of 2018. Raises InputError for what is missing or malformed."""
+    return _read_visible(Path(folder), "vot18_dir", 60, "VOT2018")
+
+
+def read_lt2018(folder: str | Path) -> list[Sequence]:
+    """The 35 long-term sequences of 2018. Raises InputError for what is missing or malformed."""
+    return _read_visible(Path(folder), "votlt18_dir", 35, "VOT-LT2018")
+
+
+def read_lt2019(folder: str | Path) -> list[Sequence]:
+    """The 50 long-term sequences of 2019. Raises InputError for what is missing or malformed."""
+    return _read_visible(Path(folder), "votlt19_dir", 50, "VOT-LT2019")
+
+
 def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
     """[T, 2 N] of N corners -> [T, 4] xywh: the upright hull, scaled about the mean corner to the polygon's area.
 
@@ -47,6 +64,23 @@ def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
 
 
 def _read(root: Path, key: str) -> list[Sequence]:
+    folders = _find(root, key)
+    check_count(root, len(folders), 60, "VOT-RGBT")
+    return read_each(lambda path: make_sequence(path.name, _image_folders(path), read_regions(path)), folders.values())
+
+
+def _read_visible(root: Path, key: str, count: int, what: str) -> list[Sequence]:
+    def read(path: Path) -> Sequence:
+        images = _image_folders(path)[VISIBLE]
+        return make_sequence(path.name, {VISIBLE: images if images.is_dir() else path}, read_regions(path))
+
+    folders = _find(root, key)
+    check_count(root, len(folders), count, what)
+    return read_each(read, folders.values())
+
+
+def _find(root: Path, key: str) -> dict[str, Path]:
+    """The sequences of a folder; those of its list where it has one."""
     folders = find_sequences(root, "groundtruth.txt", key, depth=2)
     if (root / "list.txt").is_file():
         names = [name for name in read_lines(root / "list.txt") if name]
@@ -54,10 +88,7 @@ def _read(root: Path, key: str) -> list[Sequence]:
         messages = [f"{root / name}: sequence of {root / 'list.txt'} is missing" for name in missing]
         refuse(messages, f"{next(iter(messages), '')}; complete the download")
         folders = {name: folders[name] for name in names if name in folders}
-    check_count(root, len(folders), 60, "VOT-RGBT")
-    return read_each(
-        lambda path: make_sequence(path.name, _image_folders(path), read_regions(path)), folders.values()
-    )
+    return folders
 
 
 def read_regions(folder: Path) -> np.ndarray:

@@ -47,6 +47,7 @@ PROTOCOLS = {protocol.name: protocol for protocol in (PLAIN, *_RGBT, *_RGB, *_LO
 RULES = {
     **{name: name for name in ("lasher", "rgbt234", "rgbt210", "gtot", "vtuav", "otb", "lasot", "uav", "got10k")},
     **dict.fromkeys(("nfs", "tnl2k"), "pytracking"),
+    "tc128": "otb",
     "votlt": "vot_lt",
 }
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from lib.test.metrics.measure import Errors, average, clip_to_image, compare, compare_best, overlap, repair
 from lib.test.metrics.protocol import Metric, Protocol, Truth
-from lib.test.metrics.rgbt import kit_errors, precision, precision_and_success, success
+from lib.test.metrics.rgbt import kit_errors, precision_and_success
 
-OTB_PAPER = "Wu et al., Online Object Tracking: A Benchmark, CVPR 2013, and its evaluation kit"
+OTB_PAPER = "Wu et al., Online Object Tracking: A Benchmark, CVPR 2013, and its kit; NPR as in LaSOT's kit"
 LASOT_PAPER = "Fan et al., LaSOT: A High-quality Benchmark for Large-scale Single Object Tracking, CVPR 2019"
 PYTRACKING = "rules of the PyTracking analysis, which OSTrack and its descendants report with"
 GOT10K_PAPER = "Huang et al., GOT-10k: A Large High-Diversity Benchmark, TPAMI 2021, and the got10k toolkit"
@@ -86,7 +86,7 @@ _FAMILY = tuple(map(_grid, precision_and_success(PYTRACKING)))
 _RATES = np.arange(101) / 100
 
 PLAIN = Protocol("plain", precision_and_success(PLAIN_SOURCE), _plain_errors)
-OTB = Protocol("otb", (precision("PR", OTB_PAPER), success("SR", OTB_PAPER)), kit_errors, missing=1)
+OTB = Protocol("otb", precision_and_success(OTB_PAPER), kit_errors, missing=1)
 LASOT = Protocol("lasot", precision_and_success(LASOT_PAPER), _lasot_errors)
 LASOT_ALL = Protocol("lasot_all", _FAMILY, _pytracking_lasot)
 FAMILY = Protocol("pytracking", _FAMILY, _pytracking_general, missing=1)
