@@ -1,6 +1,7 @@
 """How fast the toolbox is on this machine, and how much memory it takes.
 
 python tracking/benchmark.py metrics                      scoring of result files
+python tracking/benchmark.py data                         training pairs of the loader
 python tracking/benchmark.py metrics --help               what else it takes
 python tracking/benchmark.py metrics --json out.json --markdown out.md
 """
@@ -20,6 +21,7 @@ from lib.core.table import format_markdown, format_text, write_text
 #: `measure(args) -> Report`; only the one that is asked for is imported.
 COMMANDS = {
     "metrics": "scoring of result files",
+    "data": "training pairs of the loader",
 }
 
 

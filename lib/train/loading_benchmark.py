@@ -1,0 +1,192 @@
+"""How fast the loader makes training pairs, what part of it is decoding, and what decoding less changes."""
+
+import copy
+import dataclasses
+import itertools
+import time
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from easydict import EasyDict
+
+from lib.core.benchmark import machine_words
+from lib.core.table import Table
+from lib.datasets.folder import read_folder
+from lib.datasets.sequence import VISIBLE, Frames, Sequence
+from lib.datasets.synthetic import stream
+from lib.datasets.synthetic.writer import write_sequences
+from lib.train.loader import build_loader, read_batches
+
+SEQUENCES, FRAMES = 8, 12
+#: sqrt(w h) in LasHeR's test annotation, sequences weighing alike, pixels of 640 x 480: median, spread of its logarithm
+LASHER_SIZE, LASHER_SPREAD = 64.0, 0.58
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to load."""
+
+    workers: int
+    scaled: bool
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return f"{self.workers} workers{', scaled decoding' if self.scaled else ''}"
+
+
+@dataclass
+class Watched(Frames):
+    """Frames that keep account of the time in which they are read, and of how much they were reduced."""
+
+    frames: Frames
+    modalities: tuple[str, ...]
+    seconds: float = 0.0
+    reductions: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return self.reduced(index, 1)
+
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        begin = time.perf_counter()
+        images = self.frames.reduced(index, reduction)
+        self.seconds += time.perf_counter() - begin
+        self.reductions.append(reduction)
+        return images
+
+
+def make_pairs(folder: Path, photos: Path, size: tuple[int, int], *, seed: int = 0) -> list[Sequence]:
+    """Synthetic sequences as JPEG pairs on disk, with boxes as large as LasHeR's; size: (width, height)."""
+    made = stream(photos, SEQUENCES, held_out=True, frames=FRAMES, size=size, seed=seed)
+    write_sequences(made, folder, recipe="benchmark")
+    return [
+        with_boxes(sequence, size, seed=number) for number, sequence in enumerate(read_folder(folder / "testingset"))
+    ]
+
+
+def with_boxes(sequence: Sequence, size: tuple[int, int], *, seed: int) -> Sequence:
+    """The sequence with other boxes, inside frames of (width, height): what is drawn there does not matter."""
+    rng = np.random.default_rng(seed)
+    frame, number = np.array(size, np.float64), len(sequence.boxes)
+    length = LASHER_SIZE * frame[1] / 480 * np.exp(rng.standard_normal(number) * LASHER_SPREAD)
+    extent = np.minimum(length[:, None] * np.exp(rng.normal(0, 0.3, (number, 1)) * [1, -1]), 0.9 * frame)
+    corner = rng.random((number, 2)) * (frame - extent)
+    return dataclasses.replace(sequence, boxes=np.concatenate([corner, extent], axis=1), boxes_infrared=None)
+
+
+def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pairs: int) -> dict[str, Any]:
+    """Pairs per second of one way, without the first batch of each process, which pays for its start.
+
+    A process works alone on its core, as loader processes do. How long reading takes is known only without them.
+    """
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    watched = [Watched(sequence.frames, sequence.frames.modalities) for sequence in sequences]
+    data = [dataclasses.replace(one, frames=frames) for one, frames in zip(sequences, watched, strict=True)]
+    loader = build_loader(_with(cfg, side, pairs), [data], stage=0, modalities=_modalities(cfg))
+    loader.sampler.epoch = 1  # type: ignore[attr-defined]
+    batches = iter(read_batches(loader))
+    list(itertools.islice(batches, max(1, side.workers)))
+    for frames in watched:
+        frames.seconds = 0.0
+        frames.reductions.clear()
+    begin, count = time.perf_counter(), 0
+    for sample in batches:
+        count += len(sample.batch.search)
+    seconds = time.perf_counter() - begin
+    record: dict[str, Any] = {"pairs": count, "seconds": seconds, "pairs_per_s": count / seconds}
+    record["pairs_per_s_per_core"] = record["pairs_per_s"] / max(1, side.workers)
+    if side.workers == 0:
+        reductions = [reduction for frames in watched for reduction in frames.reductions]
+        record["decode_share"] = sum(frames.seconds for frames in watched) / seconds
+        record["frame_ms"] = 1000 * sum(frames.seconds for frames in watched) / len(reductions)
+        record["reduced_share"] = float(np.mean([reduction > 1 for reduction in reductions]))
+    return record
+
+
+def compare_pixels(cfg: EasyDict, sequences: Many[Sequence], *, pairs: int = 64) -> dict[str, float]:
+    """What scaled decoding changes in the search regions that it changes: their share, the mean and 99th percentile of
+    the pixels' differences (of 255), and the largest difference of a box, in pixels of the crop."""
+    loaded = []
+    for scaled in (False, True):
+        loader = build_loader(_with(cfg, Side(0, scaled), pairs), [sequences], stage=0, modalities=_modalities(cfg))
+        loader.sampler.epoch = 1  # type: ignore[attr-defined]
+        loaded.append([sample.batch for sample in read_batches(loader)])
+    images, boxes = [], []
+    for whole, less in zip(*loaded, strict=True):
+        gaps = (whole.search.float() - less.search.float()).abs().flatten(1)
+        changed = gaps.amax(1) > 0
+        images.append(gaps[changed])
+        boxes.append((whole.search_box - less.search_box).abs()[changed].flatten() * whole.search.shape[-1])
+    changed_pixels, changed_boxes = torch.cat(images).flatten().numpy(), torch.cat(boxes)
+    total = sum(len(batch.search) for batch in loaded[0])
+    if not len(changed_boxes):
+        return {"changed_share": 0.0, "mean": 0.0, "percentile_99": 0.0, "box_px": 0.0}
+    return {
+        "changed_share": len(changed_boxes) / 4 / total,
+        "mean": float(changed_pixels.mean()),
+        "percentile_99": float(np.percentile(changed_pixels, 99)),
+        "box_px": float(changed_boxes.max()),
+    }
+
+
+def summarise_loading(records: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Side -> medians over the repetitions."""
+    return {name: {key: median(run[key] for run in runs) for key in runs[0]} for name, runs in records.items()}
+
+
+def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]:
+    """How many times as many pairs scaled decoding gives, in each repetition, in ascending order."""
+    whole, scaled = (records[Side(workers, scaled).name] for scaled in (False, True))
+    return sorted(less["pairs_per_s"] / run["pairs_per_s"] for run, less in zip(whole, scaled, strict=True))
+
+
+def loading_table(
+    summary: dict[str, dict[str, float]], pixels: dict[str, float], *, what: str, ratios: Many[float]
+) -> Table:
+    """Pairs per second, with what a reader must know. ratios: of `gains`."""
+    rows = [["", "pairs/s", "pairs/s per core", "reading and decoding", "ms a frame", "frames decoded smaller"]]
+    for name, row in summary.items():
+        shares = [f"{row[key]:.0%}" if key in row else "" for key in ("decode_share", "reduced_share")]
+        time_ms = f"{row['frame_ms']:.2f}" if "frame_ms" in row else ""
+        rates = [f"{row[key]:.1f}" for key in ("pairs_per_s", "pairs_per_s_per_core")]
+        rows.append([name, *rates, shares[0], time_ms, shares[1]])
+    notes = (
+        f"Medians of {len(ratios)} interleaved runs; {machine_words()}.",
+        f"Scaled decoding makes {median(ratios):.2f} times as many pairs ({ratios[0]:.2f} to {ratios[-1]:.2f} within "
+        f"one repetition). It changes {pixels['changed_share']:.0%} of the search regions: there by "
+        f"{pixels['mean']:.2f} of 255 on average, 99 % of the pixels by at most {pixels['percentile_99']:.0f}, boxes "
+        f"by at most {pixels['box_px']:.2f} pixels of the crop.",
+    )
+    return Table(f"Loading training pairs: {what}", rows, notes)
+
+
+def _with(cfg: EasyDict, side: Side, pairs: int) -> EasyDict:
+    """A loader configuration of its own, with whole batches."""
+    changed = copy.deepcopy(cfg)
+    changed.TRAIN.NUM_WORKER, changed.DATA.SCALED_DECODE = side.workers, side.scaled
+    batches = max(1, side.workers) + max(1, pairs // cfg.TRAIN.BATCH_SIZE)
+    changed.DATA.TRAIN.SAMPLE_PER_EPOCH = batches * cfg.TRAIN.BATCH_SIZE
+    changed.DATA.TRAIN.DATASETS_RATIO = [1]
+    return changed
+
+
+def _modalities(cfg: EasyDict) -> int:
+    return len(cfg.DATA.MEAN) // 3
+
+
+def describe(sequences: Many[Sequence]) -> str:
+    """Frame size and streams of the first sequence."""
+    first = sequences[0]
+    height, width = first.frames[0][0].shape[:2]
+    streams = "visible" if first.frames.modalities == (VISIBLE,) else " + ".join(first.frames.modalities)
+    return f"{width}x{height}, {streams}"
