@@ -91,6 +91,9 @@ def test_longest_sequences_come_first(tmp_path):
     sequences = [moving_sequence("short", 3), moving_sequence("long", 9), moving_sequence("middle", 5)]
     run_job(Job(fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences), ["cpu"])
     assert saved == ["long", "middle", "short"]
+    job = Job(fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences, in_order=True)
+    run_job(job, ["cpu"])
+    assert saved[3:] == ["short", "long", "middle"]
 
 
 def test_sequence_without_a_first_box_is_named():

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Ordered
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -48,6 +48,7 @@ class Job:
     build: Callable[[str], Tracker]  # device -> tracker
     save: Save
     sequences: Ordered[Sequence]
+    in_order: bool = False  # taken as they come, not the longest first
 
 
 def follow(
@@ -104,10 +105,11 @@ def run_job(job: Job, devices: Ordered[str]) -> None:
     """Follow all sequences of a job, with a progress bar over frames: one worker process per device in `devices`,
     all in this process where there is one.
 
-    The longest sequences are taken first and each worker takes the next one when it is free, so that all end at
-    about the same time. The first failure stops every worker and is raised here; finished sequences stay saved.
+    The longest sequences are taken first, unless the job says otherwise, and each worker takes the next one when it is
+    free, so that all end at about the same time. The first failure stops every worker and is raised here; finished sequences stay saved.
     """
-    job = Job(job.build, job.save, sorted(job.sequences, key=len, reverse=True))
+    if not job.in_order:
+        job = replace(job, sequences=sorted(job.sequences, key=len, reverse=True))
     with (
         logging_redirect_tqdm(),
         tqdm(total=sum(map(len, job.sequences)), unit="frame", dynamic_ncols=True, smoothing=0.1) as bar,
