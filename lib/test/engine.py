@@ -106,7 +106,8 @@ def run_job(job: Job, devices: Ordered[str]) -> None:
     all in this process where there is one.
 
     The longest sequences are taken first, unless the job says otherwise, and each worker takes the next one when it is
-    free, so that all end at about the same time. The first failure stops every worker and is raised here; finished sequences stay saved.
+    free, so that all end at about the same time. The first failure stops every worker and is raised here; finished
+    sequences stay saved.
     """
     if not job.in_order:
         job = replace(job, sequences=sorted(job.sequences, key=len, reverse=True))
