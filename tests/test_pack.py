@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from test_imagenetvid import put_vid
 from trees import ROWS, put_images, put_pair
 
 from lib.core.errors import InputError
@@ -68,6 +69,19 @@ def test_packed_set_is_the_set_and_needs_it_no_more(pack, lasher, capsys):
     put_pair(Path(lasher["lasher_dir"]) / "testingset" / "b")
     with pytest.raises(InputError, match="is not empty"):
         pack("lasher_test")
+
+
+def test_categories_and_company_are_kept(pack, lasher, tmp_path):
+    frames = {2: [(0, 1, 2, 5, 7, 0), (1, 0, 0, 4, 4, 1)], 3: [(0, 1, 2, 5, 7, 0), (1, 0, 0, 4, 5, 0)]}
+    put_vid(tmp_path / "imagenet", frames)
+    lasher["imagenet_dir"] = str(tmp_path / "imagenet")
+    plain = load_dataset("imagenetvid", lasher)
+    pack("imagenetvid")
+    packed = load_dataset("imagenetvid", lasher)
+    same(plain, packed)
+    for one, other in zip(plain, packed, strict=True):
+        assert (one.category, one.video) == (other.category, other.video) == ("n00000002", "v1")
+        assert one.company.others(1).tolist() == other.company.others(1).tolist() != []
 
 
 def test_sparse_annotation_and_two_kinds_of_boxes(pack, lasher, tmp_path):

@@ -17,8 +17,8 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.core.registry import choose
 from lib.datasets import DATASETS, load_dataset
-from lib.datasets.coco import Stills
 from lib.datasets.pack import pack
+from lib.datasets.stills import Stills
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -61,6 +61,14 @@ DATASETS: dict[str, Entry] = {
     "tnl2k": Entry("tnl2k_dir", "lib.datasets.tnl2k:read_tnl2k"),
     "coco17": Entry("coco_dir", "lib.datasets.coco:read_training"),
     "imagenetvid": Entry("imagenet_dir", "lib.datasets.imagenetvid:read_training"),
+    "imagenetdet": Entry("imagenet_dir", "lib.datasets.imagenetdet:read_training"),
+    "youtubebb": Entry("youtubebb_dir", "lib.datasets.youtubebb:read_training"),
+    "vid511": Entry("crop511_dir", "lib.datasets.cropped:read_vid"),
+    "youtubebb511": Entry("crop511_dir", "lib.datasets.cropped:read_youtubebb"),
+    "det511": Entry("crop511_dir", "lib.datasets.cropped:read_det"),
+    "coco511": Entry("crop511_dir", "lib.datasets.cropped:read_coco"),
+    "got10k511": Entry("crop511_dir", "lib.datasets.cropped:read_got10k"),
+    "lasot511": Entry("crop511_dir", "lib.datasets.cropped:read_lasot"),
     "videos": Entry("videos_dir", "lib.datasets.folder:read_folder"),
     "synthetic_train": Entry("photos_dir", "lib.datasets.synthetic:stream_training"),
     "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
@@ -80,21 +88,33 @@ BENCHMARKS = frozenset(
 
 
 def load_training_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
-    """As `load_dataset`, by the names of configurations: `LASOT` and `TRACKINGNET` are training parts there."""
-    return load_dataset(TRAINING.get(name.lower(), name), folders)
+    """As `load_dataset`, by the names of configurations: `LASOT` and `TRACKINGNET` are training parts there; a set that
+    papers report on is loaded with a warning."""
+    if _is_benchmark(name):
+        log.warning("DATA.TRAIN.DATASETS_NAME: %s is a test set: figures on it of what learns here mean nothing", name)
+    return _load_named(name, folders)
 
 
 def load_validation_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
-    """As `load_training_set`; a set that papers report on is loaded with a warning, as public recipes want it."""
-    from lib.core.distributed import is_main  # here, since it brings PyTorch, and those who only score need none
-
-    if choose("data set", TRAINING.get(name.lower(), name), DATASETS) in BENCHMARKS and is_main():
+    """As `load_training_set`, since public recipes want test sets here."""
+    if _is_benchmark(name):
         log.warning(
             "DATA.VAL.DATASETS_NAME: %s is a test set: a checkpoint chosen by it must not be published with figures on "
             "it; to choose one, train on LasHeR_train882 and validate on LasHeR_val97",
             name,
         )
-    return load_training_set(name, folders)
+    return _load_named(name, folders)
+
+
+def _load_named(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
+    return load_dataset(TRAINING.get(name.lower(), name), folders)
+
+
+def _is_benchmark(name: str) -> bool:
+    """Whether a configuration's data set is one that papers report on; only the main process is told."""
+    from lib.core.distributed import is_main  # here, since it brings PyTorch, and those who only score need none
+
+    return choose("data set", TRAINING.get(name.lower(), name), DATASETS) in BENCHMARKS and is_main()
 
 
 def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True) -> Many[Sequence]:

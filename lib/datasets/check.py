@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from lib.core.errors import InputError
 from lib.core.machine import usable_cores
-from lib.datasets.coco import Stills
 from lib.datasets.collection import collect_problems
 from lib.datasets.image import read_image
 from lib.datasets.sequence import FileFrames, Sequence
+from lib.datasets.stills import Stills
 
 #: kind -> what a table calls it
 KINDS = {
@@ -84,7 +84,7 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
 
 
 def _once(sequences: Many[Sequence]) -> Iterable[Sequence]:
-    """COCO's objects by image: its first one each, since all share the file. Others as they are."""
+    """Objects of still images by image: its first one each, since all share the file. Others as they are."""
     if not isinstance(sequences, Stills):
         return sequences
     firsts = np.unique(sequences.images, return_index=True)[1]

@@ -24,6 +24,7 @@ from lib.datasets.sequence import VISIBLE, Sequence
 SPLITS = Path(__file__).parent / "splits"
 SIZES = {"train": 9335, "val": 180, "test": 180}
 COVER = 8  # levels of cover.label: the share of the target that shows, in eighths
+OBJECT = re.compile(r"^object_class\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 RESOLUTION = re.compile(r"resolution\s*[:=]\s*\(?\s*(\d+)\s*,\s*(\d+)")
 
 
@@ -69,8 +70,8 @@ def _read(root: Path, split: str, positions: Iterable[int] | None = None) -> lis
 
 
 def read_labels(folder: Path) -> dict[str, Any]:
-    """The annotation of one sequence: `boxes` and, where it says so, `visible_share` and `size`."""
-    known: dict[str, Any] = {"boxes": read_boxes(folder / "groundtruth.txt"), "size": _read_size(folder)}
+    """The annotation of one sequence: `boxes`, `category` and, where it says so, `visible_share` and `size`."""
+    known: dict[str, Any] = {"boxes": read_boxes(folder / "groundtruth.txt"), **_read_facts(folder)}
     share = _read_share(folder)
     return known if share is None else known | {"visible_share": share}
 
@@ -79,9 +80,9 @@ def _read_sequence(folder: Path, split: str) -> Sequence:
     known = read_labels(folder)
     if split != "train":
         check_start(folder / "groundtruth.txt", known["boxes"])
-    size = known.pop("size")
+    facts = {key: known.pop(key) for key in ("size", "category")}
     images = folder if split == "test" else number_images(folder, len(known["boxes"]))
-    return replace(make_sequence(folder.name, {VISIBLE: images}, **known), size=size)
+    return replace(make_sequence(folder.name, {VISIBLE: images}, **known), **facts)
 
 
 def _read_share(folder: Path) -> np.ndarray | None:
@@ -96,7 +97,9 @@ def _read_share(folder: Path) -> np.ndarray | None:
     return np.where(absent, 0, share)
 
 
-def _read_size(folder: Path) -> tuple[int, int] | None:
+def _read_facts(folder: Path) -> dict[str, Any]:
+    """Size of the frames, None where it is not said, and what the target is."""
     path = folder / "meta_info.ini"
-    match = RESOLUTION.search("\n".join(read_lines(path))) if path.is_file() else None
-    return (int(match[1]), int(match[2])) if match else None
+    text = "\n".join(read_lines(path)) if path.is_file() else ""
+    size, target = RESOLUTION.search(text), OBJECT.search(text)
+    return {"size": (int(size[1]), int(size[2])) if size else None, "category": target[1] if target else ""}

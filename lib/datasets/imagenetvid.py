@@ -15,10 +15,10 @@ from lib.core.errors import InputError
 from lib.datasets.collection import read_each
 from lib.datasets.index import cached_numbers
 from lib.datasets.layout import NumberedImages, check_count
-from lib.datasets.sequence import VISIBLE, FileFrames, Sequence
+from lib.datasets.sequence import VISIBLE, Company, FileFrames, Sequence
 
 VIDEOS = 3862
-COLUMNS = 7  # of a row: frame, track, x, y, w, h, occluded
+COLUMNS = 8  # of a row: frame, track, x, y, w, h, occluded, synset
 DIGITS = 6
 
 
@@ -38,19 +38,32 @@ def read_training(folder: str | Path) -> list[Sequence]:
 
 
 def read_objects(folder: Path) -> np.ndarray:
-    """[N, 7] frame, track, x, y, w, h, occluded of all objects of a video. Raises InputError for a malformed file."""
+    """[N, 8] rows of all objects of a video, see COLUMNS. Raises InputError for a malformed file."""
     rows = [row for path in sorted(folder.glob("*.xml")) for row in _read_frame(path)]
     return np.array(rows, np.float64).reshape(-1, COLUMNS)
+
+
+def read_corners(item: ElementTree.Element) -> tuple[list[float], int]:
+    """Box (xywh, pixels) and synset's number of an <object>. Raises ValueError where one is missing."""
+    left, top, right, bottom = (float(item.findtext(f"bndbox/{name}", "")) for name in ("xmin", "ymin", "xmax", "ymax"))
+    return [left, top, right - left, bottom - top], int(item.findtext("name", "").removeprefix("n"))
+
+
+def synset_name(number: int) -> str:
+    """WordNet's name of a synset.
+
+    >>> synset_name(2084071)
+    'n02084071'
+    """
+    return f"n{number:08d}"
 
 
 def _read_frame(path: Path) -> Iterator[list[float]]:
     try:
         for item in ElementTree.parse(path).getroot().iter("object"):
-            left, top, right, bottom = (
-                float(item.findtext(f"bndbox/{name}", "")) for name in ("xmin", "ymin", "xmax", "ymax")
-            )
+            box, synset = read_corners(item)
             track, occluded = float(item.findtext("trackid", "")), float(item.findtext("occluded", "0"))
-            yield [int(path.stem), track, left, top, right - left, bottom - top, occluded]
+            yield [int(path.stem), track, *box, occluded, synset]
     except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path}: not an annotation of ImageNet VID: {error}; download it again") from None
 
@@ -69,4 +82,12 @@ def _read_tracks(annotations: Path, images: Path) -> Iterator[Sequence]:
         for path in (paths[0], paths[-1]):
             if not path.is_file():
                 raise InputError(f"{path}: image does not exist; complete the download")
-        yield Sequence(f"{images.name}_{track}", FileFrames((paths,), (VISIBLE,)), boxes, visible_share=share)
+        yield Sequence(
+            f"{images.name}_{track}",
+            FileFrames((paths,), (VISIBLE,)),
+            boxes,
+            visible_share=share,
+            category=synset_name(int(own[0, 7])),
+            video=images.name,
+            company=Company(rows[:, :6], track, first),
+        )

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,4 +70,5 @@ def _read_sequence(folder: Path, testing: bool) -> Sequence:
     known = read_flagged_boxes(folder)
     if testing:
         check_start(folder / "groundtruth.txt", known["boxes"])
-    return make_sequence(folder.name, {VISIBLE: number_images(folder / "img", len(known["boxes"]))}, **known)
+    sequence = make_sequence(folder.name, {VISIBLE: number_images(folder / "img", len(known["boxes"]))}, **known)
+    return replace(sequence, category=folder.name.rpartition("-")[0])

@@ -20,11 +20,11 @@ from tqdm import tqdm
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError
 from lib.datasets.image import decode_image
-from lib.datasets.sequence import FileFrames, Frames, Sequence
+from lib.datasets.sequence import Company, FileFrames, Frames, Sequence
 
-VERSION = 1
+VERSION = 2
 IMAGES, INDEX = "images.bin", "index.npz"
-ARRAYS = {"boxes": 4, "boxes_infrared": 4, "annotated": 1, "visible_share": 1}  # columns
+ARRAYS = {"boxes": 4, "boxes_infrared": 4, "annotated": 1, "visible_share": 1, "objects": 6}  # columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +105,11 @@ def _unpack(path: Path, described: list[dict[str, Any]], arrays: dict[str, np.nd
         image += streams * length
         if entry["size"] is not None:
             known["size"] = tuple(entry["size"])
+        if "objects" in known:
+            known["company"] = Company(known.pop("objects"), *entry["company"])
         frames = PackedFrames(path, arrays["starts"][first], tuple(entry["modalities"]))
-        yield Sequence(entry["name"], frames, attributes=entry["attributes"], **known)
+        said = {name: entry[name] for name in ("name", "attributes", "category", "video")}
+        yield Sequence(frames=frames, **said, **known)
 
 
 def _files(sequence: Sequence) -> Iterator[Path]:
@@ -128,14 +131,23 @@ def _describe(sequence: Sequence) -> dict[str, Any]:
         "name": sequence.name,
         "modalities": sequence.frames.modalities,
         "frames": len(sequence),
-        "rows": {name: len(getattr(sequence, name)) for name in ARRAYS if getattr(sequence, name) is not None},
+        "rows": {name: len(rows) for name in ARRAYS if (rows := _rows(sequence, name)) is not None},
         "attributes": sequence.attributes,
+        "category": sequence.category,
+        "video": sequence.video,
+        "company": None if sequence.company is None else [sequence.company.own, sequence.company.first],
         "size": sequence.size,
     }
 
 
 def _together(sequences: Many[Sequence], name: str) -> np.ndarray:
     """One array of all sequences, one behind the other; of those that have it."""
-    found = [getattr(sequence, name) for sequence in sequences if getattr(sequence, name) is not None]
-    empty = np.zeros((0, 4) if ARRAYS[name] == 4 else 0, np.int64 if name == "annotated" else np.float64)
+    found = [rows for sequence in sequences if (rows := _rows(sequence, name)) is not None]
+    empty = np.zeros((0, ARRAYS[name]) if ARRAYS[name] > 1 else 0, np.int64 if name == "annotated" else np.float64)
     return np.concatenate([empty, *found])
+
+
+def _rows(sequence: Sequence, name: str) -> np.ndarray | None:
+    if name == "objects":
+        return None if sequence.company is None else sequence.company.objects
+    return getattr(sequence, name)

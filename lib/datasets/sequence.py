@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections import abc
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 import cv2
 import numpy as np
@@ -49,6 +50,20 @@ class FileFrames(Frames):
 
 
 @dataclass(frozen=True, eq=False)
+class Company:
+    """All annotated objects of a video or an image; the sequences that were made of it share the array."""
+
+    objects: np.ndarray  # [N, 6] frame, identity, xywh pixels
+    own: int  # identity of the sequence's target
+    first: int = 0  # what the sequence's first frame is called here
+
+    def others(self, frame: int) -> np.ndarray:
+        """[K, 4] xywh pixels of all objects but the target in a frame of the sequence."""
+        here = (self.objects[:, 0] == self.first + frame) & (self.objects[:, 1] != self.own)
+        return self.objects[here, 2:]
+
+
+@dataclass(frozen=True, eq=False)
 class Sequence:
     """One video with one annotated target. T = annotated frames, which may be fewer than the frames."""
 
@@ -60,6 +75,9 @@ class Sequence:
     attributes: dict[str, bool] = field(default_factory=dict)
     visible_share: np.ndarray | None = None  # [T] float in [0, 1], unoccluded share of the target, where known
     size: tuple[int, int] | None = None  # (width, height) of the frames in pixels, where the set states it
+    category: str = ""  # what the target is, in the set's own words; "": not known
+    video: str = ""  # what several sequences are parts of, tracks of a video or objects of an image; "": it is alone
+    company: Company | None = None  # what else is annotated in its frames, where the set says so
 
     @property
     def valid(self) -> np.ndarray:
@@ -68,6 +86,33 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def frame_of(self, row: int) -> int:
+        """The frame that a row of the annotation belongs to."""
+        return row if self.annotated is None else int(self.annotated[row])
+
+
+class Collection(abc.Sequence[Sequence]):
+    """Sequences that are made when they are asked for: there are hundreds of thousands, and training draws a few."""
+
+    still: bool = False  # whether each shows one image
+
+    @property
+    @abstractmethod
+    def categories(self) -> abc.Sequence[str]:
+        """The category of each sequence, without making any."""
+
+    @abstractmethod
+    def make(self, index: int) -> Sequence:
+        """One of them, by its place."""
+
+    @overload
+    def __getitem__(self, index: int) -> Sequence: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sequence]: ...
+    def __getitem__(self, index: int | slice) -> Sequence | list[Sequence]:
+        places = range(len(self))[index]
+        return self.make(places) if isinstance(places, int) else [self.make(place) for place in places]
 
 
 def stack_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: str) -> np.ndarray:

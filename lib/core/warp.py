@@ -1,0 +1,23 @@
+"""A rectangle of an image, of any place and shape, as a square: one bilinear look at each pixel."""
+
+import cv2
+import numpy as np
+
+
+def warp_region(image: np.ndarray, region: np.ndarray, size: int, fill: np.ndarray) -> np.ndarray:
+    """Stretch `region` over [size, size, C] pixels.
+
+    image: [H, W, C] uint8; region: [4] xywh pixels, where pixel (0, 0) covers 0 to 1 in both directions, not rounded to
+    whole pixels; fill: [C] uint8, the colour outside the image.
+    """
+    scale = size / region[2:]
+    # OpenCV speaks of the centres of pixels, which lie half a pixel behind their edges.
+    shift = (0.5 - region[:2]) * scale - 0.5
+    matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
+    planes = [image[..., first : first + 4] for first in range(0, image.shape[2], 4)]  # it fills four at a time
+    fills = [fill[first : first + 4].tolist() for first in range(0, image.shape[2], 4)]
+    warped = [
+        cv2.warpAffine(plane, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=colour).reshape(size, size, -1)
+        for plane, colour in zip(planes, fills, strict=True)
+    ]
+    return warped[0] if len(warped) == 1 else np.concatenate(warped, axis=2)
