@@ -248,3 +248,28 @@ def test_visible_set_has_one_stream_that_always_tells_the_target():
     assert {sequence.frames.scene.weather.informative for sequence in sequences} == {"visible"}
     held_out = load_dataset("synthetic_rgb_val", {"photos_dir": ""})[0]
     assert held_out.name == "synthetic_rgb_val_00000" and len(held_out.boxes) == 60
+
+
+def test_sequences_know_their_category_and_their_distractors():
+    sequences = stream(DRAWN, 40, held_out=False, frames=10)
+    assert {sequence.category for sequence in sequences} == {"person", "cutout", "piece"}
+    for sequence in sequences[:8]:
+        scene = sequence.frames.scene
+        things = {k for k, actor in enumerate(scene.actors) if actor.role not in ("target", "occluder")}
+        for frame in range(10):
+            boxes = sequence.company.others(frame)
+            assert len(boxes) <= len(things) and (boxes[:, :2] >= 0).all()
+            assert (boxes[:, :2] + boxes[:, 2:] <= scene.size).all() and (boxes[:, 2:] > 0).all()
+            box = sequence.boxes[frame]
+            assert not len(boxes) or np.abs(boxes - box).max(1).min() > 0, "the target is no other object"
+            own = scene.objects[(scene.objects[:, 0] == frame) & (scene.objects[:, 1] == scene.target), 2:]
+            assert not len(own) or (np.abs(own[0, :2] + own[0, 2:] / 2 - box[:2] - box[2:] / 2) <= box[2:] / 4).all()
+    assert any(len(sequence.company.others(5)) for sequence in sequences[:8])
+
+
+def test_leaving_set_loses_its_target_and_sees_it_again():
+    sequences = load_dataset("synthetic_rgb_leaving", {"photos_dir": ""})
+    assert len(sequences) == 40 and len({sequence.name for sequence in sequences}) == 40
+    for sequence in sequences[:10]:
+        absent = np.flatnonzero(~sequence.valid)
+        assert sequence.valid[:8].all() and len(absent) >= 8 and sequence.valid[-30:].all()

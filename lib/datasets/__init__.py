@@ -74,6 +74,7 @@ DATASETS: dict[str, Entry] = {
     "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
     "synthetic_rgb_train": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_training"),
     "synthetic_rgb_val": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_validation"),
+    "synthetic_rgb_leaving": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_leaving"),
 }
 
 #: The family names the training part of these sets in a configuration as it names the test part on the command line.

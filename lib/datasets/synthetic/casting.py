@@ -13,6 +13,7 @@ from lib.datasets.synthetic.thermal import surface_heat
 
 THEMES = {"body": 0.17, "walker": 0.18, "cutout": 0.3, "piece": 0.35}
 UPRIGHT = ("body", "walker")
+CATEGORIES = {"body": "person", "walker": "person"}  # of a theme, where it is not called as the theme
 
 
 @dataclass(frozen=True, eq=False)

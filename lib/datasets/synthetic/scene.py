@@ -56,6 +56,19 @@ class Scene:
         return next(index for index, actor in enumerate(self.actors) if actor.role == "target")
 
     @functools.cached_property
+    def objects(self) -> np.ndarray:
+        """[N, 6] frame, position in `actors`, xywh pixels inside the frame: all things but occluders, where they show."""
+        rows = []
+        for index, actor in enumerate(self.actors):
+            low = np.maximum(actor.boxes[:, :2], 0)
+            high = np.minimum(actor.boxes[:, :2] + actor.boxes[:, 2:], self.size)
+            inside = np.maximum(high - low, 0).prod(1) / actor.boxes[:, 2:].prod(1)
+            frames = np.flatnonzero((inside >= LEAST_INSIDE) & (actor.role != "occluder"))
+            boxes = np.hstack([low, high - low])[frames]
+            rows.append(np.hstack([frames[:, None], np.full((len(frames), 1), index), boxes]))
+        return np.concatenate(rows)
+
+    @functools.cached_property
     def boxes(self) -> np.ndarray:
         """[T, 4] float64 xywh pixels of the target in the visible stream, inside the frame; 0,0,0,0 = absent."""
         target = self.actors[self.target]

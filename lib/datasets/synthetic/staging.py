@@ -19,11 +19,17 @@ SMALLEST, LARGEST = 12, 95  # side of a target (square root of its box area), pi
 
 
 def stage(
-    material: Material, seed: int, frames: int, size: tuple[int, int], *, visible_only: bool = False
+    material: Material,
+    seed: int,
+    frames: int,
+    size: tuple[int, int],
+    *,
+    visible_only: bool = False,
+    leaves: bool = False,
 ) -> Scene:
     """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene.
 
-    visible_only: the visible stream tells the target from everything else.
+    visible_only: the visible stream tells the target from everything else. leaves: the target goes out of the frame.
     """
     rng = np.random.default_rng(seed)
     theme = draw_theme(rng, material)
@@ -47,7 +53,7 @@ def stage(
         background=background,
         background_infrared=heat,
         camera=camera,
-        actors=stage_hand.place(cast, native),
+        actors=stage_hand.place(cast, native, leaves),
         weather=weather,
         shift=shift + wander(rng, frames, np.full(2, 0.1 * limit), 25),
         pattern=sensor_pattern(rng, size[1], size[0]),
@@ -104,10 +110,10 @@ class _Stage:
                 return actor
         return None
 
-    def place(self, cast: Cast, native: Actor | None) -> list[Actor]:
-        """All actors in drawing order."""
+    def place(self, cast: Cast, native: Actor | None, leaves: bool) -> list[Actor]:
+        """All actors in drawing order; leaves: the target does, which otherwise is a matter of chance."""
         rng = self.rng
-        way = roam(rng, self.frames, self.size, leaves=bool(rng.random() < 0.12))
+        way = roam(rng, self.frames, self.size, leaves=bool(rng.random() < 0.12) or leaves)
         growth = wander(rng, self.frames, 0.5 * rng.random(), rng.uniform(12, 40))[:, 0]
         side = math.sqrt(math.prod(cast.target[0].alpha.shape))
         growth = np.maximum(growth - growth.max(), min(0.0, math.log(SMALLEST / side)))

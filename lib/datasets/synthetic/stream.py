@@ -1,13 +1,15 @@
 """Sequences that exist as a seed until a frame or a box is asked for."""
 
 import functools
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
+from lib.datasets.sequence import INFRARED, VISIBLE, Company, Frames, Sequence
 from lib.datasets.synthetic.attribute import attributes
+from lib.datasets.synthetic.casting import CATEGORIES, draw_theme
 from lib.datasets.synthetic.material import list_material, load_material
 from lib.datasets.synthetic.render import render
 from lib.datasets.synthetic.scene import Scene
@@ -16,6 +18,8 @@ from lib.datasets.synthetic.staging import stage
 SIZE = (320, 256)  # (width, height): near the 360x270 of thermal cameras, and a third cheaper
 TRAINING, VALIDATION = 20_000, 60  # sequences
 TRAINING_FRAMES, VALIDATION_FRAMES = 48, 60
+LEAVING, LEAVING_FRAMES = 40, 120
+LEAST_AWAY, LEAST_BACK = 8, 30  # frames
 SEED_STEP = 1_000_003  # distance between the seeds of the two splits, more than either has sequences
 
 
@@ -29,6 +33,7 @@ class SyntheticFrames(Frames):
     length: int
     size: tuple[int, int] = SIZE
     modalities: tuple[str, ...] = (VISIBLE, INFRARED)
+    leaves: bool = False  # the target goes out of the frame
 
     def __len__(self) -> int:
         return self.length
@@ -43,11 +48,19 @@ class SyntheticFrames(Frames):
         """Everything about the sequence; the latest few are kept."""
         return _scene(self)
 
+    @property
+    def category(self) -> str:
+        """What the scene is about, without staging it."""
+        material = load_material(self.folder, self.held_out)
+        theme = draw_theme(np.random.default_rng(self.seed), material)  # the scene's first draw
+        return CATEGORIES.get(theme, theme)
+
 
 @functools.lru_cache(maxsize=8)
 def _scene(frames: SyntheticFrames) -> Scene:
     material = load_material(frames.folder, frames.held_out)
-    return stage(material, frames.seed, frames.length, frames.size, visible_only=INFRARED not in frames.modalities)
+    alone = INFRARED not in frames.modalities
+    return stage(material, frames.seed, frames.length, frames.size, visible_only=alone, leaves=frames.leaves)
 
 
 class StreamedSequence(Sequence):
@@ -68,6 +81,17 @@ class StreamedSequence(Sequence):
         return self.frames.scene.visible_share  # type: ignore[attr-defined]
 
     @property
+    def category(self) -> str:  # type: ignore[override]
+        """What the target is."""
+        return self.frames.category  # type: ignore[attr-defined]
+
+    @property
+    def company(self) -> Company:  # type: ignore[override]
+        """The target's distractors."""
+        scene = self.frames.scene  # type: ignore[attr-defined]
+        return Company(scene.objects, scene.target)
+
+    @property
     def attributes(self) -> dict[str, bool]:  # type: ignore[override]
         """LasHeR's 19 flags."""
         return attributes(self.frames.scene)  # type: ignore[attr-defined]
@@ -82,19 +106,23 @@ def stream(
     size: tuple[int, int] = SIZE,
     seed: int = 0,
     modalities: tuple[str, ...] = (VISIBLE, INFRARED),
+    leaves: bool = False,
 ) -> list[Sequence]:
     """`number` sequences of `frames` frames from the raw material in `folder` (`Path("")`: drawn).
 
     held_out: use the material that training never sees. size: (width, height). modalities: both, or the visible one
-    alone. Nothing is read or drawn before the first box or frame is asked for. Raises InputError that names photos_dir
+    alone. leaves: the target goes out of the frame, unless it is a part of the background. Nothing is read or drawn before the first box or frame is asked for. Raises InputError that names photos_dir
     when the folder is of no use.
     """
     if folder != Path(""):
         list_material(folder)
-    name = f"synthetic_{'' if INFRARED in modalities else 'rgb_'}{'val' if held_out else 'train'}"
+    split = "leaving" if leaves else "val" if held_out else "train"
+    name = f"synthetic_{'' if INFRARED in modalities else 'rgb_'}{split}"
     first = seed * 2 * SEED_STEP + held_out * SEED_STEP
     return [
-        StreamedSequence(f"{name}_{k:05d}", SyntheticFrames(folder, held_out, first + k, frames, size, modalities))
+        StreamedSequence(
+            f"{name}_{k:05d}", SyntheticFrames(folder, held_out, first + k, frames, size, modalities, leaves)
+        )
         for k in range(number)
     ]
 
@@ -117,3 +145,17 @@ def stream_visible_training(folder: Path) -> list[Sequence]:
 def stream_visible_validation(folder: Path) -> list[Sequence]:
     """As `stream_validation`, without infrared."""
     return stream(Path(folder), VALIDATION, held_out=True, frames=VALIDATION_FRAMES, modalities=(VISIBLE,))
+
+
+def stream_visible_leaving(folder: Path) -> list[Sequence]:
+    """Forty longer sequences without infrared and of validation material, in which the target leaves the frame for
+    several frames and comes back to stay. Raises as `stream_training`."""
+    drawn = stream(
+        Path(folder), 20 * LEAVING, held_out=True, frames=LEAVING_FRAMES, seed=1, modalities=(VISIBLE,), leaves=True
+    )
+    return list(itertools.islice(filter(_comes_back, drawn), LEAVING))
+
+
+def _comes_back(sequence: Sequence) -> bool:
+    absent = np.flatnonzero(~sequence.valid)
+    return len(absent) >= LEAST_AWAY and LEAST_BACK <= len(sequence) - 1 - absent[-1] and absent[0] >= LEAST_AWAY
