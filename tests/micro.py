@@ -25,6 +25,10 @@ _EARLY = "MODEL.BACKBONE.CE_LOC=[1,2]"
 _ENDING = "MODEL.BACKBONE.CE_LOC=[0,3]"
 _KEEP = "MODEL.BACKBONE.CE_KEEP_RATIO=[0.7,0.5]"
 
+_NARROW = ["MODEL.BACKBONE.WIDTH=0.0625", "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159"]
+
+SIAMESE = ("siamrpn", "dasiamrpn")
+
 _OSTRACK = ("ostrack", "vitb_256_mae_32x4_ep300")
 _TBSI = ("tbsi_track", "tbsi_vitb_256_32x4_4e4_lasher_15ep_in1k")
 _IIMF = ("tbsi_track", "vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k")
@@ -49,8 +53,13 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "iimf_track-last-block": (*_IIMF, _LAST),
     "iimf_track-corner": (*_IIMF, _RGBT + _CORNER),
     "iimf_track-sizes": (*_IIMF, _RGBT + _SIZES),
+    "siamrpn": ("dasiamrpn", "siamrpn_vot", _NARROW),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
+
+
+#: Those of the one-stream family, which have tests of their own.
+ONE_STREAM = [name for name in VARIANTS if not name.startswith(SIAMESE)]
 
 
 def config(variant: str, *changes: str) -> EasyDict:
@@ -65,7 +74,7 @@ def model(variant: str, *changes: str, seed: int = 0) -> TrackerModel:
     network = build_model(config(variant, *changes))
     with torch.no_grad():
         for key, value in network.state_dict().items():
-            if value.dtype.is_floating_point:
+            if value.dtype.is_floating_point and value.ndim:  # the others are constants
                 noise = torch.randn_like(value)
                 value.add_(noise.abs() if key.endswith("running_var") else noise, alpha=0.1)
     return network.eval()
@@ -74,7 +83,7 @@ def model(variant: str, *changes: str, seed: int = 0) -> TrackerModel:
 def batch(variant: str, size: int = 2, *, seed: int = 0) -> Batch:
     """Normalised noise with boxes well inside their crops."""
     cfg, generator = config(variant), torch.Generator().manual_seed(seed)
-    modalities = 1 if variant.startswith("ostrack") else 2
+    modalities = 1 if variant.startswith(("ostrack", *SIAMESE)) else 2
 
     def image(side: int) -> torch.Tensor:
         return torch.randn(size, modalities, 3, side, side, generator=generator)

@@ -16,10 +16,12 @@ from lib.layers.candidates import choose_judges, kept_share
 from lib.layers.vit import run_block
 from lib.models import TRACKERS, build_model
 from lib.models.base import TrackerModel, cat_memories
+from lib.train.meters import Means
 
 ROOT = Path(__file__).parents[1]
 CE = [name for name in micro.VARIANTS if "-ce-" in name]
 every_variant = pytest.mark.parametrize("variant", micro.VARIANTS)
+every_one_stream = pytest.mark.parametrize("variant", micro.ONE_STREAM)
 
 
 def close(first, second, tolerance=1e-5):
@@ -45,19 +47,26 @@ def test_every_tracker_has_variants():
 
 @every_variant
 def test_shapes(variant):
-    model, batch, cfg = micro.model(variant), micro.batch(variant, 3), micro.config(variant)
+    model, batch = micro.model(variant), micro.batch(variant, 3)
     memory, prediction = predict(model, batch)
-    grid = cfg.DATA.SEARCH.SIZE // cfg.MODEL.BACKBONE.STRIDE
     assert isinstance(model, TrackerModel) and model.modalities == batch.template.shape[1]
     assert all(part.shape[0] == 3 for part in memory), "memories are stacked along targets"
-    assert prediction.score_map.shape == (3, 1, grid, grid)
-    maps = 0 if cfg.MODEL.HEAD.TYPE == "CORNER" else 2
-    assert prediction.size_map.shape == prediction.offset_map.shape == (3, maps, grid, grid)
     boxes, scores = model.decode(prediction, torch.full((3, 2), 0.25))
     assert boxes.shape == (3, 4) and scores.shape == (3,)
     assert torch.isfinite(boxes).all() and ((scores > 0) & (scores <= 1)).all()
     shown = model.score_map(prediction)
-    assert shown.shape == (3, grid, grid) and ((shown >= 0) & (shown <= 1)).all()
+    assert shown.shape == (3, shown.shape[1], shown.shape[1]) and ((shown >= 0) & (shown <= 1)).all()
+
+
+@every_one_stream
+def test_maps_of_the_head(variant):
+    model, cfg = micro.model(variant), micro.config(variant)
+    _, prediction = predict(model, micro.batch(variant, 3))
+    grid = cfg.DATA.SEARCH.SIZE // cfg.MODEL.BACKBONE.STRIDE
+    assert prediction.score_map.shape == (3, 1, grid, grid)
+    maps = 0 if cfg.MODEL.HEAD.TYPE == "CORNER" else 2
+    assert prediction.size_map.shape == prediction.offset_map.shape == (3, maps, grid, grid)
+    assert model.score_map(prediction).shape == (3, grid, grid)
 
 
 @every_variant
@@ -78,14 +87,16 @@ def test_every_parameter_learns(variant):
     assert not idle, f"{len(idle)} parameters never receive a gradient: {idle[:5]}"
     still = [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
     assert not still, f"{len(still)} parameters have a gradient of zero: {still[:5]}"
-    assert 0 <= figures["iou"] <= 1 and not figures["iou"].requires_grad
+    means = Means()
+    means.update({**losses, **figures}, 3)
+    assert 0 <= means.read()["iou"] <= 1 and not figures["iou"].requires_grad
 
 
 @every_variant
 def test_saved_and_loaded_weights_give_the_same_outputs(variant, tmp_path):
     model, other, batch = micro.model(variant), micro.model(variant, seed=1), micro.batch(variant)
     expected = predict(model, batch)[1]
-    assert not torch.equal(predict(other, batch)[1].boxes, expected.boxes)
+    assert not torch.equal(predict(other, batch)[1][0], expected[0])
     save_checkpoint(tmp_path / "x.pth.tar", {"net": model.state_dict()})
     save_weights(tmp_path / "x.safetensors", model.state_dict(), {})
     for name in ("x.pth.tar", "x.safetensors"):
@@ -94,7 +105,7 @@ def test_saved_and_loaded_weights_give_the_same_outputs(variant, tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(predict(other, batch)[1], expected, strict=True))
 
 
-@every_variant
+@every_one_stream
 def test_full_features_end_in_the_search_features(variant):
     model, batch = micro.model(variant), micro.batch(variant)
     with torch.no_grad():
@@ -119,14 +130,14 @@ def test_one_memory_serves_many_searches_and_nothing_is_kept(variant):
         again = model(memory, first.search)
     assert all(torch.equal(a, b) for a, b in zip(again, before, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(memory, copies, strict=True)), "arguments are read-only"
-    assert not torch.equal(other.boxes, before.boxes)
+    assert not torch.equal(other[0], before[0])
 
 
 @every_variant
 def test_template_decides(variant):
     model, batch = micro.model(variant), micro.batch(variant)
     swapped = batch._replace(template=batch.template.flip(0))
-    assert (predict(model, batch)[1].score_map - predict(model, swapped)[1].score_map).abs().max() > 1e-7
+    assert (predict(model, batch)[1][0] - predict(model, swapped)[1][0]).abs().max() > 1e-7
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
@@ -154,7 +165,7 @@ def test_both_modalities_are_seen(tracker):
         assert (predict(model, batch._replace(search=search))[1].score_map - before).abs().max() > 1e-7
 
 
-@every_variant
+@every_one_stream
 def test_box_is_read_where_score_times_window_is_highest(variant):
     model, batch = micro.model(variant), micro.batch(variant)
     prediction = predict(model, batch)[1]

@@ -21,11 +21,15 @@ from lib.core.unpickle import load_pickled
 #: Where the weights lie in a checkpoint: this toolbox and the OSTrack family, DeiT and MAE, others.
 _WEIGHT_KEYS = ("net", "model", "state_dict")
 
+_WRAPPED = "module."  # before every key of a network that several GPUs trained
+
 #: A piece of a key that only one network has, most telling first.
 _MARKS = {
     "sp_sh_layer.": "iimf_track",
     "tbsi_": "tbsi_track",
     "box_head.": "ostrack",
+    "rpn_head.": "siamrpn",
+    "featureExtract.": "siamrpn",
     "cls_token": "a plain ViT",
 }
 
@@ -74,6 +78,8 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
             content = content[key]
             break
     weights = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if all(key.startswith(_WRAPPED) for key in weights):
+        weights = {key.removeprefix(_WRAPPED): value for key, value in weights.items()}
     if not weights:
         raise InputError(
             f"{path}: holds no weights; expected a state dict, bare or under {', '.join(_WEIGHT_KEYS)}; "
@@ -83,13 +89,15 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], source: str = "state dict") -> None:
-    """Load weights strictly: every parameter and buffer, nothing else but the model's `dropped_keys`.
+    """Load weights strictly: every parameter and buffer, nothing else but the model's `dropped_keys`. A model may
+    `adopt` weights of other names first.
 
     source: what to call the weights in an error. Raises InputError that says which network the weights belong to when
     it is another one, and otherwise the first keys that are missing, unexpected or of another shape.
     """
     patterns = getattr(model, "dropped_keys", ())
-    given = {key: value for key, value in state_dict.items() if not any(fnmatch.fnmatch(key, p) for p in patterns)}
+    named = getattr(model, "adopt", dict)(state_dict)
+    given = {key: value for key, value in named.items() if not any(fnmatch.fnmatch(key, p) for p in patterns)}
     own = model.state_dict()
     missing = [key for key in own if key not in given]
     unexpected = [key for key in given if key not in own]

@@ -57,3 +57,16 @@ def box_losses(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     predicted, expected = cxcywh_to_xyxy(boxes), xywh_to_xyxy(truth).clamp(0, 1)
     giou, iou = generalized_iou(predicted, expected)
     return (1 - giou).mean(), (predicted - expected).abs().mean(), iou.detach()
+
+
+def halves_loss(logits: Tensor, classes: Tensor) -> Tensor:
+    """Half the mean negative log-likelihood of the positives, half that of the negatives (SiamRPN, CVPR 2018).
+
+    logits: [B, 2, ...]; classes: [B, ...] 1, 0, or -1 for what does not count. A class without a member adds 0.
+    """
+    likelihood = logits.log_softmax(1)
+    total = likelihood.new_zeros(())
+    for number in (0, 1):
+        members = (classes == number).to(likelihood.dtype)
+        total = total - 0.5 * (likelihood[:, number] * members).sum() / members.sum().clamp(min=1)
+    return total

@@ -22,3 +22,11 @@ class Normalize(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """[B, M, 3, H, W] uint8 -> float, same shape and device"""
         return (image.to(self.mean.dtype) / 255 - self.mean) / self.std
+
+
+class RawBGR(nn.Module):
+    """Pixels as they are, blue first: what the SiamRPN family's weights were trained with."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, M, 3, H, W] uint8 RGB -> float32 BGR, 0 to 255"""
+        return image.flip(2).float()

@@ -16,6 +16,7 @@ TRACKERS = {
     "ostrack": "lib.models.ostrack:OSTrack",
     "tbsi_track": "lib.models.tbsi_track:TBSITrack",
     "iimf_track": "lib.models.iimf_track:IIMFTrack",
+    "siamrpn": "lib.models.siamrpn:SiamRPN",
 }
 
 

@@ -1,15 +1,15 @@
 """What every tracker's network can do. B targets, M modalities (visible; visible and infrared)."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from easydict import EasyDict
 from torch import Tensor, nn
 
-from lib.core.geometry import FamilyGeometry, Geometry
-from lib.layers.normalize import Normalize
+if TYPE_CHECKING:
+    from lib.core.geometry import Geometry
 
 MemoryType = TypeVar("MemoryType", bound=tuple)
 
@@ -44,7 +44,7 @@ class TrackerModel(nn.Module):
     #: Patterns of public checkpoint keys that never reach an output, and are therefore not part of this network.
     dropped_keys: Sequence[str] = ()
 
-    normalize: Normalize
+    normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, what the other methods take
 
     @abstractmethod
     def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
@@ -85,14 +85,26 @@ class TrackerModel(nn.Module):
         online."""
         return memory
 
-    def geometry(self, test: EasyDict) -> Geometry:
+    def conclude(self, memory: MemoryType, prediction: Any, prior: Tensor) -> tuple[Tensor, Tensor, MemoryType]:
+        """What tracking calls: boxes and scores of `decode`, and the memory that `refresh` makes of them. One method
+        for trackers whose memory needs what they found while decoding."""
+        boxes, scores = self.decode(prediction, prior)
+        return boxes, scores, self.refresh(memory, prediction, boxes, scores)
+
+    def geometry(self, test: EasyDict) -> "Geometry":
         """How this tracker cuts its crops, from the TEST part of a resolved configuration."""
+        from lib.core.geometry import FamilyGeometry  # OpenCV comes with it, which a network alone does not need
+
         return FamilyGeometry(test.TEMPLATE_SIZE, test.SEARCH_SIZE, test.TEMPLATE_FACTOR, test.SEARCH_FACTOR)
 
     def search_size(self, target: Any, frame: tuple[int, int]) -> int:
         """Side of the target's next search region as the network sees it, pixels; as usual unless a tracker searches
         further when lost. target: see lib.test.tracker, after its last frame; frame: height and width of that."""
         return target.usual_size
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a public file under this network's names; what is unknown stays as it is."""
+        return dict(weights)
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each training epoch, for schedules inside a network."""

@@ -20,7 +20,8 @@ def draw_pairs(model: TrackerModel, raw: Batch, batch: Batch) -> np.ndarray:
     memory = model.embed(batch.template, xywh_to_cxcywh(batch.template_box))
     prediction = model(memory, batch.search)
     boxes = model.decode(prediction, batch.search_box[:, 2:])[0].float().cpu().numpy()
-    scores = prediction.score_map[:, 0].float().clamp(0, 1).cpu().numpy()
+    likely = model.score_map(prediction)
+    scores = (batch.search.new_zeros(len(boxes), 1, 1) if likely is None else likely).float().cpu().numpy()
     rows = []
     for number, (found, score) in enumerate(zip(boxes, scores, strict=True)):
         templates, regions = _to_images(raw.template[number]), _to_images(raw.search[number])

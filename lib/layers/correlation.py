@@ -1,0 +1,28 @@
+"""Correlation of search features with kernels that come from a template. B targets, H channels, K maps."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+
+def correlate(features: Tensor, kernels: Tensor) -> Tensor:
+    """Every sample with its own kernels: [B, H, f, f], [B, K, H, k, k] -> [B, K, f - k + 1, f - k + 1].
+
+    Always in float32 at least: a sum of thousands of products is what boxes are read from. On a CPU one convolution
+    after the other is several times faster than a grouped one, on other devices the other way round; they differ by
+    rounding (1e-6 relative).
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        dtype = torch.promote_types(features.dtype, torch.float32)
+        features, kernels = features.to(dtype), kernels.to(dtype)
+        if features.device.type == "cpu" or len(features) == 1:
+            pairs = zip(features.split(1), kernels.unbind(), strict=True)
+            return torch.cat([conv2d(sample, kernel) for sample, kernel in pairs])
+        return correlate_grouped(features, kernels)
+
+
+def correlate_grouped(features: Tensor, kernels: Tensor) -> Tensor:
+    """`correlate` as one convolution with a group per sample."""
+    targets, maps = kernels.shape[:2]
+    joined = conv2d(features.flatten(0, 1)[None], kernels.flatten(0, 1), groups=targets)
+    return joined[0].unflatten(0, (targets, maps))

@@ -1,0 +1,45 @@
+"""Heads of Siamese trackers. B targets, C channels of the trunk, A anchors, n score cells on each side."""
+
+import torch
+from torch import Tensor, nn
+
+from lib.layers.correlation import correlate
+
+
+class UPChannelRPN(nn.Module):
+    """Anchor scores and box changes by correlation with kernels that the template makes (SiamRPN, CVPR 2018).
+
+    Hidden width is the trunk's. `corr_scale` multiplies the kernels: with 1, which public weights have, the logits
+    of a fresh network have a standard deviation of about 22 and training does not settle.
+    """
+
+    corr_scale: Tensor
+
+    def __init__(self, channels: int, anchors: int, corr_scale: float):
+        super().__init__()
+        self.anchors = anchors
+        self.template_loc_conv = nn.Conv2d(channels, channels * 4 * anchors, 3)
+        self.search_loc_conv = nn.Conv2d(channels, channels, 3)
+        self.template_cls_conv = nn.Conv2d(channels, channels * 2 * anchors, 3)
+        self.search_cls_conv = nn.Conv2d(channels, channels, 3)
+        self.loc_adjust = nn.Conv2d(4 * anchors, 4 * anchors, 1)
+        self.register_buffer("corr_scale", torch.tensor(corr_scale))
+
+    def make_kernels(self, template: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, 6, 6] -> class kernels [B, 2 A, C, 4, 4], box kernels [B, 4 A, C, 4, 4]"""
+        return self.make_class_kernels(template), self._kernels(self.template_loc_conv, template)
+
+    def make_class_kernels(self, template: Tensor) -> Tensor:
+        """[B, C, 6, 6] -> [B, 2 A, C, 4, 4]"""
+        return self._kernels(self.template_cls_conv, template)
+
+    def forward(self, search: Tensor, cls_kernels: Tensor, loc_kernels: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, f, f] and the kernels -> logits [B, 2, A, n, n] (background, foreground), deltas [B, 4, A, n, n]"""
+        logits = correlate(self.search_cls_conv(search), cls_kernels)
+        boxes = correlate(self.search_loc_conv(search), loc_kernels)
+        with torch.autocast(boxes.device.type, enabled=False):
+            deltas = self.loc_adjust(boxes)
+        return logits.unflatten(1, (2, self.anchors)), deltas.unflatten(1, (4, self.anchors))
+
+    def _kernels(self, convolution: nn.Conv2d, template: Tensor) -> Tensor:
+        return convolution(template).unflatten(1, (-1, template.shape[1])) * self.corr_scale

@@ -1,0 +1,51 @@
+"""Convolutional trunks of Siamese trackers. B images, C channels, f features on each side.
+
+No layer pads, so features do not depend on where in the image something is.
+"""
+
+from torch import Tensor, nn
+
+
+class AlexNetTrunk(nn.Module):
+    """The AlexNet of the SiamRPN family: five convolutions, total stride 8 (Li et al., CVPR 2018).
+
+    Feature i is centred on input pixel 43 + 8 i and sees 87 pixels. Sequential indices are the public keys.
+    """
+
+    STRIDE = 8  # input pixels per feature
+    FIRST = 43  # input pixel that feature 0 is centred on
+    #: Indices of the convolution and the BatchNorm of each stage.
+    STAGES = ((0, 1), (4, 5), (8, 9), (11, 12), (14, 15))
+
+    def __init__(self, width: float):
+        """width: multiple of the channels 96, 256, 384, 384, 256; 1 and 2 are the published ones."""
+        super().__init__()
+        c1, c2, c3, c4, c5 = (max(1, round(channels * width)) for channels in (96, 256, 384, 384, 256))
+        self.channels = c5
+        self.features = nn.Sequential(
+            nn.Conv2d(3, c1, 11, stride=2), nn.BatchNorm2d(c1), nn.MaxPool2d(3, stride=2), nn.ReLU(),
+            nn.Conv2d(c1, c2, 5), nn.BatchNorm2d(c2), nn.MaxPool2d(3, stride=2), nn.ReLU(),
+            nn.Conv2d(c2, c3, 3), nn.BatchNorm2d(c3), nn.ReLU(),
+            nn.Conv2d(c3, c4, 3), nn.BatchNorm2d(c4), nn.ReLU(),
+            nn.Conv2d(c4, c5, 3), nn.BatchNorm2d(c5),
+        )  # fmt: skip
+        self.learning = len(self.STAGES)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 3, S, S] -> [B, C, f, f]; f = 6 for S = 127, one more for every 8 pixels more"""
+        return self.features(image)
+
+    def learn_last(self, stages: int) -> None:
+        """Let only the last stages learn (0 to 5); BatchNorm of the others keeps its running statistics."""
+        self.learning = stages
+        for number, layers in enumerate(self.STAGES):
+            for index in layers:
+                self.features[index].requires_grad_(number >= len(self.STAGES) - stages)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "AlexNetTrunk":
+        """Training mode for the stages that learn."""
+        super().train(mode)
+        for _, norm in self.STAGES[: len(self.STAGES) - self.learning]:
+            self.features[norm].eval()
+        return self

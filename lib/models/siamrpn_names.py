@@ -1,0 +1,82 @@
+"""SiamRPN's weights under other names: the original release, its fork with offline training, pysot.
+
+This toolbox uses pysot's names (alexnetlegacy and UPChannelRPN). `corr_scale`, which public weights do not have, is 1
+there: it is multiplied into the layers that make kernels on the way out, and divided out of them on the way in.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lib.core.registry import choose
+
+SCALE = "rpn_head.corr_scale"
+_KERNEL_MAKERS = ("rpn_head.template_cls_conv.", "rpn_head.template_loc_conv.")
+
+#: Prefix in the original release -> prefix here.
+_ORIGINAL = {
+    "featureExtract.": "backbone.features.",
+    "conv_r1.": "rpn_head.template_loc_conv.",
+    "conv_r2.": "rpn_head.search_loc_conv.",
+    "conv_cls1.": "rpn_head.template_cls_conv.",
+    "conv_cls2.": "rpn_head.search_cls_conv.",
+    "regress_adjust.": "rpn_head.loc_adjust.",
+}
+_FORK = {"conv_reg1.": "rpn_head.template_loc_conv.", "conv_reg2.": "rpn_head.search_loc_conv."}
+
+#: pysot's ImageNet AlexNet (one width): layer of it -> indices of convolution and BatchNorm here.
+_IMAGENET = {"layer1": (0, 1), "layer2": (4, 5), "layer3": (8, 9), "layer4": (11, 12), "layer5": (14, 15)}
+
+#: What weights can be exported as -> prefix here -> prefix there.
+NAMINGS: dict[str, dict[str, str]] = {
+    "original": {here: there for there, here in _ORIGINAL.items()},
+    "pysot": {},
+}
+
+
+def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of any naming under this toolbox's names, kernels at the scale of `own`, counters that old files lack.
+
+    own: the state dict that they are for. What is known by no naming keeps its name.
+    """
+    named = {_rename(key, {**_ORIGINAL, **_FORK}): value for key, value in weights.items()}
+    scale = named.get(SCALE, torch.tensor(1.0))
+    if SCALE in own:
+        named = _scaled(named, float(scale / own[SCALE].to(scale.device)))
+        named[SCALE] = own[SCALE]
+    for key, value in own.items():
+        if key.endswith("num_batches_tracked") and key.replace("num_batches_tracked", "running_var") in named:
+            named.setdefault(key, torch.zeros_like(value))
+    return named
+
+
+def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+    """A network's weights under public names, with the public meaning of kernels: no scale beside them.
+
+    Raises InputError for an unknown naming.
+    """
+    prefixes = NAMINGS[choose("naming", naming, NAMINGS)]
+    folded = _scaled(weights, float(weights[SCALE]))
+    return {_rename(key, prefixes): value for key, value in folded.items() if key != SCALE}
+
+
+def guess_width(weights: Mapping[str, Tensor]) -> float | None:
+    """MODEL.BACKBONE.WIDTH of weights of any naming, by the first convolution; None for another network's."""
+    first = adopt(weights, {}).get("backbone.features.0.weight")
+    return None if first is None or first.ndim != 4 else first.shape[0] / 96
+
+
+def _scaled(weights: Mapping[str, Tensor], factor: float) -> dict[str, Tensor]:
+    return {key: value * factor if key.startswith(_KERNEL_MAKERS) else value for key, value in weights.items()}
+
+
+def _rename(key: str, prefixes: Mapping[str, str]) -> str:
+    layer, _, rest = key.removeprefix("backbone.").partition(".")
+    if layer in _IMAGENET:
+        index, _, name = rest.partition(".")
+        return f"backbone.features.{_IMAGENET[layer][int(index)]}.{name}" if index in ("0", "1") else key
+    for before, after in prefixes.items():
+        if key.startswith(before):
+            return after + key.removeprefix(before)
+    return key

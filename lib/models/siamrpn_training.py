@@ -1,0 +1,120 @@
+"""How an anchor head learns: labels, losses, figures, which layers (SiamRPN, CVPR 2018; DaSiamRPN, ECCV 2018).
+
+B pairs, A anchors, n score cells on each side. Boxes are cxcywh, pixels of the search region relative to its centre.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from easydict import EasyDict
+from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
+
+from lib.core.boxes import cxcywh_to_xyxy, iou_and_union
+from lib.layers.anchor_labels import NEGATIVE, POSITIVE, LabelRule, Labels
+from lib.layers.anchors import decode
+from lib.layers.losses import halves_loss
+from lib.layers.trunks import AlexNetTrunk
+from lib.models.base import PAIR_KINDS, Batch
+
+_ON_OBJECT = 0.5  # IoU above which an anchor lies on an object, in figures
+
+
+@dataclass(frozen=True)
+class AnchorTraining:
+    """A configuration's rules of training."""
+
+    labels: LabelRule
+    cls_weight: float
+    loc_weight: float
+    smooth: bool  # smooth L1 instead of L1
+    stages: int  # last stages of the trunk that learn
+    unfreeze_epoch: int  # from this epoch on
+
+    @classmethod
+    def from_config(cls, cfg: EasyDict) -> "AnchorTraining":
+        """From TRAIN; a trunk that starts from scratch learns whole from the start."""
+        train, rule = cfg.TRAIN, cfg.TRAIN.LABELS
+        labels = LabelRule(
+            positive=rule.POSITIVE_IOU,
+            negative=rule.NEGATIVE_IOU,
+            forced=rule.FORCED_IOU,
+            most_positive=rule.POSITIVES,
+            total=rule.TOTAL,
+            distractor=rule.DISTRACTOR_IOU,
+            most_distractor=rule.DISTRACTORS,
+            reach=rule.NEAR_CELLS,
+            near=rule.NEAR,
+            elsewhere=rule.ELSEWHERE,
+        )
+        scratch = not cfg.MODEL.PRETRAIN_FILE
+        stages, epoch = (len(AlexNetTrunk.STAGES), 0) if scratch else (train.TRUNK_STAGES, train.UNFREEZE_EPOCH)
+        return cls(labels, train.CLS_WEIGHT, train.LOC_WEIGHT, train.LOC_LOSS == "smooth_l1", stages, epoch)
+
+    def learning_stages(self, epoch: int) -> int:
+        """How many of the trunk's last stages learn in an epoch (from 1)."""
+        return self.stages if epoch >= self.unfreeze_epoch else 0
+
+    def __call__(self, anchors: Tensor, prediction: Any, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weighted losses and figures; anchors: [4, A, n, n]; prediction: logits [B, 2, A, n, n], deltas
+        [B, 4, A, n, n]; batch: its search_box [B, 4] and others [B, K, 4] as this file's boxes."""
+        logits, deltas = prediction.logits.float(), prediction.deltas.float()
+        labels = self.labels(anchors, batch.search_box, batch.positive, batch.others)
+        losses = {
+            "cls": self.cls_weight * halves_loss(logits, labels.classes),
+            "loc": self.loc_weight * self.box_loss(deltas, labels),
+        }
+        with torch.no_grad():
+            return losses, self.figures(anchors, logits, deltas, labels, batch)
+
+    def box_loss(self, deltas: Tensor, labels: Labels) -> Tensor:
+        """Distance of the positive anchors' changes: summed over coordinates, mean of each pair's, mean over pairs."""
+        if self.smooth:
+            distance = smooth_l1_loss(deltas, labels.deltas, reduction="none")
+        else:
+            distance = (deltas - labels.deltas).abs()
+        return (distance.sum(1) * labels.weight).sum() / len(deltas)
+
+    def figures(
+        self, anchors: Tensor, logits: Tensor, deltas: Tensor, labels: Labels, batch: Batch
+    ) -> dict[str, Tensor]:
+        """Of positive pairs the overlap of the best anchor's box; how many labelled anchors are told right; the mean
+        probability that an object is the target, by kind of pair and of other objects in positive pairs."""
+        scores = logits.softmax(1)[:, 1].flatten(1)
+        corners = cxcywh_to_xyxy(anchors.flatten(1).T)
+        positive = torch.ones_like(scores[:, 0], dtype=torch.bool) if batch.positive is None else batch.positive
+        best = scores.argmax(1)[:, None, None].expand(-1, 4, 1)
+        found = decode(deltas, anchors).flatten(2).gather(2, best)[:, :, 0]
+        iou = iou_and_union(cxcywh_to_xyxy(found), cxcywh_to_xyxy(batch.search_box))[0]
+        classes = labels.classes.flatten(1)
+        figures = {
+            "iou": _mean(iou, positive),
+            "right_on": _mean((scores > 0.5).float(), classes == POSITIVE),
+            "right_off": _mean((scores < 0.5).float(), classes == NEGATIVE),
+        }
+        on = object_scores(scores, corners, batch.search_box)
+        if batch.kind is not None:
+            for number, kind in enumerate(PAIR_KINDS):
+                figures[f"score_{kind}"] = _mean(on, batch.kind == number)
+        if batch.others is not None and batch.others.shape[1]:
+            others = object_scores(scores[:, None], corners, batch.others)
+            there = batch.others.isfinite().all(2) & positive[:, None]
+            figures["score_beside"] = _mean(others, there)
+        return figures
+
+
+def object_scores(scores: Tensor, corners: Tensor, boxes: Tensor) -> Tensor:
+    """Mean score of the anchors that lie on each box: of those with an IoU above a half, or of the best one.
+
+    scores: [..., N]; corners: [N, 4] xyxy; boxes: [..., 4] cxcywh -> [...]; 0 for boxes that are not a number.
+    """
+    overlap = iou_and_union(corners, cxcywh_to_xyxy(boxes)[..., None, :])[0].nan_to_num(0)
+    on = overlap > overlap.amax(-1, keepdim=True).clamp(max=_ON_OBJECT) - 1e-6
+    on &= overlap > 0
+    return (scores * on).sum(-1) / on.sum(-1).clamp(min=1)
+
+
+def _mean(values: Tensor, of: Tensor) -> Tensor:
+    """[2] the sum over those that count, and how many they are."""
+    return torch.stack([values[of].sum(), of.sum().to(values.dtype)])
