@@ -112,6 +112,11 @@ def _is_plain(vit: nn.Module) -> TypeGuard[VisionTransformer]:
     )
 
 
+def split_streams(tokens: Tensor, streams: int) -> tuple[Tensor, ...]:
+    """[S*B, L, C] -> S times [B, L, C]. Unlike `chunk` it can be exported for any B."""
+    return tokens.unflatten(0, (streams, -1)).unbind()
+
+
 def resize_position_code(code: Tensor, grid: int) -> Tensor:
     """Position codes of one square grid, bicubically resized to another: [1, P + n^2, C] -> [1, grid^2, C].
 
@@ -161,6 +166,7 @@ def attention_weights(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
 
 def _project(attention: Any, tokens: Tensor, start: int, stop: int) -> list[Tensor]:
     """The parts `start` to `stop` of (query, key, value), each [N, H, L, C / H]."""
+    tokens = tokens.contiguous()  # a part of the rows takes another path otherwise, slower and with N in its rounding
     width = attention.attn_dim
     part = slice(start * width, stop * width)
     bias = None if attention.qkv.bias is None else attention.qkv.bias[part]

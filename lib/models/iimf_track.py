@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from lib.core.errors import InputError
 from lib.layers.attention import CastBlock, Fusion, GatherBlock, SpreadBlock
+from lib.layers.steady import SteadyConv2d
+from lib.layers.vit import split_streams
 from lib.models.one_stream import OneStreamTracker
 from lib.models.tbsi_track import MixingEncoder, mixing_arguments
 
@@ -102,9 +104,9 @@ class IIMFEncoder(MixingEncoder):
         for number in range(len(self.blocks)):
             tokens = self.run(number, tokens, search_only)
             if number == _SHARED_FROM:
-                tokens = torch.cat(self.sp_sh_layer(*tokens.chunk(2), lz))
+                tokens = torch.cat(self.sp_sh_layer(*split_streams(tokens, 2), lz))
             if number in self.locations:
-                visible, infrared, shared = tokens.chunk(3)
+                visible, infrared, shared = split_streams(tokens, 3)
                 layer = self.tbsi_layers[self.locations.index(number)]
                 tokens = torch.cat([visible, infrared, layer(visible, infrared, shared, lz)])
         return self.finish(tokens, x.shape[1], search_only)
@@ -114,12 +116,13 @@ class IIMFTrack(OneStreamTracker):
     """RGB-T tracking with two specific streams and a shared one."""
 
     encoder_class = IIMFEncoder
+    streams = 3
 
     def __init__(self, cfg: EasyDict):
         super().__init__(cfg)
         dim = self.backbone.embed_dim
         self.tbsi_fuse_search = Fusion(dim)
-        self.tbsi_fuse_middle = nn.Sequential(nn.Conv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU())
+        self.tbsi_fuse_middle = nn.Sequential(SteadyConv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU())
         self.dropped_keys = [*super().dropped_keys, *_UNUSED, *self.backbone.unused_template_layers()]
 
     def mixing(self, cfg: EasyDict) -> dict[str, Any]:

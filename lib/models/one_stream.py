@@ -17,7 +17,7 @@ from lib.layers.candidates import choose_judges
 from lib.layers.heads import Prediction, build_head
 from lib.layers.losses import box_losses, focal_loss, gaussian_maps
 from lib.layers.normalize import Normalize
-from lib.layers.vit import VisionEncoder, create_vit
+from lib.layers.vit import VisionEncoder, create_vit, split_streams
 from lib.models.base import Batch, TrackerModel
 
 
@@ -35,6 +35,7 @@ class OneStreamTracker(TrackerModel):
     dropped_keys: Sequence[str] = ("backbone.cls_token", "backbone.pos_embed")
 
     encoder_class: type[VisionEncoder]
+    streams: int  # S that the encoder returns
     backbone: Any  # an encoder_class
     window: Tensor
 
@@ -85,7 +86,7 @@ class OneStreamTracker(TrackerModel):
         """Every stream's normalised tokens: S times [B, Lz + Lx, C], or [B, Lx, C] when `search_only`."""
         z = memory.tokens.transpose(0, 1).flatten(0, 1)
         x = self.backbone.embed_search(search.transpose(0, 1).flatten(0, 1))
-        return list(self.backbone(z, x, memory.judges, search_only).split(search.shape[0]))
+        return list(split_streams(self.backbone(z, x, memory.judges, search_only), self.streams))
 
     def forward(self, memory: Memory, search: Tensor) -> Prediction:
         """search [B, M, 3, Sx, Sx] normalised -> Prediction"""

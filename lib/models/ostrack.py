@@ -59,6 +59,7 @@ class OSTrack(OneStreamTracker):
 
     modalities = 1
     encoder_class = OSTrackEncoder
+    streams = 1
 
     def __init__(self, cfg: EasyDict):
         super().__init__(cfg)

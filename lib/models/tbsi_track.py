@@ -12,7 +12,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lib.layers.attention import CastBlock, Fusion
-from lib.layers.vit import VisionEncoder
+from lib.layers.steady import SteadyConv2d
+from lib.layers.vit import VisionEncoder, split_streams
 from lib.models.one_stream import OneStreamTracker, check_blocks
 
 
@@ -102,7 +103,7 @@ class TBSIEncoder(MixingEncoder):
             tokens = self.run(number, tokens, search_only)
             if number in self.locations:
                 layer = self.tbsi_layers[self.locations.index(number)]
-                tokens = torch.cat(layer(*tokens.chunk(2), z.shape[1]))
+                tokens = torch.cat(layer(*split_streams(tokens, 2), z.shape[1]))
         return self.finish(tokens, x.shape[1], search_only)
 
 
@@ -117,11 +118,12 @@ class TBSITrack(OneStreamTracker):
     """RGB-T tracking with two streams; their search maps are fused by a convolution."""
 
     encoder_class = TBSIEncoder
+    streams = 2
 
     def __init__(self, cfg: EasyDict):
         super().__init__(cfg)
         dim = self.backbone.embed_dim
-        self.tbsi_fuse_search = nn.Sequential(nn.Conv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU())
+        self.tbsi_fuse_search = nn.Sequential(SteadyConv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU())
         self.dropped_keys = [*super().dropped_keys, *self.backbone.unused_template_layers()]
 
     def mixing(self, cfg: EasyDict) -> dict[str, Any]:
