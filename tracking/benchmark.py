@@ -2,6 +2,7 @@
 
 python tracking/benchmark.py metrics                      scoring of result files
 python tracking/benchmark.py data                         training pairs of the loader
+python tracking/benchmark.py train                        a training step
 python tracking/benchmark.py metrics --help               what else it takes
 python tracking/benchmark.py metrics --json out.json --markdown out.md
 """
@@ -22,6 +23,7 @@ from lib.core.table import format_markdown, format_text, write_text
 COMMANDS = {
     "metrics": "scoring of result files",
     "data": "training pairs of the loader",
+    "train": "a training step",
 }
 
 

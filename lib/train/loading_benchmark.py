@@ -18,12 +18,13 @@ from easydict import EasyDict
 from lib.core.benchmark import machine_words
 from lib.core.table import Table
 from lib.datasets.folder import read_folder
-from lib.datasets.sequence import VISIBLE, Frames, Sequence
+from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
 from lib.datasets.synthetic import stream
 from lib.datasets.synthetic.writer import write_sequences
 from lib.train.loader import build_loader, read_batches
 
 SEQUENCES, FRAMES = 8, 12
+LARGEST = 720  # side of a frame that the synthetic set can draw, pixels
 #: sqrt(w h) in LasHeR's test annotation, sequences weighing alike, pixels of 640 x 480: median, spread of its logarithm
 LASHER_SIZE, LASHER_SPREAD = 64.0, 0.58
 
@@ -65,12 +66,38 @@ class Watched(Frames):
 
 
 def make_pairs(folder: Path, photos: Path, size: tuple[int, int], *, seed: int = 0) -> list[Sequence]:
-    """Synthetic sequences as JPEG pairs on disk, with boxes as large as LasHeR's; size: (width, height)."""
-    made = stream(photos, SEQUENCES, held_out=True, frames=FRAMES, size=size, seed=seed)
-    write_sequences(made, folder, recipe="benchmark")
-    return [
-        with_boxes(sequence, size, seed=number) for number, sequence in enumerate(read_folder(folder / "testingset"))
-    ]
+    """Synthetic sequences as JPEG pairs on disk, with boxes as large as LasHeR's; size: (width, height).
+
+    Frames that are larger than can be drawn are mirror images side by side: as much detail, as many bytes a pixel.
+    """
+    parts = -(-max(size) // LARGEST)
+    drawn = (-(-size[0] // parts), -(-size[1] // parts))
+    made = stream(photos, SEQUENCES, held_out=True, frames=FRAMES, size=drawn, seed=seed)
+    tiled = [Sequence(one.name, Mirrored(one.frames, size), one.boxes, attributes=one.attributes) for one in made]
+    write_sequences(tiled, folder, recipe="benchmark")
+    read = enumerate(read_folder(folder / "testingset"))
+    return [with_boxes(sequence, size, seed=number) for number, sequence in read]
+
+
+@dataclass
+class Mirrored(Frames):
+    """Frames continued to (width, height) by their mirror images."""
+
+    frames: Frames
+    size: tuple[int, int]
+    modalities: tuple[str, ...] = (VISIBLE, INFRARED)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return [self._continue(image) for image in self.frames[index]]
+
+    def _continue(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        index = (np.arange(self.size[1]) % (2 * height), np.arange(self.size[0]) % (2 * width))
+        rows, columns = (np.minimum(one, 2 * side - 1 - one) for one, side in zip(index, (height, width), strict=True))
+        return image[rows[:, None], columns]
 
 
 def with_boxes(sequence: Sequence, size: tuple[int, int], *, seed: int) -> Sequence:

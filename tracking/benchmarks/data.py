@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--script", default="tbsi_track", help="a folder of experiments/ (default: %(default)s)")
     parser.add_argument("--config", default="vitb_256_tbsi_32x1_1e4_lasher_15ep_sot", help="its crops are cut")
     parser.add_argument("--data_dir", metavar="DIR", help="a folder of sequences instead of made-up ones")
-    parser.add_argument("--frame_size", default="640x480", metavar="WxH", help="of made-up frames, at most 1280x720")
+    parser.add_argument("--frame_size", default="640x480", metavar="WxH", help="of made-up frames")
     parser.add_argument("--photos", type=Path, default=Path(""), metavar="DIR", help="photographs for made-up frames")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="loader processes")
     parser.add_argument("--pairs", type=int, default=256, help="of one run (default: %(default)s)")

@@ -1,0 +1,105 @@
+"""What a training step costs: pairs per second and memory, in float32 or bfloat16, with what saves either."""
+
+import itertools
+import tempfile
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from lib.core.benchmark import machine_words, run_job, take_turns
+from lib.core.errors import InputError
+from lib.core.machine import describe_machine
+from lib.core.table import Table
+
+STEP_JOB = Path(__file__).with_name("step_job.py")
+Records = dict[str, list[dict[str, Any]]]
+
+#: Parts of a variant's name -> settings; those that are not named are off.
+PRECISIONS = {"fp32": ["TRAIN.AMP=false"], "bf16": ["TRAIN.AMP=true", "TRAIN.AMP_DTYPE=bfloat16"]}
+SAVINGS = {"": [], "compiled": ["TRAIN.COMPILE=true"], "checkpointing": ["TRAIN.CHECKPOINT_BLOCKS=true"]}
+_OFF = ["TRAIN.COMPILE=false", "TRAIN.CHECKPOINT_BLOCKS=false", "TRAIN.GLOBAL_BATCH=0", "TRAIN.EMA_DECAY=0"]
+
+#: Variant -> settings of the configuration
+VARIANTS = {
+    f"{precision} {saving}".strip(): [*_OFF, *PRECISIONS[precision], *SAVINGS[saving]]
+    for saving, precision in itertools.product(SAVINGS, PRECISIONS)
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A configuration and the pairs of a step."""
+
+    script: str
+    config: str
+    batch: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Network":
+        """`tbsi_track/<config>:32`. Raises InputError for anything else."""
+        name, _, batch = text.partition(":")
+        script, _, config = name.partition("/")
+        if not (script and config and batch.isdigit() and int(batch)):
+            raise InputError(f"--networks {text}: expected SCRIPT/CONFIG:PAIRS, such as iimf_track/tiny:16")
+        return cls(script, config, int(batch))
+
+
+def measure_steps(network: Network, variants: Many[str], *, steps: int, repeats: int, device: str) -> Records:
+    """Variant -> one record per repetition, in turns; every run is a process of its own, whose first step counts apart.
+
+    Compiled code is kept from one repetition to the next, and from nothing before. Raises InputError with the process's
+    last line when one fails.
+    """
+    job: dict[str, Any] = {"script": network.script, "config": network.config, "batch": network.batch}
+    with tempfile.TemporaryDirectory() as cache:
+        job |= {"steps": steps, "device": device, "cache": cache}
+
+        def run(variant: str, _: int) -> dict[str, Any]:
+            record = run_job(STEP_JOB, {**job, "set": VARIANTS[variant]}, name=f"{network.config}, {variant}")
+            return record | {"pairs_per_s": network.batch / median(record["step_s"])}
+
+        return take_turns(variants, run, repeats=repeats)
+
+
+def summarise_steps(records: Records) -> dict[str, dict[str, Any]]:
+    """Variant -> medians over the repetitions, and how many times as many pairs as the first variant in each."""
+    first = next(iter(records))
+    summary: dict[str, dict[str, Any]] = {}
+    for variant, runs in records.items():
+        keys = [key for key, value in runs[0].items() if isinstance(value, float)]
+        summary[variant] = {key: median(run[key] for run in runs) for key in keys}
+        pairs = zip(records[first], runs, strict=True)
+        ratios = [run["pairs_per_s"] / base["pairs_per_s"] for base, run in pairs]
+        summary[variant]["first_s"] = max(run["first_s"] for run in runs)  # later ones find compiled code
+        summary[variant]["ratio"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
+    return summary
+
+
+def steps_table(network: Network, summary: dict[str, dict[str, Any]], device: dict[str, str], repeats: int) -> Table:
+    """Pairs per second and memory of each variant."""
+    cuda = any("gpu_peak_mib" in row for row in summary.values())
+    more = ["GPU peak MiB", "GPU busy"] if cuda else []
+    rows = [["", "pairs/s", "ratio", "from", "to", "step s", "first step s", "peak MiB", *more]]
+    for variant, row in summary.items():
+        ratios = [f"{row['ratio'][key]:.2f}" for key in ("median", "least", "most")]
+        times = [f"{network.batch / row['pairs_per_s']:.3f}", f"{row['first_s']:.1f}", f"{row['peak_mib']:.0f}"]
+        busy = f"{row['gpu_utilisation']:.0%}" if "gpu_utilisation" in row else ""
+        extra = [f"{row['gpu_peak_mib']:.0f}", busy] if cuda else []
+        rows.append([variant, f"{row['pairs_per_s']:.2f}", *ratios, *times, *extra])
+    words = f"{machine_words()}, {machine_words(device)}"
+    notes = (
+        f"Medians of {repeats} interleaved runs, each a process of its own; ratio: pairs/s beside the first line's in "
+        f"the same repetition; {words}.",
+        "A step goes from images in memory to new weights. First step: the longest, which compiles. Peak memory: of "
+        "the process, start and first step included.",
+    )
+    title = f"Training step: {network.script}/{network.config}, {network.batch} pairs"
+    return Table(title, rows, notes)
+
+
+def report_content(networks: dict[str, Records]) -> dict[str, Any]:
+    """What goes into the JSON file."""
+    medians = {name: summarise_steps(records) for name, records in networks.items()}
+    return {"machine": describe_machine(), "medians": medians, "runs": networks}

@@ -1,0 +1,89 @@
+"""Training steps of one network in a process of its own, so that time and memory are theirs alone.
+
+Job and answer are JSON on the standard streams. Images are noise: what a step costs does not depend on them.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from easydict import EasyDict
+
+from lib.core.config import load_config
+from lib.core.distributed import own_device
+from lib.core.errors import InputError
+from lib.core.gpu import Utilisation, describe_device
+from lib.core.memory import peak_memory
+from lib.models import build_model
+from lib.models.base import Batch
+from lib.train.run import build_trainer, seed_everything
+from lib.train.skip import Skips
+from lib.train.trainer import Trainer
+
+Job = dict[str, Any]  # script, config, set, batch, steps, device, cache (folder of compiled code)
+
+
+def main() -> None:
+    """Read a job, do it, answer with seconds and MiB."""
+    job = json.load(sys.stdin)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = job["cache"]
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            answer = time_steps(job)
+        except (InputError, torch.OutOfMemoryError) as error:
+            sys.exit(f"error: {str(error).splitlines()[0]}")
+    json.dump(answer, sys.stdout)
+
+
+def time_steps(job: Job) -> Job:
+    """Seconds of the first step, which compiles, and of each that follows; memory before and at most."""
+    device = own_device(job["device"])
+    data = ["DATA.TRAIN.DATASETS_NAME=[synthetic_train]", "DATA.TRAIN.DATASETS_RATIO=[1]",
+            f"DATA.TRAIN.SAMPLE_PER_EPOCH={job['batch']}", f"TRAIN.BATCH_SIZE={job['batch']}",
+            "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]", "TRAIN.NUM_WORKER=0"]  # fmt: skip
+    cfg = load_config(job["script"], job["config"], [*data, *job["set"]])
+    before = peak_memory()
+    seed_everything(cfg.TRAIN.SEED)
+    model = build_model(cfg).to(device)
+    trainer = build_trainer(cfg, model, Path(), folders={"photos_dir": ""}, device=device)
+    trainer.step.train()
+    batch, skips = noise(cfg, job["batch"], model.modalities), Skips(0.0, 1)
+    first = _step(trainer, batch, skips)
+    with Utilisation(device) as utilisation:
+        seconds = [_step(trainer, batch, skips) for _ in range(job["steps"])]
+    answer = {"first_s": first, "step_s": seconds, "before_mib": before, "peak_mib": peak_memory()}
+    answer["device"] = describe_device(device)
+    if device.type == "cuda":
+        answer["gpu_peak_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+        answer["gpu_utilisation"] = utilisation.mean()
+    return answer
+
+
+def noise(cfg: EasyDict, pairs: int, modalities: int) -> Batch:
+    """A batch as the loader makes it: images [B, M, 3, S, S] uint8, boxes in the middle of their crops."""
+    generator = torch.Generator().manual_seed(0)
+    box = torch.tensor([0.375, 0.375, 0.25, 0.25]).expand(pairs, 4)
+
+    def images(size: int) -> torch.Tensor:
+        return torch.randint(0, 256, (pairs, modalities, 3, size, size), generator=generator, dtype=torch.uint8)
+
+    return Batch(images(cfg.DATA.TEMPLATE.SIZE), box, images(cfg.DATA.SEARCH.SIZE), box)
+
+
+def _step(trainer: Trainer, batch: Batch, skips: Skips) -> float:
+    """Seconds of one step, from the batch in memory to the new weights."""
+    begin = time.perf_counter()
+    trainer.gather_gradients(trainer.to_device(batch), complete=True)
+    trainer.update_weights(skips)
+    if trainer.device.type != "cpu":
+        getattr(torch, trainer.device.type).synchronize()
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Training pairs per second of a step, and its peak memory: float32 and bfloat16, compiled, blocks computed again.
+
+python tracking/benchmark.py train                                      ViT-B IIMF and tiny, every variant
+python tracking/benchmark.py train --networks iimf_track/tiny:16 --variants fp32 "bf16 compiled" --steps 10
+python tracking/benchmark.py train --device cuda --json train.json --markdown train.md
+"""
+
+import argparse
+
+from lib.core.benchmark import Report
+from lib.core.distributed import choose_device_type
+from lib.core.errors import InputError
+from lib.train.step_benchmark import VARIANTS, Network, measure_steps, report_content, steps_table, summarise_steps
+
+_LARGE, _SMALL = "tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot", "iimf_track/tiny"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which networks, and how they are trained."""
+    parser.add_argument(
+        "--networks", nargs="+", metavar="SCRIPT/CONFIG:PAIRS",
+        help=f"and the pairs of a step (default: {_LARGE}:32, on a CPU :1, and {_SMALL}:16)",
+    )  # fmt: skip
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of a run, after the first one")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+
+
+def measure(args: argparse.Namespace) -> Report:
+    """Train in turns. Raises InputError for what cannot be trained."""
+    if args.steps < 1:
+        raise InputError(f"--steps {args.steps}: expected 1 or more")
+    device = choose_device_type(args.device)
+    named = args.networks or [f"{_LARGE}:{1 if device == 'cpu' else 32}", f"{_SMALL}:16"]
+    networks = {text: Network.parse(text) for text in named}
+    records = {
+        text: measure_steps(network, args.variants, steps=args.steps, repeats=args.repeats, device=device)
+        for text, network in networks.items()
+    }
+    content = report_content(records)
+    tables = [
+        steps_table(network, summarise_steps(records[text]), records[text][args.variants[0]][0]["device"], args.repeats)
+        for text, network in networks.items()
+    ]
+    return Report(tables, content)
