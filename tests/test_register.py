@@ -12,17 +12,19 @@ from lib.test.register import estimate_homography, read_homography, scaling, war
 WIDTH, HEIGHT = 360, 270
 
 
-class Pictures(Frames):
-    """Frames of one modality that are at hand."""
+class Pair(Frames):
+    """One frame of two pictures."""
 
-    def __init__(self, images, modality=VISIBLE):
-        self.images, self.modalities = images, (modality,)
+    modalities = (VISIBLE, INFRARED)
+
+    def __init__(self, visible, infrared):
+        self.images = [visible, infrared]
 
     def __len__(self):
-        return len(self.images)
+        return 1
 
     def __getitem__(self, index):
-        return [self.images[index]]
+        return self.images
 
 
 def scene(seed):
@@ -67,7 +69,7 @@ def corner_error(found, true):
 def test_known_homography_is_found_again(true):
     visible, infrared = scene(3)
     seen = cv2.warpPerspective(infrared, np.linalg.inv(true), (240, 200), flags=cv2.INTER_AREA)
-    found = estimate_homography(Pictures([visible]), Pictures([seen], INFRARED))
+    found = estimate_homography(Pair(visible, seen))
     assert corner_error(found, true) < 2.5
 
 
@@ -85,13 +87,13 @@ def test_several_frames_help_where_one_shows_little():
 @pytest.mark.parametrize("seed", range(2))
 def test_unlike_pictures_are_refused(seed):
     with pytest.raises(InputError, match=r"do not agree \(\d+ of \d+ places confirmed\); give a homography"):
-        estimate_homography(Pictures([scene(seed)[0]]), Pictures([scene(seed + 10)[1]], INFRARED))
+        estimate_homography(Pair(scene(seed)[0], scene(seed + 10)[1]))
 
 
 def test_pictures_without_edges_are_refused():
     flat = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     with pytest.raises(InputError, match="do not agree"):
-        estimate_homography(Pictures([flat]), Pictures([flat], INFRARED))
+        estimate_homography(Pair(flat, flat))
 
 
 def test_file_keeps_a_homography(tmp_path):

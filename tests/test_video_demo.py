@@ -11,10 +11,13 @@ from fake_model import fake_tracker, moving_sequence
 
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE
-from lib.test.demo import draw_box_by_mouse, fresh_folder, make_film, parse_box
-from lib.test.draw import GREEN, Mark, draw_frame
+from lib.test.demo import Footage, Script, fresh_folder, make_film
+from lib.test.draw import GREEN, ORANGE, Mark, draw_frame, overlay_heat
+from lib.test.given import first_boxes, parse_box
+from lib.test.pairing import HalfFrames, open_frames, open_sequence
 from lib.test.results import read_result
-from lib.test.video import VideoFrames, frame_rate, open_frames, open_sequence, write_image, write_video
+from lib.test.screen import draw_box_by_mouse
+from lib.test.video import VideoFrames, frame_rate, write_image, write_video
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def demo(monkeypatch):
 
 def test_sequence_starts_from_its_own_box_and_is_scored(demo, sequence_folder, tmp_path, capsys):
     demo("--sequence", sequence_folder, "--output", tmp_path / "out")
-    names = {"tracking.mp4", "contact_sheet.png", "boxes.txt", "boxes_time.txt"}
+    names = {"tracking.mp4", "contact_sheet.png", "tracks.csv", "boxes.txt", "boxes_time.txt"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     np.testing.assert_allclose(read_result(tmp_path / "out" / "boxes.txt"), moving_sequence("", 9).boxes, atol=1.0)
     printed = capsys.readouterr().out
@@ -93,7 +96,7 @@ def test_two_videos_of_different_length(demo, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         pair = "--visible", tmp_path / "visible.mp4", "--infrared", tmp_path / "infrared.mp4"
         demo(*pair, "--box", "60,50,30,20", "--output", tmp_path / "out")
-    assert caplog.text.count("only the first 7 are used") == 1
+    assert "has 9 frames" in caplog.text and caplog.text.count("only the first 7 of the visible and 7 of the") == 1
     np.testing.assert_allclose(read_result(tmp_path / "out" / "boxes.txt"), sequence.boxes[:7], atol=2.5)
     assert frame_rate(VideoFrames(tmp_path / "out" / "tracking.mp4")) == 30
 
@@ -127,6 +130,13 @@ def test_malformed_box_is_one_line(demo, sequence_folder, text):
         ((), "give either --sequence"),
         (("--sequence", "a", "--visible", "b"), "give either --sequence"),
         (("--sequence", "a", "--infrared", "b"), "--infrared goes with --visible"),
+        (("--visible", "a", "--register", "h.txt"), "--register goes with"),
+        (("--visible", "0", "--infrared", "b.mp4"), "a camera beside a recording"),
+        (("--visible", "0", "--modality", "visible"), "--modality is for recordings"),
+        (("--sequence", "a", "--box", "1,2,3,4", "--boxes", "b"), "not both"),
+        (("--sequence", "a", "--targets", "0"), "--targets 0"),
+        (("--sequence", "a", "--frames", "0"), "--frames 0"),
+        (("--side_by_side", "nowhere.mp4"), "nowhere.mp4: no such folder or video file"),
         (("--visible", "nowhere.mp4"), "nowhere.mp4: no such folder or video file"),
         (("--sequence", "nowhere"), "nowhere: folder does not exist"),
         (("--fps", "0"), "--fps 0"),
@@ -138,7 +148,7 @@ def test_wrong_input_is_one_line(demo, arguments, message):
 
 
 def test_box_outside_the_image_names_the_video(demo, sequence_folder, tmp_path):
-    with pytest.raises(InputError, match="whitecar: first box .* lies outside its 240x180 image"):
+    with pytest.raises(InputError, match="whitecar, target 1: first box .* lies outside its 240x180 image"):
         demo("--sequence", sequence_folder, "--box", "500,500,20,20", "--output", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 
@@ -163,11 +173,153 @@ def test_box_drawn_by_mouse(monkeypatch):
         draw_box_by_mouse(image)
 
 
-def test_videos_of_different_size_are_one_line(tmp_path):
-    for name, shape in (("v", (60, 80, 3)), ("i", (30, 40, 3))):
-        write_image(tmp_path / name / "0.png", np.zeros(shape, np.uint8))
-    with pytest.raises(InputError, match="v is 80x60, .*i is 40x30; register"):
-        open_frames(tmp_path / "v", tmp_path / "i")
+def put_pair(folder, sizes, marks=((0, 0, 0, 0), (0, 0, 0, 0))):
+    """Folders v and i with one image each, (height, width), with a white rectangle xywh."""
+    for name, size, (x, y, w, h) in zip("vi", sizes, marks, strict=True):
+        image = np.zeros((*size, 3), np.uint8)
+        image[y : y + h, x : x + w] = 255
+        write_image(folder / name / "0.png", image)
+    return folder / "v", folder / "i"
+
+
+def test_cameras_of_different_resolution_are_scaled_and_said(tmp_path, caplog):
+    pair = put_pair(tmp_path, ((120, 160), (60, 80)), ((40, 20, 40, 30), (20, 10, 20, 15)))
+    with caplog.at_level(logging.WARNING):
+        visible, infrared = open_frames(*pair)[0]
+    assert "v is 160x120" in caplog.text and "i is 80x60: infrared is scaled" in caplog.text
+    assert infrared.shape == visible.shape and ((infrared > 127) == (visible > 127)).mean() > 0.995
+
+
+def test_cameras_of_different_shape_need_a_registration(tmp_path):
+    pair = put_pair(tmp_path, ((90, 160), (60, 80)), ((40, 20, 40, 30), (10, 10, 20, 15)))
+    with pytest.raises(InputError, match="v is 160x90, .*i is 80x60: unlike shapes.* --register"):
+        open_frames(*pair)
+    (tmp_path / "h.txt").write_text("2 0 20  0 2 0  0 0 1")
+    visible, infrared = open_frames(*pair, register=tmp_path / "h.txt")[0]
+    assert infrared.shape == visible.shape and ((infrared > 127) == (visible > 127)).mean() > 0.98
+
+
+def film(path, levels, rate):
+    with write_video(path, rate) as append:
+        for level in levels:
+            append(np.full((64, 64, 3), level, np.uint8))
+    return path
+
+
+def test_different_frame_rates_are_paired_by_time(tmp_path, caplog):
+    fast = film(tmp_path / "fast.mp4", range(0, 240, 10), 24.0)
+    slow = film(tmp_path / "slow.mp4", range(0, 240, 30), 8.0)
+    with caplog.at_level(logging.WARNING):
+        frames = open_frames(fast, slow)
+    assert "fast.mp4 runs at 24 frames/s" in caplog.text and "slow.mp4 at 8: each visible frame" in caplog.text
+    assert "are used" not in caplog.text and len(frames) == 23  # the last infrared frame is the nearest to two
+    pairs = [[round(image.mean() / 10) for image in frames[index]] for index in range(len(frames))]
+    assert [second for _, second in pairs] == [3 * round(first / 3) for first, _ in pairs]
+
+
+def test_frames_of_a_slow_camera_are_decoded_once(tmp_path):
+    video = VideoFrames(film(tmp_path / "film.mp4", range(0, 200, 20), 8.0))
+    first = video[3][0]
+    video._capture = None
+    assert video[3][0] is first
+
+
+@pytest.mark.parametrize("order", ["visible-left", "visible-right", "visible-top", "visible-bottom"])
+def test_side_by_side_recording(demo, tmp_path, order):
+    sequence, axis = moving_sequence("both", length=6), int(order in ("visible-left", "visible-right"))
+    with write_video(tmp_path / "both.mp4", 12.0) as append:
+        for index in range(6):
+            halves = sequence.frames[index]
+            append(np.concatenate(halves if order in ("visible-left", "visible-top") else halves[::-1], axis=axis))
+    demo(
+        "--side_by_side", tmp_path / "both.mp4", "--order", order, "--box", "60,50,30,20", "--output", tmp_path / "out"
+    )
+    np.testing.assert_allclose(read_result(tmp_path / "out" / "boxes.txt"), sequence.boxes, atol=2.5)
+    assert frame_rate(VideoFrames(tmp_path / "out" / "tracking.mp4")) == 12
+
+
+def test_an_odd_width_loses_its_middle():
+    class Wide:
+        def __getitem__(self, index):
+            return [np.arange(2 * 5 * 3, dtype=np.uint8).reshape(2, 5, 3)]
+
+    left, right = HalfFrames(Wide())[0]
+    assert left[0, :, 0].tolist() == [0, 3] and right[0, :, 0].tolist() == [9, 12]
+
+
+def read_tracks(folder):
+    """Rows of tracks.csv as frame, target, box, lost, given."""
+    lines = (folder / "tracks.csv").read_text().splitlines()
+    assert lines[0] == "frame,target,x,y,w,h,score,lost,given"
+    rows = [[float(field) for field in line.split(",")] for line in lines[1:]]
+    return [(int(r[0]), int(r[1]), r[2:6], bool(r[7]), bool(r[8])) for r in rows]
+
+
+def test_several_targets(demo, sequence_folder, tmp_path):
+    demo("--sequence", sequence_folder, "--box", "60,50,30,20", "--box", "62,52,20,15", "--output", tmp_path)
+    rows = read_tracks(tmp_path)
+    assert [row[:2] for row in rows] == [(frame, target) for frame in range(1, 10) for target in (1, 2)]
+    truth = moving_sequence("", 9).boxes
+    for frame, _, box, lost, given in rows:
+        assert not lost and given == (frame == 1)
+        assert frame == 1 or np.allclose(box, truth[frame - 1], atol=1.5)
+    assert not (tmp_path / "boxes.txt").exists()
+
+
+def test_boxes_of_a_file_start_and_correct_targets(demo, sequence_folder, tmp_path):
+    (tmp_path / "given.txt").write_text(
+        "# a late start, a correction, a second target\n2, 65,53,30,20\n5 1 70 60 10 10\n4 2 75 59 30 20\n"
+    )
+    demo("--sequence", sequence_folder, "--boxes", tmp_path / "given.txt", "--output", tmp_path / "out")
+    rows = read_tracks(tmp_path / "out")
+    assert [row[0] for row in rows if row[1] == 1] == list(range(2, 10))
+    assert [row[0] for row in rows if row[1] == 2] == list(range(4, 10))
+    assert [row[:2] for row in rows if row[4]] == [(2, 1), (4, 2), (5, 1)]
+    assert next(row[2] for row in rows if row[:2] == (5, 1)) == [70, 60, 10, 10]
+
+
+def test_low_scores_are_shown_as_lost(demo, sequence_folder, tmp_path, capsys):
+    demo("--sequence", sequence_folder, "--lost_below", "0.95", "--output", tmp_path)
+    assert [row[3] for row in read_tracks(tmp_path)] == [False] + [True] * 8  # what a person gave is not lost
+    assert "lost in 8 of 9 boxes" in capsys.readouterr().out
+
+
+def test_a_dashed_box_shows_half_of_its_colour():
+    image, box = np.zeros((400, 400, 3), np.uint8), np.array([50, 50, 200, 200])
+    whole, dashed = (
+        (draw_frame([image], [Mark(box, dashed=dashed)]) == ORANGE).all(-1).sum() for dashed in (False, True)
+    )
+    assert 0.3 * whole < dashed < 0.7 * whole
+
+
+def test_stops_after_so_many_frames(demo, sequence_folder, tmp_path, capsys):
+    demo("--sequence", sequence_folder, "--frames", "4", "--output", tmp_path)
+    assert len(VideoFrames(tmp_path / "tracking.mp4")) == 4
+    assert "stopped after 4 of 9 frames" in capsys.readouterr().out
+
+
+def test_interrupted_film_keeps_what_was_followed(tmp_path):
+    sequence = moving_sequence("stopped", length=9)
+
+    def interrupt(index):
+        if index == 3:
+            raise KeyboardInterrupt
+
+    footage = Footage.recorded(sequence, 25.0)
+    made = make_film(fake_tracker(), footage, tmp_path, Script(first_boxes(sequence.boxes[:1])), on_frame=interrupt)
+    assert len(made.seconds) == 4 == len(VideoFrames(tmp_path / "tracking.mp4"))
+    np.testing.assert_allclose(read_result(tmp_path / "boxes.txt"), sequence.boxes[:4], atol=1.0)
+
+
+def test_heat_lies_where_its_region_is():
+    scores = np.zeros((8, 8))
+    scores[2, 5] = 1.0
+    image = np.full((120, 160, 3), 90, np.uint8)
+    heated = overlay_heat(image, scores, np.array([40.0, 20.0, 80.0, 80.0]))
+    change = np.abs(heated.astype(int) - image).sum(-1)
+    rows, columns = np.nonzero(change > 0.5 * change.max())
+    assert abs(rows.mean() - (20 + 2.5 * 10 - 0.5)) < 1.5 and abs(columns.mean() - (40 + 5.5 * 10 - 0.5)) < 1.5
+    assert not change[:, :40].any()
 
 
 def test_file_that_is_no_video(tmp_path):
@@ -213,6 +365,7 @@ def test_drawing_is_legible_at_any_size(side):
 
 def test_film_of_a_short_sequence(tmp_path):
     sequence = moving_sequence("two", length=2)
-    film = make_film(fake_tracker(), sequence, sequence.boxes[0], tmp_path, 25.0)
-    assert film.boxes.shape == (2, 4)
+    script = Script(first_boxes(sequence.boxes[:1]))
+    made = make_film(fake_tracker(), Footage.recorded(sequence, 25.0), tmp_path, script)
+    assert len(made.rows) == 2
     assert (tmp_path / "contact_sheet.png").is_file()

@@ -1,11 +1,17 @@
-"""Follow a target in a visible + infrared pair and draw what happens.
+"""Follow targets in a visible + infrared pair and draw what happens.
 
-    python tracking/video_demo.py iimf_track tiny --sequence DIR
-    python tracking/video_demo.py iimf_track tiny --visible DIR_OR_VIDEO --infrared DIR_OR_VIDEO --box 120,80,40,60
-    python tracking/video_demo.py iimf_track tiny --visible walk.mp4 --output walk_followed
+    python tracking/video_demo.py --sequence docs/demo_sequence
+    python tracking/video_demo.py --visible walk.mp4 --infrared walk_ir.mp4 --box 120,80,40,60
+    python tracking/video_demo.py --visible walk.mp4 --infrared walk_ir.mp4 --register estimate --targets 2
+    python tracking/video_demo.py --side_by_side both.mp4 --order visible-right --boxes boxes.txt --heat
+    python tracking/video_demo.py --visible 0 --infrared rtsp://10.0.0.7/thermal --register homography.txt --window
+    python tracking/video_demo.py iimf_track tiny --visible DIR --checkpoint mine.pth.tar --output DIR
 
-Without --box a sequence starts from its own annotation; otherwise the box is drawn with the mouse on the first frame.
-Written to a new folder: tracking.mp4, contact_sheet.png, boxes.txt (tab-separated x y w h, pixels), boxes_time.txt.
+A source is a folder of images, a video file, a camera's number or the address of a stream. Without a tracker the model
+that comes with the toolbox is taken. Without --box or --boxes a sequence starts from its own annotation; otherwise the
+first box is drawn with the mouse. Ctrl-C ends the video early and keeps what was followed.
+
+Written to a new folder: tracking.mp4, contact_sheet.png, tracks.csv and, for one target, boxes.txt (x y w h, pixels).
 """
 
 import argparse
@@ -22,78 +28,176 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.datasets.camera import CAMERAS, keep_camera
 from lib.datasets.sequence import Sequence
-from lib.test.demo import Film, draw_box_by_mouse, fresh_folder, make_film, parse_box
+from lib.test.demo import Film, Footage, Script, fresh_folder, make_film
 from lib.test.engine import choose_devices
+from lib.test.given import Given, first_boxes, parse_box, read_given
+from lib.test.live import is_live, open_cameras
 from lib.test.load import config_name, load_tracker
-from lib.test.video import frame_rate, open_frames, open_sequence
+from lib.test.pairing import ORDERS, open_frames, open_halves, open_sequence, recorded_rate
+from lib.test.register import write_homography
+from lib.test.screen import KEYS, Window, draw_box_by_mouse
+from lib.test.shipped import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tracker_name", help="a folder of experiments/")
-    parser.add_argument("tracker_param", help="a configuration in that folder, or a YAML file")
-    parser.add_argument("--visible", help="a folder of images or a video file")
-    parser.add_argument("--infrared", help="the same scene in infrared, registered and equal in size")
-    parser.add_argument("--sequence", metavar="DIR", help="a sequence folder instead (LasHeR, RGBT234 or LaSOT layout)")
-    parser.add_argument("--box", metavar="x,y,w,h", help="the target in the first frame, pixels of the visible image")
-    parser.add_argument("--output", metavar="DIR", help="default: output/demo/<name>; a taken name gets a number")
-    parser.add_argument("--fps", type=float, help="of the written video (default: as the input, 25 for images)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=f"Keys in the window: {KEYS}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tracker_name", nargs="?", help=f"a folder of experiments/ (default: {TRACKER})")
+    parser.add_argument("tracker_param", nargs="?", help=f"a configuration in it, or a YAML file (default: {CONFIG})")
     parser.add_argument("--checkpoint", help="a .pth.tar, .pth or .safetensors file instead of the newest training's")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
+    )
+    _add_sources(parser.add_argument_group("what is watched"))
+    _add_targets(parser.add_argument_group("who is followed"))
+    _add_results(parser.add_argument_group("what comes out"))
+    return parser.parse_args()
+
+
+def _add_sources(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--visible", metavar="SOURCE", help="folder, video, camera number or stream address")
+    group.add_argument("--infrared", metavar="SOURCE", help="the same scene in infrared")
+    group.add_argument("--side_by_side", metavar="FILE", help="one video that shows both cameras in each picture")
+    group.add_argument("--order", choices=ORDERS, default="visible-left", help="where --side_by_side shows the visible")
+    group.add_argument("--sequence", metavar="DIR", help="a sequence folder (LasHeR, RGBT234 or LaSOT layout)")
+    group.add_argument(
+        "--register", metavar="FILE|estimate", help="homography from infrared to visible pixels: nine numbers in a file"
+    )
+    group.add_argument(
         "--modality",
         choices=("both", *CAMERAS),
         default="both",
         help="visible, infrared: only this camera works, the other stream is black",
     )
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
+    group.add_argument("--frames", type=int, metavar="N", help="stop after so many")
+
+
+def _add_targets(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--box", metavar="x,y,w,h", action="append", default=[], help="first frame, visible pixels; again: next target"
     )
-    return parser.parse_args()
+    group.add_argument("--boxes", metavar="FILE", help="lines of: frame target x y w h (from 1; later ones correct)")
+    group.add_argument("--targets", type=int, default=1, metavar="N", help="boxes to draw with the mouse (default: 1)")
+    group.add_argument(
+        "--lost_below", type=float, default=LOST_BELOW, help=f"score that counts as lost (default: {LOST_BELOW})"
+    )
+
+
+def _add_results(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--output", metavar="DIR", help="default: output/demo/<name>; a taken name gets a number")
+    group.add_argument("--fps", type=float, help="of the written video (default: as the input, 25 for images)")
+    group.add_argument("--heat", action="store_true", help="lay the network's score map over the pictures")
+    group.add_argument("--window", action="store_true", help="show the tracking while it runs; without it: no screen")
 
 
 def main() -> None:
     args = parse_arguments()
+    _check(args)
+    footage, matrix = open_footage(args)
+    given = choose_given(args, footage)
+    tracker = open_tracker(args)
+    folder = fresh_folder(args.output or Path("output", "demo", footage.name))
+    window = Window(args.heat) if args.window else None
+    if args.register == "estimate" and matrix is not None:
+        write_homography(folder / "homography.txt", matrix)
+    script = Script(given, _ask(args.targets), args.lost_below, args.heat, args.frames)
+    report(make_film(tracker, footage, folder, script, window=window), footage)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises InputError for arguments that are out of range or contradict each other."""
     if args.fps is not None and not args.fps > 0:
         raise InputError(f"--fps {args.fps}: expected a number above 0")
-    cfg = load_config(args.tracker_name, args.tracker_param, args.set)
-    device = choose_devices(args.device, threads=1, num_gpus=1)[0]
-    sequence = open_input(args)
+    if args.frames is not None and args.frames < 1:
+        raise InputError(f"--frames {args.frames}: expected 1 or more")
+    if args.targets < 1:
+        raise InputError(f"--targets {args.targets}: expected 1 or more")
+    if sum(source is not None for source in (args.sequence, args.visible, args.side_by_side)) != 1:
+        raise InputError("give either --sequence DIR, --visible SOURCE (and --infrared SOURCE) or --side_by_side FILE")
+    if args.infrared is not None and args.visible is None:
+        raise InputError("--infrared goes with --visible; a --sequence or --side_by_side holds both")
+    if args.register is not None and args.infrared is None:
+        raise InputError("--register goes with --visible and --infrared")
+    if args.box and args.boxes:
+        raise InputError("give --box or --boxes, not both")
+
+
+def open_footage(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
+    """What the command line names, and the homography in use. Raises InputError when it cannot be opened."""
+    live = [is_live(source) for source in (args.visible, args.infrared) if source is not None]
+    if not any(live):
+        return open_recording(args)
+    if not all(live):
+        raise InputError("--visible and --infrared: a camera beside a recording; give two cameras or two recordings")
     if args.modality != "both":
-        sequence = keep_camera(sequence, args.modality, len(cfg.DATA.MEAN) // 3)
-    box = choose_box(args.box, sequence)
-    checkpoint = args.checkpoint or find_checkpoint(
-        read_local("test")["save_dir"], args.tracker_name, config_name(args.tracker_param), cfg.TEST.EPOCH
-    )
-    tracker = load_tracker(cfg, checkpoint, device)
-    folder = fresh_folder(args.output or Path("output", "demo", sequence.name))
-    report(make_film(tracker, sequence, box, folder, args.fps or frame_rate(sequence.frames)), folder)
+        raise InputError("--modality is for recordings; of a camera that is missing give the other one alone")
+    cameras = open_cameras(args.visible, args.infrared, args.register)
+    return Footage("camera", cameras, cameras.modalities, args.fps or cameras.rate), cameras.matrix
 
 
-def open_input(args: argparse.Namespace) -> Sequence:
-    """The video that the command line names; its `boxes` has no rows when nothing is annotated."""
-    if (args.sequence is None) == (args.visible is None):
-        raise InputError("give either --sequence DIR or --visible DIR_OR_VIDEO (and --infrared DIR_OR_VIDEO)")
-    if args.sequence is None:
-        return Sequence(Path(args.visible).resolve().stem, open_frames(args.visible, args.infrared), np.zeros((0, 4)))
-    if args.infrared is not None:
-        raise InputError("--infrared goes with --visible; a --sequence holds both")
-    return open_sequence(args.sequence)
+def open_recording(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
+    """As `open_footage`, from disk."""
+    matrix = None
+    if args.sequence is not None:
+        sequence = open_sequence(args.sequence)
+    elif args.side_by_side is not None:
+        frames = open_halves(args.side_by_side, args.order)
+        sequence = Sequence(Path(args.side_by_side).resolve().stem, frames, np.zeros((0, 4)))
+    else:
+        frames = open_frames(args.visible, args.infrared, args.register)
+        matrix = frames.matrix if args.infrared is not None else None
+        sequence = Sequence(Path(args.visible).resolve().stem, frames, np.zeros((0, 4)))
+    rate = args.fps or recorded_rate(sequence.frames)
+    if args.modality != "both":
+        sequence = keep_camera(sequence, args.modality, len(CAMERAS))
+    return Footage.recorded(sequence, rate), matrix
 
 
-def choose_box(text: str | None, sequence: Sequence) -> np.ndarray:
-    """[4] xywh: the one given, else the sequence's own, else one drawn with the mouse."""
-    if text is not None:
-        return parse_box(text)
-    return sequence.boxes[0] if len(sequence.boxes) else draw_box_by_mouse(sequence.frames[0][0])
+def choose_given(args: argparse.Namespace, footage: Footage) -> Given:
+    """The boxes that the command line names, else the sequence's own first one; none: the mouse is asked."""
+    if args.boxes:
+        return read_given(args.boxes)
+    if args.box:
+        return first_boxes([parse_box(text) for text in args.box])
+    if footage.sequence is not None and len(footage.sequence.boxes):
+        return first_boxes([footage.sequence.boxes[0]])
+    return {}
 
 
-def report(film: Film, folder: Path) -> None:
+def open_tracker(args: argparse.Namespace):
+    """The tracker of the command line with its weights; the toolbox's own model when none is named."""
+    name, config = args.tracker_name or TRACKER, args.tracker_param or CONFIG
+    cfg = load_config(name, config, args.set)
+    device = choose_devices(args.device, threads=1, num_gpus=1)[0]
+    if args.checkpoint is not None:
+        checkpoint = args.checkpoint
+    elif args.tracker_name is None:
+        checkpoint = CHECKPOINT
+    else:
+        checkpoint = find_checkpoint(read_local("test")["save_dir"], name, config_name(config), cfg.TEST.EPOCH)
+    return load_tracker(cfg, checkpoint, device)
+
+
+def _ask(targets: int):
+    return lambda image: {number: draw_box_by_mouse(image) for number in range(1, targets + 1)}
+
+
+def report(film: Film, footage: Footage) -> None:
     """Speed, agreement with the annotation where there is one, and where everything lies."""
-    print(f"{len(film.boxes)} frames, tracker alone {len(film.seconds) / film.seconds.sum():.1f} frames/s")
+    frames = len(film.seconds)
+    if footage.length is not None and frames < footage.length:
+        print(f"stopped after {frames} of {footage.length} frames")
+    tracking, all_in = frames / film.seconds.sum(), frames / film.elapsed
+    print(f"{frames} frames, {tracking:.1f} frames/s tracking, {all_in:.1f} frames/s with reading, drawing, writing")
+    lost = sum(row.lost for row in film.rows)
+    if lost:
+        print(f"lost in {lost} of {len(film.rows)} boxes (dashed)")
     if film.figures:
         print("against the annotation: " + ", ".join(f"{name} {100 * v:.1f}" for name, v in film.figures.items()))
-    print(f"written: {folder}/tracking.mp4, contact_sheet.png, boxes.txt")
+    for path in film.files:
+        print(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ N pairs of pictures, K orientations, H x W pixels.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -105,7 +105,8 @@ def _best_shift(targets: Sequence[np.ndarray], sources: Sequence[np.ndarray]) ->
     def spectrum(stack: np.ndarray) -> np.ndarray:
         return np.fft.rfft2(stack, shape, axes=(0, 1))
 
-    total, spread = 0.0, 0.0
+    total: Any = 0.0
+    spread: Any = 0.0
     for target, source in zip(targets, sources, strict=True):
         total = total + (spectrum(target) * spectrum(source).conj()).sum(axis=2)
         spread = spread + spectrum((target**2).sum(axis=2)) * spectrum((source**2).sum(axis=2)).conj()
@@ -152,7 +153,8 @@ def _find_block(
 ) -> tuple[float, float]:
     """Sub-pixel shift at which the block around `middle` is found."""
     (x, y), half = middle, BLOCK // 2
-    total, power = 0.0, 0.0
+    total: Any = 0.0
+    power: Any = 0.0
     for target, source in zip(targets, sources, strict=True):
         block = target[y - half : y + half, x - half : x + half]
         area = source[y - half - reach : y + half + reach, x - half - reach : x + half + reach]

@@ -12,6 +12,15 @@ EDGE = ((0, 2 * GAP), (0, 2 * GAP), (0, 0))  # below and to the right of each pi
 LEAST_HEIGHT, MOST_HEIGHT = 360, 1080  # of a panel, pixels: smaller images are enlarged, larger ones reduced
 
 GREEN, ORANGE, WHITE, BLACK = (60, 220, 90), (255, 160, 30), (255, 255, 255), (0, 0, 0)  # RGB
+COLOURS = (  # RGB; green is the annotation's
+    ORANGE,
+    (70, 170, 255),
+    (255, 90, 200),
+    (255, 240, 60),
+    (255, 70, 60),
+    (170, 130, 255),
+    (0, 230, 230),
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,7 @@ class Mark:
     box: np.ndarray
     label: str = ""
     colour: tuple[int, int, int] = ORANGE  # RGB
+    dashed: bool = False  # of a target that is not seen
 
 
 def draw_frame(images: Sequence[np.ndarray], marks: Sequence[Mark], titles: Sequence[str] = ()) -> np.ndarray:
@@ -42,6 +52,21 @@ def draw_frame(images: Sequence[np.ndarray], marks: Sequence[Mark], titles: Sequ
         panels += [panel, np.zeros((panel.shape[0], GAP, 3), np.uint8)]
     whole = np.concatenate(panels[:-1], axis=1)
     return np.pad(whole, ((0, whole.shape[0] % 2), (0, whole.shape[1] % 2), (0, 0)))
+
+
+def overlay_heat(image: np.ndarray, scores: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """A score map laid over an image [H, W, 3] uint8 RGB: the higher a score, the redder and the less transparent.
+
+    scores: [n, n] in [0, 1]; region: [4] xywh pixels that the map covers, which may leave the image.
+    """
+    x, y, w, h = (float(value) for value in region)
+    cells = np.array([[w / scores.shape[1], 0, x], [0, h / scores.shape[0], y]])
+    to_pixels = cells @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]) - np.array([[0, 0, 0.5], [0, 0, 0.5]])
+    size = image.shape[1], image.shape[0]
+    smooth = np.clip(cv2.warpAffine(scores.astype(np.float32), to_pixels, size, flags=cv2.INTER_CUBIC), 0, 1)
+    colours = cv2.cvtColor(cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+    share = 0.7 * smooth[..., None]
+    return (image * (1 - share) + colours * share).astype(np.uint8)
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int = 800) -> np.ndarray:
@@ -87,10 +112,27 @@ def _draw_mark(panel: np.ndarray, mark: Mark, scale: float) -> None:
         return
     thickness = _thickness(panel)
     corners = (round(x), round(y)), (round(x + w), round(y + h))
-    cv2.rectangle(panel, *corners, BLACK, thickness + 2, cv2.LINE_AA)
-    cv2.rectangle(panel, *corners, mark.colour, thickness, cv2.LINE_AA)
+    if mark.dashed:
+        _draw_dashes(panel, corners, mark.colour, thickness)
+    else:
+        cv2.rectangle(panel, *corners, BLACK, thickness + 2, cv2.LINE_AA)
+        cv2.rectangle(panel, *corners, mark.colour, thickness, cv2.LINE_AA)
     if mark.label:
         _draw_text(panel, mark.label, (round(x), round(y) - thickness, round(y + h) + thickness), mark.colour)
+
+
+def _draw_dashes(
+    panel: np.ndarray, corners: tuple[tuple[int, int], tuple[int, int]], colour: tuple[int, int, int], thickness: int
+) -> None:
+    """A rectangle of dashes as long as the gaps between them, black where the colour is not."""
+    (left, top), (right, bottom) = corners
+    ring = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], np.float64)
+    cv2.rectangle(panel, *corners, BLACK, thickness, cv2.LINE_AA)
+    for start, end in zip(ring, ring[1:], strict=False):
+        pieces = max(3, round(np.linalg.norm(end - start) / (4 * thickness)) | 1)  # odd: colour at both ends
+        stops = np.linspace(start, end, pieces + 1).round().astype(int).tolist()
+        for here, there in list(zip(stops, stops[1:], strict=False))[::2]:
+            cv2.line(panel, here, there, colour, thickness, cv2.LINE_AA)
 
 
 def _title_strip(panel: np.ndarray, title: str) -> np.ndarray:

@@ -11,22 +11,13 @@ import numpy as np
 from lib.core.errors import InputError
 from lib.datasets.sequence import Sequence
 from lib.test.dialect import find_result, read_result
-from lib.test.draw import GREEN, Mark, contact_sheet, draw_frame, legend_strip
+from lib.test.draw import COLOURS, GREEN, Mark, contact_sheet, draw_frame, legend_strip
 from lib.test.entries import shortened
 from lib.test.moments import Moment, find_moments, frame_boxes, overlaps, true_boxes, worst_first
 from lib.test.video import write_image, write_video
 
 log = logging.getLogger(__name__)
 
-COLOURS = (  # RGB; green is the annotation's
-    (255, 160, 30),
-    (70, 170, 255),
-    (255, 90, 200),
-    (255, 240, 60),
-    (255, 70, 60),
-    (170, 130, 255),
-    (0, 230, 230),
-)
 ANNOTATION = "annotation"
 SHEET_PICTURES = 12
 CONTEXT = 15  # frames of video before and after a moment

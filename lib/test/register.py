@@ -13,7 +13,7 @@ import numpy as np
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError
 from lib.datasets.sequence import Frames
-from lib.test.align import align
+from lib.test.align import Alignment, align
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,18 @@ def scaling(visible: np.ndarray, infrared: np.ndarray) -> np.ndarray:
     return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
 
 
-def estimate_homography(visible: Frames, infrared: Frames) -> np.ndarray:
-    """[3, 3] infrared -> visible pixels, from a few frame pairs (k with k) spread over the videos.
+def estimate_homography(paired: Frames) -> np.ndarray:
+    """[3, 3] infrared -> visible pixels, from a few frames spread over a video whose two pictures may differ in size.
 
     Raises InputError when the pictures do not agree well enough on any: better none than a wrong one.
     """
-    length = min(len(visible), len(infrared))
-    picked = np.unique(np.linspace(0, length - 1, min(LOOKS, length)).round().astype(int)).tolist()
-    found = align([visible[index][0] for index in picked], [infrared[index][0] for index in picked])
+    picked = np.unique(np.linspace(0, len(paired) - 1, min(LOOKS, len(paired))).round().astype(int))
+    pairs = [paired[index] for index in picked.tolist()]
+    return check_alignment(align([visible for visible, _ in pairs], [infrared for _, infrared in pairs]))
+
+
+def check_alignment(found: Alignment) -> np.ndarray:
+    """[3, 3] of an alignment that is confirmed well enough. Raises InputError for any other."""
     if found.agreeing < max(LEAST_BLOCKS, LEAST_SHARE * found.blocks):
         raise InputError(
             f"--register {ESTIMATE}: the two cameras' pictures do not agree ({found.agreeing} of {found.blocks} places "
