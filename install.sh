@@ -50,8 +50,7 @@ fi
 
 case "$mode" in
 demo)
-    .venv/bin/python tracking/video_demo.py iimf_track tiny --checkpoint pretrained_models/iimf_tiny.safetensors \
-        --sequence docs/demo_sequence --output output/demo
+    .venv/bin/python tracking/video_demo.py --sequence docs/demo_sequence --output output/demo
     ;;
 test)
     .venv/bin/python -m pytest -q -m "not slow"

@@ -83,10 +83,13 @@ class LiveFrames:
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
         """[H, W, 3] uint8 RGB per camera, infrared where the visible camera sees it."""
-        for images in self._look():
-            if self.matrix is not None:
-                images[1] = warp(images[1], self.matrix, (images[0].shape[1], images[0].shape[0]))
-            yield images
+        try:
+            for images in self._look():
+                if self.matrix is not None:
+                    images[1] = warp(images[1], self.matrix, (images[0].shape[1], images[0].shape[0]))
+                yield images
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Gives the cameras back."""
@@ -111,9 +114,7 @@ class LiveFrames:
             pairs.append(next(looks, None))
         whole = [pair for pair in pairs if pair is not None]
         if not whole:
-            raise InputError(
-                f"camera {self.cameras[0].source} or {self.cameras[1].source}: ended before its first picture"
-            )
+            raise InputError(f"cameras {' and '.join(camera.source for camera in self.cameras)}: no first picture")
         if register == ESTIMATE:
             return check_alignment(align([visible for visible, _ in whole], [infrared for _, infrared in whole]))
         if register is not None:
