@@ -22,15 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.checkpoint import find_checkpoint
 from lib.core.config import load_config
-from lib.core.errors import InputError, run
+from lib.core.errors import run
 from lib.core.paths import read_local
-from lib.core.registry import choose
-from lib.datasets import DATASETS, load_dataset
 from lib.datasets.camera import CAMERAS, keep_camera
-from lib.datasets.folder import read_folder
-from lib.datasets.sequence import Sequence
 from lib.test.engine import Job, choose_devices, run_job
-from lib.test.load import choose_sequence, config_name, load_tracker, record_run
+from lib.test.load import config_name, load_tracker, named_sequences, record_run
 from lib.test.results import finished, result_folder, write_result
 
 log = logging.getLogger(__name__)
@@ -74,7 +70,7 @@ def main() -> None:
     args = parse_arguments()
     cfg = load_config(args.tracker_name, args.tracker_param, args.set)
     devices = choose_devices(args.device, args.threads, args.num_gpus)
-    sequences = read_sequences(args)
+    sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
     if args.modality != "both":
         sequences = [keep_camera(sequence, args.modality, len(cfg.DATA.MEAN) // 3) for sequence in sequences]
     config = config_name(args.tracker_param)
@@ -95,20 +91,6 @@ def main() -> None:
     if pending:
         run_job(job, devices[: len(pending)])
     report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
-
-
-def read_sequences(args: argparse.Namespace) -> list[Sequence]:
-    """The sequences that the command line names."""
-    if args.dataset_name.lower() == "folder":
-        if not args.data_dir:
-            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
-        sequences = read_folder(args.data_dir)
-    elif args.data_dir:
-        key = DATASETS[choose("data set", args.dataset_name, DATASETS)].key
-        sequences = load_dataset(args.dataset_name, {key: args.data_dir})
-    else:
-        sequences = load_dataset(args.dataset_name, read_local("test"))
-    return [choose_sequence(sequences, args.sequence)] if args.sequence is not None else sequences
 
 
 def result_name(args: argparse.Namespace) -> str:

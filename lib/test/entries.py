@@ -195,16 +195,17 @@ def _with_confidence(
     """The results [T, 4] with the confidences that lie beside them [T, 6]; as they are, and said, where none does."""
     known = [read_confidence(*place) for place in zip(paths, videos, strict=True)]
     lacking = [path for path, rows in zip(paths, known, strict=True) if rows is None]
-    if len(lacking) == len(known):
+    whole = [rows for rows in known if rows is not None]
+    if not whole:
         log.warning("%s: no <sequence>_confidence.txt beside its results: every box counts as certain", name)
         return list(results)
     if lacking:
         count = f"{len(lacking)} of {len(known)} results have no <sequence>_confidence.txt"
         raise InputError(f"{name}: {count}, the first: {lacking[0]}; track them again, or remove those of the others")
-    for path, boxes, rows in zip(paths, results, known, strict=True):
-        if rows is not None and len(rows) != len(boxes):
+    for path, boxes, rows in zip(paths, results, whole, strict=True):
+        if len(rows) != len(boxes):
             raise InputError(f"{path}: {len(boxes)} boxes and {len(rows)} confidences; track the sequence again")
-    return [np.concatenate(pair, axis=1) for pair in zip(results, known, strict=True)]
+    return [np.concatenate(pair, axis=1) for pair in zip(results, whole, strict=True)]
 
 
 def _matched(path: Path, truth: Truth, result: np.ndarray, protocol: Protocol) -> np.ndarray:

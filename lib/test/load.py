@@ -1,7 +1,10 @@
 """What a run starts from: a tracker built from a configuration and a checkpoint, sequences, a record of both."""
 
 import hashlib
+import os
+from collections.abc import Callable
 from collections.abc import Sequence as Ordered
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,14 @@ from lib.core.config import save_config
 from lib.core.errors import InputError
 from lib.core.registry import choose
 from lib.core.schema import read_yaml
+from lib.datasets import DATASETS, load_dataset
+from lib.datasets.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import build_model
 from lib.test.tracker import Tracker
 
 RECORD = "config.yaml"
+WORTH = 1 << 20  # bytes; smaller files are read anew
 
 
 def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str) -> Tracker:
@@ -37,6 +43,22 @@ def config_name(config: str) -> str:
     ('small', 'vitb_256_mae_32x4_ep300')
     """
     return Path(config).stem if config.endswith((".yaml", ".yml")) else config
+
+
+def named_sequences(dataset: str, data_dir: str | None, wanted: str | None, local: Callable[[], Any]) -> list[Sequence]:
+    """The sequences that a tracking command names, or the one `wanted`; local: reads the folders of local.py.
+
+    Raises InputError as the readers do.
+    """
+    if dataset.lower() == "folder":
+        if not data_dir:
+            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
+        sequences: Ordered[Sequence] = read_folder(data_dir)
+    elif data_dir:
+        sequences = load_dataset(dataset, {DATASETS[choose("data set", dataset, DATASETS)].key: data_dir})
+    else:
+        sequences = load_dataset(dataset, local())
+    return list(sequences) if wanted is None else [choose_sequence(sequences, wanted)]
 
 
 def choose_sequence(sequences: Ordered[Sequence], wanted: str) -> Sequence:
@@ -59,7 +81,7 @@ def record_run(folder: Path, cfg: EasyDict, checkpoint: str | Path, *, integer_b
     an equal run began.
     """
     path = folder / RECORD
-    head = f"# checkpoint: {Path(checkpoint).name}, sha256 {_digest(checkpoint)}\n"
+    head = f"# checkpoint: {Path(checkpoint).name}, sha256 {digest(checkpoint)}\n"
     head += f"# boxes: {'integers' if integer_boxes else 'floats'}\n"
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
@@ -97,13 +119,25 @@ def _leaves(tree: Any, name: str = "") -> dict[str, Any]:
     return {key: leaf for leaves in inner for key, leaf in leaves.items()}
 
 
-def _digest(path: str | Path) -> str:
-    """The first 16 hexadecimal digits of a file's SHA-256. Raises InputError when it is not there."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: checkpoint does not exist; give one with --checkpoint") from None
-    return digest.hexdigest()[:16]
+def digest(path: str | Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256; a large file that did not change is read once. Raises
+    InputError when it is not there."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: checkpoint does not exist; give one with --checkpoint")
+    state = os.stat(path)
+    if state.st_size < WORTH:
+        return _digest(str(path))
+    return _remembered_digest(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _remembered_digest(path: str, *state: int) -> str:
+    return _digest(path)
+
+
+def _digest(path: str) -> str:
+    summed = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            summed.update(block)
+    return summed.hexdigest()[:16]
