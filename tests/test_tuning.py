@@ -257,6 +257,9 @@ def test_the_best_over_other_keys_and_dots_for_draws():
     axes = map_figure(sort_findings("x", "SR", records, {}), "TEST.A", "TEST.B").axes[0]
     assert axes.get_title().endswith("best over the other keys")
     np.testing.assert_allclose(axes.images[0].get_array(), [[40, 50], [60, 70]])
+    lists = [record("r0", 0.2, A=1.0, B=[1, 2]), record("r1", 0.4, A=2.0, B=[3]), record("old", 0.9, A=1.0)]
+    axes = map_figure(sort_findings("x", "SR", lists, {}), "TEST.A", "TEST.B").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["[1,2]", "[3]"]
     drawn = [record(f"r{k}", k / 99, A=k / 99, B=(k * 37 % 100) / 99) for k in range(100)]
     axes = map_figure(sort_findings("x", "SR", drawn, {}), "TEST.A", "TEST.B").axes[0]
     assert not axes.images and len(axes.collections[0].get_offsets()) == 100

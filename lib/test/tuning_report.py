@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,10 @@ def map_figure(found: Findings, across: str, up: str) -> Figure:
     for key in (across, up):
         if key not in found.keys:
             raise InputError(f"--map {key}: the trials differ in {', '.join(found.keys) or 'nothing'}")
+    found = replace(found, records=tuple(record for record in found.records if {across, up} <= record["test"].keys()))
     figure = Figure(figsize=(WIDTH, WIDTH * 0.85), layout="constrained")
     axes = figure.add_subplot()
-    values = [sorted({record["test"][key] for record in found.records}) for key in (across, up)]
+    values = [sorted({_coordinate(record, key) for record in found.records}) for key in (across, up)]
     few = max(map(len, values)) <= MOST_CELLS
     drawn = (_draw_cells if few else _draw_dots)(axes, found, (across, up), values)
     figure.colorbar(drawn, ax=axes, label=f"{found.objective} (%)")
@@ -136,11 +137,11 @@ def _draw_cells(axes: Axes, found: Findings, keys: tuple[str, str], values: list
 
 def _draw_dots(axes: Axes, found: Findings, keys: tuple[str, str], values: list[list[Any]]) -> Any:
     worst_first = found.records[::-1]
-    x, y = ([record["test"][key] for record in worst_first] for key in keys)
+    x, y = ([_coordinate(record, key) for record in worst_first] for key in keys)
     heights = [100 * found.figure(record) for record in worst_first]
     drawn = axes.scatter(x, y, c=heights, cmap=COLOURS, s=16, linewidths=0)
     axes.grid()
-    _mark(axes, found, lambda record: tuple(record["test"][key] for key in keys), 0)
+    _mark(axes, found, lambda record: tuple(_coordinate(record, key) for key in keys), 0)
     return drawn
 
 
@@ -166,7 +167,13 @@ def _has(found: Findings, name: str) -> bool:
 
 
 def _place(record: dict[str, Any], key: str, values: list[Any]) -> int:
-    return values.index(record["test"][key])
+    return values.index(_coordinate(record, key))
+
+
+def _coordinate(record: dict[str, Any], key: str) -> Any:
+    """A value as an axis takes it: a list becomes its text."""
+    value = record["test"][key]
+    return _word(value) if isinstance(value, list) else value
 
 
 def _word(value: Any) -> str:
