@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import time
 
 import micro
 import numpy as np
@@ -34,7 +35,7 @@ def keep_threads():
 
 
 class Slow(Frames):
-    """Noise that takes three milliseconds to read."""
+    """Noise that takes three milliseconds of a core to read."""
 
     modalities = ("visible", "infrared")
 
@@ -42,7 +43,9 @@ class Slow(Frames):
         return 6
 
     def __getitem__(self, index):
-        loading_benchmark.time.sleep(0.003)
+        begin = time.process_time()
+        while time.process_time() - begin < 0.003:
+            pass
         picture = np.random.default_rng(index).integers(0, 255, (240, 320, 3), np.uint8)
         return [picture, picture]
 
@@ -61,8 +64,8 @@ def test_pairs_and_the_time_of_reading_are_counted():
     run = measure_loading(config(), sequences(20), Side(0, False), pairs=16)
     assert run["pairs"] == 16 and run["pairs_per_s"] == pytest.approx(16 / run["seconds"])
     assert run["frame_ms"] >= 3 and run["reduced_share"] == 0
-    least = 2 * 16 * 0.003 / run["seconds"]
-    assert least * 0.99 <= run["decode_share"] < 1
+    least = 2 * 0.003 * run["pairs_per_core_s"]
+    assert least * 0.99 <= run["decode_share"] < 1 and 0 < run["pairs_per_core_s"] < 1 / 0.006
 
 
 def test_scaled_decoding_is_compared_where_it_acts():
@@ -73,9 +76,9 @@ def test_scaled_decoding_is_compared_where_it_acts():
     assert compare_pixels(cfg, sequences(10), pairs=8) == dict.fromkeys(changed, 0.0)
 
 
-def test_worker_processes_share_the_rate():
+def test_of_worker_processes_only_the_rate_is_known():
     run = measure_loading(config(), sequences(20), Side(2, False), pairs=16)
-    assert run["pairs_per_s_per_core"] == run["pairs_per_s"] / 2 and "decode_share" not in run
+    assert run["pairs"] == 16 and run["pairs_per_s"] > 0 and not run.keys() & {"decode_share", "pairs_per_core_s"}
 
 
 def test_boxes_are_as_large_as_lashers_and_inside():
@@ -87,11 +90,11 @@ def test_boxes_are_as_large_as_lashers_and_inside():
 
 def test_medians_and_ratios_within_each_repetition():
     def runs(*rates):
-        return [{"pairs_per_s": rate, "pairs_per_s_per_core": rate} for rate in rates]
+        return [{"pairs_per_s": 7.0, "pairs_per_core_s": rate} for rate in rates]
 
     records = {"0 workers": runs(10, 20, 10), "0 workers, scaled decoding": runs(15, 22, 12)}
     summary = summarise_loading(records)
-    assert [row["pairs_per_s"] for row in summary.values()] == [10, 15]
+    assert [row["pairs_per_core_s"] for row in summary.values()] == [10, 15]
     assert gains(records, 0) == [1.1, 1.2, 1.5]
     pixels = {"changed_share": 0.14, "mean": 2.5, "percentile_99": 30.2, "box_px": 0.3}
     text = format_text(loading_table(summary, pixels, what="noise", ratios=gains(records, 0)))

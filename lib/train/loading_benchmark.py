@@ -48,7 +48,7 @@ class Watched(Frames):
 
     frames: Frames
     modalities: tuple[str, ...]
-    seconds: float = 0.0
+    seconds: float = 0.0  # of this process on its core
     reductions: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -58,9 +58,9 @@ class Watched(Frames):
         return self.reduced(index, 1)
 
     def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
-        begin = time.perf_counter()
+        begin = time.process_time()
         images = self.frames.reduced(index, reduction)
-        self.seconds += time.perf_counter() - begin
+        self.seconds += time.process_time() - begin
         self.reductions.append(reduction)
         return images
 
@@ -113,7 +113,8 @@ def with_boxes(sequence: Sequence, size: tuple[int, int], *, seed: int) -> Seque
 def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pairs: int) -> dict[str, Any]:
     """Pairs per second of one way, without the first batch of each process, which pays for its start.
 
-    A process works alone on its core, as loader processes do. How long reading takes is known only without them.
+    A process works alone on its core, as loader processes do. Without them, time on the core is measured besides, which
+    other programs on the machine do not change: pairs for each second of it, and the share that goes into reading.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -126,16 +127,16 @@ def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pai
     for frames in watched:
         frames.seconds = 0.0
         frames.reductions.clear()
-    begin, count = time.perf_counter(), 0
+    begin, begin_core, count = time.perf_counter(), time.process_time(), 0
     for sample in batches:
         count += len(sample.batch.search)
-    seconds = time.perf_counter() - begin
+    seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
     record: dict[str, Any] = {"pairs": count, "seconds": seconds, "pairs_per_s": count / seconds}
-    record["pairs_per_s_per_core"] = record["pairs_per_s"] / max(1, side.workers)
     if side.workers == 0:
         reductions = [reduction for frames in watched for reduction in frames.reductions]
-        record["decode_share"] = sum(frames.seconds for frames in watched) / seconds
-        record["frame_ms"] = 1000 * sum(frames.seconds for frames in watched) / len(reductions)
+        reading = sum(frames.seconds for frames in watched)
+        record |= {"pairs_per_core_s": count / core, "decode_share": reading / core}
+        record |= {"frame_ms": 1000 * reading / len(reductions)}
         record["reduced_share"] = float(np.mean([reduction > 1 for reduction in reductions]))
     return record
 
@@ -174,19 +175,19 @@ def summarise_loading(records: dict[str, list[dict[str, Any]]]) -> dict[str, dic
 def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]:
     """How many times as many pairs scaled decoding gives, in each repetition, in ascending order."""
     whole, scaled = (records[Side(workers, scaled).name] for scaled in (False, True))
-    return sorted(less["pairs_per_s"] / run["pairs_per_s"] for run, less in zip(whole, scaled, strict=True))
+    rate = "pairs_per_core_s" if workers == 0 else "pairs_per_s"
+    return sorted(less[rate] / run[rate] for run, less in zip(whole, scaled, strict=True))
 
 
 def loading_table(
     summary: dict[str, dict[str, float]], pixels: dict[str, float], *, what: str, ratios: Many[float]
 ) -> Table:
     """Pairs per second, with what a reader must know. ratios: of `gains`."""
-    rows = [["", "pairs/s", "pairs/s per core", "reading and decoding", "ms a frame", "frames decoded smaller"]]
+    rows = [["", "pairs/s", "pairs/s of core time", "reading and decoding", "ms a frame", "frames decoded smaller"]]
+    forms = {"pairs_per_s": "{:.1f}", "pairs_per_core_s": "{:.1f}", "decode_share": "{:.0%}", "frame_ms": "{:.2f}"}
+    forms["reduced_share"] = "{:.0%}"
     for name, row in summary.items():
-        shares = [f"{row[key]:.0%}" if key in row else "" for key in ("decode_share", "reduced_share")]
-        time_ms = f"{row['frame_ms']:.2f}" if "frame_ms" in row else ""
-        rates = [f"{row[key]:.1f}" for key in ("pairs_per_s", "pairs_per_s_per_core")]
-        rows.append([name, *rates, shares[0], time_ms, shares[1]])
+        rows.append([name, *(form.format(row[key]) if key in row else "" for key, form in forms.items())])
     notes = (
         f"Medians of {len(ratios)} interleaved runs; {machine_words()}.",
         f"Scaled decoding makes {median(ratios):.2f} times as many pairs ({ratios[0]:.2f} to {ratios[-1]:.2f} within "
