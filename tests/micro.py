@@ -54,6 +54,9 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "iimf_track-corner": (*_IIMF, _RGBT + _CORNER),
     "iimf_track-sizes": (*_IIMF, _RGBT + _SIZES),
     "siamrpn": ("dasiamrpn", "siamrpn_vot", _NARROW),
+    "dasiamrpn": ("dasiamrpn", "dasiamrpn_vot", _NARROW),
+    "dasiamrpn-kernel": ("dasiamrpn", "dasiamrpn_vot", [*_NARROW, "TEST.DISTRACTOR.USE=kernel"]),
+    "dasiamrpn-long": ("dasiamrpn", "dasiamrpn_vot_lt", _NARROW),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 

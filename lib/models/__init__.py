@@ -17,6 +17,7 @@ TRACKERS = {
     "tbsi_track": "lib.models.tbsi_track:TBSITrack",
     "iimf_track": "lib.models.iimf_track:IIMFTrack",
     "siamrpn": "lib.models.siamrpn:SiamRPN",
+    "dasiamrpn": "lib.models.dasiamrpn:DaSiamRPN",
 }
 
 

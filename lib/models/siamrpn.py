@@ -4,7 +4,7 @@ B targets, C channels of the trunk, A anchors, n score cells on each side, N = A
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from easydict import EasyDict
@@ -113,7 +113,7 @@ class SiamRPN(SiameseTracker):
         return adopt(weights, self.state_dict())
 
 
-def region_size(prediction: Prediction) -> int:
+def region_size(prediction: Any) -> int:
     """Side of the search region that a prediction is about, pixels."""
     return TEMPLATE_SIZE + STRIDE * (prediction.logits.shape[-1] - 1)
 

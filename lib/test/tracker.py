@@ -115,9 +115,8 @@ class Tracker:
         prediction = self.model(memory, self._upload([crop for _, crop in crops]))
         if observe is not None:
             observe(targets, crops, prediction)
-        boxes, scores = self.model.decode(prediction, prior)
+        boxes, scores, learned = self.model.conclude(memory, prediction, prior)
         answers = torch.cat([boxes, scores[:, None]], dim=1).float().cpu().numpy().astype(np.float64)
-        learned = self.model.refresh(memory, prediction, boxes, scores)
         if learned is not memory:
             targets = [replace(target, memory=_part(learned, index)) for index, target in enumerate(targets)]
         return [
