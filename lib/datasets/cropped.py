@@ -44,6 +44,7 @@ class CroppedTracks(Collection):
     tracks: list[Track]
     frames: np.ndarray  # [N] number of the frame in its video
     boxes: np.ndarray  # [N, 4] xywh in the frame, not a number where only the size is known
+    owners: np.ndarray  # [N] track of each row
     kinds: list[str]  # category of each track
     videos: dict[str, slice]  # rows of each video
     still: bool = False
@@ -69,23 +70,23 @@ class CroppedTracks(Collection):
             size=(SIDE, SIDE),
             category=self.kinds[index],
             video=track.video,
-            company=Company(self._objects(track, boxes, scales), -1),
+            company=Company(self._objects(track, boxes, scales), index),
         )
 
     def _objects(self, track: Track, boxes: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """[K, 6] the other objects in the crops of a track, where the set says where they are."""
         together = self.videos[track.video]
-        frames, others = self.frames[together], self.boxes[together]
+        frames, others, owners = self.frames[together], self.boxes[together], self.owners[together]
         first = track.first - together.start
         foreign = np.ones(len(frames), bool)
         foreign[first : first + track.rows] = False
         found = [np.zeros((0, 6))]
         for row, (frame, box, scale) in enumerate(zip(self.frames[track.first :], boxes, scales, strict=False)):
-            here = others[foreign & (frames == frame)]
-            if len(here) and np.isfinite(box).all():
-                inside = place_in_crop(here, box[None], np.array([scale]))
-                inside = inside[((inside[:, :2] < SIDE) & (inside[:, :2] + inside[:, 2:] > 0)).all(1)]
-                found.append(np.column_stack([np.full(len(inside), row), np.zeros(len(inside)), inside]))
+            here = foreign & (frames == frame)
+            if here.any() and np.isfinite(box).all():
+                placed = place_in_crop(others[here], box[None], np.array([scale]))
+                rows = np.column_stack([np.full(len(placed), row), owners[here], placed])
+                found.append(rows[((placed[:, :2] < SIDE) & (placed[:, :2] + placed[:, 2:] > 0)).all(1)])
         return np.concatenate(found)
 
 
@@ -123,7 +124,8 @@ def read_cropped(folder: str | Path, name: str) -> CroppedTracks:
         numbers = np.array(boxes, np.float64).reshape(-1, 4)
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{root / BOXES}: not {{video: {{track: {{frame: box}}}}}}: {error}; make it again") from None
-    return CroppedTracks(root, tracks, np.array(frames, np.int64), numbers, kinds, videos, name in STILLS)
+    owners = np.repeat(np.arange(len(tracks)), [track.rows for track in tracks])
+    return CroppedTracks(root, tracks, np.array(frames, np.int64), numbers, owners, kinds, videos, name in STILLS)
 
 
 def _to_xywh(corners: list[float]) -> list[float]:

@@ -62,6 +62,11 @@ class Company:
         here = (self.objects[:, 0] == self.first + frame) & (self.objects[:, 1] != self.own)
         return self.objects[here, 2:]
 
+    def find(self, frame: int, identity: int) -> np.ndarray:
+        """[K, 4] xywh pixels of one object in a frame of the sequence, K 0 where it is not annotated."""
+        here = (self.objects[:, 0] == self.first + frame) & (self.objects[:, 1] == identity)
+        return self.objects[here, 2:]
+
 
 @dataclass(frozen=True, eq=False)
 class Sequence:

@@ -27,7 +27,8 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
     """
     name, encoder = cfg.MODEL.PRETRAIN_FILE, model.backbone
     if not isinstance(encoder, VisionEncoder):
-        raise InputError(f"MODEL.PRETRAIN_FILE: {cfg.MODEL.NAME} has no ViT that could start from {name}; set it to ''")
+        _load_convolutions(model, name, folder)
+        return
     if name == "timm":
         weights = create_vit(cfg.MODEL.BACKBONE.TYPE, pretrained=True).state_dict()
         weights = {f"backbone.{key}": value for key, value in weights.items()}
@@ -40,6 +41,19 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
         raise InputError(
             f"MODEL.PRETRAIN_FILE: {name} holds no block that fits MODEL.BACKBONE.TYPE {cfg.MODEL.BACKBONE.TYPE}; "
             "give weights of that ViT, or ''"
+        )
+    model.load_state_dict(usable, strict=False)
+    log.info(account(name, own, matched, usable))
+
+
+def _load_convolutions(model: TrackerModel, name: str, folder: str) -> None:
+    """As `load_pretrained`, for trackers without a ViT: files of any naming that they know, a trunk or all of it."""
+    own, matched = model.state_dict(), model.adopt(load_weights(find_pretrained(name, folder)))
+    usable = {key: value for key, value in matched.items() if key in own and own[key].shape == value.shape}
+    if not any(key.startswith("backbone.") and key.endswith("weight") for key in usable):
+        raise InputError(
+            f"MODEL.PRETRAIN_FILE: {name} holds no layer that fits this trunk; give weights of its width "
+            "(MODEL.BACKBONE.WIDTH), or ''"
         )
     model.load_state_dict(usable, strict=False)
     log.info(account(name, own, matched, usable))

@@ -3,6 +3,7 @@
 Both modalities of a frame share every geometric and photometric draw. S side of a crop, pixels.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from easydict import EasyDict
 from lib.core.crop import box_to_crop, sample_target
 from lib.core.errors import InputError
 from lib.datasets.image import choose_reduction
+from lib.datasets.sequence import Sequence
+from lib.train.sampler import Pair
 
 BRIGHTNESS = 0.2
 FLIP = 0.5
@@ -26,6 +29,14 @@ class View(NamedTuple):
 
     image: np.ndarray  # [S, S, 3 M] uint8
     box: np.ndarray  # [4] xywh in units of S
+
+
+class Views(NamedTuple):
+    """The crops of a pair."""
+
+    template: View
+    search: View
+    others: np.ndarray | None = None  # [K, 4] other objects in the search region, not a number where there are fewer
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,34 @@ class CropRecipe:
 
 
 Read = Callable[[int], np.ndarray]  # reduction -> frame, [H / k, W / k, 3 M] uint8
+ReadRow = Callable[[Sequence, int, int], np.ndarray]  # sequence, row of its annotation, reduction -> frame
+
+
+@dataclass(frozen=True)
+class FamilyViews:
+    """How pairs are shown to the trackers of the OSTrack family."""
+
+    template: CropRecipe
+    search: CropRecipe
+    scaled: bool
+
+    @classmethod
+    def from_config(cls, cfg: EasyDict) -> "FamilyViews":
+        """From DATA."""
+        template, search = CropRecipe.from_config(cfg.DATA.TEMPLATE), CropRecipe.from_config(cfg.DATA.SEARCH)
+        return cls(template, search, cfg.DATA.SCALED_DECODE)
+
+    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> Views | None:
+        """The views of a pair; None when a draw is of no use."""
+        template = self._view(pair.sequence, pair.template, self.template, read, rng)
+        search = template and self._view(pair.searched, pair.search, self.search, read, rng)
+        return Views(template, search) if template is not None and search is not None else None
+
+    def _view(
+        self, sequence: Sequence, row: int, recipe: CropRecipe, read: ReadRow, rng: np.random.Generator
+    ) -> View | None:
+        frame = functools.partial(read, sequence, row)
+        return draw_view(frame, sequence.boxes[row], recipe, rng, scaled=self.scaled)
 
 
 def draw_view(

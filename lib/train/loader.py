@@ -2,9 +2,10 @@
 
 import functools
 import logging
+import re
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,13 +15,23 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lib.core.distributed import rank, world_size
 from lib.core.errors import InputError
+from lib.core.geometry import ContextGeometry, Geometry
 from lib.datasets.sequence import Sequence
 from lib.models.base import Batch
-from lib.train.augment import CropRecipe, View, draw_view
+from lib.train.augment import FamilyViews, Views
+from lib.train.context import ContextViews
 from lib.train.modality import Streams
-from lib.train.sampler import MODES, EpochIndices, Pairs
+from lib.train.pair_kinds import PairKinds
+from lib.train.sampler import MODES, EpochIndices, NoPair, Pair, Pairs
+from lib.train.tally import Tally
 
 log = logging.getLogger(__name__)
+
+
+_RAISED = re.compile(r"^lib\.[\w.]+: ")  # the class of an error, in front of what it says
+
+#: DATA.SAMPLER_MODE -> how pairs are drawn
+SAMPLERS: dict[str, type[Pairs]] = {**MODES, "kinds": PairKinds}
 
 
 class Sample(NamedTuple):
@@ -28,6 +39,7 @@ class Sample(NamedTuple):
 
     batch: Batch
     unreadable: int
+    category: Any = ""  # of the target, where its sampler knows; of a batch: all of them
 
 
 class PairDataset(Dataset[Sample]):
@@ -35,49 +47,54 @@ class PairDataset(Dataset[Sample]):
 
     _TRIES = 200
 
-    def __init__(self, cfg: EasyDict, pairs: Pairs, modalities: int, *, stage: int):
-        """stage: 0 for training, 1 for validation; it keeps their draws apart."""
+    def __init__(self, cfg: EasyDict, pairs: Pairs, modalities: int, *, stage: int, geometry: Geometry | None = None):
+        """stage: 0 for training, 1 for validation; it keeps their draws apart. geometry: of the tracker's crops, None:
+        the OSTrack family's."""
         self.pairs = pairs
         self.streams = Streams.from_config(cfg, modalities, stage=stage)
         self.seed = (cfg.TRAIN.SEED, stage)
-        self.template = CropRecipe.from_config(cfg.DATA.TEMPLATE)
-        self.search = CropRecipe.from_config(cfg.DATA.SEARCH)
-        self.scaled: bool = cfg.DATA.SCALED_DECODE
+        if isinstance(geometry, ContextGeometry):
+            self.views: ContextViews | FamilyViews = ContextViews.from_config(cfg, geometry)
+        else:
+            self.views = FamilyViews.from_config(cfg)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
         """Raises InputError when no readable pair is found in many draws."""
         seed = (*self.seed, *key)
         rng = np.random.default_rng(seed)
+        kind = self.pairs.kind(self.seed, *key)
         unreadable, last = 0, ""
+
+        def read(sequence: Sequence, row: int, reduction: int) -> np.ndarray:
+            frame = sequence.frame_of(row)
+            return self.streams.stack(sequence.frames.reduced(frame, reduction), sequence.name, seed)
+
         for _ in range(self._TRIES):
-            pair = self.pairs.draw(rng)
             try:
-                template = self._view(pair.sequence, pair.template, self.template, seed, rng)
-                search = template and self._view(pair.sequence, pair.search, self.search, seed, rng)
+                pair = self.pairs.draw(rng, kind)
+                views = self.views(pair, read, rng)
+            except NoPair:
+                raise
             except InputError as error:
                 unreadable, last = unreadable + 1, str(error)
                 _warn_once(last)
                 continue
-            if template is not None and search is not None:
-                return Sample(_to_batch(*self.streams.drop([template, search], seed)), unreadable)
+            if views is not None:
+                crops = self.streams.drop([views.template, views.search], seed)
+                batch = _to_batch(views._replace(template=crops[0], search=crops[1]), pair)
+                return Sample(batch, unreadable, pair.category)
         raise InputError(f"no usable training pair in {self._TRIES} draws; {last or 'the targets leave their images'}")
-
-    def _view(
-        self, sequence: Sequence, row: int, recipe: CropRecipe, seed: tuple[int, ...], rng: np.random.Generator
-    ) -> View | None:
-        """The view of an annotated frame."""
-        frame = row if sequence.annotated is None else int(sequence.annotated[row])
-
-        def read(reduction: int) -> np.ndarray:
-            return self.streams.stack(sequence.frames.reduced(frame, reduction), sequence.name, seed)
-
-        return draw_view(read, sequence.boxes[row], recipe, rng, scaled=self.scaled)
 
 
 def build_loader(
-    cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int, modalities: int
+    cfg: EasyDict,
+    datasets: Many[Many[Sequence]],
+    *,
+    stage: int,
+    modalities: int,
+    geometry: Geometry | None = None,
 ) -> DataLoader[Sample]:
-    """Batches of this process. stage: 0 for training, 1 for validation.
+    """Batches of this process. stage: 0 for training, 1 for validation; geometry: as `PairDataset`.
 
     `loader.sampler.epoch` is to be set before each epoch.
     """
@@ -90,9 +107,9 @@ def build_loader(
             f"DATA.{name}.SAMPLE_PER_EPOCH: {part.SAMPLE_PER_EPOCH} is not one batch of {cfg.TRAIN.BATCH_SIZE} "
             f"for each of {world_size()} processes; raise it, or lower TRAIN.BATCH_SIZE"
         )
-    pairs = MODES[cfg.DATA.SAMPLER_MODE](datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
+    pairs = SAMPLERS[cfg.DATA.SAMPLER_MODE].from_config(cfg, datasets, stage=stage)
     return DataLoader(
-        PairDataset(cfg, pairs, modalities, stage=stage),
+        PairDataset(cfg, pairs, modalities, stage=stage, geometry=geometry),
         batch_size=cfg.TRAIN.BATCH_SIZE,
         sampler=EpochIndices(samples, rank=rank(), world_size=world_size()),
         generator=torch.Generator(),  # of workers' seeds, which nothing uses: the network's draws stay its own
@@ -109,21 +126,36 @@ def collate(samples: Many[Sample]) -> Sample:
     """Samples as one; what they leave None stays so."""
     parts = zip(*(sample.batch for sample in samples), strict=True)
     batch = Batch._make(None if part[0] is None else default_collate(list(part)) for part in parts)
-    return Sample(batch, default_collate([sample.unreadable for sample in samples]))
+    unreadable = default_collate([sample.unreadable for sample in samples])
+    return Sample(batch, unreadable, [sample.category for sample in samples])
 
 
 def read_batches(loader: DataLoader[Sample]) -> Iterator[Sample]:
-    """The loader's batches; what a loader process could not use arrives as the one line that it raised there."""
+    """The loader's batches; what a loader process could not use arrives as the one line that it raised there. What
+    kinds of pairs and categories there were is logged at the end, where a sampler knows of them."""
+    tally = Tally()
     try:
-        yield from loader
+        for sample in loader:
+            tally.add(sample.batch.kind, sample.category)
+            yield sample
     except InputError as error:
         line = str(error).strip().splitlines()[-1]  # the last of the traceback that torch puts before it
-        raise InputError(line.removeprefix(f"{InputError.__module__}.{InputError.__name__}: ")) from None
+        raise InputError(_RAISED.sub("", line)) from None
+    finally:
+        tally.report()
 
 
-def _to_batch(template: View, search: View) -> Batch:
+def _to_batch(views: Views, pair: Pair) -> Batch:
+    template, search = views.template, views.search
     template_box, search_box = (torch.tensor(view.box, dtype=torch.float32) for view in (template, search))
-    return Batch(_to_tensor(template.image), template_box, _to_tensor(search.image), search_box)
+    batch = Batch(_to_tensor(template.image), template_box, _to_tensor(search.image), search_box)
+    if views.others is None:
+        return batch
+    return batch._replace(
+        positive=torch.tensor(pair.found is None),
+        others=torch.tensor(views.others, dtype=torch.float32),
+        kind=torch.tensor(pair.kind),
+    )
 
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:

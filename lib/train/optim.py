@@ -1,4 +1,4 @@
-"""The optimizer of the family's recipes."""
+"""The optimizers of the recipes."""
 
 import logging
 import re
@@ -16,6 +16,23 @@ _STEM = ("backbone.patch_embed.", "backbone.pos_embed_", "backbone.norm_pre.")
 
 
 def build_optimizer(cfg: EasyDict, model: nn.Module) -> torch.optim.Optimizer:
+    """What TRAIN.OPTIMIZER asks for: AdamW as the OSTrack family's recipes have it, SGD as Siamese trackers do."""
+    return build_sgd(cfg, model) if cfg.TRAIN.OPTIMIZER == "SGD" else build_adamw(cfg, model)
+
+
+def build_sgd(cfg: EasyDict, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD with momentum: the trunk at LR times BACKBONE_MULTIPLIER, all else at LR.
+
+    Parameters that do not learn yet are part of it: they have no gradient until they do, and nothing moves them.
+    """
+    trunk = [parameter for name, parameter in model.named_parameters() if name.startswith("backbone.")]
+    rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("backbone.")]
+    rate = cfg.TRAIN.LR
+    groups = [{"params": rest, "lr": rate}, {"params": trunk, "lr": rate * cfg.TRAIN.BACKBONE_MULTIPLIER}]
+    return torch.optim.SGD(groups, lr=rate, momentum=cfg.TRAIN.MOMENTUM, weight_decay=cfg.TRAIN.WEIGHT_DECAY)
+
+
+def build_adamw(cfg: EasyDict, model: nn.Module) -> torch.optim.Optimizer:
     """AdamW with two groups: parameters that are new at LR, pretrained ones at LR times BACKBONE_MULTIPLIER.
 
     What is new depends on the start: everything outside the encoder, or with SOT_PRETRAIN the mixing layers (the names

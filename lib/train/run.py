@@ -7,6 +7,7 @@ import platform
 import random
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,7 @@ def build_trainer(
     half = cfg.TRAIN.AMP and device.type == "cuda" and cfg.TRAIN.AMP_DTYPE == "float16"
     train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
     val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
+    load = partial(build_loader, cfg, modalities=model.modalities, geometry=model.geometry(cfg.TEST))
     return Trainer(
         cfg=cfg,
         model=model,
@@ -99,8 +101,8 @@ def build_trainer(
         optimizer=optimizer,
         scheduler=build_scheduler(cfg, optimizer),
         scaler=torch.amp.GradScaler(device.type, enabled=half),
-        train_loader=build_loader(cfg, train_sets, stage=0, modalities=model.modalities),
-        val_loader=build_loader(cfg, val_sets, stage=1, modalities=model.modalities) if val_sets else None,
+        train_loader=load(train_sets, stage=0),
+        val_loader=load(val_sets, stage=1) if val_sets else None,
         checkpoints=checkpoints,
         board=None,
         device=device,

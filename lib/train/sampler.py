@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from easydict import EasyDict
 from torch.utils.data import Sampler
 
 from lib.core.errors import InputError
@@ -21,11 +22,23 @@ LEAST_VISIBLE_TEMPLATE, LEAST_VISIBLE_SEARCH = 0.6, 0.25
 
 
 class Pair(NamedTuple):
-    """Two annotated frames of one sequence; rows of its `boxes`."""
+    """Two annotated frames, of one sequence unless the search frame shows another object; rows of their `boxes`."""
 
     sequence: Video
     template: int
     search: int
+    found: Video | None = None  # what the search frame belongs to in a negative pair
+    kind: int = 0  # which of PAIR_KINDS
+    category: str = ""  # of the target, as its sampler calls it
+
+    @property
+    def searched(self) -> Video:
+        """The sequence of the search frame."""
+        return self.found or self.sequence
+
+
+class NoPair(InputError):
+    """The data sets hold no pair of the kind that is asked for."""
 
 
 class Pairs(ABC):
@@ -42,8 +55,18 @@ class Pairs(ABC):
         self.shares = np.array(ratios, np.float64) / sum(ratios)
         self.max_interval = max_interval
 
-    def draw(self, rng: np.random.Generator) -> Pair:
-        """A pair. Raises InputError when the data sets hold none."""
+    @classmethod
+    def from_config(cls, cfg: EasyDict, datasets: Sequence[Sequence[Video]], *, stage: int) -> "Pairs":
+        """From DATA.TRAIN (stage 0) or DATA.VAL (stage 1)."""
+        part = (cfg.DATA.TRAIN, cfg.DATA.VAL)[stage]
+        return cls(datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
+
+    def kind(self, seed: tuple[int, ...], epoch: int, index: int) -> int:
+        """What kind of pair a sample is to be."""
+        return 0
+
+    def draw(self, rng: np.random.Generator, kind: int = 0) -> Pair:
+        """A pair. kind: for samplers that know of several. Raises NoPair when the data sets hold none."""
         for _ in range(self._TRIES):
             dataset = self.datasets[int(rng.choice(len(self.datasets), p=self.shares))]
             sequence = dataset[int(rng.integers(len(dataset)))]
@@ -53,7 +76,7 @@ class Pairs(ABC):
             pair = self._choose(sequence, rows, rng)
             if pair is not None and self._shows(pair):
                 return pair
-        raise InputError(f"no sequence with two visible frames in {self._TRIES} draws; check the data set's annotation")
+        raise NoPair(f"no sequence with two visible frames in {self._TRIES} draws; check the data set's annotation")
 
     @abstractmethod
     def _choose(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:

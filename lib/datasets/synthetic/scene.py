@@ -57,7 +57,7 @@ class Scene:
 
     @functools.cached_property
     def objects(self) -> np.ndarray:
-        """[N, 6] frame, position in `actors`, xywh pixels inside the frame: all things but occluders, where they show."""
+        """[N, 6] frame, position in `actors`, xywh pixels inside the frame: all but occluders, where they show."""
         rows = []
         for index, actor in enumerate(self.actors):
             low = np.maximum(actor.boxes[:, :2], 0)

@@ -111,8 +111,8 @@ def stream(
     """`number` sequences of `frames` frames from the raw material in `folder` (`Path("")`: drawn).
 
     held_out: use the material that training never sees. size: (width, height). modalities: both, or the visible one
-    alone. leaves: the target goes out of the frame, unless it is a part of the background. Nothing is read or drawn before the first box or frame is asked for. Raises InputError that names photos_dir
-    when the folder is of no use.
+    alone. leaves: the target goes out of the frame, unless it is a part of the background. Nothing is read or drawn
+    before the first box or frame is asked for. Raises InputError that names photos_dir when the folder is of no use.
     """
     if folder != Path(""):
         list_material(folder)
@@ -158,4 +158,4 @@ def stream_visible_leaving(folder: Path) -> list[Sequence]:
 
 def _comes_back(sequence: Sequence) -> bool:
     absent = np.flatnonzero(~sequence.valid)
-    return len(absent) >= LEAST_AWAY and LEAST_BACK <= len(sequence) - 1 - absent[-1] and absent[0] >= LEAST_AWAY
+    return len(absent) >= LEAST_AWAY and len(sequence) - 1 - absent[-1] >= LEAST_BACK and absent[0] >= LEAST_AWAY
