@@ -1,23 +1,43 @@
 """GTOT (Li et al., TIP 2016): 50 registered visible and infrared sequences, a box for each stream.
 
 <seq>/v/00001v.png  <seq>/i/00001i.png  groundTruth_v.txt  groundTruth_i.txt     corners x1 y1 x2 y2
+AttrMat.mat, of the evaluation kit: names of the sequences and a column of flags per attribute
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from lib.core.errors import InputError
 from lib.datasets.annotation import read_boxes
 from lib.datasets.collection import read_each
 from lib.datasets.layout import check_count, check_start, find_sequences, make_sequence
+from lib.datasets.mat import read_mat
 from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
+
+ATTRIBUTES = "AttrMat.mat"
 
 
 def read_gtot(folder: str | Path) -> list[Sequence]:
-    """The 50 sequences. Raises InputError for what is missing or malformed."""
+    """The 50 sequences, with attributes where AttrMat.mat lies beside them. Raises InputError for what is missing or
+    malformed."""
     folders = find_sequences(Path(folder), "v", "gtot_dir", depth=2)
     check_count(Path(folder), len(folders), 50, "GTOT")
-    return read_each(_read_sequence, folders.values())
+    sequences = read_each(_read_sequence, folders.values())
+    path = Path(folder) / ATTRIBUTES
+    known = read_attributes(path) if path.is_file() else {}
+    return [replace(sequence, attributes=known.get(sequence.name, {})) for sequence in sequences]
+
+
+def read_attributes(path: Path) -> dict[str, dict[str, bool]]:
+    """Sequence -> attribute -> flag, from AttrMat.mat. Raises InputError for a file without them."""
+    variables = read_mat(path)
+    names = variables.pop("seqName", [])
+    columns = {name: values.ravel() for name, values in variables.items() if isinstance(values, np.ndarray)}
+    if not columns or any(len(values) != len(names) for values in columns.values()):
+        raise InputError(f"{path}: expected seqName and one flag per name and attribute; get the file of the kit again")
+    return {name: {key: bool(columns[key][row]) for key in columns} for row, name in enumerate(names)}
 
 
 def read_corner_boxes(folder: Path) -> dict[str, np.ndarray]:

@@ -1,10 +1,11 @@
-"""Attributes of sequences from folders of flag files, as LasHeR's and RGBT234's kits carry them."""
+"""Attributes of sequences from folders of flag files, as LasHeR's, RGBT234's and GTOT's kits carry them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from lib.core.errors import InputError
+from lib.datasets import gtot
 from lib.datasets.annotation import SEPARATOR, read_flags, read_lines
 from lib.datasets.lasher import ATTRIBUTES
 from lib.test.entries import Video, shortened
@@ -15,14 +16,18 @@ NAMES = "SequencesName.txt"  # RGBT234's and RGBT210's: the order of the rows in
 
 def read_attributes(folder: str | Path) -> dict[str, frozenset[str]]:
     """Sequence -> its attributes, from `<sequence>.txt` with one flag per attribute (LasHeR; named by
-    attributes_order.txt, else LasHeR's 19) or from `<ATTRIBUTE>.txt` with one flag per sequence (RGBT234).
+    attributes_order.txt, else LasHeR's 19), from `<ATTRIBUTE>.txt` with one flag per sequence (RGBT234) or from
+    AttrMat.mat (GTOT).
 
     Raises InputError for a folder without flags and for a file with another number of flags than names.
     """
     root = Path(folder)
+    if (root / gtot.ATTRIBUTES).is_file():
+        known = gtot.read_attributes(root / gtot.ATTRIBUTES)
+        return {name: frozenset(key for key, there in flags.items() if there) for name, flags in known.items()}
     paths = {path.stem: path for path in sorted(root.glob("*.txt")) if path.name not in (ORDER, NAMES)}
     if not paths:
-        raise InputError(f"--attributes {root}: no <sequence>.txt or <ATTRIBUTE>.txt files there")
+        raise InputError(f"--attributes {root}: no <sequence>.txt, <ATTRIBUTE>.txt or AttrMat.mat there")
     if (root / NAMES).is_file():
         names = [name for name in read_lines(root / NAMES) if name]
         flags = {attribute: _read(path, names) for attribute, path in paths.items()}
