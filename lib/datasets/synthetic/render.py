@@ -12,25 +12,28 @@ from lib.datasets.synthetic.weather import Stream
 NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its own piece from
 
 
-def render(scene: Scene, frame: int) -> list[np.ndarray]:
-    """Frame `frame` of a scene: visible and infrared, [height, width, 3] uint8 RGB each."""
+def render(scene: Scene, frame: int, *, visible_only: bool = False) -> list[np.ndarray]:
+    """Frame `frame` of a scene: visible and infrared, [height, width, 3] uint8 RGB each; visible_only: without the
+    latter."""
     rng = np.random.default_rng([scene.seed, frame])
     aside = translation(scene.shift[frame])
     visible = _backdrop(scene.background, scene.camera.matrices[frame], scene.size)
-    infrared = _backdrop(scene.background_infrared, aside @ scene.camera.matrices[frame], scene.size)
     for actor in scene.actors:
-        pose, matrix = actor.poses[frame], actor.matrices[frame]
         opacity = _opacity(actor, scene.weather.visible, frame)
-        _paste(visible, actor.sprite.visible[pose], matrix, opacity)
-        opacity = _opacity(actor, scene.weather.infrared, frame)
-        _paste(infrared, actor.sprite.infrared[pose], aside @ matrix, opacity)
+        _paste(visible, actor.sprite.visible[actor.poses[frame]], actor.matrices[frame], opacity)
     if scene.weather.grey:
         visible = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)
     visible = _develop(rng, visible, scene.weather.visible, frame)
-    infrared = _develop(rng, infrared, scene.weather.infrared, frame)
-    infrared = cv2.addWeighted(infrared, 1, scene.pattern, 1, -128)
     if visible.ndim == 2:
         visible = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
+    if visible_only:
+        return [visible]
+    infrared = _backdrop(scene.background_infrared, aside @ scene.camera.matrices[frame], scene.size)
+    for actor in scene.actors:
+        opacity = _opacity(actor, scene.weather.infrared, frame)
+        _paste(infrared, actor.sprite.infrared[actor.poses[frame]], aside @ actor.matrices[frame], opacity)
+    infrared = _develop(rng, infrared, scene.weather.infrared, frame)
+    infrared = cv2.addWeighted(infrared, 1, scene.pattern, 1, -128)
     return [visible, cv2.cvtColor(infrared, cv2.COLOR_GRAY2RGB)]
 
 

@@ -41,7 +41,7 @@ class SyntheticFrames(Frames):
     def __getitem__(self, index: int) -> list[np.ndarray]:
         if not -self.length <= index < self.length:
             raise IndexError(f"frame {index} of a sequence of {self.length}")
-        return render(self.scene, index % self.length)[: len(self.modalities)]
+        return render(self.scene, index % self.length, visible_only=INFRARED not in self.modalities)
 
     @property
     def scene(self) -> Scene:
