@@ -2,10 +2,10 @@ r"""Search for the settings that a set of weights tracks best with: TEST keys of
 
     python tracking/tune.py iimf_track tiny --checkpoint pretrained_models/iimf_tiny.safetensors \
         --dataset_name folder --data_dir ~/videos --search TEST.SEARCH_FACTOR=3.5,4,4.5,5
-    python tracking/tune.py dasiamrpn big --dataset_name vot18 --threads 6 --num_gpus 2 \
+    python tracking/tune.py dasiamrpn dasiamrpn_vot --dataset_name got10k_val --threads 6 --num_gpus 2 \
         --search TEST.PENALTY_K=0:0.2:5 TEST.WINDOW_INFLUENCE=0.3:0.5:5 TEST.SIZE_LR=0.2:0.5:4
-    python tracking/tune.py dasiamrpn big --dataset_name votlt18 --objective F --random 60 --seed 1 \
-        --search TEST.LOST_BELOW=0.5:0.9 TEST.FOUND_ABOVE=0.9:0.999 --map TEST.LOST_BELOW TEST.FOUND_ABOVE
+    python tracking/tune.py dasiamrpn dasiamrpn_big_lt --dataset_name uav20l --objective F --random 60 --seed 1 \
+        --search TEST.LONG_TERM.LOW=0.5:0.9 TEST.LONG_TERM.HIGH=0.9:0.99 --map TEST.LONG_TERM.LOW TEST.LONG_TERM.HIGH
     python tracking/tune.py iimf_track tiny --dataset_name lasher_val97        the table of what is there already
 
 Values: 1,2,3 (these); 0:0.2:5 (five, evenly spaced); 0.01:1:5:log; with --random also 0:0.2 and 0.01:1:log.
