@@ -88,6 +88,7 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
 def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--output", metavar="DIR", help="default: output/demo/<name>; a taken name gets a number")
     group.add_argument("--fps", type=float, help="of the written video (default: as the input, 25 for images)")
+    group.add_argument("--format", choices=("mp4", "webm"), default="mp4", help="webm: slower, plays in browsers")
     group.add_argument("--heat", action="store_true", help="lay the network's score map over the pictures")
     group.add_argument("--window", action="store_true", help="show the tracking while it runs; without it: no screen")
 
@@ -102,7 +103,7 @@ def main() -> None:
     window = Window(args.heat) if args.window else None
     if args.register == "estimate" and matrix is not None:
         write_homography(folder / "homography.txt", matrix)
-    script = Script(given, _ask(args.targets), args.lost_below, args.heat, args.frames)
+    script = Script(given, _ask(args.targets), args.lost_below, args.heat, args.frames, f"tracking.{args.format}")
     report(make_film(tracker, footage, folder, script, window=window), footage)
 
 

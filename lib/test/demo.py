@@ -55,6 +55,7 @@ class Script:
     lost_below: float = 0.0  # score under which a target is shown as lost
     heat: bool = False  # score maps over the pictures
     most_frames: int | None = None  # to stop after
+    video: str = "tracking.mp4"  # or .webm, for browsers
 
 
 class Row(NamedTuple):
@@ -87,7 +88,7 @@ def make_film(
     window: Window | None = None,
     on_frame: Callable[[int], object] = lambda index: None,
 ) -> Film:
-    """Follow the targets of a script and write into `folder`: tracking.mp4 (annotated, modalities side by side),
+    """Follow the targets of a script and write into `folder`: the video (annotated, modalities side by side),
     contact_sheet.png, tracks.csv and, where one target is followed from the first frame on, boxes.txt.
 
     Ctrl-C ends the video early; what was followed until then is written. Raises InputError for boxes that cannot be
@@ -96,7 +97,7 @@ def make_film(
     rows: list[Row] = []
     seconds: list[float] = []
     sheet, begin = _Sheet(), time.perf_counter()
-    with write_video(folder / "tracking.mp4", footage.rate) as append, suppress(KeyboardInterrupt):
+    with write_video(folder / script.video, footage.rate) as append, suppress(KeyboardInterrupt):
         for watched, picture in _watch_all(tracker, footage, script, window):
             index = len(seconds)
             rows += _rows(watched, index, script)
@@ -110,7 +111,7 @@ def make_film(
     if not seconds:
         raise InputError(f"{footage.name}: stopped before its first frame")
     elapsed = time.perf_counter() - begin
-    files = [folder / "tracking.mp4", folder / "contact_sheet.png", folder / "tracks.csv"]
+    files = [folder / script.video, folder / "contact_sheet.png", folder / "tracks.csv"]
     write_image(files[1], contact_sheet(sheet.chosen()))
     _write_tracks(files[2], rows)
     boxes = _single(rows, len(seconds))

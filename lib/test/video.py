@@ -14,7 +14,8 @@ from lib.datasets.layout import list_images
 from lib.datasets.sequence import VISIBLE, FileFrames, Frames
 
 FRAMES_PER_SECOND = 25.0  # of a folder of images, which does not say
-CODEC = "mp4v"  # MPEG-4 part 2: the one mp4 codec that every OpenCV wheel brings along and that encodes at full speed
+#: What every OpenCV wheel brings along: MPEG-4 part 2, which encodes at full speed, and VP8, which browsers play.
+CODECS = {".mp4": "mp4v", ".webm": "VP80"}
 
 
 class VideoFrames(Frames):
@@ -85,18 +86,20 @@ def frame_rate(frames: Frames) -> float:
 
 @contextmanager
 def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends a picture to the mp4 file `path`: [H, W, 3] uint8 RGB, brought to the first's size.
+    """Yield a function that appends a picture to a video: [H, W, 3] uint8 RGB, brought to the first one's size.
 
-    The file gets its name when the video is whole. Raises InputError when OpenCV cannot write it.
+    path: an .mp4, or a .webm, which is slower to write and plays in browsers. The file gets its name when the video is
+    whole. Raises InputError when OpenCV cannot write it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")  # OpenCV knows the container by its ending
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # OpenCV knows the container by its ending
+    code = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
     writer = cv2.VideoWriter()
     sizes: list[tuple[int, int]] = []  # of the pictures as written
 
     def append(picture: np.ndarray) -> None:
         sizes.append(sizes[0] if sizes else (picture.shape[1], picture.shape[0]))
-        if not writer.isOpened() and not writer.open(os.fspath(temporary), _code(), frames_per_second, sizes[0]):
+        if not writer.isOpened() and not writer.open(os.fspath(temporary), code, frames_per_second, sizes[0]):
             raise InputError(f"{path}: OpenCV cannot write a video here; check that the folder can be written to")
         writer.write(cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), sizes[0]))
 
@@ -124,7 +127,3 @@ def write_image(path: Path, picture: np.ndarray) -> None:
         raise InputError(f"{path}: OpenCV cannot encode {path.suffix} images")
     with write_atomically(path) as temporary:
         temporary.write_bytes(data.tobytes())
-
-
-def _code() -> int:
-    return cv2.VideoWriter.fourcc(*CODEC)
