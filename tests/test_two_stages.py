@@ -45,7 +45,7 @@ def train_as(recipe, changes, folder):
         run.train(cfg, script=recipe[0], config=recipe[1], save_dir=folder, device_name="cpu")
 
 
-def second(*changes):
+def second_stage(*changes):
     where = ["MODEL.BACKBONE.TBSI_LOC=[1,2]", "TRAIN.TBSI_DROP_PATH=[]", "DATA.TRAIN.DATASETS_NAME=[synthetic_train]"]
     return [*NARROW, *where, *changes]
 
@@ -57,7 +57,7 @@ SECOND = [("iimf_track", "vitb_256_lasher_ostrack"), ("tbsi_track", "tbsi_vitb_2
 @pytest.mark.parametrize("kept", [(), ("TRAIN.EMA_DECAY=0.5",), ("TRAIN.LORA_RANK=2",)], ids=["plain", "EMA", "LoRA"])
 def test_all_of_the_first_stage_arrives_and_nothing_else_is_loaded(first_stage, recipe, kept, caplog):
     checkpoint = first_stage(*kept)
-    cfg = load_config(*recipe, second(f"MODEL.PRETRAIN_FILE={checkpoint.name}"))
+    cfg = load_config(*recipe, second_stage(f"MODEL.PRETRAIN_FILE={checkpoint.name}"))
     model = build_model(cfg)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with caplog.at_level(logging.INFO):
@@ -76,7 +76,7 @@ def test_all_of_the_first_stage_arrives_and_nothing_else_is_loaded(first_stage, 
 def test_the_second_stage_trains_from_the_first(first_stage, recipe, tmp_path, caplog):
     checkpoint = first_stage()
     with caplog.at_level(logging.INFO):
-        train_as(recipe, second(f"MODEL.PRETRAIN_FILE={checkpoint}"), tmp_path)
+        train_as(recipe, second_stage(f"MODEL.PRETRAIN_FILE={checkpoint}"), tmp_path)
     assert f"{checkpoint}: " in caplog.text and "finished: 1 epochs" in caplog.text
     (left,) = (tmp_path / "checkpoints" / "train" / "/".join(recipe)).glob("*_ep0001.pth.tar")
     first, second = load_checkpoint(checkpoint)["net"], load_checkpoint(left)["net"]
@@ -84,5 +84,5 @@ def test_the_second_stage_trains_from_the_first(first_stage, recipe, tmp_path, c
     moved = torch.stack([(second[key] - first[key]).abs().max() for key in learned])
     rate = 0.1 * 1e-4  # BACKBONE_MULTIPLIER times LR; AdamW moves a value by hardly more than that in a step
     assert 0 < moved.max() < 2 * STEPS * rate
-    other = build_model(load_config(*recipe, second("MODEL.PRETRAIN_FILE=''"))).state_dict()
+    other = build_model(load_config(*recipe, second_stage("MODEL.PRETRAIN_FILE=''"))).state_dict()
     assert (second["backbone.blocks.0.attn.qkv.weight"] - other["backbone.blocks.0.attn.qkv.weight"]).abs().max() > 0.01
