@@ -11,10 +11,11 @@ from lib.test.dialect import read_confidence, read_result
 from lib.test.entries import Board, Video, average, evaluate
 from lib.test.metrics import OXUVA, PROTOCOLS, VOT_LT, Truth, protocol_of, score
 from lib.test.metrics.long_term import maximum_geometric_mean
+from lib.test.page import write_page
 from lib.test.plots import draw_all
 from lib.test.results import write_result
 from lib.test.style import looks_of
-from lib.test.tables import overall_table, sequence_table
+from lib.test.tables import confidence_table, overall_table, sequence_table
 
 NONE = [math.nan] * 4
 # Frame 0 is given. Overlaps of the others: 1, 1/3, 0 (far away), no target, no target; the last one has no box.
@@ -221,6 +222,19 @@ def test_tables_and_plots(board, rules):
     for name in own:
         labels = [text.get_text() for text in drawn[name].legends[0].get_texts()]
         assert labels[0] == f"wise [{float(table.rows[1][1]):.1f}]" and len(labels) == 2
+
+
+def test_confidences_by_what_the_box_is_on(board):
+    table = confidence_table(board("vot_lt"))
+    assert table.rows[0][:4] == ["tracker", "its box is", "frames", "5 %"]
+    assert [row[:3] for row in table.rows[1:4]] == [
+        ["wise", "on the target", "2"],  # one frame of each sequence
+        ["wise", "elsewhere", "4"],
+        ["wise", "no target", "4"],
+    ]
+    assert [row[5] for row in table.rows[1:4]] == ["0.900", "0.650", "0.300"]  # medians
+    page = write_page("Results", [board("oxuva")], [{}], [board("oxuva").entries[0]])
+    assert "quantiles of the confidence" in page and "permutation" not in page
 
 
 def test_runs_are_averaged(board):

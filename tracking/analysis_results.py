@@ -28,6 +28,7 @@ from lib.test.significance import compare_with
 from lib.test.sources import Source, named_sources, own_source, paired, read_videos
 from lib.test.tables import (
     attribute_table,
+    confidence_table,
     csv_rows,
     overall_table,
     sequence_csv_rows,
@@ -58,6 +59,7 @@ def parse_arguments() -> argparse.Namespace:
     tables = parser.add_argument_group("tables, besides the overall one")
     tables.add_argument("--per_attribute", action="store_true")
     tables.add_argument("--per_sequence", action="store_true")
+    tables.add_argument("--confidence", action="store_true", help="long-term rules: how sure, when right and when not")
     tables.add_argument("--significance", action="store_true", help="bootstrap intervals and permutation tests")
     tables.add_argument("--reference", metavar="NAME", help="the others are tested against it; default: the best")
     tables.add_argument("--versus", nargs=2, metavar="NAME", help="the two trackers of the scatter; default: the best")
@@ -156,6 +158,10 @@ def tables_of(args: argparse.Namespace, board: Board) -> list[Table]:
         reference = reference_of(args, board)
         tests = compare_with(board, reference)
         tables += [significance_table(board, metric, reference.name, tests[metric.name]) for metric in board.metrics]
+    if args.confidence:
+        if not board.protocol.confident:
+            raise InputError(f"--confidence: {board.protocol.name} rules read none; take --rules vot_lt or oxuva")
+        tables.append(confidence_table(board))
     if args.per_attribute:
         if not board.attributes:
             raise InputError(f"--per_attribute: {board.dataset} comes without attributes; name them: --attributes DIR")

@@ -13,7 +13,14 @@ from lib.core.table import BEST, SECOND, Table
 from lib.test.entries import Board, Entry
 from lib.test.significance import Comparison, compare_with
 from lib.test.style import STYLE
-from lib.test.tables import attribute_table, overall_table, sequence_table, significance_table, summary_table
+from lib.test.tables import (
+    attribute_table,
+    confidence_table,
+    overall_table,
+    sequence_table,
+    significance_table,
+    summary_table,
+)
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -85,6 +92,8 @@ def _section(board: Board, figures: Mapping[str, Figure], reference: Entry) -> I
     yield f'<div class="figures">{"".join(_image(name, figure) for name, figure in figures.items())}</div>'
     if len(board.entries) > 1 and board.protocol.additive:
         yield from _folded(_significance(board, reference, compare_with(board, reference)))
+    if board.protocol.confident:
+        yield from _folded([confidence_table(board)])
     if board.attributes:
         yield from _folded(attribute_table(board, metric) for metric in board.metrics)
     yield from _folded((sequence_table(board, metric) for metric in board.metrics), search=True, opened=False)

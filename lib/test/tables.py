@@ -7,8 +7,10 @@ import numpy as np
 
 from lib.core.table import BEST, SECOND, Row, Table
 from lib.test.entries import Board, scores_on, shortened
-from lib.test.metrics import Metric
+from lib.test.metrics import LongTermScores, Metric
 from lib.test.significance import LEVEL, SAMPLES, Comparison
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def overall_table(board: Board) -> Table:
@@ -75,6 +77,19 @@ def sequence_table(board: Board, metric: Metric) -> Table:
     rows += [[video.name, *map(percent, figures)] for video, figures in zip(board.videos, values, strict=True)]
     ranks = _ranks(values, [metric.higher_is_better] * len(values), by_column=False)
     return Table(f"{board.dataset}: {metric.name} by sequence, in percent", rows, notes_of(board), ranks)
+
+
+def confidence_table(board: Board) -> Table:
+    """How sure each tracker was on the target, elsewhere and without one: where thresholds of a long-term tracker
+    belong. Averaged runs are left out."""
+    rows = [["tracker", "its box is", "frames", *(f"{100 * level:g} %" for level in QUANTILES)]]
+    for entry in board.entries:
+        if isinstance(entry.scores, LongTermScores) and not entry.runs:
+            for state, values in entry.scores.confidences.items():
+                levels = np.quantile(values, QUANTILES) if len(values) else np.full(len(QUANTILES), np.nan)
+                shown = ["-" if np.isnan(level) else f"{level:.3f}" for level in levels]
+                rows.append([entry.name, state, str(len(values)), *shown])
+    return Table(f"{board.dataset}: quantiles of the confidence", rows, notes_of(board))
 
 
 def significance_table(board: Board, metric: Metric, reference: str, comparisons: Iterable[Comparison]) -> Table:

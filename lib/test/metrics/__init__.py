@@ -3,7 +3,7 @@
 A data set is added by one rule for one video, one `Protocol` in `PROTOCOLS` and one line in `RULES`.
 """
 
-from lib.test.metrics.long_term import OXUVA, VOT_LT, LongTerm
+from lib.test.metrics.long_term import OXUVA, VOT_LT, LongTerm, LongTermScores
 from lib.test.metrics.measure import matlab_range, overlap
 from lib.test.metrics.protocol import Metric, Protocol, Scores, Truth, match_rows, score
 from lib.test.metrics.rgb import FAMILY, GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, UAV
@@ -17,6 +17,7 @@ __all__ = [
     "LASOT",
     "LASOT_ALL",
     "LongTerm",
+    "LongTermScores",
     "Metric",
     "OTB",
     "OXUVA",

@@ -42,6 +42,20 @@ class Frames(NamedTuple):
 class LongTermScores(Scores):
     """Figures that are no means over videos: of curves[p] [S, K], the quoted place is the first one, for all p."""
 
+    videos: tuple[Frames, ...] = ()  # what they were made of
+
+    @property
+    def confidences(self) -> dict[str, np.ndarray]:
+        """What the tracker was when it was how sure: state -> confidences of its boxes in all videos."""
+        whole = Frames(*map(np.concatenate, zip(*self.videos, strict=True)))
+        boxed, found = np.isfinite(whole.confidence), whole.overlap >= FOUND
+        states = {
+            "on the target": boxed & whole.present & found,
+            "elsewhere": boxed & whole.present & ~found,
+            "no target": boxed & ~whole.present,
+        }
+        return {state: whole.confidence[frames] for state, frames in states.items()}
+
     @property
     def overall(self) -> dict[str, float]:
         """Metric name -> figure in [0, 1]; NaN for a rate of which the set has no frame."""
@@ -70,7 +84,8 @@ class LongTerm(Protocol):
 
     def scores(self, videos: Many[Frames]) -> Scores:
         """The figures of one tracker from the frames of its videos."""
-        return LongTermScores(self, self.parts(videos), np.array([len(video.overlap) for video in videos]))
+        frames = np.array([len(video.overlap) for video in videos])
+        return LongTermScores(self, self.parts(videos), frames, tuple(videos))
 
 
 def precision_and_recall(videos: Many[Frames]) -> tuple[np.ndarray, np.ndarray]:
