@@ -8,6 +8,8 @@ import torch
 from easydict import EasyDict
 from torch import Tensor, nn
 
+from lib.core.registry import choose
+
 if TYPE_CHECKING:
     from lib.core.geometry import Geometry
 
@@ -105,6 +107,11 @@ class TrackerModel(nn.Module):
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a public file under this network's names; what is unknown stays as it is."""
         return dict(weights)
+
+    def publish(self, naming: str) -> dict[str, Tensor]:
+        """The weights under the names of another code; "toolbox" are this one's. Raises InputError for unknown ones."""
+        choose("--naming", naming, ["toolbox"])
+        return self.state_dict()
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each training epoch, for schedules inside a network."""

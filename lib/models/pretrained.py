@@ -12,7 +12,7 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from lib.core.checkpoint import load_weights
+from lib.core.checkpoint import identify, load_weights
 from lib.core.errors import InputError
 from lib.layers.vit import VisionEncoder, create_vit, resize_patch_kernel, resize_position_code
 from lib.models.base import TrackerModel
@@ -78,7 +78,7 @@ def read_public(path: Path) -> dict[str, Tensor]:
             weights = from_npz(weights)
         except KeyError as error:
             raise InputError(f"{path}: lacks {error}; it is not a file of the original ViT release") from None
-    if any(key.startswith(("backbone.", "box_head.")) for key in weights):
+    if identify(weights) == "siamrpn" or any(key.startswith(("backbone.", "box_head.")) for key in weights):
         return weights
     classifier = ("head", "fc_norm", "decoder")
     return {f"backbone.{key}": value for key, value in weights.items() if not key.startswith(classifier)}

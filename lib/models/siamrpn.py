@@ -17,7 +17,7 @@ from lib.layers.siamese_heads import UPChannelRPN
 from lib.layers.trunks import AlexNetTrunk
 from lib.models.base import Batch
 from lib.models.siamese import TEMPLATE_SIZE, Proposals, SiameseTracker, from_crop_units, hann_window, to_crop_units
-from lib.models.siamrpn_names import adopt
+from lib.models.siamrpn_names import adopt, export
 from lib.models.siamrpn_training import AnchorTraining
 
 STRIDE = AlexNetTrunk.STRIDE
@@ -111,6 +111,10 @@ class SiamRPN(SiameseTracker):
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of any public naming under this network's names and at its `corr_scale`."""
         return adopt(weights, self.state_dict())
+
+    def publish(self, naming: str) -> dict[str, Tensor]:
+        """Weights for the original release or pysot, which know no `corr_scale`."""
+        return export(self.state_dict(), naming)
 
 
 def region_size(prediction: Any) -> int:

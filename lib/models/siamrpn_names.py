@@ -56,15 +56,12 @@ def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
 
     Raises InputError for an unknown naming.
     """
-    prefixes = NAMINGS[choose("naming", naming, NAMINGS)]
+    naming = choose("--naming", naming, [*NAMINGS, "toolbox"])
+    if naming == "toolbox":
+        return dict(weights)
+    prefixes = NAMINGS[naming]
     folded = _scaled(weights, float(weights[SCALE]))
     return {_rename(key, prefixes): value for key, value in folded.items() if key != SCALE}
-
-
-def guess_width(weights: Mapping[str, Tensor]) -> float | None:
-    """MODEL.BACKBONE.WIDTH of weights of any naming, by the first convolution; None for another network's."""
-    first = adopt(weights, {}).get("backbone.features.0.weight")
-    return None if first is None or first.ndim != 4 else first.shape[0] / 96
 
 
 def _scaled(weights: Mapping[str, Tensor], factor: float) -> dict[str, Tensor]:

@@ -1,0 +1,78 @@
+"""Eight pairs learned by heart: labels, losses, gradients and decoding agree with each other."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lib.core.boxes import cxcywh_to_xyxy, iou_and_union, xywh_to_cxcywh
+from lib.core.config import load_config
+from lib.layers.anchors import decode
+from lib.models import build_model
+from lib.models.base import Batch
+from lib.models.siamese import from_crop_units
+from lib.models.siamrpn import target_probability
+
+
+def picture(rng, size, centre, extent, texture):
+    """A textured rectangle on blurred noise: [size, size, 3] uint8; centre and extent: x y, pixels."""
+    noise = rng.integers(0, 256, (size, size, 3)).astype(np.uint8)
+    image = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 6), None, 0, 255, cv2.NORM_MINMAX)
+    x, y = np.round(np.array(centre) - np.array(extent) / 2).astype(int)
+    patch = cv2.resize(texture, tuple(np.round(extent).astype(int)), interpolation=cv2.INTER_NEAREST)
+    image[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
+    return image
+
+
+def eight_pairs():
+    """Six pairs of one object and two of two objects, as a batch; templates show the object at the usual scale."""
+    rng = np.random.default_rng(0)
+    template, search, boxes, positive = [], [], [], []
+    for k in range(8):
+        first, second = (rng.integers(0, 256, (5, 5, 3)).astype(np.uint8) for _ in range(2))
+        extent = rng.uniform(45, 75, 2)
+        template.append(picture(rng, 127, (63, 63), extent, first))
+        extent, centre = extent * rng.uniform(0.9, 1.1, 2), 127 + rng.uniform(-45, 45, 2)
+        search.append(picture(rng, 255, centre, extent, first if k < 6 else second))
+        boxes.append([*((centre + 0.5 - extent / 2) / 255), *(extent / 255)])
+        positive.append(k < 6)
+    images = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2)[:, None].contiguous() for part in (template, search))
+    place = torch.tensor(np.array(boxes), dtype=torch.float32)
+    first, second = images
+    return Batch(first, place, second, place, positive=torch.tensor(positive))
+
+
+def judge(model, batch):
+    """Mean IoU of the boxes at positive anchors, classification loss, and the score at the objects that are not it."""
+    with torch.no_grad():
+        prediction = model(model.embed(batch.template), batch.search)
+        losses, figures = model.step(batch)
+        anchors, boxes = model.anchors(prediction), from_crop_units(xywh_to_cxcywh(batch.search_box), 255)
+        labels = model.training_rules.labels(anchors, boxes, batch.positive)
+        found = cxcywh_to_xyxy(decode(prediction.deltas, anchors).flatten(2).mT)
+        overlap = iou_and_union(found, cxcywh_to_xyxy(boxes)[:, None])[0]
+        on = labels.classes.flatten(1) == 1
+        assert on[:6].any(1).all() and not on[6:].any()
+        foes = target_probability(prediction).flatten(1)[6:][labels.classes.flatten(1)[6:] == 0]
+    assert 0 <= figures["iou"][0] / figures["iou"][1] <= 1
+    return overlap[on].mean().item(), losses["cls"].item(), foes.mean().item()
+
+
+@pytest.mark.slow
+def test_eight_pairs_are_learned_by_heart():
+    torch.manual_seed(0)
+    cfg = load_config("dasiamrpn", "siamrpn_vot", ["MODEL.BACKBONE.WIDTH=0.25", "MODEL.CORR_SCALE=0.015625"])
+    model, batch = build_model(cfg), eight_pairs()
+    batch = batch._replace(template=model.normalize(batch.template), search=model.normalize(batch.search))
+    optimizer = torch.optim.SGD(model.parameters(), lr=5e-3, momentum=0.9)
+    before = judge(model, batch)
+    for step in range(100):
+        half = batch.apply(lambda part, step=step: part[step % 2 :: 2])
+        losses = model.step(half)[0]
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
+        optimizer.step()
+    overlap, cls, foes = judge(model, batch)
+    assert before[0] < 0.4 and before[1] > 0.5
+    assert overlap > 0.7 and cls < 0.15 and foes < 0.15, (overlap, cls, foes)
