@@ -75,9 +75,9 @@ def test_pictures_have_the_pixels_of_the_video(session, uploads):
     session.open(*uploads, align=False)
     session.enter(2, "60,50,30,20")
     drawn = session.picture(2)
-    line = np.argwhere((drawn == ORANGE).all(-1))
-    assert drawn.shape == (180, 240, 3)
-    assert line.min(0).tolist() == [50, 60] and line.max(0).tolist() == [70, 90]
+    line = np.argwhere(np.abs(drawn.astype(int) - ORANGE).max(-1) < 70)
+    assert drawn.shape == (180, 240, 3) and len(line) > 80
+    assert np.abs(line.min(0) - (50, 60)).max() <= 1 and np.abs(line.max(0) - (70, 90)).max() <= 1
     assert np.abs(session.picture(1, 1).astype(int) - session.picture(1, 0)).max() > 50
 
 
