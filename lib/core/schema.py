@@ -44,6 +44,7 @@ class Rule(NamedTuple):
     high_open: bool = False
     choices: tuple[str, ...] = ()
     unread: bool = False
+    comment: str = ""  # as the file has it: the rule, then the meaning
 
     def check(self, value: Any) -> Any:
         """`value` in the default's type; raises ValueError that says what was expected instead."""
@@ -89,7 +90,8 @@ def read_schema(path: Path) -> dict[str, Rule]:
         dotted = ".".join([name for _, name in parents] + [match["key"]])
         value, _, comment = match["rest"].partition("#")
         if value.strip():
-            rules[dotted] = _parse_rule(dotted, _lookup(values, dotted), comment.strip())
+            rule = _parse_rule(dotted, _lookup(values, dotted), comment.strip())
+            rules[dotted] = rule._replace(comment=comment.strip())
         else:
             parents.append((indent, match["key"]))
     return rules
