@@ -48,7 +48,7 @@ def test_results_of_another_configuration_are_not_mixed_in(run, override):
     folder, _, checkpoint = run
     before = (folder / "config.yaml").read_text()
     other = load_config("ostrack", "vitb_256_mae_32x4_ep300", [override])
-    with pytest.raises(InputError, match=f"made with {override.split('=')[0]}: .*choose another --results_dir"):
+    with pytest.raises(InputError, match=f"made with {override.split('=')[0]}: .*choose another folder"):
         record_run(folder, other, checkpoint)
     assert (folder / "config.yaml").read_text() == before
     assert sorted(path.name for path in folder.iterdir()) == ["blackcar_time.txt", "config.yaml"]

@@ -117,6 +117,28 @@ def test_one_network_tracks_as_each_setting_loaded_alone(weights):
         assert len({tensor.data_ptr() for tensor in tensors}) == 1  # one set of weights in memory
 
 
+@pytest.mark.parametrize(
+    ("variant", "changes"),
+    [
+        ("dasiamrpn", ("TEST.PENALTY_K=0.6", "TEST.WINDOW_INFLUENCE=0.9")),
+        ("dasiamrpn-long", ("TEST.LONG_TERM.LOW=0.01", "TEST.SIZE_LR=0.9")),
+    ],
+)
+def test_siamese_trackers_take_their_settings(tmp_path, variant, changes):
+    torch.manual_seed(0)
+    save_file(build_model(config(variant)).state_dict(), tmp_path / "w.safetensors")
+    configs = {"own": config(variant), "other": config(variant, *changes)}
+    many = load_settings(configs, tmp_path / "w.safetensors", "cpu")
+    sequence = moving_sequence("s", 4, (3, 2))
+    boxes = {}
+    for name, cfg in configs.items():
+        alone = load_tracker(cfg, tmp_path / "w.safetensors", "cpu")
+        boxes[name] = [step.target.box for step in engine.follow_steps(alone, sequence)]
+        shared = engine.follow_steps(many, replace(sequence, name=f"{name}/s"))
+        np.testing.assert_array_equal([step.target.box for step in shared], boxes[name])
+    assert not np.array_equal(boxes["own"], boxes["other"])
+
+
 def test_search_leaves_results_and_records_of_every_trial(weights, tmp_path):
     search = make_search(tmp_path, weights)
     run_search(search, ["cpu"])
@@ -185,10 +207,14 @@ def test_other_weights_never_mix(weights, tmp_path):
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"
     save_file(build_model(config("iimf_track")).state_dict(), other)
-    with pytest.raises(InputError, match="the results here were made with checkpoint"):
+    with pytest.raises(InputError, match="was made with another checkpoint"):
         run_search(replace(search, checkpoint=other), ["cpu"])
     with pytest.raises(InputError, match="was made with another checkpoint"):
         read_records(search.folder, search.videos, other)
+    for trial in ("t3", "t4", "t5"):
+        (search.folder / trial / "record.json").unlink()
+    with pytest.raises(InputError, match="the results here were made with checkpoint.*or remove this one"):
+        run_search(replace(search, checkpoint=other), ["cpu"])
     (search.folder / "t3" / "record.json").write_text("[]")
     with pytest.raises(InputError, match=r"t3/record\.json: is not a record of a search; remove it"):
         read_records(search.folder, search.videos, weights)

@@ -98,7 +98,7 @@ def _check_agreement(old: Path, new: Path) -> None:
         if before[key] != after[key]:
             raise InputError(
                 f"{old}: the results here were made with {key}: {before[key]}, this run has {after[key]}; "
-                "choose another --results_dir or remove the folder"
+                "choose another folder (--results_dir, --out) or remove this one"
             )
 
 

@@ -152,13 +152,14 @@ def run_search(search: Search, devices: Ordered[str]) -> None:
     Raises InputError when the folder holds results of another network, and as `run_job` does.
     """
     pending = []
+    recorded = {record["folder"] for record in read_records(search.folder, search.videos, search.checkpoint)}
     longest_first = sorted(search.sequences, key=len, reverse=True)
     for trial in search.trials:
         folder = search.folder / trial.name
         record_run(folder, trial.cfg, search.checkpoint)
         left = [sequence for sequence in longest_first if not finished(folder, sequence)]
         pending += [replace(sequence, name=f"{trial.name}/{sequence.name}") for sequence in left]
-        if not left:
+        if not left and trial.name not in recorded:
             search.record(trial.name)
     if pending:
         build = partial(load_settings, {trial.name: trial.cfg for trial in search.trials}, search.checkpoint)
