@@ -37,6 +37,7 @@ def parse_arguments() -> argparse.Namespace:
         help="so often all processes start again, from the last checkpoint, when one of them dies",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    parser.add_argument("--wandb", default="", metavar="PROJECT", help="tell Weights & Biases what TensorBoard is told")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="e.g. TRAIN.LR=1e-4")
     return parser.parse_args()
 
@@ -45,6 +46,10 @@ def main() -> None:
     """Train in this process, or start torchrun with this command in each of its processes."""
     args = parse_arguments()
     cfg = load_config(args.script, args.config, args.set)
+    if args.wandb:
+        from lib.train.board import check_wandb
+
+        check_wandb(args.wandb)
     if args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ:
         from lib.train.launch import run_processes
         from lib.train.preflight import check_inputs
@@ -56,7 +61,7 @@ def main() -> None:
 
     config = Path(args.config).stem
     save_dir = Path(args.save_dir) if args.save_dir else Path(read_local("train")["save_dir"]) / config
-    train(cfg, script=args.script, config=config, save_dir=save_dir, device_name=args.device)
+    train(cfg, script=args.script, config=config, save_dir=save_dir, device_name=args.device, wandb=args.wandb)
 
 
 def torchrun_command(args: argparse.Namespace) -> list[str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from easydict import EasyDict
-from torch.utils.tensorboard import SummaryWriter
 
 from lib.core.atomic import write_atomically
 from lib.core.checkpoint import load_checkpoint, load_state
@@ -30,6 +29,7 @@ from lib.models.base import TrackerModel
 from lib.models.pretrained import load_pretrained
 from lib.train.archive import FREE
 from lib.train.average import build_average
+from lib.train.board import open_board
 from lib.train.loader import build_loader
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler
@@ -41,11 +41,14 @@ log = logging.getLogger(__name__)
 _EPOCH = re.compile(r"_ep(\d+)\.pth\.tar$")
 
 
-def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_name: str = "auto") -> None:
+def train(
+    cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_name: str = "auto", wandb: str = ""
+) -> None:
     """Train a configuration, or go on where an interrupted run of it stopped.
 
-    Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`. Raises InputError for data,
-    weights and configurations that cannot be used, and when the folder holds a run of another configuration.
+    Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
+    Biases that is told what TensorBoard is. Raises InputError for data, weights and configurations that cannot be used,
+    and when the folder holds a run of another configuration.
     """
     device = own_device(device_name)
     with process_group(device):
@@ -55,10 +58,11 @@ def train(cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_nam
             _record(checkpoints, cfg)
         else:
             logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
-        _train(cfg, checkpoints, save_dir / "tensorboard" / "train" / script / config, device)
+        curves = save_dir / "tensorboard" / "train" / script / config
+        _train(cfg, checkpoints, curves, device=device, wandb=wandb)
 
 
-def _train(cfg: EasyDict, checkpoints: Path, board: Path, device: torch.device) -> None:
+def _train(cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str) -> None:
     """What exchanges gradients lives in here, so that it is gone before the processes part."""
     seed_everything(cfg.TRAIN.SEED)
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
@@ -71,10 +75,12 @@ def _train(cfg: EasyDict, checkpoints: Path, board: Path, device: torch.device) 
         load_pretrained(model, cfg, local["pretrained_dir"])
     trainer = build_trainer(cfg, model.to(device), checkpoints, folders=local, device=device)
     if is_main():
-        trainer.board = SummaryWriter(str(board))
+        trainer.board = open_board(cfg, curves, checkpoints, wandb=wandb)
     if newest is not None:
         resume(trainer, newest)
     trainer.run()
+    if trainer.board is not None:
+        trainer.board.close()
     log.info("finished: %d epochs, checkpoints in %s", trainer.epoch, checkpoints)
 
 

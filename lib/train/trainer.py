@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
 
 from lib.core.distributed import average_buffers, is_main, rank, sum_over_processes
 from lib.core.errors import InputError
@@ -22,6 +21,7 @@ from lib.layers.lora import merged_state
 from lib.models.base import Batch, TrackerModel
 from lib.train.archive import Archive
 from lib.train.average import load_average
+from lib.train.board import Board
 from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
 from lib.train.picture import draw_pairs
@@ -47,7 +47,7 @@ class Trainer:
     train_loader: DataLoader[Sample]
     val_loader: DataLoader[Sample] | None
     checkpoints: Path  # folder
-    board: SummaryWriter | None  # in the main process
+    board: Board | None  # in the main process
     device: torch.device
     average: AveragedModel | None = None  # of the weights, over steps
     epoch: int = 0  # epochs done

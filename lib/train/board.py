@@ -1,0 +1,119 @@
+"""Where curves and pictures of a run go: TensorBoard, and Weights & Biases where it is asked for."""
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from easydict import EasyDict
+from torch.utils.tensorboard import SummaryWriter
+
+from lib.core.atomic import write_atomically
+from lib.core.config import flatten
+from lib.core.errors import InputError
+
+
+class Board(Protocol):
+    """What the trainer tells: TensorBoard's own words."""
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """One value of a curve."""
+
+    def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
+        """image: [H, W, 3] uint8 RGB with dataformats "HWC"."""
+
+    def flush(self) -> None:
+        """All of a step has been told."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class WandbBoard:
+    """The same scalars and pictures under the same names in a project of Weights & Biases.
+
+    A run that goes on after an interruption goes on there too: its number lies in the run's folder.
+    """
+
+    def __init__(self, cfg: EasyDict, *, project: str, name: str, folder: Path):
+        """folder: of the checkpoints. Raises InputError where wandb is missing or does not begin a run."""
+        check_wandb(project)
+        self.wandb = importlib.import_module("wandb")
+        kept = folder / "wandb.txt"
+        number = kept.read_text(encoding="utf-8").strip() if kept.is_file() else None
+        known: dict[str, Any] = {"project": project, "name": name, "dir": str(folder), "config": flatten(cfg)}
+        try:
+            self.run = self.wandb.init(**known, id=number, resume="allow")
+        except Exception as error:  # of its own kinds, which are known only where it is installed
+            raise InputError(f"--wandb {project}: {str(error).strip().splitlines()[0]}") from None
+        if number is None:
+            with write_atomically(kept) as temporary:
+                temporary.write_text(f"{self.run.id}\n", encoding="utf-8")
+        self.run.define_metric("step")
+        self.run.define_metric("*", step_metric="step")  # its own counter may not go back, as an interrupted run does
+        self.values: dict[str, Any] = {}
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Keep a value until the step is told."""
+        self.values |= {"step": step, name: value}
+
+    def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
+        """Keep a picture until the step is told."""
+        self.values |= {"step": step, name: self.wandb.Image(image)}
+
+    def flush(self) -> None:
+        """Send the step."""
+        if self.values:
+            self.run.log(self.values)
+        self.values = {}
+
+    def close(self) -> None:
+        """Send what is left; the run is marked as finished."""
+        self.flush()
+        self.run.finish()
+
+
+class Boards:
+    """Several boards that are told the same."""
+
+    def __init__(self, boards: Sequence[Board]):
+        self.boards = boards
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """To each."""
+        for board in self.boards:
+            board.add_scalar(name, value, step)
+
+    def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
+        """To each."""
+        for board in self.boards:
+            board.add_image(name, image, step, dataformats=dataformats)
+
+    def flush(self) -> None:
+        """Each."""
+        for board in self.boards:
+            board.flush()
+
+    def close(self) -> None:
+        """Each."""
+        for board in self.boards:
+            board.close()
+
+
+def check_wandb(project: str) -> None:
+    """Raise InputError where a project of Weights & Biases is asked for and wandb is not installed."""
+    if project and importlib.util.find_spec("wandb") is None:
+        raise InputError(
+            f"--wandb {project}: wandb is not installed; pip install wandb (the extra [wandb]), or leave --wandb out"
+        )
+
+
+def open_board(cfg: EasyDict, curves: Path, checkpoints: Path, *, wandb: str = "") -> Board:
+    """TensorBoard in the folder `curves`; wandb: a project of Weights & Biases to tell the same."""
+    boards: list[Board] = [SummaryWriter(str(curves))]
+    if wandb:
+        name = "-".join(checkpoints.parts[-2:])
+        boards.append(WandbBoard(cfg, project=wandb, name=name, folder=checkpoints))
+    return Boards(boards)
