@@ -14,12 +14,13 @@ from lib.core.errors import InputError
 from lib.core.geometry import ContextGeometry
 from lib.datasets import DATASETS, lasot
 from lib.datasets.sequence import VISIBLE, Collection, Company, Frames, Sequence
+from lib.datasets.usable import usable_rows
 from lib.models.base import PAIR_KINDS
 from lib.train.blur import cross_kernel, motion_kernel
 from lib.train.catalogue import Catalogue, read_aliases
 from lib.train.context import COLOURS, ContextRecipe, ContextViews, shift_colours, to_units
 from lib.train.loader import build_loader, read_batches
-from lib.train.pair_kinds import OTHER_CATEGORY, SAME_CATEGORY, STILL, VIDEO, PairKinds, shows_target, usable_rows
+from lib.train.pair_kinds import OTHER_CATEGORY, SAME_CATEGORY, STILL, VIDEO, PairKinds, shows_target
 from lib.train.sampler import Pair
 
 SHARES = [0.6, 0.2, 0.12, 0.08]

@@ -13,14 +13,13 @@ from easydict import EasyDict
 
 from lib.core.geometry import ContextGeometry
 from lib.core.warp import warp_region
+from lib.datasets.usable import LEAST_INSIDE, inside_share
 from lib.train.augment import ReadRow, View, Views
 from lib.train.blur import cross_kernel, motion_kernel
-from lib.train.pair_kinds import inside_share
 from lib.train.sampler import Pair
 
 INTERMEDIATE = 511  # pixels
 MOST_OTHERS = 8  # other objects in a search region that are told of, the nearest to its centre
-LEAST_INSIDE = 0.5  # share of a box that must lie in its image
 #: Colours are shifted along these directions (RGB), which natural images vary in; as in the public recipes
 COLOURS = np.array(
     [

@@ -14,13 +14,13 @@ from lib.core.distributed import world_size
 from lib.core.errors import InputError
 from lib.core.geometry import ContextGeometry
 from lib.datasets.sequence import Collection, Sequence
+from lib.datasets.usable import inside_share, usable_rows
 from lib.models.base import PAIR_KINDS
 from lib.train.catalogue import Catalogue, Place, read_aliases
 from lib.train.sampler import LEAST_VISIBLE_SEARCH, LEAST_VISIBLE_TEMPLATE, NoPair, Pair, Pairs
 
 VIDEO, STILL, SAME_CATEGORY, OTHER_CATEGORY = range(len(PAIR_KINDS))
 
-LEAST_SIDE = 10  # pixels of a box that is drawn
 MOST_OWN = 0.2  # share of the target that the search region of a negative pair may hold
 _ATTEMPTS = 10  # draws of another object of the category, before one of another category is taken
 _WIDEST = 511 / 127  # largest square that an augmented region is cut from / square of the template
@@ -147,18 +147,6 @@ class PairKinds(Pairs):
         return pair._replace(search=row, found=found)
 
 
-def usable_rows(sequence: Sequence, least: float) -> np.ndarray:
-    """Rows with a box that is large enough, mostly inside the frame where its size is known, and shows at least the
-    share `least` of the target where that is known."""
-    boxes = sequence.boxes
-    usable = (boxes[:, 2:] >= LEAST_SIDE).all(1)
-    if sequence.visible_share is not None:
-        usable &= sequence.visible_share >= least
-    if sequence.size is not None:
-        usable &= inside_share(boxes, np.array([0, 0, *sequence.size])) >= 0.5
-    return np.flatnonzero(usable)
-
-
 def shows_target(sequence: Sequence, found: Sequence, row: int) -> bool:
     """Whether more than MOST_OWN of the target of `sequence` can lie in a search region around the box of a row of
     `found`, a track of the same video: however the region is shifted. What cannot be told counts as shown."""
@@ -169,13 +157,6 @@ def shows_target(sequence: Sequence, found: Sequence, row: int) -> bool:
     side = _WIDEST * ContextGeometry(127, 511).side(box)
     region = np.concatenate([box[:2] + box[2:] / 2 - side / 2, [side, side]])
     return bool((inside_share(boxes, region) > MOST_OWN).any())
-
-
-def inside_share(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """How much of each box lies in a region: [N, 4], [4] xywh pixels -> [N] in [0, 1]; 0 for a box without area."""
-    low = np.maximum(boxes[:, :2], region[:2])
-    high = np.minimum(boxes[:, :2] + boxes[:, 2:], region[:2] + region[2:])
-    return np.maximum(high - low, 0).prod(1) / np.maximum(boxes[:, 2:].prod(1), 1e-9)
 
 
 def _restrict(shares: np.ndarray, allowed: np.ndarray) -> np.ndarray:

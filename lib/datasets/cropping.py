@@ -1,0 +1,150 @@
+"""Cutting a set to crops of 511 pixels around each target, once, for trainings that read nothing else
+(the layout of `lib.datasets.cropped`). Needs no random draw: the same set gives the same files."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Many
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from lib.core.atomic import write_atomically
+from lib.core.errors import InputError
+from lib.core.geometry import ContextGeometry
+from lib.core.warp import warp_region
+from lib.datasets.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
+from lib.datasets.sequence import Collection, Sequence
+from lib.datasets.usable import usable_rows
+from lib.datasets.youtubebb import Clips
+
+log = logging.getLogger(__name__)
+
+QUALITY = 95  # of JPEG
+LEAST_VISIBLE = 0.25  # unoccluded share of the target, where known
+_AT_ONCE = 8  # videos that a process is given together
+
+_CONTEXT = ContextGeometry(TEMPLATE, SIDE)
+
+
+class Frame(NamedTuple):
+    """One target in one frame: row of its sequence and what the frame is called in the video."""
+
+    sequence: Sequence
+    track: str
+    row: int
+    number: int
+
+
+class Cut(NamedTuple):
+    """What became of one video: boxes by track and frame, categories by track, frames that cannot be read."""
+
+    video: str
+    boxes: dict[str, dict[str, list[float]]]
+    categories: dict[str, str]
+    unreadable: list[str]
+
+
+def cut_set(sequences: Many[Sequence], folder: Path, *, workers: int) -> list[str]:
+    """Write the crops of all usable frames, then the two files that say what they show.
+
+    Crops that are there already stay, so that an interrupted run goes on. workers: processes, 0 for none. Returns what
+    could not be read, a line each; such frames are left out. Raises InputError when nothing can be read.
+    """
+    videos = group_by_video(sequences)
+    cut = partial(_cut_video, folder=folder / IMAGES)
+    made = (_number(sequences, video, places) for video, places in videos.items())
+    with tqdm(total=len(videos), desc=str(folder), unit="video", dynamic_ncols=True) as bar:
+        cuts = []
+        for result in _run(cut, made, workers):
+            cuts.append(result)
+            bar.update()
+    if not any(result.boxes for result in cuts):
+        raise InputError(f"{folder}: not one usable frame; check the data set with tracking/check_dataset.py")
+    _write_json(folder / CATEGORIES, {result.video: result.categories for result in cuts if any(result.categories)})
+    _write_json(folder / BOXES, {result.video: result.boxes for result in cuts if result.boxes})
+    return [line for result in cuts for line in result.unreadable]
+
+
+def group_by_video(sequences: Many[Sequence]) -> dict[str, list[int]]:
+    """Places of the sequences by the video or image that they are part of."""
+    videos: dict[str, list[int]] = {}
+    for place, sequence in enumerate(sequences):
+        videos.setdefault(sequence.video or sequence.name, []).append(place)
+    return videos
+
+
+def _number(sequences: Many[Sequence], video: str, places: Iterable[int]) -> tuple[str, list[Frame]]:
+    """The usable frames of a video under the numbers that all of its tracks share."""
+    still = isinstance(sequences, Collection) and sequences.still
+    frames = []
+    for track, place in enumerate(places):
+        sequence = sequences[place]
+        rows = usable_rows(sequence, LEAST_VISIBLE)[: 1 if still else None].tolist()
+        for row in rows:
+            if isinstance(sequences, Clips):
+                number = int(sequences.times[sequences.tracks[place].first + row])
+            else:
+                number = sequence.frame_of(row) + (0 if sequence.company is None else sequence.company.first)
+            frames.append(Frame(sequence, f"{track:02d}", row, number))
+    return str(Path(video).with_suffix("")) if still else video, sorted(frames, key=lambda frame: frame.number)
+
+
+def _run(cut: partial, videos: Iterator[tuple[str, list[Frame]]], workers: int) -> Iterator[Cut]:
+    if not workers:
+        yield from map(cut, videos)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        waiting: list = []
+        for video in videos:
+            waiting.append(pool.submit(cut, video))
+            if len(waiting) >= _AT_ONCE * workers:  # no more videos are read than can be cut
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+def _cut_video(video: tuple[str, list[Frame]], folder: Path) -> Cut:
+    name, frames = video
+    result = Cut(name, {}, {}, [])
+    last: tuple[int, np.ndarray | None] = (-1, None)
+    for frame in frames:
+        path = folder / name / f"{frame.number:06d}.{frame.track}.x.jpg"
+        box = frame.sequence.boxes[frame.row]
+        if not path.exists():
+            try:
+                if last[0] != frame.number:
+                    last = frame.number, frame.sequence.frames[frame.sequence.frame_of(frame.row)][0]
+            except InputError as error:
+                result.unreadable.append(str(error))
+                continue
+            if last[1] is not None:
+                _write_image(path, cut_target(last[1], box))
+        corners = [round(float(value), 2) for value in (*box[:2], *(box[:2] + box[2:]))]
+        result.boxes.setdefault(frame.track, {})[f"{frame.number:06d}"] = corners
+        if frame.sequence.category:
+            result.categories[frame.track] = frame.sequence.category
+    return result
+
+
+def cut_target(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The crop around a target: [H, W, 3] uint8, [4] xywh pixels -> [511, 511, 3], the image's mean colour outside."""
+    side = _CONTEXT.side(box) * SIDE / TEMPLATE
+    region = np.concatenate([box[:2] + box[2:] / 2 - side / 2, [side, side]])
+    return warp_region(image, region, SIDE, _CONTEXT.fill(image))
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(coded.tobytes())
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")

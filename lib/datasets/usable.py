@@ -1,0 +1,27 @@
+"""Which annotated frames are worth training with."""
+
+import numpy as np
+
+from lib.datasets.sequence import Sequence
+
+LEAST_SIDE = 10  # pixels of a box
+LEAST_INSIDE = 0.5  # share of a box that must lie in its image
+
+
+def usable_rows(sequence: Sequence, least: float) -> np.ndarray:
+    """Rows with a box that is large enough, mostly inside the frame where its size is known, and shows at least the
+    share `least` of the target where that is known."""
+    boxes = sequence.boxes
+    usable = (boxes[:, 2:] >= LEAST_SIDE).all(1)
+    if sequence.visible_share is not None:
+        usable &= sequence.visible_share >= least
+    if sequence.size is not None:
+        usable &= inside_share(boxes, np.array([0, 0, *sequence.size])) >= LEAST_INSIDE
+    return np.flatnonzero(usable)
+
+
+def inside_share(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """How much of each box lies in a region: [N, 4], [4] xywh pixels -> [N] in [0, 1]; 0 for a box without area."""
+    low = np.maximum(boxes[:, :2], region[:2])
+    high = np.minimum(boxes[:, :2] + boxes[:, 2:], region[:2] + region[2:])
+    return np.maximum(high - low, 0).prod(1) / np.maximum(boxes[:, 2:].prod(1), 1e-9)
