@@ -6,14 +6,25 @@ S side of a crop as the network sees it, pixels; C channels of all modalities to
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from lib.core.boxes import clip_box
-from lib.core.crop import Crop, box_to_frame, sample_target
+from lib.core.crop import NO_PADDING, Crop, box_to_frame, cut_target, place_square
 
 MARGIN = 10  # pixels of every box that stay inside the image
+
+
+class Window(NamedTuple):
+    """The square of a frame that a search region shows, frame pixels."""
+
+    left: int
+    top: int
+    side: int
+    scale: float  # crop pixels per frame pixel, of boxes
+    blind: int  # so many last columns and rows of the image count as outside it
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,21 @@ class Geometry(ABC):
         scale: twice the size is twice the region. Raises InputError when it lies wholly outside the image."""
 
     @abstractmethod
-    def clip(self, box: np.ndarray, image: np.ndarray) -> np.ndarray:
-        """The box (xywh, pixels) kept at the image."""
+    def window(self, box: np.ndarray, size: int, frame: tuple[int, int]) -> Window:
+        """What `search` shows in a frame of this height and width. Raises InputError as it does."""
 
-    def to_frame(self, box: np.ndarray, around: np.ndarray, crop: Crop) -> np.ndarray:
-        """A network's box in the frame: [4] cxcywh, 1 = crop side -> [4] xywh pixels; `around`: what was cut around."""
-        return box_to_frame(box, around, crop.scale, crop.image.shape[0])
+    @abstractmethod
+    def search_side(self, box: np.ndarray, size: int) -> float:
+        """Side of that window, frame pixels."""
+
+    @abstractmethod
+    def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+        """The box (xywh, pixels) kept at a frame of this height and width."""
+
+    def to_frame(self, box: np.ndarray, around: np.ndarray, scale: float, size: int) -> np.ndarray:
+        """A network's box in the frame: [4] cxcywh, 1 = crop side -> [4] xywh pixels. around: what was cut around;
+        scale: as Crop's; size: S of the crop."""
+        return box_to_frame(box, around, scale, size)
 
 
 @dataclass(frozen=True)
@@ -58,16 +78,24 @@ class FamilyGeometry(Geometry):
 
     def template(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray) -> Crop:
         """Side template_factor * sqrt(w h)."""
-        return sample_target(image, box, self.template_factor, self.template_size)
+        return cut_target(image, box, self.template_factor, self.template_size)
 
     def search(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray, size: int) -> Crop:
         """Side search_factor * sqrt(w h) for the usual size."""
-        return sample_target(image, box, self.search_factor * size / self.search_size, size)
+        return cut_target(image, box, self.search_factor * size / self.search_size, size)
 
-    def clip(self, box: np.ndarray, image: np.ndarray) -> np.ndarray:
+    def window(self, box: np.ndarray, size: int, frame: tuple[int, int]) -> Window:
+        """The family does not show the last column and row."""
+        square = place_square(box, self.search_factor * size / self.search_size, frame)
+        return Window(square.left, square.top, square.side, size / square.side, 1)
+
+    def search_side(self, box: np.ndarray, size: int) -> float:
+        """Before it is rounded up."""
+        return math.sqrt(box[2] * box[3]) * self.search_factor * size / self.search_size
+
+    def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
         """Corners stay inside."""
-        height, width = image.shape[:2]
-        return clip_box(box, height, width, margin=MARGIN)
+        return clip_box(box, *frame, margin=MARGIN)
 
 
 @dataclass(frozen=True)
@@ -100,20 +128,31 @@ class ContextGeometry(Geometry):
         """The target with its context."""
         side = round_half_up(self.side(box))
         pixels = cut_square(image, box[:2] + box[2:] / 2, side, self.template_size, fill)
-        return Crop(pixels, self.template_size / side, _no_padding())
+        return Crop(pixels, self.template_size / side, NO_PADDING)
 
     def search(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray, size: int) -> Crop:
         """At the scale of the template of `box`."""
         side = self.side(box)
         around = round_half_up(side * size / self.template_size)
         pixels = cut_square(image, box[:2] + box[2:] / 2, around, size, fill)
-        return Crop(pixels, self.template_size / side, _no_padding())
+        return Crop(pixels, self.template_size / side, NO_PADDING)
 
-    def clip(self, box: np.ndarray, image: np.ndarray) -> np.ndarray:
+    def window(self, box: np.ndarray, size: int, frame: tuple[int, int]) -> Window:
+        """The whole image is seen."""
+        side = self.side(box)
+        around = round_half_up(side * size / self.template_size)
+        left, top = square_corner(box[:2] + box[2:] / 2, around)
+        return Window(left, top, around, self.template_size / side, 0)
+
+    def search_side(self, box: np.ndarray, size: int) -> float:
+        """Before it is rounded."""
+        return self.side(box) * size / self.template_size
+
+    def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
         """The centre stays in the image, each side between MARGIN and the image's."""
-        frame = np.array(image.shape[1::-1], np.float64)
-        centre = np.clip(box[:2] + box[2:] / 2, 0, frame)
-        extent = np.clip(box[2:], MARGIN, frame)
+        size = np.array(frame[::-1], np.float64)
+        centre = np.clip(box[:2] + box[2:] / 2, 0, size)
+        extent = np.clip(box[2:], MARGIN, size)
         return np.concatenate([centre - extent / 2, extent])
 
 
@@ -133,7 +172,7 @@ def cut_square(image: np.ndarray, centre: np.ndarray, side: int, size: int, fill
     outside the image.
     """
     height, width = image.shape[:2]
-    x1, y1 = (round_half_up(float(value) - (side + 1) / 2) for value in centre)
+    x1, y1 = square_corner(centre, side)
     left, top = (min(max(0, -start), side) for start in (x1, y1))
     right, bottom = (min(max(0, start + side - end), side) for start, end in ((x1, width), (y1, height)))
     if left + right >= side or top + bottom >= side:
@@ -147,6 +186,7 @@ def cut_square(image: np.ndarray, centre: np.ndarray, side: int, size: int, fill
     return square if side == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def _no_padding() -> np.ndarray:
-    """The SiamFC family does not tell padding from image."""
-    return np.zeros((0, 0), bool)
+def square_corner(centre: np.ndarray, side: int) -> tuple[int, int]:
+    """First column and row of the square of `side` pixels around a point [2]."""
+    left, top = (round_half_up(float(value) - (side + 1) / 2) for value in centre)
+    return left, top

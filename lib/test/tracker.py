@@ -14,10 +14,14 @@ import torch
 from torch import Tensor
 
 from lib.core.boxes import xywh_to_cxcywh, xywh_to_xyxy
-from lib.core.crop import Crop, box_to_crop
+from lib.core.crop import NO_PADDING, Crop, box_to_crop
 from lib.core.errors import InputError
-from lib.datasets.sequence import stack_modalities
+from lib.core.geometry import Window
+from lib.datasets.image import choose_reduction
+from lib.datasets.sequence import pick_modalities
 from lib.models.base import TrackerModel, cat_memories
+from lib.test.device_crop import Frame, cut_windows
+from lib.test.look import EXACT, CompiledLook, Look, Mode, Seen
 
 log = logging.getLogger(__name__)
 
@@ -47,109 +51,165 @@ class Target:
 Observer = Callable[[Sequence[Target], Sequence[tuple[np.ndarray, Crop]], Any], None]
 
 
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """Targets of one search size on their way through the network."""
+
+    places: list[int]  # which of the targets that move
+    targets: list[Target]
+    arounds: list[np.ndarray]  # the box that each crop was cut around
+    windows: list[Window]
+    memory: Any
+    pixels: Tensor  # [B, M, 3, S, S] uint8
+    seen: Seen
+
+
 class Tracker:
     """A network and its crops. `start` makes targets from first boxes, `track` moves them one frame on."""
 
-    def __init__(self, model: TrackerModel, cfg: Any, device: torch.device | str):
-        """cfg: a resolved configuration, of which TEST is read; the model is moved to `device`."""
-        self.model = model.to(device).eval()
-        self.device = torch.device(device)
+    def __init__(self, model: TrackerModel, cfg: Any, device: torch.device | str, mode: Mode = EXACT):
+        """cfg: a resolved configuration, of which TEST is read; the model is moved to `device`, its weights become
+        what `mode` says. Raises InputError for a mode that the device does not have."""
+        self.device, self.mode = torch.device(device), mode
+        mode.check(self.device)
+        self.model = model.to(self.device).eval()
         self.geometry = model.geometry(cfg.TEST)
+        self._embed_look = Look(self.model, mode.dtype)
+        self._look: Look | CompiledLook = self._embed_look
+        if mode.compiled:
+            self._look = CompiledLook(self._embed_look, mode.batch if model.batched else 1, self.device)
+        self._joined: tuple[list[Any], Any] = ([], None)
+
+    def prepare(self, images: Images, name: str, whole: tuple[int, int] | None = None, reduction: int = 1) -> Frame:
+        """A frame as this tracker reads it; to be done ahead, in a thread. whole: height and width of a reduced one.
+        Raises InputError, which names the target, for modalities of different size."""
+        picked = pick_modalities(images, self.model.modalities, name)
+        return Frame(picked, whole or picked[0].shape[:2], reduction)
 
     @torch.inference_mode()
-    def start(self, frames: Sequence[Images], boxes: Sequence[np.ndarray], names: Sequence[str] = ()) -> list[Target]:
+    def start(
+        self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
+    ) -> list[Target]:
         """New targets, one per frame and box (xywh, pixels); `names` is what error messages call them.
 
         Raises InputError, which names the target, for a box without area or outside its image.
         """
         names = names or [f"target {index}" for index in range(len(boxes))]
         starts = [
-            self._begin(name, stack_modalities(images, self.model.modalities, name), np.array(box, np.float64))
+            self._begin(name, self._read(images, name).images, np.array(box, np.float64))
             for name, images, box in zip(names, frames, boxes, strict=True)
         ]
         units = [
-            xywh_to_cxcywh(box_to_crop(target.box, target.box, crop.scale, self.geometry.template_size))
-            for target, crop in starts
+            xywh_to_cxcywh(box_to_crop(target.box, target.box, crops[0].scale, self.geometry.template_size))
+            for target, crops in starts
         ]
         box_in_crop = torch.tensor(np.stack(units), dtype=torch.float32, device=self.device)
-        memory = self.model.embed(self._upload([crop for _, crop in starts]), box_in_crop)
+        memory = self._embed_look.embed(self._upload([crops for _, crops in starts]), box_in_crop)
         return [replace(target, memory=_part(memory, index)) for index, (target, _) in enumerate(starts)]
 
     @torch.inference_mode()
     def track(
-        self, targets: Sequence[Target], frames: Sequence[Images], observe: Observer | None = None
+        self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
         """The targets in their next frames; `frames[k]` belongs to `targets[k]`. One pass of the network for all
-        whose search regions have one size.
+        whose search regions have one size, one wait for the device for all passes.
 
         The targets that come in stay as they are. Each gets the box that it would get alone.
         """
-        groups: dict[int, list[int]] = {}
+        read = [self._read(images, target.name) for target, images in zip(targets, frames, strict=True)]
+        groups: dict[tuple[int, int], list[int]] = {}
         for index, target in enumerate(targets):
-            groups.setdefault(target.search_size if self.model.batched else index, []).append(index)
-        moved = {
-            index: target
-            for group in groups.values()
-            for index, target in zip(
-                group, self._look([targets[k] for k in group], [frames[k] for k in group], observe), strict=True
-            )
-        }
+            part = len(groups) if not self.model.batched else 0
+            groups.setdefault((target.search_size, part), []).append(index)
+        passes = [self._pass(group, [targets[k] for k in group], [read[k] for k in group]) for group in groups.values()]
+        answers = torch.cat([seen.seen.answers for seen in passes]).cpu().numpy().astype(np.float64)
+        moved: dict[int, Target] = {}
+        for one in passes:
+            if observe is not None:
+                crops = one.pixels.permute(0, 3, 4, 1, 2).flatten(3).cpu().numpy()
+                views = [Crop(crop, w.scale, NO_PADDING) for crop, w in zip(crops, one.windows, strict=True)]
+                observe(one.targets, list(zip(one.arounds, views, strict=True)), one.seen.prediction)
+            for row, place in enumerate(one.places):
+                moved[place] = self._move(one, row, read[place].size, answers[len(moved)])
         return [moved[index] for index in range(len(targets))]
 
-    def _begin(self, name: str, image: np.ndarray, box: np.ndarray) -> tuple[Target, Crop]:
-        """A target without its memory yet, and its template."""
-        _check_first_box(box, image, name)
-        fill, size = self.geometry.fill(image), self.geometry.first_search_size(image, box)
-        return Target(name, box, None, fill, size, size), self.geometry.template(image, box, fill)
+    def reduction(self, box: np.ndarray, size: int) -> int:
+        """How much smaller the next frame may be decoded, given the box now and the side of its search region."""
+        if self.mode.crops == "exact":
+            return 1
+        return choose_reduction(self.geometry.search_side(box, size), size)
 
-    def _look(self, targets: Sequence[Target], frames: Sequence[Images], observe: Observer | None) -> list[Target]:
-        """One pass of the network: targets of one search size."""
-        stacks = [
-            stack_modalities(images, self.model.modalities, target.name)
-            for target, images in zip(targets, frames, strict=True)
-        ]
-        crops = [self._crop(target, image) for target, image in zip(targets, stacks, strict=True)]
-        sizes = [box[2:] * crop.scale / targets[0].search_size for box, crop in crops]
+    def _read(self, images: Images | Frame, name: str) -> Frame:
+        return images if isinstance(images, Frame) else self.prepare(images, name)
+
+    def _begin(self, name: str, images: Images, box: np.ndarray) -> tuple[Target, list[Crop]]:
+        """A target without its memory yet, and its template per modality."""
+        _check_first_box(box, images[0], name)
+        fills = [self.geometry.fill(image) for image in images]
+        size = self.geometry.first_search_size(images[0], box)
+        crops = [self.geometry.template(image, box, fill) for image, fill in zip(images, fills, strict=True)]
+        return Target(name, box, None, np.concatenate(fills), size, size), crops
+
+    def _pass(self, places: list[int], targets: list[Target], frames: list[Frame]) -> _Pass:
+        """Start a pass of the network: targets of one search size."""
+        size = targets[0].search_size
+        pairs = [self._window(target, frame) for target, frame in zip(targets, frames, strict=True)]
+        arounds, windows = [box for box, _ in pairs], [window for _, window in pairs]
+        fills = [target.fill for target in targets]
+        if self.mode.crops == "fast":
+            pixels = cut_windows(frames, windows, fills, size, self.device)
+        else:
+            crops = [self._cut(*view, size) for view in zip(frames, arounds, fills, strict=True)]
+            pixels = self._upload(crops)
+        sizes = [box[2:] * window.scale / size for box, window in pairs]
         prior = torch.tensor(np.stack(sizes), dtype=torch.float32, device=self.device)
-        memory = cat_memories([target.memory for target in targets])
-        prediction = self.model(memory, self._upload([crop for _, crop in crops]))
-        if observe is not None:
-            observe(targets, crops, prediction)
-        boxes, scores, learned = self.model.conclude(memory, prediction, prior)
-        answers = torch.cat([boxes, scores[:, None]], dim=1).float().cpu().numpy().astype(np.float64)
-        if learned is not memory:
-            targets = [replace(target, memory=_part(learned, index)) for index, target in enumerate(targets)]
-        return [
-            self._move(target, image, crop, answer)
-            for target, image, crop, answer in zip(targets, stacks, crops, answers, strict=True)
-        ]
+        memory = self._join([target.memory for target in targets])
+        return _Pass(places, targets, arounds, windows, memory, pixels, self._look(memory, pixels, prior))
 
-    def _crop(self, target: Target, image: np.ndarray) -> tuple[np.ndarray, Crop]:
-        """The search crop, and the box that it was cut around: another than the target's only where that left the
-        image, which a frame smaller than the one before can do."""
+    def _window(self, target: Target, frame: Frame) -> tuple[np.ndarray, Window]:
+        """The box that is searched around, and where: another box than the target's only where that left the image,
+        which a frame smaller than the one before can do."""
         try:
-            return target.box, self.geometry.search(image, target.box, target.fill, target.search_size)
+            return target.box, self.geometry.window(target.box, target.search_size, frame.size)
         except InputError:
-            box = self.geometry.clip(target.box, image)
-            return box, self.geometry.search(image, box, target.fill, target.search_size)
+            box = self.geometry.clip(target.box, frame.size)
+            return box, self.geometry.window(box, target.search_size, frame.size)
 
-    def _move(self, target: Target, image: np.ndarray, crop: tuple[np.ndarray, Crop], answer: np.ndarray) -> Target:
-        """The target at the network's answer: [5] cxcywh in crop units and score."""
-        box, pixels = crop
+    def _cut(self, frame: Frame, box: np.ndarray, fill: np.ndarray, size: int) -> list[Crop]:
+        """The search crop of each modality: cut one by one they take half the time of all channels together."""
+        parts = fill.reshape(len(frame.images), 3)
+        return [self.geometry.search(image, box, part, size) for image, part in zip(frame.images, parts, strict=True)]
+
+    def _move(self, one: _Pass, row: int, frame: tuple[int, int], answer: np.ndarray) -> Target:
+        """A target of a pass at the network's answer: [5] cxcywh in crop units and score."""
+        target, box, window = one.targets[row], one.arounds[row], one.windows[row]
+        if one.seen.memory is not None:
+            target = replace(target, memory=_part(one.seen.memory, row))
         if np.isfinite(answer).all():
-            box = self.geometry.clip(self.geometry.to_frame(answer[:4], box, pixels), image)
-            target = replace(target, box=box, score=float(answer[4]))
+            box = self.geometry.to_frame(answer[:4], box, window.scale, target.search_size)
+            target = replace(target, box=self.geometry.clip(box, frame), score=float(answer[4]))
         else:
             if target.score > 0:
                 log.warning("%s: the network's answer is not a number; the target stays where it was", target.name)
             target = replace(target, box=box, score=0.0)
-        height, width = image.shape[:2]
-        return replace(target, search_size=self.model.search_size(target, (height, width)))
+        return replace(target, search_size=self.model.search_size(target, frame))
 
-    def _upload(self, crops: Sequence[Crop]) -> Tensor:
-        """Crops as one normalised tensor [B, M, 3, S, S] on the device; one transfer of uint8 values."""
-        pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(self.device)
-        return self.model.normalize(pixels.unflatten(3, (-1, 3)).permute(0, 3, 4, 1, 2).contiguous())
+    def _join(self, memories: list[Any]) -> Any:
+        """One memory of all targets; that of the last step where it is of the same ones, as it mostly is."""
+        if len(memories) == 1:
+            return memories[0]
+        last, joined = self._joined
+        if len(last) != len(memories) or any(a is not b for a, b in zip(last, memories, strict=True)):
+            joined = cat_memories(memories)
+            self._joined = (memories, joined)
+        return joined
+
+    def _upload(self, crops: Sequence[Sequence[Crop]]) -> Tensor:
+        """The crops of each target's modalities as one tensor [B, M, 3, S, S] uint8 on the device; one transfer."""
+        pixels = torch.from_numpy(np.stack([np.stack([crop.image for crop in views]) for views in crops]))
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()
+        return pixels.to(self.device, non_blocking=True).permute(0, 1, 4, 2, 3).contiguous()
 
 
 def _check_first_box(box: np.ndarray, image: np.ndarray, name: str) -> None:
