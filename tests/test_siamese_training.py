@@ -7,12 +7,13 @@ import test_pair_kinds as pairs
 import test_training as basics
 import torch
 
-from lib.core.checkpoint import save_checkpoint
+from lib.core.checkpoint import load_checkpoint, save_checkpoint
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.models import build_model
 from lib.models.pretrained import load_pretrained
 from lib.train import run
+from lib.train.copies import Copies
 from lib.train.optim import build_optimizer
 from lib.train.step import SharedStep, TrainStep, renew
 
@@ -152,3 +153,18 @@ def test_fine_tuning_starts_from_a_checkpoint(tmp_path):
     model = build_model(cfg)
     load_pretrained(model, cfg, str(tmp_path))
     assert basics.same(source.state_dict(), model.state_dict())
+
+
+def test_checkpoints_lie_in_one_folder_too(make_trainer, tmp_path):
+    copies = Copies(tmp_path / "weights", "dasiamrpn_small")
+    trainer = make_trainer("TRAIN.EPOCH=2", "TRAIN.VAL_EPOCH_INTERVAL=1")
+    trainer.copies = copies
+    trainer.run()
+    names = sorted(path.name for path in copies.folder.iterdir())
+    assert names == [f"dasiamrpn_small_{which}.pth" for which in ("best", "e001", "e002", "last")]
+    last, whole = load_checkpoint(copies.folder / "dasiamrpn_small_last.pth"), basics.weights(trainer)
+    assert basics.same(last["net"], whole) and last["epoch"] == 2 and "optimizer" in last
+    again = make_trainer("TRAIN.EPOCH=2")
+    again.copies = copies
+    with pytest.raises(InputError, match="dasiamrpn_small_best.pth: is of another run; choose another --weights_dir"):
+        again.run()

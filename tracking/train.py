@@ -3,6 +3,7 @@
     python tracking/train.py --script iimf_track --config tiny --save_dir ./output/tiny --mode single
     python tracking/train.py --script tbsi_track --config vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k \\
         --save_dir ./output/vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k --mode multiple --nproc_per_node 4
+    python tracking/train.py --script dasiamrpn --config synthetic_small --weights_dir ./output/weights
 
 A run that was interrupted goes on after its last complete checkpoint when the same command is given again.
 Checkpoints: <save_dir>/checkpoints/train/<script>/<config>/. Curves: tensorboard --logdir <save_dir>/tensorboard
@@ -25,6 +26,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--script", required=True, help="a folder of experiments/, such as tbsi_track")
     parser.add_argument("--config", required=True, help="an experiment of that folder, or a YAML file")
     parser.add_argument("--save_dir", help="checkpoints, logs, curves (default: <save_dir of local.py>/<config>)")
+    parser.add_argument(
+        "--weights_dir", default="", help="checkpoints go there besides, as <network>_<config>_e001.pth, …_last.pth"
+    )
     parser.add_argument("--mode", choices=("single", "multiple", "multi_node"), default="single")
     parser.add_argument("--nproc_per_node", type=int, default=1, metavar="N", help="processes (GPUs) on this machine")
     parser.add_argument("--world-size", "--nnodes", type=int, default=1, metavar="N", help="multi_node: machines")
@@ -61,7 +65,8 @@ def main() -> None:
 
     config = Path(args.config).stem
     save_dir = Path(args.save_dir) if args.save_dir else Path(read_local("train")["save_dir"]) / config
-    train(cfg, script=args.script, config=config, save_dir=save_dir, device_name=args.device, wandb=args.wandb)
+    options = {"device_name": args.device, "wandb": args.wandb, "weights_dir": args.weights_dir}
+    train(cfg, script=args.script, config=config, save_dir=save_dir, **options)
 
 
 def torchrun_command(args: argparse.Namespace) -> list[str]:

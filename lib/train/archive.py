@@ -17,6 +17,7 @@ from lib.core.atomic import write_atomically
 from lib.core.checkpoint import save_checkpoint
 from lib.core.config import flatten
 from lib.core.errors import InputError
+from lib.train.copies import Copies
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,14 @@ FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRA
 class Archive:
     """The checkpoints of one run in its folder."""
 
-    def __init__(self, folder: Path, cfg: EasyDict, *, fresh: bool):
-        """fresh: the run begins, so what was best before does not count. Raises InputError for a damaged list."""
-        self.folder, self.keep = folder, cfg.TRAIN.KEEP_CHECKPOINTS
+    def __init__(self, folder: Path, cfg: EasyDict, *, fresh: bool, copies: Copies | None = None):
+        """fresh: the run begins, so what was best before does not count; copies: where each file goes besides.
+
+        Raises InputError for a damaged list, and where copies of another run would be replaced.
+        """
+        self.folder, self.keep, self.copies = folder, cfg.TRAIN.KEEP_CHECKPOINTS, copies
+        if copies is not None and fresh:
+            copies.claim()
         self.record = folder / "written.json"
         learned = {key: value for key, value in flatten(cfg).items() if not key.startswith(FREE)}
         self.run = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()
@@ -62,6 +68,8 @@ class Archive:
         save_checkpoint(path, content)
         log.info("saved %s", path)
         self.files[path.name] = _stamp(path)
+        if self.copies is not None:
+            self.copies.take(path)
 
     def _is_own(self, path: Path) -> bool:
         return path.is_file() and self.files.get(path.name) == _stamp(path)

@@ -30,6 +30,7 @@ from lib.models.pretrained import load_pretrained
 from lib.train.archive import FREE
 from lib.train.average import build_average
 from lib.train.board import open_board
+from lib.train.copies import Copies
 from lib.train.loader import build_loader
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler
@@ -42,13 +43,20 @@ _EPOCH = re.compile(r"_ep(\d+)\.pth\.tar$")
 
 
 def train(
-    cfg: EasyDict, *, script: str, config: str, save_dir: Path, device_name: str = "auto", wandb: str = ""
+    cfg: EasyDict,
+    *,
+    script: str,
+    config: str,
+    save_dir: Path,
+    device_name: str = "auto",
+    wandb: str = "",
+    weights_dir: str = "",
 ) -> None:
     """Train a configuration, or go on where an interrupted run of it stopped.
 
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
-    Biases that is told what TensorBoard is. Raises InputError for data, weights and configurations that cannot be used,
-    and when the folder holds a run of another configuration.
+    Biases that is told what TensorBoard is; weights_dir: a folder that gets copies of the checkpoints. Raises
+    InputError for data, weights and configurations that cannot be used, and when a folder holds another run's files.
     """
     device = own_device(device_name)
     with process_group(device):
@@ -59,10 +67,13 @@ def train(
         else:
             logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
         curves = save_dir / "tensorboard" / "train" / script / config
-        _train(cfg, checkpoints, curves, device=device, wandb=wandb)
+        copies = Copies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
+        _train(cfg, checkpoints, curves, device=device, wandb=wandb, copies=copies)
 
 
-def _train(cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str) -> None:
+def _train(
+    cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str, copies: Copies | None
+) -> None:
     """What exchanges gradients lives in here, so that it is gone before the processes part."""
     seed_everything(cfg.TRAIN.SEED)
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
@@ -74,6 +85,7 @@ def _train(cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.devi
     if newest is None and cfg.MODEL.PRETRAIN_FILE:
         load_pretrained(model, cfg, local["pretrained_dir"])
     trainer = build_trainer(cfg, model.to(device), checkpoints, folders=local, device=device)
+    trainer.copies = copies
     if is_main():
         trainer.board = open_board(cfg, curves, checkpoints, wandb=wandb)
     if newest is not None:

@@ -22,6 +22,7 @@ from lib.models.base import Batch, TrackerModel
 from lib.train.archive import Archive
 from lib.train.average import load_average
 from lib.train.board import Board
+from lib.train.copies import Copies
 from lib.train.loader import Sample, read_batches
 from lib.train.meters import Clock, Means, format_duration
 from lib.train.picture import draw_pairs
@@ -50,6 +51,7 @@ class Trainer:
     board: Board | None  # in the main process
     device: torch.device
     average: AveragedModel | None = None  # of the weights, over steps
+    copies: Copies | None = None  # of the checkpoints
     epoch: int = 0  # epochs done
 
     def __post_init__(self) -> None:
@@ -64,7 +66,9 @@ class Trainer:
 
     def run(self) -> None:
         """Train from the epoch after `self.epoch` to the last."""
-        archive = Archive(self.checkpoints, self.cfg, fresh=self.epoch == 0) if is_main() else None
+        archive = None
+        if is_main():
+            archive = Archive(self.checkpoints, self.cfg, fresh=self.epoch == 0, copies=self.copies)
         for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
             self.model.set_epoch(epoch)
             self.step = renew(self.step)
@@ -189,9 +193,7 @@ class Trainer:
     def to_device(self, batch: Batch) -> Batch:
         """The batch on the device, images normalised."""
         moved = batch.apply(lambda part: part.to(self.device, non_blocking=True))
-        return moved._replace(
-            template=self.model.normalize(moved.template), search=self.model.normalize(moved.search)
-        )
+        return moved._replace(template=self.model.normalize(moved.template), search=self.model.normalize(moved.search))
 
     def autocast(self) -> torch.autocast:
         """Mixed precision as configured; does nothing where it is off."""
