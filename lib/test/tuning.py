@@ -25,6 +25,7 @@ from lib.core.errors import InputError
 from lib.core.schema import read_yaml
 from lib.datasets.sequence import Sequence
 from lib.models import build_model
+from lib.test.device_crop import Frame
 from lib.test.engine import Job, run_job
 from lib.test.entries import Video, evaluate, videos_of
 from lib.test.load import digest, load_tracker, record_run
@@ -87,7 +88,9 @@ class ManySettings(Tracker):
         self._configs = configs
         self._tracker_of = lru_cache(maxsize=KEPT)(self._build)
 
-    def start(self, frames: Ordered[Images], boxes: Ordered[np.ndarray], names: Ordered[str] = ()) -> list[Target]:
+    def start(
+        self, frames: Ordered[Images | Frame], boxes: Ordered[np.ndarray], names: Ordered[str] = ()
+    ) -> list[Target]:
         """As `Tracker.start`; every name begins with a trial."""
 
         def begin(tracker: Tracker, at: list[int]) -> list[Target]:
@@ -95,7 +98,9 @@ class ManySettings(Tracker):
 
         return self._apart(names, begin)
 
-    def track(self, targets: Ordered[Target], frames: Ordered[Images], observe: Observer | None = None) -> list[Target]:
+    def track(
+        self, targets: Ordered[Target], frames: Ordered[Images | Frame], observe: Observer | None = None
+    ) -> list[Target]:
         """As `Tracker.track`; targets of one trial share their passes of the network."""
 
         def move(tracker: Tracker, at: list[int]) -> list[Target]:
