@@ -12,12 +12,12 @@ import torch
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.geometry import ContextGeometry
-from lib.datasets import DATASETS, lasot
+from lib.datasets import DATASETS
 from lib.datasets.sequence import VISIBLE, Collection, Company, Frames, Sequence
 from lib.datasets.usable import usable_rows
 from lib.models.base import PAIR_KINDS
 from lib.train.blur import cross_kernel, motion_kernel
-from lib.train.catalogue import Catalogue, read_aliases
+from lib.train.catalogue import SHIPPED, Catalogue, read_aliases
 from lib.train.context import COLOURS, ContextRecipe, ContextViews, shift_colours, to_units
 from lib.train.loader import build_loader, read_batches
 from lib.train.pair_kinds import OTHER_CATEGORY, SAME_CATEGORY, STILL, VIDEO, PairKinds, shows_target
@@ -172,7 +172,7 @@ def test_equal_words_of_two_sets_are_told_apart_only_by_a_table(tmp_path):
 
 
 def test_shipped_table_of_categories_is_whole():
-    table = read_aliases(lasot.TEST_LIST.parent / "category_aliases.txt")
+    table = read_aliases(SHIPPED)
     assert {name for name, _ in table} <= set(DATASETS)
     assert len([1 for name, label in table if name == "imagenetvid"]) == 30
     assert table["imagenetvid", "n02402425"] == "cow" and table["coco17", "*"] == "*"
@@ -259,6 +259,21 @@ def test_samples_follow_from_seed_epoch_and_index_alone():
         assert all(torch.equal(a.nan_to_num(-1), b.nan_to_num(-1)) for a, b in zip(one.batch, other.batch, strict=True))
     other = batches([videos()], "TRAIN.SEED=7")
     assert not torch.equal(first[0].batch.search_box, other[0].batch.search_box)
+
+
+@pytest.mark.parametrize("name", ["dasiamrpn_vot_50ep", "dasiamrpn_vot_finetune", "dasiamrpn_big_finetune"])
+def test_public_recipes_draw_from_their_sets(name):
+    cfg = load_config("dasiamrpn", name)
+    found = [
+        videos(),
+        [track("", "x")],
+        Stills([track("cat", "image", length=2)]),
+        Stills([track("cup", "b", length=2)]),
+    ]
+    made = PairKinds.from_config(cfg, found[: len(cfg.DATA.TRAIN.DATASETS_NAME)], stage=0)
+    for kind in range(4):
+        assert kind in {pair.kind for pair in draws(made, kind, 40)}
+    assert made.catalogue.common and cfg.MODEL.CORR_SCALE == 1 / 64
 
 
 def test_lists_that_do_not_go_together_are_one_clear_line():

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_lines
+from lib.datasets.got10k import SPLITS
 from lib.datasets.sequence import Collection
 from lib.datasets.sequence import Sequence as Video
 
+SHIPPED = SPLITS / "category_aliases.txt"  # what is known of the categories of usual sets
 FLATTENING = 0.5  # a category is drawn in proportion to its number of tracks to this power
 
 
@@ -84,7 +87,7 @@ class Catalogue:
         return [(list(groups), weight / weight.sum()) for groups, weight in zip(self.groups, weights, strict=True)]
 
 
-def read_aliases(path: str) -> dict[tuple[str, str], str]:
+def read_aliases(path: str | Path) -> dict[tuple[str, str], str]:
     """Which categories of several data sets are the same: lines of data set, category, common name; `*` for all
     categories of a set that are common names already. Raises InputError for any other line."""
     table = {}

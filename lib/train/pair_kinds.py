@@ -16,7 +16,7 @@ from lib.core.geometry import ContextGeometry
 from lib.datasets.sequence import Collection, Sequence
 from lib.datasets.usable import inside_share, usable_rows
 from lib.models.base import PAIR_KINDS
-from lib.train.catalogue import Catalogue, Place, read_aliases
+from lib.train.catalogue import SHIPPED, Catalogue, Place, read_aliases
 from lib.train.sampler import LEAST_VISIBLE_SEARCH, LEAST_VISIBLE_TEMPLATE, NoPair, Pair, Pairs
 
 VIDEO, STILL, SAME_CATEGORY, OTHER_CATEGORY = range(len(PAIR_KINDS))
@@ -60,7 +60,7 @@ class PairKinds(Pairs):
         if len(intervals) != len(datasets):
             name = ("TRAIN", "VAL")[stage]
             raise InputError(f"DATA.{name}.MAX_INTERVALS: {len(intervals)} values for {len(datasets)} data sets")
-        aliases = read_aliases(rules.ALIASES) if rules.ALIASES else None
+        aliases = read_aliases(SHIPPED if rules.ALIASES == "shipped" else rules.ALIASES) if rules.ALIASES else None
         return cls(
             Catalogue(datasets, part.DATASETS_NAME, aliases),
             part.DATASETS_RATIO,
