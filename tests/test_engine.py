@@ -1,15 +1,25 @@
 import functools
 import os
 import time
+from dataclasses import replace
+from pathlib import Path
 
+import micro
 import numpy as np
 import pytest
 from fake_model import fake_tracker, follow_alone, moving_sequence
 
 from lib.core.errors import InputError
 from lib.datasets.annotation import read_numbers
+from lib.datasets.folder import read_folder
+from lib.datasets.sequence import Sequence
+from lib.models import TRACKERS
+from lib.test.ahead import DEPTH
 from lib.test.engine import Job, choose_devices, follow, follow_steps, read_ahead, run_job
 from lib.test.results import finished, read_both_seconds, read_result, write_result
+from lib.test.tracker import Tracker
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(folder, sequences, devices=("cpu",), build=fake_tracker):
@@ -94,6 +104,79 @@ def test_longest_sequences_come_first(tmp_path):
     job = Job(fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences, in_order=True)
     run_job(job, ["cpu"])
     assert saved[3:] == ["short", "long", "middle"]
+
+
+def collect(tracker, sequences, batch):
+    """Boxes and confidences by name, and in what order the sequences ended."""
+    ended = {}
+
+    def save(name, boxes, seconds, confidence):
+        assert seconds.shape == (len(boxes), 2) and (seconds[:, 0] > 0).all()
+        ended[name] = np.concatenate([boxes, confidence], axis=1)
+
+    counts = []
+    follow(tracker, sequences, save, counts.append, batch=batch)
+    assert sum(counts) == sum(map(len, sequences)) and max(counts) <= batch
+    return ended
+
+
+def test_lock_step_gives_each_sequence_what_it_gets_alone_in_any_order():
+    lengths = (9, 3, 5, 12, 1, 4, 7)
+    sequences = [moving_sequence(f"s{k}", length, step=(k, 7 - k)) for k, length in enumerate(lengths)]
+    alone = collect(fake_tracker(), sequences, 1)
+    for batch, order in ((2, sequences), (3, sequences[::-1]), (16, sequences)):
+        tracker = fake_tracker()
+        together = collect(tracker, order, batch)
+        assert together.keys() == alone.keys()
+        for name, rows in alone.items():
+            np.testing.assert_array_equal(together[name], rows)
+        assert max(tracker.model.calls) <= batch
+    assert len(tracker.model.calls) == max(lengths) - 1  # all seven fit: as many steps as the longest has
+
+
+def test_places_of_sequences_that_end_are_taken_by_the_next_ones():
+    tracker = fake_tracker()
+    sequences = [moving_sequence(f"s{k}", length) for k, length in enumerate((6, 3, 4))]
+    collect(tracker, sequences, 2)
+    assert tracker.model.calls == [2, 2, 1, 2, 2, 1]  # the third starts in step 4, while the first moves alone
+
+
+def test_unreadable_frame_in_lock_step_keeps_what_ended_before(tmp_path):
+    sequences = [moving_sequence("short", 3), moving_sequence("long", 30, broken=20), moving_sequence("other", 30)]
+    with pytest.raises(InputError, match="/data/moving/000020.png"):
+        follow(fake_tracker(), sequences, functools.partial(write_result, tmp_path), batch=3)
+    assert {path.stem for path in tmp_path.iterdir()} == {"short", "short_time", "short_confidence"}
+
+
+def test_no_more_than_a_few_frames_are_in_memory():
+    class Counted(type(moving_sequence("any").frames)):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    read, seen = [], []
+    sequence = moving_sequence("any", length=20)
+    counted = replace(sequence, frames=Counted(sequence.boxes.astype(int)))
+    follow(fake_tracker(), [counted], lambda *result: None, lambda count: seen.append(len(read)), batch=1)
+    assert sorted(read) == list(range(20))
+    assert all(ahead <= done + 1 + DEPTH for done, ahead in enumerate(seen))
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_batched_is_alone_for_every_tracker(name):
+    """On the frames of the bundled sequence, from several first boxes, with networks of random weights."""
+    (demo,) = read_folder(ROOT / "docs" / "demo_sequence")
+    tracker = Tracker(micro.model(name), micro.config(name), "cpu")
+    shifts = ((0, 0, 0, 0), (30, -10, 8, 4), (-25, 15, 0, 20))
+    boxes = [demo.boxes[:1] + np.array(shift, float) for shift in shifts]
+    sequences = [
+        Sequence(f"{name} {k}", replace(demo.frames, paths=tuple(p[k : k + 4 + 2 * k] for p in demo.frames.paths)), box)
+        for k, box in enumerate(boxes)
+    ]
+    alone, together = (collect(tracker, sequences, batch) for batch in (1, 2))
+    for key, rows in alone.items():
+        assert np.isfinite(rows).all()
+        np.testing.assert_allclose(together[key], rows, rtol=0, atol=1e-3)
 
 
 def test_sequence_without_a_first_box_is_named():

@@ -1,28 +1,24 @@
-"""Following sequences: one network per worker, the next frame decoded while this one is tracked, nothing done twice."""
+"""Following sequences: many at a time in lock step through one network, frames decoded ahead, nothing done twice."""
 
 import logging
-import signal
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Ordered
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-import torch.multiprocessing
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
-from lib.core.machine import usable_cores
 from lib.datasets.sequence import Frames, Sequence
+from lib.test.ahead import Reel, decoding_threads
 from lib.test.tracker import Target, Tracker
+from lib.test.workers import run_workers
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +45,27 @@ class Job:
     save: Save
     sequences: Ordered[Sequence]
     in_order: bool = False  # taken as they come, not the longest first
+    batch: int = 1  # sequences that one network follows in lock step
+
+    def ordered(self) -> "Job":
+        """With its sequences in the order in which they are taken."""
+        return self if self.in_order else replace(self, sequences=sorted(self.sequences, key=len, reverse=True))
+
+    def work(self, device: str, numbers: Iterator[int], on_frame: Callable[[int], Any]) -> None:
+        """Follow the sequences of these numbers with one network on a device."""
+        follow(self.build(device), (self.sequences[k] for k in numbers), self.save, on_frame, batch=self.batch)
+
+
+@dataclass(eq=False)
+class _Run:
+    """A sequence on its way."""
+
+    sequence: Sequence
+    reel: Reel
+    target: Target | None = None  # after the last frame
+    boxes: list[np.ndarray] = field(default_factory=list)
+    seconds: list[tuple[float, float]] = field(default_factory=list)
+    confidence: list[tuple[float, float]] = field(default_factory=list)
 
 
 def follow(
@@ -56,21 +73,51 @@ def follow(
     sequences: Iterable[Sequence],
     save: Save,
     on_frame: Callable[[int], Any] = lambda count: None,
+    *,
+    batch: int = 1,
 ) -> None:
     """Follow each sequence to its end and `save` what came out; `on_frame` hears of every finished frame.
 
+    `batch` sequences move in lock step, and the next one takes the place of one that ends. Each gets the boxes that it
+    gets alone; of the seconds of a step each gets its share.
     Raises InputError with the path when a frame cannot be read: nothing of that sequence is saved then.
     """
-    for sequence in sequences:
-        boxes, seconds, confidence, before = [], [], [], time.perf_counter()
-        for step in follow_steps(tracker, sequence):
+    waiting, runs, before = iter(sequences), list[_Run](), time.perf_counter()
+    with decoding_threads(batch) as pool:
+        while True:
+            while len(runs) < batch and (sequence := next(waiting, None)) is not None:
+                check_start(sequence)
+                runs.append(_Run(sequence, Reel(pool, tracker, sequence)))
+            if not runs:
+                return
+            alone = _step(tracker, runs)
             now = time.perf_counter()
-            boxes.append(step.target.box)
-            seconds.append((step.seconds, now - before))
-            confidence.append((step.target.score, step.target.visible))
+            for run in runs:
+                run.seconds.append((alone / len(runs), (now - before) / len(runs)))
             before = now
-            on_frame(1)
-        save(sequence.name, np.stack(boxes), np.array(seconds), np.array(confidence, np.float64))
+            on_frame(len(runs))
+            for run in [run for run in runs if len(run.boxes) == len(run.sequence)]:
+                save(run.sequence.name, np.stack(run.boxes), np.array(run.seconds), np.array(run.confidence))
+                runs.remove(run)
+
+
+def _step(tracker: Tracker, runs: Ordered[_Run]) -> float:
+    """Every run one frame on; returns the seconds of the tracker alone, without the wait for frames."""
+    frames = [run.reel.take() for run in runs]
+    begin = time.perf_counter()
+    old = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is not None]
+    new = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is None]
+    moved = tracker.track([run.target for run, _ in old if run.target], [frame for _, frame in old]) if old else []
+    if new:
+        firsts, names = [run.sequence.boxes[0] for run, _ in new], [run.sequence.name for run, _ in new]
+        moved += tracker.start([frame for _, frame in new], firsts, names)
+    seconds = time.perf_counter() - begin
+    for (run, _), target in zip(old + new, moved, strict=True):
+        run.target = target
+        run.boxes.append(target.box)
+        run.confidence.append((target.score, float(target.visible)))
+        run.reel.ask(tracker.reduction(target.box, target.search_size))
+    return seconds
 
 
 def follow_steps(tracker: Tracker, sequence: Sequence) -> Iterator[Step]:
@@ -78,8 +125,7 @@ def follow_steps(tracker: Tracker, sequence: Sequence) -> Iterator[Step]:
 
     Raises InputError when the sequence has no frames or no box for its first one.
     """
-    if not len(sequence) or not len(sequence.boxes) or (sequence.annotated is not None and sequence.annotated[0] != 0):
-        raise InputError(f"{sequence.name}: no box for the first frame; the sequence cannot be started")
+    check_start(sequence)
     targets: list[Target] = []
     for index, images in enumerate(read_ahead(sequence.frames)):
         begin = time.perf_counter()
@@ -88,6 +134,12 @@ def follow_steps(tracker: Tracker, sequence: Sequence) -> Iterator[Step]:
         else:
             targets = tracker.track(targets, [images])
         yield Step(index, images, targets[0], time.perf_counter() - begin)
+
+
+def check_start(sequence: Sequence) -> None:
+    """Raises InputError for a sequence that has no frames or no box for its first one."""
+    if not len(sequence) or not len(sequence.boxes) or (sequence.annotated is not None and sequence.annotated[0] != 0):
+        raise InputError(f"{sequence.name}: no box for the first frame; the sequence cannot be started")
 
 
 def read_ahead(frames: Frames) -> Iterator[list[np.ndarray]]:
@@ -109,16 +161,15 @@ def run_job(job: Job, devices: Ordered[str]) -> None:
     free, so that all end at about the same time. The first failure stops every worker and is raised here; finished
     sequences stay saved.
     """
-    if not job.in_order:
-        job = replace(job, sequences=sorted(job.sequences, key=len, reverse=True))
+    job = job.ordered()
     with (
         logging_redirect_tqdm(),
         tqdm(total=sum(map(len, job.sequences)), unit="frame", dynamic_ncols=True, smoothing=0.1) as bar,
     ):
         if len(devices) == 1:
-            follow(job.build(devices[0]), job.sequences, job.save, bar.update)
+            job.work(devices[0], iter(range(len(job.sequences))), bar.update)
         else:
-            _run_workers(job, devices, bar.update)
+            run_workers(job.work, len(job.sequences), devices, bar.update)
 
 
 def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
@@ -136,72 +187,3 @@ def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
     if num_gpus > torch.cuda.device_count():
         raise InputError(f"--num_gpus {num_gpus}: this machine has {torch.cuda.device_count()}")
     return [f"cuda:{worker % num_gpus}" for worker in range(max(threads, 1))]
-
-
-def _run_workers(job: Job, devices: Ordered[str], on_frame: Callable[[int], Any]) -> None:
-    context = torch.multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
-    taken = context.Value("l", 0)
-    cores = max(1, usable_cores() // len(devices))
-    workers = {}
-    try:
-        for device in devices:
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(job, device, cores, taken, sender), daemon=True)
-            process.start()
-            sender.close()  # so that only the worker holds it, and its end is seen here
-            workers[receiver] = process
-        _listen(dict(workers), on_frame)
-    finally:
-        for process in workers.values():
-            process.terminate()
-        for process in workers.values():
-            process.join()
-
-
-def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> None:
-    """Hear the workers out until all have ended; raise the first failure."""
-    while workers:
-        ready = wait(list(workers))
-        for receiver in [receiver for receiver in workers if receiver in ready]:
-            try:
-                report = receiver.recv()
-            except EOFError:
-                process = workers.pop(receiver)
-                process.join()
-                if process.exitcode:
-                    message = f"a worker ended with status {process.exitcode}; out of memory? try fewer --threads"
-                    raise InputError(message) from None
-                continue
-            if isinstance(report, Exception):
-                raise report
-            on_frame(report)
-
-
-def _work(job: Job, device: str, cores: int, taken: Any, sender: Connection) -> None:
-    """One worker: builds one network, then takes sequences until none are left."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
-    signal.signal(signal.SIGTERM, _leave)
-    torch.set_num_threads(cores)
-    cv2.setNumThreads(1)
-    try:
-        follow(job.build(device), _take(job.sequences, taken), job.save, sender.send)
-    except BrokenPipeError:
-        raise SystemExit(1) from None  # the parent is gone: nobody waits for the rest
-    except (InputError, OSError) as error:
-        sender.send(error)
-    except Exception:
-        sender.send(RuntimeError(f"a worker failed:\n{traceback.format_exc()}"))
-
-
-def _take(sequences: Ordered[Sequence], taken: Any) -> Iterator[Sequence]:
-    while True:
-        with taken.get_lock():
-            index, taken.value = taken.value, taken.value + 1
-        if index >= len(sequences):
-            return
-        yield sequences[index]
-
-
-def _leave(*_: Any) -> None:
-    """SIGTERM unwinds the stack, so that half-written files are removed."""
-    raise SystemExit(1)
