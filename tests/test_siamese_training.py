@@ -12,7 +12,7 @@ from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.models import build_model
 from lib.models.pretrained import load_pretrained
-from lib.train import run
+from lib.train import run, validation
 from lib.train.copies import Copies
 from lib.train.optim import build_optimizer
 from lib.train.step import SharedStep, TrainStep, renew
@@ -168,3 +168,14 @@ def test_checkpoints_lie_in_one_folder_too(make_trainer, tmp_path):
     again.copies = copies
     with pytest.raises(InputError, match="dasiamrpn_small_best.pth: is of another run; choose another --weights_dir"):
         again.run()
+
+
+def test_validation_alone_gives_the_trainers_figures(make_trainer, tmp_path, monkeypatch):
+    trainer = make_trainer("TRAIN.EPOCH=1")
+    save_checkpoint(tmp_path / "a.pth.tar", {"net": trainer.model.state_dict(), "network": "dasiamrpn", "epoch": 1})
+    monkeypatch.setattr(validation, "load_validation_set", lambda name, folders: pairs.videos())
+    monkeypatch.setattr(validation, "read_local", lambda kind: {})
+    alone = validation.validate(trainer.cfg, tmp_path / "a.pth.tar", device_name="cpu")
+    assert alone == trainer.validate(1, trainer.val_loader) and "score_same_category" in alone
+    with pytest.raises(InputError, match="DATA.VAL.DATASETS_NAME: no data set"):
+        validation.validate(config("DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]"), tmp_path / "a.pth.tar")
