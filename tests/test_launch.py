@@ -11,7 +11,7 @@ import pytest
 import test_training as basics
 
 from lib.core.checkpoint import load_checkpoint
-from lib.train.launch import explain, run_processes
+from lib.core.launch import explain, run_processes
 
 clone = basics.clone
 

@@ -10,7 +10,6 @@ Checkpoints: <save_dir>/checkpoints/train/<script>/<config>/. Curves: tensorboar
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.config import load_config
 from lib.core.errors import run
+from lib.core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -29,17 +29,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--weights_dir", default="", help="checkpoints go there besides, as <network>_<config>_e001.pth, …_last.pth"
     )
-    parser.add_argument("--mode", choices=("single", "multiple", "multi_node"), default="single")
-    parser.add_argument("--nproc_per_node", type=int, default=1, metavar="N", help="processes (GPUs) on this machine")
-    parser.add_argument("--world-size", "--nnodes", type=int, default=1, metavar="N", help="multi_node: machines")
-    parser.add_argument("--rank", type=int, default=0, metavar="K", help="multi_node: number of this machine, from 0")
-    parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
-    parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
-    parser.add_argument("--wait", type=int, default=900, metavar="S", help="multi_node: seconds to wait for the others")
-    parser.add_argument(
-        "--max_restarts", type=int, default=0, metavar="N",
-        help="so often all processes start again, from the last checkpoint, when one of them dies",
-    )  # fmt: skip
+    add_launch_arguments(parser, "from the last checkpoint")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
     parser.add_argument("--wandb", default="", metavar="PROJECT", help="tell Weights & Biases what TensorBoard is told")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="e.g. TRAIN.LR=1e-4")
@@ -54,35 +44,18 @@ def main() -> None:
         from lib.train.board import check_wandb
 
         check_wandb(args.wandb)
-    if args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ:
-        from lib.train.launch import run_processes
+    config = Path(args.config).stem
+    if is_launcher(args):
         from lib.train.preflight import check_inputs
 
         check_inputs(cfg)
-        raise SystemExit(run_processes(torchrun_command(args)))
+        raise SystemExit(run_processes(torchrun_command(args, f"{args.script}-{config}")))
     from lib.core.paths import read_local
     from lib.train.run import train
 
-    config = Path(args.config).stem
     save_dir = Path(args.save_dir) if args.save_dir else Path(read_local("train")["save_dir"]) / config
     options = {"device_name": args.device, "wandb": args.wandb, "weights_dir": args.weights_dir}
     train(cfg, script=args.script, config=config, save_dir=save_dir, **options)
-
-
-def torchrun_command(args: argparse.Namespace) -> list[str]:
-    """The same command, once per process."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={args.nproc_per_node}"]
-    launcher += [f"--max_restarts={args.max_restarts}"]
-    if args.mode == "multiple":
-        launcher += ["--standalone"]
-    elif args.max_restarts:  # machines must be able to meet again
-        launcher += [f"--nnodes={args.world_size}", "--rdzv_backend=c10d", f"--rdzv_endpoint={args.ip}:{args.port}"]
-        launcher += [f"--rdzv_id={args.script}-{Path(args.config).stem}"]
-        launcher += [f"--rdzv_conf=is_host={int(args.rank == 0)},join_timeout={args.wait},read_timeout={args.wait}"]
-    else:
-        launcher += [f"--nnodes={args.world_size}", f"--node_rank={args.rank}"]
-        launcher += [f"--master_addr={args.ip}", f"--master_port={args.port}", f"--rdzv_conf=timeout={args.wait}"]
-    return [*launcher, *sys.argv]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""torchrun as it is started here, for training and for tracking: the options that say where processes run, its exit
+status kept, machines that do not find each other explained."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+#: What torchrun says, after its traceback, where machines do not find each other -> what to do.
+_REASONS = (
+    (
+        re.compile(r"EADDRINUSE|[Aa]ddress already in use"),
+        "--port: another program uses it on this machine; give all machines another --port",
+    ),
+    (
+        re.compile(r"waiting for clients|RendezvousTimeoutError"),
+        "--world-size: not all machines came in time; start the command on each, with a --rank of its own",
+    ),
+    (
+        re.compile(r"RendezvousConnectionError|DistNetworkError: The client socket"),
+        "--ip, --port: machine 0 does not answer there; start it with --rank 0, and check address, port and firewall",
+    ),
+)
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser, again: str) -> None:
+    """`--mode` and what belongs to it; again: what happens when all processes start again."""
+    parser.add_argument("--mode", choices=("single", "multiple", "multi_node"), default="single")
+    parser.add_argument("--nproc_per_node", type=int, default=1, metavar="N", help="processes (GPUs) on this machine")
+    parser.add_argument("--world-size", "--nnodes", type=int, default=1, metavar="N", help="multi_node: machines")
+    parser.add_argument("--rank", type=int, default=0, metavar="K", help="multi_node: number of this machine, from 0")
+    parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
+    parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
+    parser.add_argument("--wait", type=int, default=900, metavar="S", help="multi_node: seconds to wait for the others")
+    parser.add_argument(
+        "--max_restarts", type=int, default=0, metavar="N",
+        help=f"so often all processes start again, {again}, when one of them dies",
+    )  # fmt: skip
+
+
+def is_launcher(args: argparse.Namespace) -> bool:
+    """Whether this process is to start torchrun, not one that torchrun started."""
+    return args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ
+
+
+def torchrun_command(args: argparse.Namespace, name: str) -> list[str]:
+    """The command of this process, once per process; name: the same on all machines."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={args.nproc_per_node}"]
+    launcher += [f"--max_restarts={args.max_restarts}"]
+    if args.mode == "multiple":
+        launcher += ["--standalone"]
+    elif args.max_restarts:  # machines must be able to meet again
+        launcher += [f"--nnodes={args.world_size}", "--rdzv_backend=c10d", f"--rdzv_endpoint={args.ip}:{args.port}"]
+        launcher += [f"--rdzv_id={name}"]
+        launcher += [f"--rdzv_conf=is_host={int(args.rank == 0)},join_timeout={args.wait},read_timeout={args.wait}"]
+    else:
+        launcher += [f"--nnodes={args.world_size}", f"--node_rank={args.rank}"]
+        launcher += [f"--master_addr={args.ip}", f"--master_port={args.port}", f"--rdzv_conf=timeout={args.wait}"]
+    return [*launcher, *sys.argv]
+
+
+def run_processes(command: Sequence[str]) -> int:
+    """Run torchrun, pass on all that it says, and explain a failed meeting in a last line.
+
+    Returns its exit status, 128 + number where a signal ended it, as shells count.
+    """
+    reason = ""
+    # Processes that start again would read the addresses of those that died from the store that torchrun shares.
+    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment) as process:
+        for line in process.stderr or ():
+            sys.stderr.write(line)
+            reason = explain(line) or reason
+    status = process.returncode
+    if status and reason:
+        sys.stderr.write(f"error: {reason}\n")
+    return status if status >= 0 else 128 - status
+
+
+def explain(line: str) -> str:
+    """What to do about a line of torchrun; empty where it is about something else."""
+    return next((remedy for pattern, remedy in _REASONS if pattern.search(line)), "")
