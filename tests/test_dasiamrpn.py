@@ -1,5 +1,7 @@
 """DaSiamRPN: tracked frames of the release, the distractor module, local to global."""
 
+from dataclasses import replace
+
 import golden_siamrpn as golden
 import micro
 import numpy as np
@@ -16,6 +18,7 @@ from lib.models.distractors import Learning, begin, discriminator, first_frame, 
 from lib.models.long_term import LongTerm
 from lib.models.siamese import context_side, hann_window
 from lib.models.siamrpn import Kernels, Prediction
+from lib.test.look import cast_weights
 from lib.test.tracker import Tracker
 
 STUB = golden.read("tracker_stub")
@@ -410,3 +413,36 @@ def test_lost_target_waits_and_the_first_sure_frame_moves_it():
 def test_short_term_mode_always_sees_its_target_and_never_grows():
     rows = follow(trackers("TEST.LONG_TERM.LOW=1", "TEST.LONG_TERM.HIGH=1"), noisy_sequences())
     assert (rows[..., 5] == 159).all()
+
+
+def test_template_is_cut_anew_when_it_is_due_and_the_target_in_sight():
+    change = ["TEST.TEMPLATE_UPDATE.INTERVAL=2", "TEST.TEMPLATE_UPDATE.SHARE=0.25", "TEST.TEMPLATE_UPDATE.SCORE=0"]
+    for variant in ("siamrpn", "dasiamrpn"):
+        tracker, ((frames, box), *_) = trackers(*change, "TEST.MODE=plain", variant=variant), noisy_sequences()
+        first = tracker.start([frames[0]], [box])
+        one = tracker.track(first, [frames[1]])
+        assert torch.equal(one[0].memory.cls, first[0].memory.cls), "not due"
+        two = tracker.track(one, [frames[2]])
+        fresh = tracker.start([frames[2]], [two[0].box])[0].memory
+        for name in ("cls", "loc"):
+            old, new = getattr(first[0].memory, name), getattr(fresh, name)
+            torch.testing.assert_close(getattr(two[0].memory, name), 0.75 * old + 0.25 * new)
+        if variant == "dasiamrpn":
+            assert torch.equal(two[0].memory.first, first[0].memory.first), "what is learned stays with the first"
+    target = replace(first[0], age=4, score=0.7)
+    sure = trackers(*change[:2], "TEST.TEMPLATE_UPDATE.SCORE=0.6").model
+    assert sure.wants_template(target) and not sure.wants_template(replace(target, score=0.5))
+    assert not sure.wants_template(replace(target, age=5)) and not sure.wants_template(replace(target, search_size=999))
+    assert not trackers().model.wants_template(replace(target, score=1.0))
+
+
+def test_half_precision_gives_nearly_the_same_maps():
+    first, second = (micro.model("dasiamrpn", "MODEL.CORR_SCALE=1e-3") for _ in range(2))
+    half, batch = cast_weights(second, torch.bfloat16), micro.batch("dasiamrpn")
+    with torch.inference_mode():
+        expected = first(first.embed(batch.template), batch.search)
+        given = half(half.embed(batch.template.bfloat16()), batch.search.bfloat16())
+    assert given.logits.dtype == given.deltas.dtype == torch.float32
+    for name in ("logits", "deltas"):
+        a, b = getattr(expected, name), getattr(given, name)
+        assert (a - b).abs().max() < 0.05 * a.abs().max()

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from lib.layers.correlation import correlate
 
@@ -37,8 +38,9 @@ class UPChannelRPN(nn.Module):
         """[B, C, f, f] and the kernels -> logits [B, 2, A, n, n] (background, foreground), deltas [B, 4, A, n, n]"""
         logits = correlate(self.search_cls_conv(search), cls_kernels)
         boxes = correlate(self.search_loc_conv(search), loc_kernels)
-        with torch.autocast(boxes.device.type, enabled=False):
-            deltas = self.loc_adjust(boxes)
+        adjust = self.loc_adjust
+        with torch.autocast(boxes.device.type, enabled=False):  # boxes stay as exact as the correlation
+            deltas = conv2d(boxes, adjust.weight.to(boxes.dtype), adjust.bias.to(boxes.dtype))  # type: ignore[union-attr]
         return logits.unflatten(1, (2, self.anchors)), deltas.unflatten(1, (4, self.anchors))
 
     def _kernels(self, convolution: nn.Conv2d, template: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class TrackerModel(nn.Module):
 
     modalities: int = 2
     batched: bool = True
+    cuts_templates: bool = False  # whether tracking cuts templates after the first one
     #: Patterns of public checkpoint keys that never reach an output, and are therefore not part of this network.
     dropped_keys: Sequence[str] = ()
 
@@ -92,6 +93,15 @@ class TrackerModel(nn.Module):
         for trackers whose memory needs what they found while decoding."""
         boxes, scores = self.decode(prediction, prior)
         return boxes, scores, self.refresh(memory, prediction, boxes, scores)
+
+    def wants_template(self, target: Any) -> bool:
+        """Whether a template is to be cut anew at a target (lib.test.tracker, after its last frame) for `renew`; only
+        asked where `cuts_templates` says that it may."""
+        return False
+
+    def renew(self, memory: MemoryType, fresh: MemoryType) -> MemoryType:
+        """A memory that knows the newly cut template; fresh: what `embed` makes of it."""
+        return memory
 
     def geometry(self, test: EasyDict) -> "Geometry":
         """How this tracker cuts its crops, from the TEST part of a resolved configuration."""

@@ -5,7 +5,7 @@ it, relative to its centre.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from easydict import EasyDict
@@ -63,6 +63,13 @@ class SiameseTracker(TrackerModel):
         super().__init__()
         self.normalize = RawBGR()
         self.choice = Choice(cfg.TEST.PENALTY_K, cfg.TEST.WINDOW_INFLUENCE, cfg.TEST.SIZE_LR)
+        self.update = cfg.TEST.TEMPLATE_UPDATE
+        self.cuts_templates = self.update.INTERVAL > 0
+
+    def wants_template(self, target: Any) -> bool:
+        """Every so many frames, where the target is in sight and the network sure enough."""
+        due = self.cuts_templates and target.age % self.update.INTERVAL == 0
+        return due and target.visible and target.score >= self.update.SCORE
 
     def geometry(self, test: EasyDict) -> "Geometry":
         """Target and context, padded with the first frame's mean colour."""

@@ -66,6 +66,11 @@ class SiamRPN(SiameseTracker):
         """search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
         return Prediction(*self.rpn_head(self.backbone(search[:, 0]), memory.cls, memory.loc))
 
+    def renew(self, memory: Any, fresh: Any) -> Any:
+        """Kernels between the old and the new template's, as those of features between the two would be."""
+        share = self.update.SHARE
+        return memory._replace(cls=memory.cls.lerp(fresh.cls, share), loc=memory.loc.lerp(fresh.loc, share))
+
     def decode(self, prediction: Prediction, prior: Tensor) -> tuple[Tensor, Tensor]:
         """The proposal with the highest rank, its size smoothed."""
         size = region_size(prediction)

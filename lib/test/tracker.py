@@ -39,6 +39,7 @@ class Target:
     usual_size: int  # side of its usual search region as the network sees it, pixels
     search_size: int  # side of its next one; larger while it is lost
     score: float = 1.0  # the network's confidence in `box`; 1 for the box that the user gave
+    age: int = 0  # frames since then
 
     @property
     def visible(self) -> bool:
@@ -99,12 +100,7 @@ class Tracker:
             self._begin(name, self._read(images, name).images, np.array(box, np.float64))
             for name, images, box in zip(names, frames, boxes, strict=True)
         ]
-        units = [
-            xywh_to_cxcywh(box_to_crop(target.box, target.box, crops[0].scale, self.geometry.template_size))
-            for target, crops in starts
-        ]
-        box_in_crop = torch.tensor(np.stack(units), dtype=torch.float32, device=self.device)
-        memory = self._embed_look.embed(self._upload([crops for _, crops in starts]), box_in_crop)
+        memory = self._embed([target.box for target, _ in starts], [crops for _, crops in starts])
         return [replace(target, memory=_part(memory, index)) for index, (target, _) in enumerate(starts)]
 
     @torch.inference_mode()
@@ -131,11 +127,11 @@ class Tracker:
                 observe(one.targets, list(zip(one.arounds, views, strict=True)), one.seen.prediction)
             for row, place in enumerate(one.places):
                 moved[place] = self._move(one, row, read[place].size, answers[len(moved)])
-        return [moved[index] for index in range(len(targets))]
+        return [self._renew(moved[index], frame) for index, frame in enumerate(read)]
 
     def reduction(self, box: np.ndarray, size: int) -> int:
         """How much smaller the next frame may be decoded, given the box now and the side of its search region."""
-        if self.mode.crops == "exact":
+        if self.mode.crops == "exact" or self.model.cuts_templates:
             return 1
         return choose_reduction(self.geometry.search_side(box, size), size)
 
@@ -147,8 +143,27 @@ class Tracker:
         _check_first_box(box, images[0], name)
         fills = [self.geometry.fill(image) for image in images]
         size = self.geometry.first_search_size(images[0], box)
-        crops = [self.geometry.template(image, box, fill) for image, fill in zip(images, fills, strict=True)]
-        return Target(name, box, None, np.concatenate(fills), size, size), crops
+        return Target(name, box, None, np.concatenate(fills), size, size), self._template(images, box, fills)
+
+    def _template(self, images: Images, box: np.ndarray, fills: Sequence[np.ndarray]) -> list[Crop]:
+        """The template of each modality."""
+        return [self.geometry.template(image, box, fill) for image, fill in zip(images, fills, strict=True)]
+
+    def _embed(self, boxes: Sequence[np.ndarray], crops: Sequence[list[Crop]]) -> Any:
+        """The memory of targets from their boxes and templates."""
+        size = self.geometry.template_size
+        pairs = zip(boxes, crops, strict=True)
+        units = [xywh_to_cxcywh(box_to_crop(box, box, views[0].scale, size)) for box, views in pairs]
+        box_in_crop = torch.tensor(np.stack(units), dtype=torch.float32, device=self.device)
+        return self._embed_look.embed(self._upload(crops), box_in_crop)
+
+    def _renew(self, target: Target, frame: Frame) -> Target:
+        """The target with a template cut anew in this frame, where the model wants one."""
+        if not self.model.wants_template(target):
+            return target
+        fills = [self.geometry.fill(image) for image in frame.images]
+        fresh = self._embed([target.box], [self._template(frame.images, target.box, fills)])
+        return replace(target, memory=self.model.renew(target.memory, fresh))
 
     def _pass(self, places: list[int], targets: list[Target], frames: list[Frame]) -> _Pass:
         """Start a pass of the network: targets of one search size."""
@@ -192,7 +207,7 @@ class Tracker:
             if target.score > 0:
                 log.warning("%s: the network's answer is not a number; the target stays where it was", target.name)
             target = replace(target, box=box, score=0.0)
-        return replace(target, search_size=self.model.search_size(target, frame))
+        return replace(target, search_size=self.model.search_size(target, frame), age=target.age + 1)
 
     def _join(self, memories: list[Any]) -> Any:
         """One memory of all targets; that of the last step where it is of the same ones, as it mostly is."""
