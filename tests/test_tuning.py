@@ -117,6 +117,17 @@ def test_one_network_tracks_as_each_setting_loaded_alone(weights):
         assert len({tensor.data_ptr() for tensor in tensors}) == 1  # one set of weights in memory
 
 
+def test_sequences_in_lock_step_of_several_trials(weights, tmp_path):
+    one, many = make_search(tmp_path / "one", weights), make_search(tmp_path / "many", weights)
+    run_search(one, ["cpu"])
+    run_search(many, ["cpu"], batch=4)
+    for trial in trials():
+        for name in ("a.txt", "b.txt"):
+            left, right = (read_result(search.folder / trial.name / name) for search in (one, many))
+            np.testing.assert_allclose(left, right, atol=2e-3)
+    assert len(read_records(many.folder, many.videos, weights)) == 3
+
+
 @pytest.mark.parametrize(
     ("variant", "changes"),
     [

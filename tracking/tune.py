@@ -55,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     how = parser.add_argument_group("how")
     how.add_argument("--threads", type=int, default=0, help="worker processes, each with one network for all trials")
     how.add_argument("--num_gpus", type=int, default=1, help="GPUs that the workers share in turns")
+    how.add_argument("--batch", type=int, default=1, help="sequences that each worker follows in lock step; for GPUs")
     how.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     how.add_argument("--runid", type=int, help="epoch of the checkpoint (default TEST.EPOCH)")
     how.add_argument("--checkpoint", help="a .pth.tar, .pth or .safetensors file instead of the newest training's")
@@ -65,6 +66,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
+    if args.batch < 1:
+        raise InputError(f"--batch {args.batch}: expected 1 or more sequences")
     cfg = load_config(args.tracker_name, args.tracker_param, args.set)
     trials = make_trials(args.tracker_name, args.tracker_param, args.set, settings_of(args, flatten(cfg)))
     devices = choose_devices(args.device, args.threads, args.num_gpus)
@@ -83,7 +86,7 @@ def main() -> None:
     )
     protocol = protocol_of(args.dataset_name)
     if args.search:
-        run_search(Search(folder, trials, sequences, videos, protocol, Path(checkpoint)), devices)
+        run_search(Search(folder, trials, sequences, videos, protocol, Path(checkpoint)), devices, args.batch)
     records = read_records(folder, videos, Path(checkpoint))
     report(args, folder, records, decisive(cfg))
 

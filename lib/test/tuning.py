@@ -151,8 +151,8 @@ def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...
     return tuple(sequence for sequence in sequences if sequence.name in videos), tuple(videos.values())
 
 
-def run_search(search: Search, devices: Ordered[str]) -> None:
-    """Follow what is not finished, with a progress bar over all frames of all trials.
+def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
+    """Follow what is not finished, `batch` sequences at a time in each worker, with a progress bar over all frames.
 
     Raises InputError when the folder holds results of another network, and as `run_job` does.
     """
@@ -168,7 +168,7 @@ def run_search(search: Search, devices: Ordered[str]) -> None:
             search.record(trial.name)
     if pending:
         build = partial(load_settings, {trial.name: trial.cfg for trial in search.trials}, search.checkpoint)
-        run_job(Job(build, search.save, pending, in_order=True), devices[: len(pending)])
+        run_job(Job(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
 
 
 def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str) -> ManySettings:
