@@ -3,14 +3,15 @@
 #
 #   bash install.sh         install only
 #   bash install.sh demo    install, then track a visible + infrared sequence: video, contact sheet, scores
+#   bash install.sh app     install with Gradio, then track in the browser
 #   bash install.sh test    install, then run the tests
 #
 # PYTHON=python3.12 bash install.sh   uses another interpreter (3.10 to 3.13)
 set -euo pipefail
 cd "$(dirname "$0")"
 mode="${1:-install}"
-case "$mode" in install | demo | test) ;; *)
-    echo "error: unknown mode '$mode'; use: bash install.sh [demo|test]" >&2
+case "$mode" in install | demo | app | test) ;; *)
+    echo "error: unknown mode '$mode'; use: bash install.sh [demo|app|test]" >&2
     exit 2
     ;;
 esac
@@ -51,6 +52,11 @@ fi
 case "$mode" in
 demo)
     .venv/bin/python tracking/video_demo.py --sequence docs/demo_sequence --output output/demo
+    ;;
+app)
+    .venv/bin/python -c 'import gradio' 2>/dev/null ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[app]" -c constraints.txt
+    .venv/bin/python tracking/app.py
     ;;
 test)
     .venv/bin/python -m pytest -q -m "not slow"

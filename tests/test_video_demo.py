@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
+from test_register import camera, corner_error, scene
 
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE
@@ -15,6 +16,7 @@ from lib.test.demo import Footage, Script, fresh_folder, make_film
 from lib.test.draw import GREEN, ORANGE, Mark, draw_frame, overlay_heat
 from lib.test.given import first_boxes, parse_box
 from lib.test.pairing import HalfFrames, open_frames, open_sequence
+from lib.test.register import read_homography
 from lib.test.results import read_result
 from lib.test.screen import draw_box_by_mouse
 from lib.test.video import VideoFrames, frame_rate, write_image, write_video
@@ -197,6 +199,19 @@ def test_cameras_of_different_shape_need_a_registration(tmp_path):
     (tmp_path / "h.txt").write_text("2 0 20  0 2 0  0 0 1")
     visible, infrared = open_frames(*pair, register=tmp_path / "h.txt")[0]
     assert infrared.shape == visible.shape and ((infrared > 127) == (visible > 127)).mean() > 0.98
+
+
+def test_estimated_registration_is_kept_for_the_next_time(demo, tmp_path):
+    true, (visible, infrared) = camera(1.3, 2, (6, -4)), scene(3)
+    write_image(tmp_path / "v" / "0.png", visible)
+    write_image(tmp_path / "i" / "0.png", cv2.warpPerspective(infrared, np.linalg.inv(true), (240, 200)))
+    pair = "--visible", tmp_path / "v", "--infrared", tmp_path / "i", "--box", "60,50,30,20"
+    demo(*pair, "--register", "estimate", "--output", tmp_path / "first")
+    found = tmp_path / "first" / "homography.txt"
+    assert corner_error(read_homography(found), true) < 2.5
+    demo(*pair, "--register", found, "--output", tmp_path / "second")
+    pictures = [VideoFrames(tmp_path / name / "tracking.mp4")[0][0] for name in ("first", "second")]
+    np.testing.assert_array_equal(*pictures)
 
 
 def film(path, levels, rate):
