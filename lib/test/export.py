@@ -23,7 +23,7 @@ from torch.export import Dim, ExportedProgram
 
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError
-from lib.core.geometry import MARGIN, Geometry
+from lib.core.geometry import MARGIN, FamilyGeometry, Geometry
 from lib.models.base import TrackerModel
 
 #: The entry of a file that says how its crops are cut, as JSON.
@@ -79,15 +79,20 @@ class Part:
 def make_parts(model: TrackerModel, geometry: Geometry, precision: str = "fp32") -> dict[str, Part]:
     """The graphs "template" and "search" of a network in evaluation mode, on the CPU.
 
-    precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for a tracker that learns while
-    it tracks: a graph cannot.
+    precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for Siamese trackers, and for one
+    that learns while it tracks: a graph cannot.
     """
+    if not isinstance(geometry, FamilyGeometry):
+        raise InputError(
+            f"{type(model).__name__}: no graph fits its correlation for any number of targets; "
+            "for the networks of SiamRPN there is --format opencv"
+        )
     example = pictures(geometry, model.modalities, 2)
     starting = {name: example[name] for name in ("template", "box")}
     memory = model.embed(_normalize(model, example["template"]), example["box"])
     prediction = model(memory, _normalize(model, example["search"]))
-    answer = model.decode(prediction, example["prior"])
-    if model.refresh(memory, prediction, *answer) is not memory:
+    *_, learned = model.conclude(memory, prediction, example["prior"])
+    if learned is not memory:
         raise InputError("this tracker learns while it tracks, which a graph cannot; export it with that turned off")
     maps = [name for name, value in prediction._asdict().items() if name != "boxes" and value.numel()]
     if precision == "fp16":

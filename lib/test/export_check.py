@@ -36,13 +36,12 @@ def compare(
     return worst
 
 
-def check(worst: Mapping[str, float], precision: str) -> None:
-    """Raises InputError when a difference is above `TOLERANCE`, or not a number."""
+def check(worst: Mapping[str, float], tolerance: float) -> None:
+    """Raises InputError when a difference is above `tolerance`, or not a number."""
     for name, difference in worst.items():
-        if not difference <= TOLERANCE[precision]:
+        if not difference <= tolerance:
             raise InputError(
-                f"the exported network's {name} differ by {difference:.2g}, more than {TOLERANCE[precision]:g}; "
-                "nothing was kept"
+                f"the exported network's {name} differ by {difference:.2g}, more than {tolerance:g}; nothing was kept"
             )
 
 

@@ -1,0 +1,142 @@
+r"""Track with ONNX Runtime, NumPy and OpenCV alone: no PyTorch, nothing else of this repository.
+
+    python tracking/export.py iimf_track tiny --output output/tiny_onnx
+    python deploy/track_onnx.py output/tiny_onnx --visible docs/demo_sequence/visible \
+        --infrared docs/demo_sequence/infrared --box 138.01,28.76,50.40,64.68 --output output/boxes.txt
+
+Copy this file beside template.onnx and search.onnx; it needs no other. Boxes are x y w h, pixels.
+M modalities (visible; visible and infrared), S side of a crop as the network sees it, pixels.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+
+
+class Target:
+    """Everything that changes while one target is followed; one `OnnxTracker` serves many of them."""
+
+    def __init__(self, box: np.ndarray, memory: dict[str, np.ndarray]):
+        self.box = box  # [4] float64
+        self.memory = memory  # what the template's graph said
+        self.score = 1.0
+
+
+class OnnxTracker:
+    """The two graphs of tracking/export.py and the crops that belong to them."""
+
+    def __init__(self, folder: str | Path, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0):
+        """providers: of ONNX Runtime, such as CUDAExecutionProvider; threads: 0 for as many as there are cores."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.first, self.second = (
+            onnxruntime.InferenceSession(str(Path(folder, name)), options, providers=list(providers))
+            for name in ("template.onnx", "search.onnx")
+        )
+        about = json.loads(self.second.get_modelmeta().custom_metadata_map["rgbt_tracking"])
+        if about["geometry"] != "FamilyGeometry":
+            raise ValueError(f"{folder}: {about['geometry']} is not cut here; see docs/export.md of the toolbox")
+        self.modalities: int = about["modalities"]
+        self.template_size, self.search_size = about["template_size"], about["search_size"]
+        self.template_factor, self.search_factor = about["template_factor"], about["search_factor"]
+        self.margin: int = about["margin"]
+
+    def start(self, frame: np.ndarray, box: Sequence[float]) -> Target:
+        """frame: [H, W, 3 M] uint8 RGB, see `join`; box: x y w h."""
+        first = np.array(box, np.float64)
+        crop, scale = cut(frame, first, self.template_factor, self.template_size)
+        middle = (self.template_size - 1) / 2 / self.template_size
+        inside = np.array([middle, middle, *(first[2:] * scale / self.template_size)])
+        return Target(first, run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)}))
+
+    def track(self, target: Target, frame: np.ndarray) -> np.ndarray:
+        """Move the target one frame on: its new box [4]; `target.score` says how sure the network is."""
+        crop, scale = cut(frame, target.box, self.search_factor, self.search_size)
+        prior = (target.box[2:] * scale / self.search_size).astype(np.float32)
+        answer = run(self.second, {**target.memory, "search": crop[None], "prior": prior[None]})
+        cx, cy, w, h = answer["boxes"][0].astype(np.float64) * (self.search_size / scale)
+        corner = target.box[:2] + target.box[2:] / 2 - self.search_size / scale / 2
+        found = np.array([corner[0] + cx - w / 2, corner[1] + cy - h / 2, w, h])
+        target.score = float(answer["scores"][0])
+        target.box = clip(found, frame.shape[0], frame.shape[1], self.margin)
+        return target.box
+
+
+def run(session: onnxruntime.InferenceSession, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs by name; inputs that the graph does not have are left out."""
+    wanted = {value.name: given[value.name] for value in session.get_inputs()}
+    names = [value.name for value in session.get_outputs()]
+    return dict(zip(names, session.run(names, wanted), strict=True))
+
+
+def cut(image: np.ndarray, box: np.ndarray, factor: float, size: int) -> tuple[np.ndarray, float]:
+    """The square of side factor * sqrt(w h) around a box, black outside the image: [S, S, C] and its S / side."""
+    x, y, w, h = box
+    side = math.ceil(math.sqrt(w * h) * factor)
+    x1, y1 = round(x + w / 2 - side / 2), round(y + h / 2 - side / 2)
+    height, width = image.shape[:2]
+    left, top = max(0, -x1), max(0, -y1)
+    # The last column and row of the image are left out: so the networks were trained.
+    right, bottom = max(0, x1 + side - width + 1), max(0, y1 + side - height + 1)
+    if left + right >= side or top + bottom >= side:
+        raise ValueError(f"box {box} lies outside its {width}x{height} image")
+    inside = image[y1 + top : y1 + side - bottom, x1 + left : x1 + side - right]
+    square = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT)
+    return cv2.resize(square, (size, size)), size / side
+
+
+def clip(box: np.ndarray, height: int, width: int, margin: int) -> np.ndarray:
+    """At least `margin` pixels of each side stay inside the image."""
+    limits = np.array([width, height], np.float64)
+    low = np.clip(box[:2], 0, limits - margin)
+    high = np.clip(box[:2] + box[2:], margin, limits)
+    return np.concatenate([low, np.maximum(high - low, margin)])
+
+
+def join(images: Sequence[np.ndarray]) -> np.ndarray:
+    """One frame from an image per modality: M times [H, W, 3] BGR as OpenCV reads them -> [H, W, 3 M] RGB."""
+    return cv2.merge([channel for image in images for channel in cv2.split(image)[::-1]])
+
+
+def read_frames(folders: Sequence[Path]) -> Iterator[np.ndarray]:
+    """Frames from one folder of images per modality, paired in the order of their names."""
+    lists = [sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png")) for folder in folders]
+    for paths in zip(*lists, strict=True):
+        images = [cv2.imread(str(path)) for path in paths]
+        if any(image is None for image in images):
+            raise OSError(f"{' or '.join(map(str, paths))}: cannot be read")
+        yield join(images)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="with template.onnx and search.onnx")
+    parser.add_argument("--visible", type=Path, required=True, help="folder of images")
+    parser.add_argument("--infrared", type=Path, help="folder of images, for networks with two cameras")
+    parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first frame")
+    parser.add_argument("--output", type=Path, default=Path("boxes.txt"), help="one tab-separated box per frame")
+    parser.add_argument("--provider", default="CPUExecutionProvider", help="such as CUDAExecutionProvider")
+    args = parser.parse_args()
+    tracker = OnnxTracker(args.folder, [args.provider])
+    folders = [folder for folder in (args.visible, args.infrared) if folder]
+    if len(folders) != tracker.modalities:
+        parser.error(f"this network looks through {tracker.modalities} camera(s), {len(folders)} given")
+    frames = read_frames(folders)
+    target = tracker.start(next(frames), [float(number) for number in args.box.split(",")])
+    boxes, begin = [target.box], time.perf_counter()
+    boxes += [tracker.track(target, frame) for frame in frames]
+    speed = (len(boxes) - 1) / (time.perf_counter() - begin)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(args.output, np.stack(boxes), fmt="%.4f", delimiter="\t")
+    print(f"{args.output}: {len(boxes)} boxes, {speed:.1f} frames/s")
+
+
+if __name__ == "__main__":
+    main()
