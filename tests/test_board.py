@@ -5,13 +5,11 @@ import runpy
 import sys
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_two_stages import NARROW
+from runs import NARROW, curves, train
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.paths import ROOT
-from lib.train import run
 from lib.train.board import check_wandb
 
 # What is relied on of the package wandb, keeping what it is told
@@ -32,6 +30,7 @@ def init(*, project, name, dir, config, id, resume):
     made.told.append({"project": project, "name": name, "id": id, "resume": resume, "lr": config["TRAIN.LR"]})
     return made
 """
+TINY = ("iimf_track", "tiny")
 FEW = ["MODEL.PRETRAIN_FILE=''", "DATA.TRAIN.DATASETS_NAME=[synthetic_train]", "DATA.VAL.DATASETS_NAME=[synthetic_val]",
        "DATA.VAL.DATASETS_RATIO=[1]", "DATA.VAL.SAMPLE_PER_EPOCH=2", "TRAIN.VAL_EPOCH_INTERVAL=1",
        "MODEL.BACKBONE.TBSI_LOC=[2]"]  # fmt: skip
@@ -47,31 +46,23 @@ def stand_in(tmp_path, monkeypatch):
     sys.modules.pop("wandb", None)
 
 
-def train(folder, monkeypatch, *changes, wandb):
-    monkeypatch.setattr(run, "read_local", lambda part: {"photos_dir": "", "pretrained_dir": ""})
-    cfg = load_config("iimf_track", "tiny", [*NARROW, *FEW, *changes])
-    run.train(cfg, script="iimf_track", config="tiny", save_dir=folder, device_name="cpu", wandb=wandb)
-    return folder / "checkpoints" / "train" / "iimf_track" / "tiny"
-
-
-def curves(folder):
-    read = EventAccumulator(str(folder / "tensorboard" / "train" / "iimf_track" / "tiny"))
-    read.Reload()
-    scalars = {(tag, event.step): event.value for tag in read.Tags()["scalars"] for event in read.Scalars(tag)}
-    return scalars, {(tag, event.step) for tag in read.Tags()["images"] for event in read.Images(tag)}
+def run_tiny(folder, *changes, wandb):
+    return train(load_config(*TINY, [*NARROW, *FEW, *changes]), TINY, folder, wandb=wandb)
 
 
 def test_both_are_told_the_same_and_a_run_goes_on_where_it_was(tmp_path, monkeypatch, stand_in):
-    kept = train(tmp_path, monkeypatch, "TRAIN.EPOCH=1", wandb="towers")
+    kept = run_tiny(tmp_path, "TRAIN.EPOCH=1", wandb="towers")
     assert (kept / "wandb.txt").read_text() == "n1\n"
-    train(tmp_path, monkeypatch, "TRAIN.EPOCH=2", wandb="towers")
+    run_tiny(tmp_path, "TRAIN.EPOCH=2", wandb="towers")
     first, second = (json.loads((kept / f"told{number}.json").read_text()) for number in (0, 1))
     whole = {"project": "towers", "name": "iimf_track-tiny", "resume": "allow", "lr": 0.0004}
     assert first[0] == {**whole, "id": None} and second[0] == {**whole, "id": "n1"}
     assert first[1:3] == [["metric", "step", None], ["metric", "*", "step"]] and first[-1] == second[-1] == "finished"
     steps = [told for told in first + second if isinstance(told, dict) and "step" in told]
     told = {(name, step["step"]): value for step in steps for name, value in step.items() if name != "step"}
-    scalars, images = curves(tmp_path)
+    read = curves(tmp_path, TINY)
+    scalars = {(tag, event.step): event.value for tag in read.Tags()["scalars"] for event in read.Scalars(tag)}
+    images = {(tag, event.step) for tag in read.Tags()["images"] for event in read.Images(tag)}
     assert (
         {key for key, value in told.items() if isinstance(value, list)}
         == images
@@ -85,13 +76,13 @@ def test_both_are_told_the_same_and_a_run_goes_on_where_it_was(tmp_path, monkeyp
 
 
 def test_without_the_option_nothing_is_imported(tmp_path, monkeypatch, stand_in):
-    kept = train(tmp_path, monkeypatch, "TRAIN.EPOCH=1", wandb="")
-    assert "wandb" not in sys.modules and not (kept / "wandb.txt").exists() and curves(tmp_path)[0]
+    kept = run_tiny(tmp_path, "TRAIN.EPOCH=1", wandb="")
+    assert "wandb" not in sys.modules and not (kept / "wandb.txt").exists() and curves(tmp_path, TINY).Tags()["scalars"]
 
 
 def test_a_run_that_does_not_begin_is_one_line(tmp_path, monkeypatch, stand_in):
     with pytest.raises(InputError, match="^--wandb offline: no API key$"):
-        train(tmp_path, monkeypatch, wandb="offline")
+        run_tiny(tmp_path, wandb="offline")
 
 
 def test_a_missing_package_is_said_before_anything_starts(monkeypatch):
@@ -111,7 +102,7 @@ def test_the_package_itself_offline(tmp_path, monkeypatch):
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    kept = train(tmp_path, monkeypatch, "TRAIN.EPOCH=1", wandb="towers")
+    kept = run_tiny(tmp_path, "TRAIN.EPOCH=1", wandb="towers")
     assert (kept / "wandb.txt").read_text().strip()
     (written,) = (kept / "wandb").glob("offline-run-*/run-*.wandb")
-    assert b"train/loss" in written.read_bytes() and curves(tmp_path)[0]
+    assert b"train/loss" in written.read_bytes() and curves(tmp_path, TINY).Tags()["scalars"]

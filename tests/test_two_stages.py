@@ -4,20 +4,14 @@ import logging
 
 import pytest
 import torch
+from runs import NARROW, train
 
 from lib.core.checkpoint import load_checkpoint
 from lib.core.config import load_config
 from lib.models import build_model
 from lib.models.pretrained import load_pretrained
-from lib.train import run
 
-NARROW = [
-    "MODEL.BACKBONE.TYPE=vit_tiny_patch16_224", "MODEL.BACKBONE.EMBED_DIM=24", "MODEL.BACKBONE.NUM_HEADS=2",
-    "MODEL.BACKBONE.DEPTH=4", "MODEL.HEAD.NUM_CHANNELS=16", "DATA.TEMPLATE.SIZE=32", "TEST.TEMPLATE_SIZE=32",
-    "DATA.SEARCH.SIZE=64", "TEST.SEARCH_SIZE=64", "TRAIN.NUM_WORKER=0", "TRAIN.BATCH_SIZE=2", "TRAIN.EPOCH=1",
-    "TRAIN.PRINT_INTERVAL=1", "DATA.TRAIN.DATASETS_RATIO=[1]", "DATA.TRAIN.SAMPLE_PER_EPOCH=6",
-    "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]",
-]  # fmt: skip
+SHORT = [*NARROW, "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]"]
 FIRST = ("ostrack", "vitb_256_mae_32x4_ep300")
 STEPS = 3
 
@@ -27,27 +21,19 @@ def first_stage(tmp_path_factory):
     """The checkpoint that training OSTrack leaves behind, for each way to keep its weights."""
     made = {}
 
-    def train(*changes):
+    def make(*changes):
         if changes not in made:
-            folder = tmp_path_factory.mktemp("first")
-            changed = [*NARROW, "MODEL.PRETRAIN_FILE=''", "DATA.TRAIN.DATASETS_NAME=[synthetic_rgb_train]", *changes]
-            train_as(FIRST, changed, folder)
-            made[changes] = folder / "checkpoints" / "train" / "/".join(FIRST) / "OSTrack_ep0001.pth.tar"
+            changed = [*SHORT, "MODEL.PRETRAIN_FILE=''", "DATA.TRAIN.DATASETS_NAME=[synthetic_rgb_train]", *changes]
+            kept = train(load_config(*FIRST, changed), FIRST, tmp_path_factory.mktemp("first"))
+            made[changes] = kept / "OSTrack_ep0001.pth.tar"
         return made[changes]
 
-    return train
-
-
-def train_as(recipe, changes, folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "read_local", lambda part: {"photos_dir": "", "pretrained_dir": str(folder)})
-        cfg = load_config(*recipe, changes)
-        run.train(cfg, script=recipe[0], config=recipe[1], save_dir=folder, device_name="cpu")
+    return make
 
 
 def second_stage(*changes):
     where = ["MODEL.BACKBONE.TBSI_LOC=[1,2]", "TRAIN.TBSI_DROP_PATH=[]", "DATA.TRAIN.DATASETS_NAME=[synthetic_train]"]
-    return [*NARROW, *where, *changes]
+    return [*SHORT, *where, *changes]
 
 
 SECOND = [("iimf_track", "vitb_256_lasher_ostrack"), ("tbsi_track", "tbsi_vitb_256_lasher_ostrack")]
@@ -76,9 +62,10 @@ def test_all_of_the_first_stage_arrives_and_nothing_else_is_loaded(first_stage, 
 def test_the_second_stage_trains_from_the_first(first_stage, recipe, tmp_path, caplog):
     checkpoint = first_stage()
     with caplog.at_level(logging.INFO):
-        train_as(recipe, second_stage(f"MODEL.PRETRAIN_FILE={checkpoint}"), tmp_path)
+        cfg = load_config(*recipe, second_stage(f"MODEL.PRETRAIN_FILE={checkpoint}"))
+        kept = train(cfg, recipe, tmp_path)
     assert f"{checkpoint}: " in caplog.text and "finished: 1 epochs" in caplog.text
-    (left,) = (tmp_path / "checkpoints" / "train" / "/".join(recipe)).glob("*_ep0001.pth.tar")
+    (left,) = kept.glob("*_ep0001.pth.tar")
     first, second = load_checkpoint(checkpoint)["net"], load_checkpoint(left)["net"]
     learned = [key for key in first if first[key].is_floating_point() and "running" not in key]
     moved = torch.stack([(second[key] - first[key]).abs().max() for key in learned])
