@@ -116,5 +116,5 @@ def object_scores(scores: Tensor, corners: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, of: Tensor) -> Tensor:
-    """[2] the sum over those that count, and how many they are."""
-    return torch.stack([values[of].sum(), of.sum().to(values.dtype)])
+    """[2] the sum over those that count, and how many they are; no wait for the device."""
+    return torch.stack([torch.where(of, values, 0.0).sum(), of.sum().to(values.dtype)])
