@@ -95,8 +95,8 @@ def context_side(extent: Tensor) -> Tensor:
 
 def hann_window(grid: int, device: torch.device) -> Tensor:
     """Outer product of two Hann windows with zero end points: [n, n]."""
-    ramp = torch.hann_window(grid, periodic=False, dtype=torch.float64)
-    return torch.outer(ramp, ramp).float().to(device)
+    ramp = torch.hann_window(grid, periodic=False, device=device)
+    return torch.outer(ramp, ramp)
 
 
 def to_crop_units(boxes: Tensor, size: int) -> Tensor:
