@@ -45,6 +45,7 @@ def address(playwright, tmp_path_factory):
     try:
         _wait_for(f"http://127.0.0.1:{port}", process)
         yield f"http://127.0.0.1:{port}"
+        _wait_until_gone(scratch)
     finally:
         process.terminate()
         process.wait(30)
@@ -60,6 +61,14 @@ def _wait_for(address, process):
         except OSError:
             time.sleep(0.2)
     raise AssertionError(f"the app did not start (status {process.poll()})")
+
+
+def _wait_until_gone(scratch):
+    """Visitors have left: their results and opened uploads are gone while the app still runs."""
+    end = time.monotonic() + 20
+    while left := [*scratch.glob("tracking_app_*/tracking_app_*"), *scratch.rglob("walk.mp4")]:
+        assert time.monotonic() < end, left
+        time.sleep(0.5)
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """The page of the browser app: its parts and what they do. The one file that needs Gradio."""
 
 import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,11 +24,117 @@ Drop the two videos of one scene and open them, or take the bundled sequence. Cl
 then **Track**. A box drawn in a later frame corrects the target there."""
 
 
+@dataclass
+class Desk:
+    """What is kept of a visitor."""
+
+    session: Session
+    uploads: set[str] = field(default_factory=set)  # that the page may open again
+    touched: float = field(default_factory=time.monotonic)
+
+    def clear(self) -> None:
+        """Remove all that the visitor brought and made."""
+        self.session.close()
+        for path in self.uploads:
+            Path(path).unlink(missing_ok=True)
+
+
+class Desks:
+    """The desks of all visitors; one that is left, or unused for an hour, is cleared."""
+
+    def __init__(self, most_frames: int):
+        self.most_frames = most_frames
+        self._desks: dict[str, Desk] = {}
+
+    def of(self, request: gr.Request) -> Desk:
+        """A visitor's desk; its session has no video until one is opened."""
+        for name in [name for name, desk in self._desks.items() if desk.touched < time.monotonic() - HOUR]:
+            self._desks.pop(name).clear()
+        name = str(request.session_hash)
+        if name not in self._desks:
+            self._desks[name] = Desk(Session(self.most_frames))
+        self._desks[name].touched = time.monotonic()
+        return self._desks[name]
+
+    def leave(self, request: gr.Request) -> None:
+        """The visitor closed the page."""
+        desk = self._desks.pop(str(request.session_hash), None)
+        if desk is not None:
+            desk.clear()
+
+
+class Actions:
+    """What the parts of the page do. Gradio hands in what is annotated with its types."""
+
+    def __init__(self, desks: Desks):
+        self.desks = desks
+
+    def open_videos(
+        self, visible: str | None, infrared: str | None, align: bool, request: gr.Request
+    ) -> tuple[Any, ...]:
+        """Take two uploads."""
+        self.desks.of(request).uploads |= {path for path in (visible, infrared) if path is not None}
+        return self._start(request, lambda session: session.open(visible, infrared, align))
+
+    def open_bundled(self, request: gr.Request) -> tuple[Any, ...]:
+        """Take the sequence that comes with the toolbox."""
+        return self._start(request, lambda session: session.open_bundled())
+
+    def show(self, frame: int, camera: str, request: gr.Request) -> np.ndarray | None:
+        """The picture of a frame."""
+        session = self._session(request)
+        if session.sequence is None:
+            return None
+        return _told(session.picture, int(frame) - 1, int(camera == "infrared"))
+
+    def click(self, frame: int, camera: str, event: gr.SelectData, request: gr.Request) -> tuple[Any, ...]:
+        """A corner of a box."""
+        told = self._session(request).click(int(frame) - 1, *event.index)
+        return self.show(frame, camera, request), told
+
+    def enter(self, frame: int, camera: str, text: str, request: gr.Request) -> tuple[Any, ...]:
+        """A box in numbers."""
+        told = _told(self._session(request).enter, int(frame) - 1, text)
+        return self.show(frame, camera, request), told
+
+    def clear(self, frame: int, camera: str, request: gr.Request) -> tuple[Any, ...]:
+        """No boxes any more."""
+        session = self._session(request)
+        session.clear()
+        return self.show(frame, camera, request), session.told()
+
+    def track(
+        self,
+        model: str,
+        device: str,
+        heat: bool,
+        lost: float,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (how Gradio is told to hand it in)
+    ) -> tuple[Any, ...]:
+        """Follow the target."""
+
+        def tell(done: int, total: int) -> None:
+            progress((done, total), unit="frames")
+
+        film = _told(self._session(request).track, Wishes(model, device, heat, lost), tell)
+        return str(film.files[0]), [str(path) for path in film.files], summary(film)
+
+    def _session(self, request: gr.Request) -> Session:
+        return self.desks.of(request).session
+
+    def _start(self, request: gr.Request, take: Callable[[Session], list[str]]) -> tuple[Any, ...]:
+        session = self._session(request)
+        lines = _told(take, session)
+        slider = gr.Slider(1, max(session.length, 2), 1, step=1)
+        return self.show(1, "visible", request), "\n\n".join([*lines, session.told()]), slider
+
+
 def build_page(most_frames: int) -> gr.Blocks:
     """The page. most_frames: of a video that are followed."""
-    models = list(find_models())
+    desks, models = Desks(most_frames), list(find_models())
+    actions = Actions(desks)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 12, HOUR)) as page:
-        desk = gr.State(None, time_to_live=HOUR, delete_callback=close)
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -46,100 +156,19 @@ def build_page(most_frames: int) -> gr.Blocks:
                 with gr.Row():
                     box = gr.Textbox(label="box x,y,w,h in pixels, then Enter", scale=3, elem_id="box")
                     clear = gr.Button("Clear the boxes", scale=1, elem_id="clear")
-                track_button = gr.Button("Track", variant="primary", elem_id="track")
+                track = gr.Button("Track", variant="primary", elem_id="track")
                 video = gr.Video(label="result", interactive=False, elem_id="result", autoplay=True, loop=True)
                 files = gr.File(label="to keep", file_count="multiple", interactive=False, elem_id="files")
-        limit = gr.State(most_frames)
-        started, seen = [desk, image, told, frame], [desk, frame, camera]
-        opened.click(open_videos, [desk, limit, visible, infrared, align], started)
-        bundled.click(open_bundled, [desk, limit], started)
-        image.select(click, seen, [image, told])
-        box.submit(enter, [*seen, box], [image, told])
-        clear.click(forget, seen, [image, told])
-        gr.on([frame.change, camera.change], show, seen, image, show_progress="hidden")
-        track_button.click(track, [desk, model, device, heat, lost], [video, files, told])
+        seen = [frame, camera]
+        opened.click(actions.open_videos, [visible, infrared, align], [image, told, frame])
+        bundled.click(actions.open_bundled, None, [image, told, frame])
+        image.select(actions.click, seen, [image, told])
+        box.submit(actions.enter, [*seen, box], [image, told])
+        clear.click(actions.clear, seen, [image, told])
+        gr.on([frame.change, camera.change], actions.show, seen, image, show_progress="hidden")
+        track.click(actions.track, [model, device, heat, lost], [video, files, told])
+        page.unload(desks.leave)
     return page
-
-
-def open_videos(
-    desk: Session | None, limit: int, visible: str | None, infrared: str | None, align: bool
-) -> tuple[Any, ...]:
-    """Take two uploads."""
-    fresh = _fresh(desk, limit)
-    return _started(fresh, _told(fresh.open, visible, infrared, align))
-
-
-def open_bundled(desk: Session | None, limit: int) -> tuple[Any, ...]:
-    """Take the sequence that comes with the toolbox."""
-    fresh = _fresh(desk, limit)
-    return _started(fresh, _told(fresh.open_bundled))
-
-
-def show(desk: Session | None, frame: int, camera: str) -> np.ndarray | None:
-    """The picture of a frame."""
-    if desk is None or desk.sequence is None:
-        return None
-    return _told(desk.picture, int(frame) - 1, int(camera == "infrared"))
-
-
-def click(desk: Session | None, frame: int, camera: str, event: gr.SelectData) -> tuple[Any, ...]:
-    """A corner of a box."""
-    there = _there(desk)
-    told = there.click(int(frame) - 1, *event.index)
-    return show(there, frame, camera), told
-
-
-def enter(desk: Session | None, frame: int, camera: str, text: str) -> tuple[Any, ...]:
-    """A box in numbers."""
-    there = _there(desk)
-    told = _told(there.enter, int(frame) - 1, text)
-    return show(there, frame, camera), told
-
-
-def forget(desk: Session | None, frame: int, camera: str) -> tuple[Any, ...]:
-    """No boxes any more."""
-    there = _there(desk)
-    there.clear()
-    return show(there, frame, camera), there.told()
-
-
-def track(
-    desk: Session | None,
-    model: str,
-    device: str,
-    heat: bool,
-    lost: float,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[Any, ...]:
-    """Follow the target; Gradio hands in what shows the progress."""
-
-    def tell(done: int, total: int) -> None:
-        progress((done, total), unit="frames")
-
-    film = _told(_there(desk).track, Wishes(model, device, heat, lost), tell)
-    return str(film.files[0]), [str(path) for path in film.files], summary(film)
-
-
-def close(desk: Session | None) -> None:
-    """Remove what a session holds."""
-    if desk is not None:
-        desk.close()
-
-
-def _started(desk: Session, lines: list[str]) -> tuple[Any, ...]:
-    slider = gr.Slider(1, max(desk.length, 2), 1, step=1)
-    return desk, show(desk, 1, "visible"), "\n\n".join([*lines, desk.told()]), slider
-
-
-def _fresh(desk: Session | None, limit: int) -> Session:
-    close(desk)
-    return Session(limit)
-
-
-def _there(desk: Session | None) -> Session:
-    if desk is None:
-        raise gr.Error("no video yet; drop two videos and open them, or take the bundled sequence")
-    return desk
 
 
 def _told(act: Any, *arguments: Any) -> Any:
