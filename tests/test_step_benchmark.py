@@ -75,6 +75,9 @@ def test_a_gpus_memory_and_work_get_columns():
     records = {"bf16": [record(5.0, gpu_peak_mib=1000.0, gpu_utilisation=0.93)]}
     lines = format_text(steps_table(TINY, summarise_steps(records), {"gpu": "H200"}, 1)).splitlines()
     assert next(line for line in lines if line.startswith("bf16")).split()[-2:] == ["1000", "93%"]
+    records["bf16"].append(record(5.0, gpu_peak_mib=1000.0, gpu_utilisation=None))
+    unknown = format_text(steps_table(TINY, summarise_steps(records), {"gpu": "H200"}, 2)).splitlines()
+    assert next(line for line in unknown if line.startswith("bf16")).split()[-1] == "1000"
 
 
 def test_utilisation_is_the_mean_of_what_nvidia_smi_says(tmp_path):

@@ -68,7 +68,7 @@ def summarise_steps(records: Records) -> dict[str, dict[str, Any]]:
     first = next(iter(records))
     summary: dict[str, dict[str, Any]] = {}
     for variant, runs in records.items():
-        keys = [key for key, value in runs[0].items() if isinstance(value, float)]
+        keys = [key for key in runs[0] if all(isinstance(run[key], float) for run in runs)]
         summary[variant] = {key: median(run[key] for run in runs) for key in keys}
         pairs = zip(records[first], runs, strict=True)
         ratios = [run["pairs_per_s"] / base["pairs_per_s"] for base, run in pairs]
