@@ -53,7 +53,8 @@ def keyboard(monkeypatch):
     shown = []
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "imshow", lambda title, picture: shown.append(picture))
-    monkeypatch.setattr(cv2, "destroyWindow", lambda title: None)
+    for name in ("namedWindow", "destroyWindow"):
+        monkeypatch.setattr(cv2, name, lambda title: None)
     monkeypatch.setattr(cv2, "selectROI", lambda *arguments, **options: (80, 62, 30, 20))
 
     def press(keys):
@@ -100,3 +101,13 @@ def test_without_a_screen_there_is_no_window(monkeypatch):
     with pytest.raises(InputError, match="no screen"):
         Window()
     assert "space" in screen.KEYS
+
+
+def test_an_opencv_without_windows_is_one_line(monkeypatch):
+    def refuse(title):
+        raise cv2.error("The function is not implemented")
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "namedWindow", refuse)
+    with pytest.raises(InputError, match="^--window: this OpenCV cannot open a window"):
+        Window()

@@ -97,13 +97,15 @@ def make_film(
     rows: list[Row] = []
     seconds: list[float] = []
     sheet, begin = _Sheet(), time.perf_counter()
+    shown_from = begin
     with write_video(folder / script.video, footage.rate) as append, suppress(KeyboardInterrupt):
         for watched, picture in _watch_all(tracker, footage, script, window):
             index = len(seconds)
+            shown_from = time.perf_counter() if index == 0 else shown_from
             rows += _rows(watched, index, script)
             seconds.append(watched.seconds)
             # A camera's pictures last as long as they did, however slow the tracker was.
-            late = (time.perf_counter() - begin) * footage.rate if footage.length is None else 0
+            late = (time.perf_counter() - shown_from) * footage.rate if footage.length is None else 0
             for _ in range(max(1, round(late) - sheet.added)):
                 append(picture)
                 sheet.add(picture)

@@ -11,6 +11,7 @@ from lib.core.errors import InputError
 
 TITLE = "tracking"
 KEYS = "space: pause   1-9: new box for that target   n: new target   h: score map   q: end"
+NO_WINDOWS = "this OpenCV cannot open a window (the headless package?)"
 ESCAPE, SPACE = 27, ord(" ")
 REMEDY = "give the target's box in the first frame with --box x,y,w,h or --boxes FILE"
 
@@ -32,6 +33,10 @@ class Window:
     def __init__(self, heat: bool = False):
         """heat: whether score maps are shown at first. Raises InputError when there is no screen."""
         _check_screen()
+        try:
+            cv2.namedWindow(TITLE)
+        except cv2.error:
+            raise InputError(f"--window: {NO_WINDOWS}") from None
         self.heat = heat
         self.ended = False
         self._paused = False
@@ -55,10 +60,6 @@ class Window:
             if self.ended or not self._paused:
                 return {}
 
-    def close(self) -> None:
-        """Closes the window."""
-        cv2.destroyWindow(TITLE)
-
 
 def _select(image: np.ndarray, title: str) -> np.ndarray | None:
     """[4] xywh pixels, or None where none was drawn. Raises InputError when there is no screen."""
@@ -67,7 +68,7 @@ def _select(image: np.ndarray, title: str) -> np.ndarray | None:
         box = cv2.selectROI(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), showCrosshair=False)
         cv2.destroyWindow(title)
     except cv2.error:
-        raise InputError(f"this OpenCV cannot open a window; {REMEDY}") from None
+        raise InputError(f"{NO_WINDOWS}; {REMEDY}") from None
     return np.array(box, np.float64) if box[2] > 0 and box[3] > 0 else None
 
 
