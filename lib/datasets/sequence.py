@@ -121,21 +121,26 @@ class Collection(abc.Sequence[Sequence]):
 
 
 def stack_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: str) -> np.ndarray:
-    """One frame with the channels that a model of 1 or 2 modalities reads: [H, W, 3 * modalities] uint8.
+    """The images of `pick_modalities` as one: [H, W, 3 * modalities] uint8."""
+    picked = pick_modalities(images, modalities, name)
+    return picked[0] if modalities == 1 else cv2.merge(picked)
+
+
+def pick_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: str) -> list[np.ndarray]:
+    """One frame as a model of 1 or 2 modalities reads it: [H, W, 3] uint8 for each of them.
 
     A visible image alone stands in for the infrared one as its grey copy, since infrared images are grey in three
     equal channels. A model of one modality reads the visible image and leaves the infrared one.
     Raises InputError, which names the sequence, when the two differ in size: all channels share one geometry.
     """
     if modalities == 1:
-        return images[0]
+        return [images[0]]
     if len(images) == 1:
-        grey = cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY)
-        return cv2.merge([images[0], grey, grey, grey])
+        return [images[0], cv2.cvtColor(cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)]
     sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
     if sizes[0] != sizes[1]:
         raise InputError(
             f"{name}: {VISIBLE} image is {sizes[0]}, {INFRARED} image is {sizes[1]}; "
             "the two must be registered to each other and equal in size"
         )
-    return cv2.merge(list(images))
+    return list(images)
