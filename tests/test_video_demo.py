@@ -270,6 +270,20 @@ def read_tracks(folder):
     return [(int(r[0]), int(r[1]), r[2:6], bool(r[7]), bool(r[8])) for r in rows]
 
 
+def test_streams_by_address(demo, tmp_path):
+    """Through OpenCV's own capture: the newest pictures of two streams, until one of them ends."""
+    sequence = moving_sequence("stream", length=2)
+    for side, name in enumerate(("visible", "infrared")):
+        with write_video(tmp_path / f"{name}.mp4", 50.0) as append:
+            for _ in range(40):
+                append(sequence.frames[0][side])
+    pair = "--visible", f"file://{tmp_path}/visible.mp4", "--infrared", f"file://{tmp_path}/infrared.mp4"
+    demo(*pair, "--box", "60,50,30,20", "--output", tmp_path / "out")
+    rows = read_tracks(tmp_path / "out")
+    assert rows[0][2] == [60, 50, 30, 20] and len(rows) <= 40
+    np.testing.assert_allclose([row[2] for row in rows], [sequence.boxes[0]] * len(rows), atol=2.5)
+
+
 def test_several_targets(demo, sequence_folder, tmp_path):
     demo("--sequence", sequence_folder, "--box", "60,50,30,20", "--box", "62,52,20,15", "--output", tmp_path)
     rows = read_tracks(tmp_path)
