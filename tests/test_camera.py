@@ -53,7 +53,7 @@ def test_results_of_one_camera_lie_apart(tmp_path, monkeypatch, capsys, modality
     (tmp_path / "w.safetensors").write_bytes(b"")
     jobs = []
     monkeypatch.setattr(module, "read_local", lambda kind: {"results_dir": str(tmp_path / "results")})
-    monkeypatch.setattr(module, "read_sequences", lambda args: [moving_sequence("a", length=3)])
+    monkeypatch.setattr(module, "named_sequences", lambda *_: [moving_sequence("a", length=3)])
     monkeypatch.setattr(module, "run_job", lambda job, devices: jobs.append(job))
     words = ["test.py", "iimf_track", "tiny", "--device", "cpu", "--checkpoint", str(tmp_path / "w.safetensors")]
     monkeypatch.setattr("sys.argv", [*words, "--modality", modality])

@@ -36,7 +36,7 @@ def command(monkeypatch, tmp_path, data):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     local = {"save_dir": str(tmp_path / "save"), "results_dir": str(tmp_path / "results"), "lasher_dir": ""}
-    monkeypatch.setattr(module, "load_tracker", lambda cfg, checkpoint, device: fake_tracker(device))
+    monkeypatch.setattr(module, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
     monkeypatch.setattr(module, "read_local", lambda kind: local)
 
     def run(*arguments):
@@ -104,6 +104,7 @@ def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
         (("--dataset_name", "lasher_tset"), "did you mean lasher_test"),
         ((), "set lasher_dir in local.py"),
         (("--threads", "-1"), "--threads -1"),
+        (("--threads", "2", "--mode", "multiple"), "--nproc_per_node says how many"),
         (("--set", "TEST.SEARCH_FACTR=4"), "did you mean TEST.SEARCH_FACTOR"),
     ],
 )

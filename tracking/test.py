@@ -4,6 +4,8 @@ r"""Follow the sequences of a data set and write one result file for each.
         --threads 6 --num_gpus 1
     python tracking/test.py iimf_track tiny --dataset_name folder --data_dir ~/videos --checkpoint tiny.safetensors
     python tracking/test.py ostrack vitb_256_mae_ce_32x4_ep300 --dataset_name folder --data_dir ~/LaSOT --sequence 0
+    python tracking/test.py tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --batch 64 --precision bf16 --compile \
+        --mode multiple --nproc_per_node 4
 
 Results: <results>/<tracker>/<config>/<sequence>.txt (tab-separated x y w h, pixels), <sequence>_time.txt (seconds) and
 <sequence>_confidence.txt (score; 1 where the target was found).
@@ -22,11 +24,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.checkpoint import find_checkpoint
 from lib.core.config import load_config
-from lib.core.errors import run
+from lib.core.distributed import own_device
+from lib.core.errors import InputError, run
+from lib.core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
+from lib.core.meeting import Meeting, meet
 from lib.core.paths import read_local
 from lib.datasets.camera import CAMERAS, keep_camera
-from lib.test.engine import Job, choose_devices, run_job
+from lib.datasets.sequence import Sequence
+from lib.test.engine import Job, choose_devices, run_job, run_share, share_cores
 from lib.test.load import config_name, load_tracker, named_sequences, record_run
+from lib.test.look import CROPS, PRECISIONS, Mode
 from lib.test.results import finished, result_folder, write_result
 
 log = logging.getLogger(__name__)
@@ -61,6 +68,17 @@ def parse_arguments() -> argparse.Namespace:
         help="visible, infrared: only this camera works, the other stream is black; results go to <config>_<modality>",
     )
     parser.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="sequences that a network follows in lock step"
+    )
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of the network; fp32: published numbers"
+    )
+    parser.add_argument(
+        "--crops", choices=CROPS, default="exact", help="exact: OpenCV; fast: on the device, from JPEGs decoded smaller"
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile; on a GPU one CUDA graph per step")
+    add_launch_arguments(parser, "after the finished sequences")
+    parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
     )
     return parser.parse_args()
@@ -69,7 +87,12 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     cfg = load_config(args.tracker_name, args.tracker_param, args.set)
+    mode = Mode(args.precision, args.crops, args.compile, args.batch)
     devices = choose_devices(args.device, args.threads, args.num_gpus)
+    if args.mode != "single" and len(devices) > 1:
+        raise InputError(
+            f"--threads {args.threads} --mode {args.mode}: --nproc_per_node says how many processes there are"
+        )
     sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
     if args.modality != "both":
         sequences = [keep_camera(sequence, args.modality, len(cfg.DATA.MEAN) // 3) for sequence in sequences]
@@ -78,19 +101,34 @@ def main() -> None:
     checkpoint = args.checkpoint or find_checkpoint(read_local("test")["save_dir"], args.tracker_name, config, epoch)
     results_dir = args.results_dir or read_local("test")["results_dir"]
     folder = result_folder(results_dir, args.tracker_name, result_name(args), args.runid)
-    record_run(folder, cfg, checkpoint, integer_boxes=args.integer_boxes)
-    pending = [sequence for sequence in sequences if not finished(folder, sequence)]
-    if len(pending) < len(sequences):
-        log.info("%d of %d sequences are finished and skipped", len(sequences) - len(pending), len(sequences))
+    record_run(folder, cfg, checkpoint, integer_boxes=args.integer_boxes, mode=mode)
+    if is_launcher(args):
+        raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker_name}-{config}")))
+    meeting = meet()
+    pending = left_to_do(sequences, folder, meeting)
     job = Job(
-        build=functools.partial(load_tracker, cfg, checkpoint),
+        build=functools.partial(load_tracker, cfg, checkpoint, mode=mode),
         save=functools.partial(write_result, folder, integer_boxes=args.integer_boxes),
         sequences=pending,
+        batch=args.batch,
     )
     begin = time.perf_counter()
-    if pending:
+    if meeting:
+        share_cores()
+        run_share(job, str(own_device(args.device)), meeting)
+    elif pending:
         run_job(job, devices[: len(pending)])
-    report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+    if not meeting or meeting.rank == 0:
+        report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+
+
+def left_to_do(sequences: list[Sequence], folder: Path, meeting: Meeting | None) -> list[Sequence]:
+    """What is not finished yet, here or on another machine."""
+    done = {sequence.name for sequence in sequences if finished(folder, sequence)}
+    done = meeting.gather(done) if meeting else done
+    if done and (not meeting or meeting.rank == 0):
+        log.info("%d of %d sequences are finished and skipped", len(done), len(sequences))
+    return [sequence for sequence in sequences if sequence.name not in done]
 
 
 def result_name(args: argparse.Namespace) -> str:

@@ -1,6 +1,7 @@
 """Following sequences: many at a time in lock step through one network, frames decoded ahead, nothing done twice."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Ordered
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -15,12 +17,16 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
+from lib.core.machine import usable_cores
+from lib.core.meeting import Meeting
 from lib.datasets.sequence import Frames, Sequence
 from lib.test.ahead import Reel, decoding_threads
 from lib.test.tracker import Target, Tracker
-from lib.test.workers import run_workers
+from lib.test.workers import numbers, run_workers
 
 log = logging.getLogger(__name__)
+
+_TELL = 1.0  # seconds between two words of a process to the others
 
 #: Called with the name, boxes [N, 4] xywh, seconds [N, 2] (of the tracker alone, from frame to frame) and confidence
 #: [N, 2] (score, 1 where the target was found) of a sequence that was followed to its end.
@@ -170,6 +176,44 @@ def run_job(job: Job, devices: Ordered[str]) -> None:
             job.work(devices[0], iter(range(len(job.sequences))), bar.update)
         else:
             run_workers(job.work, len(job.sequences), devices, bar.update)
+
+
+def run_share(job: Job, device: str, meeting: Meeting) -> None:
+    """The share of one of several processes, on any machines: each takes the next sequence when it has a free place.
+
+    Returns when this process, and in rank 0 when every process, is through. A failure ends this process alone; torchrun
+    then ends the others.
+    """
+    job = job.ordered()
+    undone, told = 0, time.monotonic()
+    with (
+        logging_redirect_tqdm(),
+        tqdm(
+            total=sum(map(len, job.sequences)),
+            unit="frame",
+            dynamic_ncols=True,
+            smoothing=0.1,
+            disable=meeting.rank > 0,
+        ) as bar,
+    ):
+
+        def tell(frames: int) -> None:
+            nonlocal undone, told
+            undone += frames
+            if (now := time.monotonic()) - told >= _TELL:
+                bar.update(meeting.count(undone) - bar.n)
+                undone, told = 0, now
+
+        job.work(device, numbers(meeting.draw, len(job.sequences)), tell)
+        meeting.count(undone)
+        meeting.leave()
+        bar.update(meeting.count(0) - bar.n if meeting.rank == 0 else 0)
+
+
+def share_cores() -> None:
+    """This process takes its part of the machine's cores: torchrun gives each process one, however many there are."""
+    torch.set_num_threads(max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    cv2.setNumThreads(1)
 
 
 def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:

@@ -20,20 +20,22 @@ from lib.datasets import DATASETS, load_dataset
 from lib.datasets.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import build_model
+from lib.test.look import EXACT, Mode
 from lib.test.tracker import Tracker
 
 RECORD = "config.yaml"
 WORTH = 1 << 20  # bytes; smaller files are read anew
 
 
-def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str) -> Tracker:
+def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str, mode: Mode = EXACT) -> Tracker:
     """The network of a resolved configuration with the weights of a file, ready to track on `device`.
 
-    Raises InputError when the file is missing, unreadable or holds another network.
+    Raises InputError when the file is missing, unreadable or holds another network, and for a mode that the device
+    does not have.
     """
     model = build_model(cfg)
     load_state(model, load_weights(checkpoint), source=str(checkpoint))
-    return Tracker(model, cfg, device)
+    return Tracker(model, cfg, device, mode)
 
 
 def config_name(config: str) -> str:
@@ -74,7 +76,9 @@ def choose_sequence(sequences: Ordered[Sequence], wanted: str) -> Sequence:
     return sequences[names.index(wanted if wanted in names else choose("sequence", wanted, names))]
 
 
-def record_run(folder: Path, cfg: EasyDict, checkpoint: str | Path, *, integer_boxes: bool = False) -> None:
+def record_run(
+    folder: Path, cfg: EasyDict, checkpoint: str | Path, *, integer_boxes: bool = False, mode: Mode = EXACT
+) -> None:
     """Save the resolved configuration beside the results, headed by what else decides their numbers.
 
     Raises InputError when the folder holds results of another configuration or checkpoint: a run only completes what
@@ -83,6 +87,7 @@ def record_run(folder: Path, cfg: EasyDict, checkpoint: str | Path, *, integer_b
     path = folder / RECORD
     head = f"# checkpoint: {Path(checkpoint).name}, sha256 {digest(checkpoint)}\n"
     head += f"# boxes: {'integers' if integer_boxes else 'floats'}\n"
+    head += "".join(f"# {key}: {value}\n" for key, value in _computed(mode).items())
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
         temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")
@@ -105,10 +110,15 @@ def _check_agreement(old: Path, new: Path) -> None:
 def _decisive(record: Path) -> dict[str, Any]:
     """What decides boxes: weights, network, normalisation, crops; not how the network was trained."""
     lines = record.read_text(encoding="utf-8").splitlines()
-    head = dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
+    head = _computed(EXACT) | dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
     leaves = _leaves(read_yaml(record))
     parts = ("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")
     return head | {key: leaf for key, leaf in leaves.items() if key.startswith(parts) and key != "MODEL.PRETRAIN_FILE"}
+
+
+def _computed(mode: Mode) -> dict[str, str]:
+    """How boxes are computed, where that decides them; records that do not say have the default."""
+    return {"precision": mode.precision, "crops": mode.crops, "compiled": "yes" if mode.compiled else "no"}
 
 
 def _leaves(tree: Any, name: str = "") -> dict[str, Any]:
