@@ -82,7 +82,7 @@ def evaluate(monkeypatch, tmp_path, capsys):
 
     def call(name: str, local: dict[str, str], *words: str) -> str:
         module = entry(name)
-        monkeypatch.setattr(module, "load_tracker", lambda *_: fake_tracker(modalities=1), raising=False)
+        monkeypatch.setattr(module, "load_tracker", lambda *_, **__: fake_tracker(modalities=1), raising=False)
         monkeypatch.setattr(module, "read_local", lambda part: local)
         monkeypatch.setattr(sources, "read_local", lambda part: local)
         monkeypatch.setattr("sys.argv", [name, *words])
