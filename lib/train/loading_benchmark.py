@@ -39,7 +39,7 @@ class Side:
     @property
     def name(self) -> str:
         """As tables show it."""
-        return f"{self.workers} workers{', scaled decoding' if self.scaled else ''}"
+        return f"{self.workers} worker{'' if self.workers == 1 else 's'}{', scaled decoding' if self.scaled else ''}"
 
 
 @dataclass
