@@ -117,8 +117,6 @@ def test_bundled_sequence_from_click_to_download(page, tmp_path):
         page.locator("#files a", has_text=re.compile("KB|B")).nth(3).click()
     boxes = np.loadtxt(download.value.path(), delimiter="\t")
     assert boxes.shape == (60, 4) and np.abs(boxes[0] - (138, 29, 50, 64)).max() < 2
-    if os.environ.get("APP_SCREENSHOT"):
-        page.screenshot(path=os.environ["APP_SCREENSHOT"])
 
 
 @pytest.fixture
