@@ -72,10 +72,8 @@ def make_screenshot() -> Path:
         app.terminate()
         app.wait()
     size = SCREENSHOT_WIDTH, round(whole.height * SCREENSHOT_WIDTH / whole.width)
-    few = whole.resize(size, Image.Resampling.LANCZOS).quantize(
-        256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
-    few.save(target, optimize=True)
+    small = whole.resize(size, Image.Resampling.LANCZOS)
+    small.quantize(256, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE).save(target, optimize=True)
     return target
 
 
