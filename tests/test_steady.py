@@ -37,8 +37,9 @@ def test_convolution_of_an_image_does_not_depend_on_its_batch(channels, outputs,
     torch.testing.assert_close(alone, plain, rtol=1e-5, atol=1e-5)
 
 
-def test_training_has_the_plain_convolution():
-    steady = SteadyConv2d(8, 4, 1).train()
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_to_learn_has_the_plain_convolution(training):
+    steady = SteadyConv2d(8, 4, 1).train(training)
     image = torch.randn(1, 8, 5, 5)
     assert torch.equal(steady(image), torch.nn.Conv2d.forward(steady, image))
 

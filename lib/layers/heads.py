@@ -100,7 +100,8 @@ def _add_branch(head: nn.Module, branch: str, in_channels: int, channels: int, o
 
 def _run_branch(head: nn.Module, branch: str, x: Tensor) -> Tensor:
     for number in range(1, 6):
-        x = head.get_submodule(f"conv{number}_{branch}")(x)
+        layer = head.get_submodule(f"conv{number}_{branch}")
+        x = layer(x.to(next(layer.parameters()).dtype))  # the last ones may keep more digits than the rest
     return x
 
 

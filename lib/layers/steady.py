@@ -11,13 +11,15 @@ class SteadyConv2d(nn.Conv2d):
     """nn.Conv2d; on a CPU each image of a batch gets, bit for bit, what it gets alone.
 
     PyTorch picks the kernel by batch size, by number of threads and by strides that mean nothing where a side is 1.
-    In evaluation this one always picks the same: a pair of equal images where a single one would go another way, a sum
-    of products for 1x1 kernels (heads end in them, with few channels). Compiled and exported graphs have the plain one.
+    Without gradients this one always picks the same: a pair of equal images where a single one would go another way, a
+    sum of products for 1x1 kernels (heads end in them, with few channels). Compiled and exported graphs and training
+    have the plain one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']"""
-        if self.training or x.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        graph = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if graph or self.training or x.device.type != "cpu":
             return super().forward(x)
         x = x.contiguous()
         if self._is_sum():

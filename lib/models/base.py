@@ -46,6 +46,8 @@ class TrackerModel(nn.Module):
     cuts_templates: bool = False  # whether tracking cuts templates after the first one
     #: Patterns of public checkpoint keys that never reach an output, and are therefore not part of this network.
     dropped_keys: Sequence[str] = ()
+    #: Patterns of keys that stay float32 when the network computes in fewer digits: where those would reach the box.
+    precise: Sequence[str] = ()
 
     normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, what the other methods take
 

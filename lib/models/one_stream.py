@@ -33,6 +33,7 @@ class OneStreamTracker(TrackerModel):
 
     #: Class token and pretraining grid only serve to initialise the position codes.
     dropped_keys: Sequence[str] = ("backbone.cls_token", "backbone.pos_embed")
+    precise = ("box_head.conv[45]_*",)
 
     encoder_class: type[VisionEncoder]
     streams: int  # S that the encoder returns

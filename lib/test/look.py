@@ -4,6 +4,7 @@ B targets, M modalities, S side of a crop in pixels.
 """
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
@@ -96,10 +97,10 @@ class CompiledLook:
 
 
 def cast_weights(model: TrackerModel, dtype: torch.dtype) -> TrackerModel:
-    """The model with all that it saves in `dtype`. Constants (windows, anchors, mean colours) keep their digits."""
-    saved = model.state_dict(keep_vars=True)
-    for value in saved.values():
-        if value.is_floating_point():
+    """The model with all that it saves in `dtype`, but for what it calls precise. Constants (windows, anchors, mean
+    colours) keep their digits."""
+    for key, value in model.state_dict(keep_vars=True).items():
+        if value.is_floating_point() and not any(fnmatchcase(key, pattern) for pattern in model.precise):
             value.data = value.data.to(dtype)
     return model
 
