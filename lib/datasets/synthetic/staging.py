@@ -1,6 +1,7 @@
 """From a seed to a scene: what is in it, and everybody's way through the frames."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +30,8 @@ def stage(
 ) -> Scene:
     """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene.
 
-    visible_only: the visible stream tells the target from everything else. leaves: the target goes out of the frame.
+    visible_only: the visible stream tells the target from everything else. leaves: the target goes out of the frame,
+    and there is nothing else in it.
     """
     rng = np.random.default_rng(seed)
     theme = draw_theme(rng, material)
@@ -46,6 +48,8 @@ def stage(
     if native is not None:
         side = float(np.sqrt(native.boxes[0, 2:].prod()))
     cast = agency.cast(side, weather.informative, background, native.sprite.looks[0] if native else None)
+    if leaves:
+        cast = replace(cast, twins=[], kin=[], strangers=[], occluders=[])
     limit = 4 * min(1.0, side / 40)
     shift = limit * rng.random() * _direction(rng.uniform(0, 2 * np.pi))
     return Scene(

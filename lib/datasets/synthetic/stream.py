@@ -111,8 +111,9 @@ def stream(
     """`number` sequences of `frames` frames from the raw material in `folder` (`Path("")`: drawn).
 
     held_out: use the material that training never sees. size: (width, height). modalities: both, or the visible one
-    alone. leaves: the target goes out of the frame, unless it is a part of the background. Nothing is read or drawn
-    before the first box or frame is asked for. Raises InputError that names photos_dir when the folder is of no use.
+    alone. leaves: the target goes out of the frame, unless it is a part of the background, and there is nothing else in
+    it. Nothing is read or drawn before the first box or frame is asked for. Raises InputError that names photos_dir
+    when the folder is of no use.
     """
     if folder != Path(""):
         list_material(folder)
@@ -148,8 +149,8 @@ def stream_visible_validation(folder: Path) -> list[Sequence]:
 
 
 def stream_visible_leaving(folder: Path) -> list[Sequence]:
-    """Forty longer sequences without infrared and of validation material, in which the target leaves the frame for
-    several frames and comes back to stay. Raises as `stream_training`."""
+    """Forty longer sequences without infrared and of validation material, in which the target, alone in them, leaves the
+    frame for several frames and comes back to stay. Raises as `stream_training`."""
     drawn = stream(
         Path(folder), 20 * LEAVING, held_out=True, frames=LEAVING_FRAMES, seed=1, modalities=(VISIBLE,), leaves=True
     )
