@@ -149,8 +149,8 @@ def stream_visible_validation(folder: Path) -> list[Sequence]:
 
 
 def stream_visible_leaving(folder: Path) -> list[Sequence]:
-    """Forty longer sequences without infrared and of validation material, in which the target, alone in them, leaves the
-    frame for several frames and comes back to stay. Raises as `stream_training`."""
+    """Forty longer sequences without infrared and of validation material, in which the target, alone in them, leaves
+    the frame for several frames and comes back to stay. Raises as `stream_training`."""
     drawn = stream(
         Path(folder), 20 * LEAVING, held_out=True, frames=LEAVING_FRAMES, seed=1, modalities=(VISIBLE,), leaves=True
     )
