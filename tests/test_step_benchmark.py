@@ -20,7 +20,15 @@ TINY = Network("iimf_track", "tiny", 2)
 
 
 def job(variant="fp32", **changes):
-    known = {"script": "iimf_track", "config": "tiny", "batch": 2, "steps": 2, "device": "cpu", "cache": ""}
+    known = {
+        "script": "iimf_track",
+        "config": "tiny",
+        "batch": 2,
+        "steps": 2,
+        "device": "cpu",
+        "threads": 0,
+        "cache": "",
+    }
     return known | {"set": VARIANTS[variant]} | changes
 
 
@@ -49,6 +57,7 @@ def test_a_step_is_the_trainers_own(monkeypatch):
     answer = step_job.time_steps(job())
     assert made == [(True, True, True, 2)] * 3
     assert len(answer["step_s"]) == 2 and min(answer["step_s"]) > 0 < answer["first_s"]
+    assert len(answer["core_s"]) == 2 and min(answer["core_s"]) > 0
     assert 0 < answer["before_mib"] <= answer["peak_mib"]
     assert answer["device"] == {"torch": torch.__version__, "threads": str(torch.get_num_threads())}
     assert "gpu_peak_mib" not in answer
@@ -69,6 +78,12 @@ def test_medians_and_ratios_within_each_repetition():
     assert next(line for line in text.splitlines() if line.startswith("bf16")).split() == [
         "bf16", "3.50", "3.00", "2.00", "3.50", "0.571", "40.0", "700"
     ]  # fmt: skip
+
+
+def test_on_a_cpu_time_on_the_cores_decides_the_ratio():
+    records = {name: [record(7.0, pairs_per_core_s=rate)] for name, rate in (("fp32", 2.0), ("bf16", 5.0))}
+    lines = format_text(steps_table(TINY, summarise_steps(records), {"torch": "2.4.0"}, 1)).splitlines()
+    assert next(line for line in lines if line.startswith("bf16")).split()[1:4] == ["7.00", "5.00", "2.50"]
 
 
 def test_a_gpus_memory_and_work_get_columns():

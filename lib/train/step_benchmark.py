@@ -46,32 +46,39 @@ class Network:
         return cls(script, config, int(batch))
 
 
-def measure_steps(network: Network, variants: Many[str], *, steps: int, repeats: int, device: str) -> Records:
+def measure_steps(
+    network: Network, variants: Many[str], *, steps: int, repeats: int, device: str, threads: int = 0
+) -> Records:
     """Variant -> one record per repetition, in turns; every run is a process of its own, whose first step counts apart.
 
-    Compiled code is kept from one repetition to the next, and from nothing before. Raises InputError with the process's
-    last line when one fails.
+    threads: of a CPU, 0: PyTorch's choice. Compiled code is kept from one repetition to the next, and from nothing
+    before. Raises InputError with the process's last line when one fails.
     """
     job: dict[str, Any] = {"script": network.script, "config": network.config, "batch": network.batch}
     with tempfile.TemporaryDirectory() as cache:
-        job |= {"steps": steps, "device": device, "cache": cache}
+        job |= {"steps": steps, "device": device, "threads": threads, "cache": cache}
 
         def run(variant: str, _: int) -> dict[str, Any]:
             record = run_job(STEP_JOB, {**job, "set": VARIANTS[variant]}, name=f"{network.config}, {variant}")
-            return record | {"pairs_per_s": network.batch / median(record["step_s"])}
+            rates = {"pairs_per_s": network.batch / median(record["step_s"])}
+            if "core_s" in record:
+                rates["pairs_per_core_s"] = network.batch / median(record["core_s"])
+            return record | rates
 
         return take_turns(variants, run, repeats=repeats)
 
 
 def summarise_steps(records: Records) -> dict[str, dict[str, Any]]:
-    """Variant -> medians over the repetitions, and how many times as many pairs as the first variant in each."""
+    """Variant -> medians over the repetitions, and how many times as many pairs as the first variant in each: on a CPU
+    in the same time on its cores, elsewhere in the same time."""
     first = next(iter(records))
+    rate = "pairs_per_core_s" if "pairs_per_core_s" in records[first][0] else "pairs_per_s"
     summary: dict[str, dict[str, Any]] = {}
     for variant, runs in records.items():
         keys = [key for key in runs[0] if all(isinstance(run[key], float) for run in runs)]
         summary[variant] = {key: median(run[key] for run in runs) for key in keys}
         pairs = zip(records[first], runs, strict=True)
-        ratios = [run["pairs_per_s"] / base["pairs_per_s"] for base, run in pairs]
+        ratios = [run[rate] / base[rate] for base, run in pairs]
         summary[variant]["first_s"] = max(run["first_s"] for run in runs)  # later ones find compiled code
         summary[variant]["ratio"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
     return summary
@@ -81,17 +88,20 @@ def steps_table(network: Network, summary: dict[str, dict[str, Any]], device: di
     """Pairs per second and memory of each variant."""
     cuda = any("gpu_peak_mib" in row for row in summary.values())
     more = ["GPU peak MiB", "GPU busy"] if cuda else []
-    rows = [["", "pairs/s", "ratio", "from", "to", "step s", "first step s", "peak MiB", *more]]
+    core = all("pairs_per_core_s" in row for row in summary.values())
+    rows = [["", "pairs/s", *["pairs/s of core time"] * core, "ratio", "from", "to"]]
+    rows[0] += ["step s", "first step s", "peak MiB", *more]
     for variant, row in summary.items():
         ratios = [f"{row['ratio'][key]:.2f}" for key in ("median", "least", "most")]
         times = [f"{network.batch / row['pairs_per_s']:.3f}", f"{row['first_s']:.1f}", f"{row['peak_mib']:.0f}"]
         busy = f"{row['gpu_utilisation']:.0%}" if "gpu_utilisation" in row else ""
         extra = [f"{row['gpu_peak_mib']:.0f}", busy] if cuda else []
-        rows.append([variant, f"{row['pairs_per_s']:.2f}", *ratios, *times, *extra])
+        rates = [f"{row[key]:.2f}" for key in ("pairs_per_s", "pairs_per_core_s") if key in row]
+        rows.append([variant, *rates, *ratios, *times, *extra])
     words = f"{machine_words()}, {machine_words(device)}"
     notes = (
-        f"Medians of {repeats} interleaved runs, each a process of its own; ratio: pairs/s beside the first line's in "
-        f"the same repetition; {words}.",
+        f"Medians of {repeats} interleaved runs, each a process of its own; ratio: to the first line in the same "
+        f"repetition{', by core time' * core}; {words}.",
         "A step goes from images in memory to new weights. First step: the longest, which compiles. Peak memory: of "
         "the process, start and first step included.",
     )

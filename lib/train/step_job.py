@@ -25,7 +25,8 @@ from lib.train.run import build_trainer, seed_everything
 from lib.train.skip import Skips
 from lib.train.trainer import Trainer
 
-Job = dict[str, Any]  # script, config, set, batch, steps, device, cache (folder of compiled code)
+#: script, config, set, batch, steps, device, threads (0: PyTorch's choice), cache (folder of compiled code)
+Job = dict[str, Any]
 
 
 def main() -> None:
@@ -41,8 +42,11 @@ def main() -> None:
 
 
 def time_steps(job: Job) -> Job:
-    """Seconds of the first step, which compiles, and of each that follows; memory before and at most."""
+    """Seconds of the first step, which compiles, and of each that follows; memory before and at most. On a CPU also
+    the seconds of all threads on their cores, which other programs hardly change."""
     device = own_device(job["device"])
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
     data = ["DATA.TRAIN.DATASETS_NAME=[synthetic_train]", "DATA.TRAIN.DATASETS_RATIO=[1]",
             f"DATA.TRAIN.SAMPLE_PER_EPOCH={job['batch']}", f"TRAIN.BATCH_SIZE={job['batch']}",
             "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]", "TRAIN.NUM_WORKER=0"]  # fmt: skip
@@ -53,10 +57,11 @@ def time_steps(job: Job) -> Job:
     trainer = build_trainer(cfg, model, Path(), folders={"photos_dir": ""}, device=device)
     trainer.step.train()
     batch, skips = noise(cfg, job["batch"], model.modalities), Skips(0.0, 1)
-    first = _step(trainer, batch, skips)
+    first, _ = _step(trainer, batch, skips)
     with Utilisation(device) as utilisation:
-        seconds = [_step(trainer, batch, skips) for _ in range(job["steps"])]
-    answer = {"first_s": first, "step_s": seconds, "before_mib": before, "peak_mib": peak_memory()}
+        seconds, core = zip(*(_step(trainer, batch, skips) for _ in range(job["steps"])), strict=True)
+    answer = {"first_s": first, "step_s": list(seconds), "before_mib": before, "peak_mib": peak_memory()}
+    answer |= {"core_s": list(core)} if device.type == "cpu" else {}
     answer["device"] = describe_device(device)
     if device.type == "cuda":
         answer["gpu_peak_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
@@ -75,14 +80,14 @@ def noise(cfg: EasyDict, pairs: int, modalities: int) -> Batch:
     return Batch(images(cfg.DATA.TEMPLATE.SIZE), box, images(cfg.DATA.SEARCH.SIZE), box)
 
 
-def _step(trainer: Trainer, batch: Batch, skips: Skips) -> float:
-    """Seconds of one step, from the batch in memory to the new weights."""
-    begin = time.perf_counter()
+def _step(trainer: Trainer, batch: Batch, skips: Skips) -> tuple[float, float]:
+    """Seconds of one step, from the batch in memory to the new weights: on the clock, and on the cores."""
+    begin, begin_core = time.perf_counter(), time.process_time()
     trainer.gather_gradients(trainer.to_device(batch), complete=True)
     trainer.update_weights(skips)
     if trainer.device.type != "cpu":
         getattr(torch, trainer.device.type).synchronize()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, time.process_time() - begin_core
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--steps", type=int, default=5, help="timed steps of a run, after the first one")
+    parser.add_argument("--threads", type=int, default=0, help="of a CPU (default: PyTorch's choice)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
 
 
@@ -30,13 +31,13 @@ def measure(args: argparse.Namespace) -> Report:
     """Train in turns. Raises InputError for what cannot be trained."""
     if args.steps < 1:
         raise InputError(f"--steps {args.steps}: expected 1 or more")
+    if args.threads < 0:
+        raise InputError(f"--threads {args.threads}: expected 0 or more")
     device = choose_device_type(args.device)
     named = args.networks or [f"{_LARGE}:{1 if device == 'cpu' else 32}", f"{_SMALL}:16"]
     networks = {text: Network.parse(text) for text in named}
-    records = {
-        text: measure_steps(network, args.variants, steps=args.steps, repeats=args.repeats, device=device)
-        for text, network in networks.items()
-    }
+    options = {"steps": args.steps, "repeats": args.repeats, "device": device, "threads": args.threads}
+    records = {text: measure_steps(network, args.variants, **options) for text, network in networks.items()}
     content = report_content(records)
     tables = [
         steps_table(network, summarise_steps(records[text]), records[text][args.variants[0]][0]["device"], args.repeats)
