@@ -121,17 +121,17 @@ def collect(tracker, sequences, batch):
 
 
 def test_lock_step_gives_each_sequence_what_it_gets_alone_in_any_order():
-    lengths = (9, 3, 5, 12, 1, 4, 7)
-    sequences = [moving_sequence(f"s{k}", length, step=(k, 7 - k)) for k, length in enumerate(lengths)]
+    lengths = (9, 3, 5, 12, 1, 4, 7, 6, 8, 2)
+    sequences = [moving_sequence(f"s{k}", length, step=(k, 6 - k)) for k, length in enumerate(lengths)]
     alone = collect(fake_tracker(), sequences, 1)
-    for batch, order in ((2, sequences), (3, sequences[::-1]), (16, sequences)):
+    for batch, order in ((2, sequences), (3, sequences[::-1]), (16, sequences)):  # 16: crops are cut by threads
         tracker = fake_tracker()
         together = collect(tracker, order, batch)
         assert together.keys() == alone.keys()
         for name, rows in alone.items():
             np.testing.assert_array_equal(together[name], rows)
         assert max(tracker.model.calls) <= batch
-    assert len(tracker.model.calls) == max(lengths) - 1  # all seven fit: as many steps as the longest has
+    assert len(tracker.model.calls) == max(lengths) - 1  # all fit: as many steps as the longest has
 
 
 def test_places_of_sequences_that_end_are_taken_by_the_next_ones():

@@ -6,6 +6,7 @@ B targets, M modalities of the model (1 or 2), S side of a crop in pixels.
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from lib.core.boxes import xywh_to_cxcywh, xywh_to_xyxy
 from lib.core.crop import NO_PADDING, Crop, box_to_crop
 from lib.core.errors import InputError
 from lib.core.geometry import Window
+from lib.core.machine import usable_cores
 from lib.datasets.image import choose_reduction
 from lib.datasets.sequence import pick_modalities
 from lib.models.base import TrackerModel, cat_memories
@@ -24,6 +26,8 @@ from lib.test.device_crop import Frame, cut_windows
 from lib.test.look import EXACT, CompiledLook, Look, Mode, Seen
 
 log = logging.getLogger(__name__)
+
+_MANY = 8  # crops that are worth a thread each
 
 Images = Sequence[np.ndarray]  # one frame: [H, W, 3] uint8 RGB per modality
 
@@ -80,6 +84,7 @@ class Tracker:
         if mode.compiled:
             self._look = CompiledLook(self._embed_look, mode.batch if model.batched else 1, self.device)
         self._joined: tuple[list[Any], Any] = ([], None)
+        self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts no thread before it has work
 
     def prepare(self, images: Images, name: str, whole: tuple[int, int] | None = None, reduction: int = 1) -> Frame:
         """A frame as this tracker reads it; to be done ahead, in a thread. whole: height and width of a reduced one.
@@ -174,8 +179,8 @@ class Tracker:
         if self.mode.crops == "fast":
             pixels = cut_windows(frames, windows, fills, size, self.device)
         else:
-            crops = [self._cut(*view, size) for view in zip(frames, arounds, fills, strict=True)]
-            pixels = self._upload(crops)
+            over = self._pool.map if len(targets) >= _MANY else map
+            pixels = self._upload(list(over(self._cut, frames, arounds, fills, [size] * len(targets))))
         sizes = [box[2:] * window.scale / size for box, window in pairs]
         prior = torch.tensor(np.stack(sizes), dtype=torch.float32, device=self.device)
         memory = self._join([target.memory for target in targets])
