@@ -3,6 +3,8 @@
 python tracking/benchmark.py metrics                      scoring of result files
 python tracking/benchmark.py data                         training pairs of the loader
 python tracking/benchmark.py train                        a training step
+python tracking/benchmark.py model                        a network's look at a search region
+python tracking/benchmark.py track                        tracking, from files to results
 python tracking/benchmark.py metrics --help               what else it takes
 python tracking/benchmark.py metrics --json out.json --markdown out.md
 """
@@ -24,6 +26,8 @@ COMMANDS = {
     "metrics": "scoring of result files",
     "data": "training pairs of the loader",
     "train": "a training step",
+    "model": "a network's look at a search region",
+    "track": "tracking, from files to results",
 }
 
 

@@ -1,0 +1,110 @@
+"""What tracking costs from image files to result files, and which stage takes how much of it."""
+
+import math
+import tempfile
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from lib.core.benchmark import machine_words, run_job, take_turns
+from lib.core.table import Table
+from lib.datasets.folder import read_folder
+from lib.test.look import CROPS
+from lib.test.model_benchmark import VARIANTS as LOOKS
+from lib.test.model_benchmark import Network
+
+TRACK_JOB = Path(__file__).with_name("track_job.py")
+#: Variant -> arithmetic, whether compiled, how crops are cut.
+VARIANTS = {
+    f"{name}{'' if crops == 'exact' else ' fast crops'}": (*look, crops)
+    for crops in CROPS
+    for name, look in LOOKS.items()
+}
+STAGES = ("network", "crop", "waiting", "rest")
+Records = dict[str, list[dict[str, Any]]]
+
+
+class Workload(NamedTuple):
+    """What is followed, and how many at a time."""
+
+    data_dir: str
+    frames: int  # of each sequence, at most; 0: all
+    batches: tuple[int, ...]
+    copies: int = 1  # how often each sequence is followed, at least
+
+
+def measure_tracking(network: Network, variants: Many[str], work: Workload, *, repeats: int, device: str) -> Records:
+    """`<variant>, batch <B>` -> one record per repetition, in turns; every run is a process of its own.
+
+    Sequences are followed as often as the largest batch needs. Raises InputError with the process's last line when one
+    fails, or for a folder without sequences.
+    """
+    copies = max(work.copies, math.ceil(max(work.batches) / len(read_folder(work.data_dir))))
+    job: dict[str, Any] = {"script": network.script, "config": network.config, "set": list(network.changes)}
+    job |= {"checkpoint": network.checkpoint, "data_dir": str(Path(work.data_dir).resolve()), "frames": work.frames}
+    sides = {f"{variant}, batch {batch}": (variant, batch) for variant in variants for batch in work.batches}
+    with tempfile.TemporaryDirectory() as cache:
+        job |= {"copies": copies, "device": device, "cache": cache}
+
+        def run(side: str, _: int) -> dict[str, Any]:
+            variant, batch = sides[side]
+            precision, compiled, crops = VARIANTS[variant]
+            given = {**job, "precision": precision, "compiled": compiled, "crops": crops, "batch": batch}
+            return split(run_job(TRACK_JOB, given, name=f"{network.config}, {side}"))
+
+        return take_turns(list(sides), run, repeats=repeats)
+
+
+def split(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with frames per second and the share of each stage in its seconds.
+
+    Decoding goes on beside the others, in threads: waiting is what of it the tracker had to wait for.
+    """
+    whole = record["track_s"]
+    seconds = {"network": record["network_s"], "crop": record["pass_s"] - record["network_s"]}
+    seconds["rest"] = record["tracker_s"] - record["pass_s"] + record["write_s"]
+    seconds["waiting"] = whole - record["tracker_s"] - record["write_s"]
+    shares = {name: value / whole for name, value in seconds.items()}
+    return record | {
+        "frames_per_s": record["frames"] / whole,
+        "shares": shares,
+        "decode_share": record["decode_s"] / whole,
+    }
+
+
+def summarise_tracking(records: Records) -> dict[str, dict[str, Any]]:
+    """Side -> medians over the repetitions, and how many times as many frames as the first side in each."""
+    first, summary = next(iter(records)), {}
+    for side, runs in records.items():
+        row: dict[str, Any] = {name: median(run["shares"][name] for run in runs) for name in STAGES}
+        for key in ("frames_per_s", "decode_share", "process_s", "track_s", "half_mib", "peak_mib", "gpu_peak_mib"):
+            if key in runs[0]:
+                row[key] = median(run[key] for run in runs)
+        ratios = [run["frames_per_s"] / base["frames_per_s"] for base, run in zip(records[first], runs, strict=True)]
+        row["ratio"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
+        summary[side] = row | {"frames": runs[0]["frames"]}
+    return summary
+
+
+def tracking_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
+    """A line for each variant and batch."""
+    rows = [
+        ["", "frames/s", "ratio", "network", "crops", "waiting for frames", "rest", "decoding", "half MiB", "peak MiB"]
+    ]
+    for side, row in summary.items():
+        shares = [f"{row[name]:.1%}" for name in STAGES]
+        speed = [f"{row['frames_per_s']:.2f}", f"{row['ratio']['median']:.2f}"]
+        rows.append(
+            [side, *speed, *shares, f"{row['decode_share']:.1%}", f"{row['half_mib']:.0f}", f"{row['peak_mib']:.0f}"]
+        )
+    frames = next(iter(summary.values()))["frames"]
+    notes = (
+        f"{frames} frames from image files to result files; shares of the time from the first frame to the last "
+        "result. Decoding goes on in threads beside the rest; waiting is what of it was not hidden.",
+        f"Medians of {repeats} interleaved runs, each a process of its own; ratio: frames/s beside the first line's in "
+        "the same repetition. Memory: the most so far, after half of the frames and at the end. "
+        f"{machine_words()}, {machine_words(device)}.",
+    )
+    return Table(f"Tracking: {network.script}/{network.config}", rows, notes)

@@ -1,0 +1,57 @@
+"""Latency and throughput of a network's look at a search region, its operations, parameters and memory.
+
+python tracking/benchmark.py model                                      ViT-B IIMF and tiny
+python tracking/benchmark.py model --networks iimf_track/tiny --variants fp32 bf16 --batches 1 8
+python tracking/benchmark.py model --device cuda --json model.json --markdown model.md
+"""
+
+import argparse
+
+from lib.core.benchmark import Report
+from lib.core.distributed import choose_device_type
+from lib.core.errors import InputError
+from lib.core.machine import describe_machine
+from lib.test.model_benchmark import (
+    VARIANTS,
+    Network,
+    measure_passes,
+    passes_table,
+    report_passes,
+    summarise_passes,
+)
+
+NETWORKS = ("tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot", "iimf_track/tiny")
+_BATCHES = {"cpu": [1, 4], "cuda": [1, 8, 32, 64], "mps": [1, 4]}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which networks, and how they compute."""
+    parser.add_argument("--networks", nargs="+", metavar="SCRIPT/CONFIG", default=list(NETWORKS))
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, help="default: fp32 and bf16, plain and compiled; fp16 too on a GPU"
+    )
+    parser.add_argument("--batches", nargs="+", type=int, help="targets of a pass (default: 1 4, on a GPU 1 8 32 64)")
+    parser.add_argument("--passes", type=int, default=5, help="timed passes of a run (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configurations"
+    )
+
+
+def measure(args: argparse.Namespace) -> Report:
+    """Time in turns. Raises InputError for what cannot be built."""
+    device = choose_device_type(args.device)
+    batches = args.batches or _BATCHES[device]
+    if args.passes < 1 or min(batches) < 1:
+        raise InputError(f"--passes {args.passes} --batches {min(batches)}: expected 1 or more")
+    variants = args.variants or [name for name in VARIANTS if device == "cuda" or "fp16" not in name]
+    networks = {text: Network.parse(text, args.set) for text in args.networks}
+    records = {
+        text: measure_passes(network, variants, batches, passes=args.passes, repeats=args.repeats, device=device)
+        for text, network in networks.items()
+    }
+    tables = [
+        passes_table(network, summarise_passes(records[text]), records[text][variants[0]][0]["device"], args.repeats)
+        for text, network in networks.items()
+    ]
+    return Report(tables, {"machine": describe_machine(), **report_passes(records)})
