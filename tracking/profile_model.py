@@ -10,9 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.core.distributed import choose_device_type
 from lib.core.errors import run
 from lib.core.table import format_text
-from tracking.benchmarks import model
+from lib.test.model_benchmark import Network, measure_passes, passes_table, summarise_passes
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,11 +28,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
-    own = argparse.ArgumentParser()
-    model.add_arguments(own)
-    given = own.parse_args(["--networks", f"{args.script}/{args.config}", "--variants", "fp32", "--batches", "1"])
-    given.device, given.repeats = args.device, 1
-    print("\n\n".join(map(format_text, model.measure(given).tables)))
+    network = Network(args.script, args.config)
+    device = choose_device_type(args.device)
+    records = measure_passes(network, ["fp32"], [1], passes=5, repeats=1, device=device)
+    print(format_text(passes_table(network, summarise_passes(records), records["fp32"][0]["device"], 1)))
 
 
 if __name__ == "__main__":
