@@ -61,7 +61,7 @@ def corner_error(found, true):
 @pytest.mark.parametrize(
     "true",
     [
-        camera(1.3, 3, (-8, 12)),
+        camera(1.3, 9, (-8, 12)),
         camera(0.9, -3, (20, 5), 1e-4),
         camera(1.7, 1, (5, -3), -1e-4),
     ],
@@ -73,18 +73,14 @@ def test_known_homography_is_found_again(true):
     assert corner_error(found, true) < 2.5
 
 
-def test_several_frames_help_where_one_shows_little():
-    true = camera(1.3, 2, (6, -4))
-    pairs = [scene(1)]
+def test_several_frames_help_where_some_show_little():
+    true, (visible, infrared) = camera(1.3, 8, (6, -4)), scene(1)
     blank = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
-    visible = [blank, *(pair[0] for pair in pairs)]
-    infrared = [
-        cv2.warpPerspective(image, np.linalg.inv(true), (240, 200)) for image in (blank, *(p[1] for p in pairs))
-    ]
-    assert corner_error(align(visible, infrared).matrix, true) < 1.5
+    seen = [cv2.warpPerspective(image, np.linalg.inv(true), (240, 200)) for image in (blank, blank, infrared)]
+    assert corner_error(align([blank, blank, visible], seen).matrix, true) < 1.5
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_unlike_pictures_are_refused(seed):
     with pytest.raises(InputError, match=r"do not agree \(\d+ of \d+ places confirmed\); give a homography"):
         estimate_homography(Pair(scene(seed)[0], scene(seed + 10)[1]))

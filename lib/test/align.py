@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 
 ORIENTATIONS = 6
-COARSE = 224  # longest side of the fixed picture while scale and shift are searched, pixels
-SCALES = np.geomspace(0.3, 1.9, 47)  # widths of the moving picture that are tried, the fixed one's as unit
+COARSE = 192  # longest side of the fixed picture while scale and shift are searched, pixels
+SCALES = np.geomspace(0.3, 1.9, 31)  # widths of the moving picture that are tried, the fixed one's as unit
+TURNS = (-7.0, 0.0, 7.0)  # degrees of the moving picture that are tried
+LEAST_SIDE = 24  # pixels of the moving picture, below which a scale is not tried
 LEAST_OVERLAP = 0.3  # of the smaller picture's area
 BLOCK, STRIDE = 72, 24  # pixels
 ROUNDS = ((240, 14), (240, 8), (400, 8), (400, 5))  # shorter side, how far a block may lie from where it is expected
@@ -35,7 +37,7 @@ class Alignment(NamedTuple):
 
 def align(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray]) -> Alignment:
     """One homography for N pairs of [H, W, 3] uint8 pictures; all fixed ones have one size, all moving ones too."""
-    matrix = search_similarity(fixed, moving)
+    matrix = search_similarity(fixed[::2], moving[::2])
     for side, reach in ROUNDS:
         view = _View.of(fixed[0], side, matrix)
         here, there = _match_blocks(fixed, moving, view, reach)
@@ -79,44 +81,69 @@ def describe(image: np.ndarray) -> np.ndarray:
 
 
 def search_similarity(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray]) -> np.ndarray:
-    """The scale and shift at which N pairs agree best, over all of SCALES and all shifts: [3, 3], moving -> fixed."""
+    """The turn, scale and shift at which N pairs agree best, over all of TURNS and SCALES and all shifts: [3, 3],
+    moving -> fixed."""
     height, width = fixed[0].shape[:2]
     shrink = COARSE / max(height, width)
-    targets = [describe(_resize(image, shrink, shrink)) for image in fixed]
-    rows, columns = targets[0].shape[:2]
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    targets = [describe(cv2.resize(image, size, interpolation=cv2.INTER_AREA)) for image in fixed]
     best, found = -np.inf, np.eye(3)
     for relative in SCALES:
-        scale = relative * columns / moving[0].shape[1]
-        sources = [describe(_resize(image, scale, scale)) for image in moving]
-        if min(sources[0].shape[:2]) < 24:
+        scale = relative * size[0] / moving[0].shape[1]
+        small = round(moving[0].shape[1] * scale), round(moving[0].shape[0] * scale)
+        if min(small) < LEAST_SIDE:
             continue
-        score, dx, dy = _best_shift(targets, sources)
-        if score > best:
-            best = score
-            found = np.array([[scale, 0, dx], [0, scale, dy], [0, 0, 1]])
-    return np.diag([width / columns, height / rows, 1.0]) @ found
+        shifts = _Shifts(targets, small)
+        reduced = [cv2.resize(image, small, interpolation=cv2.INTER_AREA) for image in moving]
+        for turn in TURNS:
+            turning = cv2.getRotationMatrix2D(((small[0] - 1) / 2, (small[1] - 1) / 2), turn, 1.0)
+            score, dx, dy = shifts.best([_describe_turned(image, turning) for image in reduced])
+            if score > best:
+                best = score
+                shift = np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]])
+                found = shift @ np.vstack([turning, [0, 0, 1]]) @ np.diag([scale, scale, 1.0])
+    return np.diag([width / size[0], height / size[1], 1.0]) @ found
 
 
-def _best_shift(targets: Sequence[np.ndarray], sources: Sequence[np.ndarray]) -> tuple[float, int, int]:
-    """Correlation over its spread by chance, and the shift of `sources` at which it is highest."""
-    (rows, columns), (height, width) = targets[0].shape[:2], sources[0].shape[:2]
-    shape = cv2.getOptimalDFTSize(rows + height), cv2.getOptimalDFTSize(columns + width)
+def _describe_turned(image: np.ndarray, turning: np.ndarray) -> np.ndarray:
+    """[H, W, 3] uint8 -> [H, W, K] float32 of the turned image; zero where that does not reach."""
+    size = image.shape[1], image.shape[0]
+    inside = cv2.warpAffine(np.ones(image.shape[:2], np.uint8), turning, size)
+    inside = cv2.erode(inside, np.ones((5, 5), np.uint8), borderValue=1)
+    return describe(cv2.warpAffine(image, turning, size, borderMode=cv2.BORDER_REPLICATE)) * inside[..., None]
 
-    def spectrum(stack: np.ndarray) -> np.ndarray:
-        return np.fft.rfft2(stack, shape, axes=(0, 1))
 
-    total: Any = 0.0
-    spread: Any = 0.0
-    for target, source in zip(targets, sources, strict=True):
-        total = total + (spectrum(target) * spectrum(source).conj()).sum(axis=2)
-        spread = spread + spectrum((target**2).sum(axis=2)) * spectrum((source**2).sum(axis=2)).conj()
-    overlap = spectrum(np.ones((rows, columns))) * spectrum(np.ones((height, width))).conj()
-    total, spread, overlap = (np.fft.irfft2(part, shape, axes=(0, 1)) for part in (total, spread, overlap))
-    score = total / np.sqrt(np.maximum(spread, 1e-9))
-    score[overlap < LEAST_OVERLAP * min(rows * columns, height * width)] = -np.inf
-    dy, dx = np.unravel_index(score.argmax(), score.shape)
-    best = float(score[dy, dx])
-    return best, int(dx - shape[1] if dx > columns else dx), int(dy - shape[0] if dy > rows else dy)
+class _Shifts:
+    """Correlation with fixed pictures' descriptions [H, W, K] at every shift, for moving ones of one size."""
+
+    def __init__(self, targets: Sequence[np.ndarray], size: tuple[int, int]):
+        """size: width and height of the moving pictures."""
+        self.rows, self.columns = targets[0].shape[:2]
+        self.shape = (cv2.getOptimalDFTSize(self.rows + size[1]), cv2.getOptimalDFTSize(self.columns + size[0]))
+        self.targets = [self.spectrum(target) for target in targets]
+        self.energies = [self.spectrum((target**2).sum(axis=2)) for target in targets]
+        areas = self.spectrum(np.ones((self.rows, self.columns))) * self.spectrum(np.ones(size[::-1])).conj()
+        least = LEAST_OVERLAP * min(self.rows * self.columns, size[0] * size[1])
+        self.outside = np.fft.irfft2(areas, self.shape, axes=(0, 1)) < least
+
+    def spectrum(self, stack: np.ndarray) -> np.ndarray:
+        """[H, W] or [H, W, K] -> Fourier coefficients over H and W"""
+        return np.fft.rfft2(stack, self.shape, axes=(0, 1))
+
+    def best(self, sources: Sequence[np.ndarray]) -> tuple[float, int, int]:
+        """Correlation over its spread by chance, and the shift of `sources` at which it is highest."""
+        total: Any = 0.0
+        spread: Any = 0.0
+        for target, energy, source in zip(self.targets, self.energies, sources, strict=True):
+            total = total + (target * self.spectrum(source).conj()).sum(axis=2)
+            spread = spread + energy * self.spectrum((source**2).sum(axis=2)).conj()
+        total, spread = (np.fft.irfft2(part, self.shape, axes=(0, 1)) for part in (total, spread))
+        score = total / np.sqrt(np.maximum(spread, 1e-9))
+        score[self.outside] = -np.inf
+        dy, dx = np.unravel_index(score.argmax(), score.shape)
+        left = int(dx) - (self.shape[1] if dx > self.columns else 0)
+        top = int(dy) - (self.shape[0] if dy > self.rows else 0)
+        return float(score[dy, dx]), left, top
 
 
 def _match_blocks(
@@ -174,8 +201,3 @@ def _peak(three: np.ndarray) -> float:
     left, middle, right = (float(value) for value in three)
     bend = left - 2 * middle + right
     return 0.5 * (left - right) / bend if bend < 0 else 0.0
-
-
-def _resize(image: np.ndarray, across: float, down: float) -> np.ndarray:
-    size = max(1, round(image.shape[1] * across)), max(1, round(image.shape[0] * down))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
