@@ -29,7 +29,8 @@ from lib.models import build_model
 from lib.test.look import CompiledLook, Look, Mode
 from lib.test.products import Product, make_yardstick, moved_bytes, operations, products_of
 
-#: script, config, set, checkpoint, precision, compiled, batches, passes, device, cache (folder of compiled code)
+#: script, config, set, checkpoint, precision, compiled, batches, passes, device, threads (0: PyTorch's choice), cache
+#: (folder of compiled code)
 Job = dict[str, Any]
 _SQUARE = 2048  # side of the matrices of a plain product
 _COPIED = 2**28  # bytes of a plain copy, more than any cache holds
@@ -66,6 +67,8 @@ def measure(job: Job) -> Job:
 def open_bench(job: Job) -> "Bench":
     """The network of a job, ready to be timed. Raises InputError for what cannot be built or computed there."""
     device = own_device(job["device"])
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
     mode = Mode(job["precision"], compiled=job["compiled"])
     mode.check(device)
     cfg = load_config(job["script"], job["config"], job["set"])
@@ -88,7 +91,8 @@ class Bench:
     passes: int
 
     def time_batch(self, batch: int) -> Job:
-        """Seconds of the first pass, of each that follows and of the products alone after each; the sums of both."""
+        """Seconds of the first pass, of each that follows and of the products alone after each, on the clock and on the
+        cores; the sums of both."""
         with torch.no_grad():
             memory, pixels, prior = self.inputs(batch)
         products = self.count(batch)
@@ -100,13 +104,17 @@ class Bench:
 
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        first, _ = self.seconds(look), self.seconds(look)  # the second still warms up
-        self.seconds(yardstick)
-        pairs = [(self.seconds(look), self.seconds(yardstick)) for _ in range(self.passes)]
+        first = self.seconds(look)[0]
+        for action in (look, yardstick):
+            self.seconds(action)  # still warms up
+        turns = [(*self.seconds(look), *self.seconds(yardstick)) for _ in range(self.passes)]
+        columns = dict(
+            zip(("pass_s", "pass_core_s", "products_s", "products_core_s"), zip(*turns, strict=True), strict=True)
+        )
         sums = {"operations": operations(products), "moved_bytes": moved_bytes(products, self.mode.dtype)}
         if self.device.type == "cuda":
             sums["gpu_peak_mib"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20)
-        return {"first_s": first, "pass_s": [a for a, _ in pairs], "products_s": [b for _, b in pairs], **sums}
+        return {"first_s": first, **{name: list(column) for name, column in columns.items()}, **sums}
 
     def count(self, batch: int) -> Counter[Product]:
         """The products of a pass, on tensors without content. With gradients, for the plain convolutions: without, some
@@ -116,7 +124,8 @@ class Bench:
             return products_of(lambda: self.look(*given))
 
     def time_machine(self) -> Job:
-        """Operations per second of a large product in the same arithmetic, bytes per second of a large copy."""
+        """Operations per second of a large product in the same arithmetic, bytes per second of a large copy; on a CPU
+        per second of all its threads together."""
         matrix = torch.randn(_SQUARE, _SQUARE, device=self.device).to(self.mode.dtype)
         source = torch.ones(_COPIED, dtype=torch.uint8, device=self.device)
         target = torch.empty_like(source)
@@ -124,7 +133,8 @@ class Bench:
             "square_s": lambda: torch.matmul(matrix, matrix),
             "copy_s": lambda: target.copy_(source),
         }
-        seconds = {name: min(self.seconds(action) for _ in range(5)) for name, action in actions.items()}
+        core = int(self.device.type == "cpu")  # other programs hardly change the time on the cores
+        seconds = {name: min(self.seconds(action)[core] for _ in range(5)) for name, action in actions.items()}
         return {
             "square_operations_per_s": 2 * _SQUARE**3 / seconds["square_s"],
             "copy_bytes_per_s": 2 * _COPIED / seconds["copy_s"],  # read and written
@@ -142,14 +152,14 @@ class Bench:
         memory = self.look.embed(crops(self.geometry.template_size), box)
         return memory, crops(self.geometry.search_size), box[:, 2:] / 2
 
-    def seconds(self, action: Callable[[], Any]) -> float:
-        """From now until the device has done it."""
-        begin = time.perf_counter()
+    def seconds(self, action: Callable[[], Any]) -> tuple[float, float]:
+        """From now until the device has done it: on the clock, and on the cores."""
+        begin, begin_core = time.perf_counter(), time.process_time()
         with torch.inference_mode():
             action()
         if self.device.type != "cpu":
             getattr(torch, self.device.type).synchronize()
-        return time.perf_counter() - begin
+        return time.perf_counter() - begin, time.process_time() - begin_core
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ VARIANTS = {
     for crops in CROPS
     for name, look in LOOKS.items()
 }
-STAGES = ("network", "crop", "waiting", "rest")
+STAGES = ("network", "crop", "decode", "rest")
+_BY_CORE = "shares and ratio of the time of all threads on the core, which other programs hardly change."
+_BY_CLOCK = "shares of the time on the clock. Frames are decoded in threads beside the rest; waiting was not hidden."
 Records = dict[str, list[dict[str, Any]]]
 
 
@@ -35,18 +37,20 @@ class Workload(NamedTuple):
     copies: int = 1  # how often each sequence is followed, at least
 
 
-def measure_tracking(network: Network, variants: Many[str], work: Workload, *, repeats: int, device: str) -> Records:
+def measure_tracking(
+    network: Network, variants: Many[str], work: Workload, *, repeats: int, device: str, threads: int = 0
+) -> Records:
     """`<variant>, batch <B>` -> one record per repetition, in turns; every run is a process of its own.
 
-    Sequences are followed as often as the largest batch needs. Raises InputError with the process's last line when one
-    fails, or for a folder without sequences.
+    Sequences are followed as often as the largest batch needs. threads: of a CPU, 0: PyTorch's choice. Raises
+    InputError with the process's last line when one fails, or for a folder without sequences.
     """
     copies = max(work.copies, math.ceil(max(work.batches) / len(read_folder(work.data_dir))))
     job: dict[str, Any] = {"script": network.script, "config": network.config, "set": list(network.changes)}
     job |= {"checkpoint": network.checkpoint, "data_dir": str(Path(work.data_dir).resolve()), "frames": work.frames}
     sides = {f"{variant}, batch {batch}": (variant, batch) for variant in variants for batch in work.batches}
     with tempfile.TemporaryDirectory() as cache:
-        job |= {"copies": copies, "device": device, "cache": cache}
+        job |= {"copies": copies, "device": device, "threads": threads, "cache": cache}
 
         def run(side: str, _: int) -> dict[str, Any]:
             variant, batch = sides[side]
@@ -58,53 +62,61 @@ def measure_tracking(network: Network, variants: Many[str], work: Workload, *, r
 
 
 def split(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with frames per second and the share of each stage in its seconds.
+    """A record with frames per second and the share of each stage, of the time on the core where that is known.
 
-    Decoding goes on beside the others, in threads: waiting is what of it the tracker had to wait for.
+    On the clock, decoding goes on beside the others in threads: its share is what the tracker waited for, with all that
+    the engine does between two frames.
     """
-    whole = record["track_s"]
-    seconds = {"network": record["network_s"], "crop": record["pass_s"] - record["network_s"]}
-    seconds["rest"] = record["tracker_s"] - record["pass_s"] + record["write_s"]
-    seconds["waiting"] = whole - record["tracker_s"] - record["write_s"]
-    shares = {name: value / whole for name, value in seconds.items()}
-    return record | {
-        "frames_per_s": record["frames"] / whole,
-        "shares": shares,
-        "decode_share": record["decode_s"] / whole,
-    }
+    stages, whole = record["stages"], record["track_core_s" if record["by_core"] else "track_s"]
+    seconds = {"network": stages["network"], "crop": stages["pass"] - stages["network"], "decode": stages["decode"]}
+    if not record["by_core"]:
+        seconds["decode"] = whole - stages["track"] - stages["write"]
+    seconds["rest"] = whole - sum(seconds.values())
+    rates = {"frames_per_s": record["frames"] / record["track_s"]}
+    rates["frames_per_core_s"] = record["frames"] / record["track_core_s"]
+    return record | rates | {"shares": {name: value / whole for name, value in seconds.items()}}
 
 
 def summarise_tracking(records: Records) -> dict[str, dict[str, Any]]:
     """Side -> medians over the repetitions, and how many times as many frames as the first side in each."""
     first, summary = next(iter(records)), {}
+    rate = "frames_per_core_s" if records[first][0]["by_core"] else "frames_per_s"
     for side, runs in records.items():
         row: dict[str, Any] = {name: median(run["shares"][name] for run in runs) for name in STAGES}
-        for key in ("frames_per_s", "decode_share", "process_s", "track_s", "half_mib", "peak_mib", "gpu_peak_mib"):
+        for key in (
+            "frames_per_s",
+            "frames_per_core_s",
+            "process_s",
+            "track_s",
+            "half_mib",
+            "peak_mib",
+            "gpu_peak_mib",
+        ):
             if key in runs[0]:
                 row[key] = median(run[key] for run in runs)
-        ratios = [run["frames_per_s"] / base["frames_per_s"] for base, run in zip(records[first], runs, strict=True)]
+        ratios = [run[rate] / base[rate] for base, run in zip(records[first], runs, strict=True)]
         row["ratio"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
-        summary[side] = row | {"frames": runs[0]["frames"]}
+        summary[side] = row | {"frames": runs[0]["frames"], "by_core": runs[0]["by_core"]}
     return summary
 
 
 def tracking_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
     """A line for each variant and batch."""
-    rows = [
-        ["", "frames/s", "ratio", "network", "crops", "waiting for frames", "rest", "decoding", "half MiB", "peak MiB"]
-    ]
+    first = next(iter(summary.values()))
+    last = "decoding" if first["by_core"] else "waiting for frames"
+    rows = [["", "frames/s", "of core time", "ratio", "network", "crops", last, "rest", "half MiB", "peak MiB"]]
     for side, row in summary.items():
-        shares = [f"{row[name]:.1%}" for name in STAGES]
-        speed = [f"{row['frames_per_s']:.2f}", f"{row['ratio']['median']:.2f}"]
-        rows.append(
-            [side, *speed, *shares, f"{row['decode_share']:.1%}", f"{row['half_mib']:.0f}", f"{row['peak_mib']:.0f}"]
+        speed = [f"{row[key]:.2f}" for key in ("frames_per_s", "frames_per_core_s")]
+        shares, memory = (
+            [f"{row[name]:.1%}" for name in STAGES],
+            [f"{row[key]:.0f}" for key in ("half_mib", "peak_mib")],
         )
-    frames = next(iter(summary.values()))["frames"]
+        rows.append([side, *speed, f"{row['ratio']['median']:.2f}", *shares, *memory])
+    what = _BY_CORE if first["by_core"] else _BY_CLOCK
     notes = (
-        f"{frames} frames from image files to result files; shares of the time from the first frame to the last "
-        "result. Decoding goes on in threads beside the rest; waiting is what of it was not hidden.",
-        f"Medians of {repeats} interleaved runs, each a process of its own; ratio: frames/s beside the first line's in "
-        "the same repetition. Memory: the most so far, after half of the frames and at the end. "
+        f"{first['frames']} frames from image files to result files, {what}",
+        f"Medians of {repeats} interleaved runs, each a process of its own; ratio: to the first line in the same "
+        "repetition. Memory: the most so far, after half of the frames and at the end. "
         f"{machine_words()}, {machine_words(device)}.",
     )
     return Table(f"Tracking: {network.script}/{network.config}", rows, notes)

@@ -33,7 +33,8 @@ from lib.test.look import Mode
 from lib.test.results import write_result
 from lib.test.tracker import Tracker
 
-#: script, config, set, checkpoint, precision, compiled, crops, batch, data_dir, copies, frames, device, cache
+#: script, config, set, checkpoint, precision, compiled, crops, batch, data_dir, copies, frames, device, threads (0:
+#: PyTorch's choice), cache
 Job = dict[str, Any]
 _WARM = 3  # frames before anything counts
 
@@ -52,7 +53,11 @@ def main() -> None:
 
 def measure(job: Job) -> Job:
     """Follow the sequences of a job: frames, seconds in all and of each stage, MiB halfway and at the end."""
-    device, watch = own_device(job["device"]), Stopwatch()
+    device = own_device(job["device"])
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    # With one thread, time on the core is whole for each stage, and other programs hardly change it.
+    watch = Stopwatch(time.thread_time if device.type == "cpu" and job["threads"] == 1 else time.perf_counter)
     tracker = make_tracker(job, device, watch)
     whole = read_folder(job["data_dir"])
     sequences = [
@@ -73,14 +78,11 @@ def measure(job: Job) -> Job:
         short = [replace(one, frames=Watched(one.frames, watch, min(_WARM, len(one)))) for one in sequences]
         follow(tracker, short[: job["batch"]], lambda *result: None, batch=job["batch"])
         watch.seconds.clear()
-        begin = time.perf_counter()
+        begin, begin_core = time.perf_counter(), time.process_time()
         follow(tracker, sequences, watch.saving(save), count, batch=job["batch"])
-        seconds = time.perf_counter() - begin
-    answer: Job = {
-        "frames": done,
-        "track_s": seconds,
-        **{f"{name}_s": watch.seconds[name] for name in Stopwatch.STAGES},
-    }
+        seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
+    answer: Job = {"frames": done, "track_s": seconds, "track_core_s": core, "by_core": watch.now is time.thread_time}
+    answer["stages"] = {name: watch.seconds[name] for name in Stopwatch.STAGES}
     answer |= {"half_mib": memory[0], "peak_mib": peak_memory(), "device": describe_device(device)}
     if device.type == "cuda":
         answer["gpu_peak_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
@@ -101,29 +103,29 @@ def make_tracker(job: Job, device: torch.device, watch: "Stopwatch") -> Tracker:
 class Stopwatch:
     """Seconds of stages, from any thread."""
 
-    #: Reading and decoding (in threads, beside the others); what the tracker does with a frame: all of it, cutting
-    #: crops and sending them to the device, the network; writing results.
-    STAGES = ("decode", "tracker", "pass", "network", "write")
+    #: Reading and decoding (in threads, beside the others); what the tracker does with a frame: all of it, of this
+    #: crops and network, of this the network; writing results.
+    STAGES = ("decode", "track", "pass", "network", "write")
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Adds the time inside to a stage."""
-        begin = time.perf_counter()
+        begin = self.now()
         yield
         with self._lock:
-            self.seconds[stage] += time.perf_counter() - begin
+            self.seconds[stage] += self.now() - begin
 
     def saving(self, save: Callable[..., None]) -> Callable[..., None]:
-        """A `Save` that adds up what the engine says of the tracker's time, and its own."""
+        """A `Save` whose time is added up."""
 
-        def watched(name: str, boxes: np.ndarray, seconds: np.ndarray, confidence: np.ndarray) -> None:
-            self.seconds["tracker"] += float(seconds[:, 0].sum())
+        def watched(*result: Any) -> None:
             with self("write"):
-                save(name, boxes, seconds, confidence)
+                save(*result)
 
         return watched
 
@@ -168,6 +170,10 @@ class WatchedTracker(Tracker):
             if self.device.type != "cpu":
                 getattr(torch, self.device.type).synchronize()
         return seen
+
+    def track(self, *given: Any) -> Any:
+        with self.watch("track"):
+            return super().track(*given)
 
     def _pass(self, *given: Any) -> Any:
         with self.watch("pass"):

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batches", nargs="+", type=int, help="targets of a pass (default: 1 4, on a GPU 1 8 32 64)")
     parser.add_argument("--passes", type=int, default=5, help="timed passes of a run (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="of a CPU (default: PyTorch's choice)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configurations"
@@ -42,14 +43,12 @@ def measure(args: argparse.Namespace) -> Report:
     """Time in turns. Raises InputError for what cannot be built."""
     device = choose_device_type(args.device)
     batches = args.batches or _BATCHES[device]
-    if args.passes < 1 or min(batches) < 1:
-        raise InputError(f"--passes {args.passes} --batches {min(batches)}: expected 1 or more")
+    if args.passes < 1 or min(batches) < 1 or args.threads < 0:
+        raise InputError("--passes and --batches: expected 1 or more; --threads: 0 or more")
     variants = args.variants or [name for name in VARIANTS if device == "cuda" or "fp16" not in name]
     networks = {text: Network.parse(text, args.set) for text in args.networks}
-    records = {
-        text: measure_passes(network, variants, batches, passes=args.passes, repeats=args.repeats, device=device)
-        for text, network in networks.items()
-    }
+    options = {"passes": args.passes, "repeats": args.repeats, "device": device, "threads": args.threads}
+    records = {text: measure_passes(network, variants, batches, **options) for text, network in networks.items()}
     tables = [
         passes_table(network, summarise_passes(records[text]), records[text][variants[0]][0]["device"], args.repeats)
         for text, network in networks.items()

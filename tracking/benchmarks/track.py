@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--copies", type=int, default=1, help="how often each sequence is followed, at least")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["fp32", "bf16"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1], help="sequences in lock step")
+    parser.add_argument("--threads", type=int, default=0, help="of a CPU; 1: shares of the time on the core")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configuration"
@@ -33,13 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> Report:
     """Track in turns. Raises InputError for what cannot be tracked."""
-    if min(args.batches) < 1 or args.copies < 1 or args.frames < 0:
-        raise InputError("--batches and --copies: expected 1 or more; --frames: 0 or more")
+    if min(args.batches) < 1 or args.copies < 1 or min(args.frames, args.threads) < 0:
+        raise InputError("--batches and --copies: expected 1 or more; --frames and --threads: 0 or more")
     parsed = Network.parse(args.network, args.set)
     network = Network(parsed.script, parsed.config, parsed.changes, args.checkpoint)
     work = Workload(args.data_dir, args.frames, tuple(args.batches), args.copies)
     device = choose_device_type(args.device)
-    records = measure_tracking(network, args.variants, work, repeats=args.repeats, device=device)
+    options = {"repeats": args.repeats, "device": device, "threads": args.threads}
+    records = measure_tracking(network, args.variants, work, **options)
     summary, words = summarise_tracking(records), next(iter(records.values()))[0]["device"]
     content = {"machine": describe_machine(), "medians": summary, "runs": records}
     return Report([tracking_table(network, summary, words, args.repeats)], content)
