@@ -174,12 +174,11 @@ def _trace(part: Part) -> ExportedProgram:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's remarks on what it folds and what it could do with more packages."""
-    talkative = logging.getLogger("onnx_ir")
-    level = talkative.level
+    before = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        talkative.setLevel(logging.ERROR)
+        logging.disable(logging.WARNING)
         try:
             yield
         finally:
-            talkative.setLevel(level)
+            logging.disable(before)
