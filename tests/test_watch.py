@@ -98,7 +98,7 @@ def test_without_a_screen_there_is_no_window(monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(InputError, match="no screen"):
+    with pytest.raises(InputError, match="--window: there is no screen here"):
         Window()
     assert "space" in screen.KEYS
 

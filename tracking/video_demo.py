@@ -35,7 +35,7 @@ from lib.test.live import is_live, open_cameras
 from lib.test.load import config_name, load_tracker
 from lib.test.pairing import ORDERS, open_frames, open_halves, open_sequence, recorded_rate
 from lib.test.register import write_homography
-from lib.test.screen import KEYS, Window, draw_box_by_mouse
+from lib.test.screen import KEYS, Window, draw_box_by_mouse, require_screen
 from lib.test.shipped import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
 
 
@@ -98,9 +98,11 @@ def main() -> None:
     _check(args)
     footage, matrix = open_footage(args)
     given = choose_given(args, footage)
+    if not given:
+        require_screen()
     tracker = open_tracker(args)
-    folder = fresh_folder(args.output or Path("output", "demo", footage.name))
     window = Window(args.heat) if args.window else None
+    folder = fresh_folder(args.output or Path("output", "demo", footage.name))
     if args.register == "estimate" and matrix is not None:
         write_homography(folder / "homography.txt", matrix)
     script = Script(given, _ask(args.targets), args.lost_below, args.heat, args.frames, f"tracking.{args.format}")

@@ -16,6 +16,17 @@ ESCAPE, SPACE = 27, ord(" ")
 REMEDY = "give the target's box in the first frame with --box x,y,w,h or --boxes FILE"
 
 
+def has_screen() -> bool:
+    """Whether a window could be shown; elsewhere than on Linux that is found out by trying."""
+    return not sys.platform.startswith("linux") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+
+
+def require_screen() -> None:
+    """Raises InputError when no box can be drawn."""
+    if not has_screen():
+        raise InputError(f"no screen to select a target on; {REMEDY}")
+
+
 def draw_box_by_mouse(image: np.ndarray) -> np.ndarray:
     """Let the user draw the target's box on an image [H, W, 3] uint8 RGB: [4] xywh pixels.
 
@@ -32,7 +43,8 @@ class Window:
 
     def __init__(self, heat: bool = False):
         """heat: whether score maps are shown at first. Raises InputError when there is no screen."""
-        _check_screen()
+        if not has_screen():
+            raise InputError("--window: there is no screen here; leave it out")
         try:
             cv2.namedWindow(TITLE)
         except cv2.error:
@@ -63,15 +75,10 @@ class Window:
 
 def _select(image: np.ndarray, title: str) -> np.ndarray | None:
     """[4] xywh pixels, or None where none was drawn. Raises InputError when there is no screen."""
-    _check_screen()
+    require_screen()
     try:
         box = cv2.selectROI(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), showCrosshair=False)
         cv2.destroyWindow(title)
     except cv2.error:
         raise InputError(f"{NO_WINDOWS}; {REMEDY}") from None
     return np.array(box, np.float64) if box[2] > 0 and box[3] > 0 else None
-
-
-def _check_screen() -> None:
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise InputError(f"no screen to select a target on; {REMEDY}")
