@@ -269,7 +269,7 @@ def test_sequences_know_their_category_and_their_distractors():
 
 def test_leaving_set_loses_its_target_and_sees_it_again():
     sequences = load_dataset("synthetic_rgb_leaving", {"photos_dir": ""})
-    assert len(sequences) == 40 and len({sequence.name for sequence in sequences}) == 40
+    assert len(sequences) == 20 and len({sequence.name for sequence in sequences}) == 20
     for sequence in sequences[:10]:
         absent = np.flatnonzero(~sequence.valid)
         assert sequence.valid[:8].all() and len(absent) >= 8 and sequence.valid[-30:].all()
