@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
@@ -124,6 +125,13 @@ class TrackerModel(nn.Module):
         """The weights under the names of another code; "toolbox" are this one's. Raises InputError for unknown ones."""
         choose("--naming", naming, ["toolbox"])
         return self.state_dict()
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in `dtype` from now on: all that is saved but what is `precise`, once. Constants (windows, anchors,
+        mean colours) keep their digits. For tracking; training has autocast."""
+        for key, value in self.state_dict(keep_vars=True).items():
+            if value.is_floating_point() and not any(fnmatchcase(key, pattern) for pattern in self.precise):
+                value.data = value.data.to(dtype)
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each training epoch, for schedules inside a network."""

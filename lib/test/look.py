@@ -4,7 +4,6 @@ B targets, M modalities, S side of a crop in pixels.
 """
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
@@ -56,7 +55,8 @@ class Look(nn.Module):
     def __init__(self, model: TrackerModel, dtype: torch.dtype):
         """The model's weights become `dtype`, once."""
         super().__init__()
-        self.model = cast_weights(model, dtype)
+        model.cast(dtype)
+        self.model = model
         self.dtype = dtype
         self.learns = (
             type(model).conclude is not TrackerModel.conclude or type(model).refresh is not TrackerModel.refresh
@@ -94,15 +94,6 @@ class CompiledLook:
         answers = seen.answers[:count].clone()
         learned = None if seen.memory is None else type(memory)(*(part[:count].clone() for part in seen.memory))
         return Seen(seen.prediction, answers, learned)
-
-
-def cast_weights(model: TrackerModel, dtype: torch.dtype) -> TrackerModel:
-    """The model with all that it saves in `dtype`, but for what it calls precise. Constants (windows, anchors, mean
-    colours) keep their digits."""
-    for key, value in model.state_dict(keep_vars=True).items():
-        if value.is_floating_point() and not any(fnmatchcase(key, pattern) for pattern in model.precise):
-            value.data = value.data.to(dtype)
-    return model
 
 
 def fill_up(part: Tensor, count: int) -> Tensor:
