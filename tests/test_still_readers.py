@@ -12,7 +12,8 @@ from test_rgb_readers import numbered, put_got10k
 from trees import put_images
 
 from lib.core.errors import InputError
-from lib.datasets import cropped, got10k, load_training_set, youtubebb
+from lib.datasets import cropped, got10k, lasot, load_training_set, youtubebb
+from lib.datasets.check import check_sequences
 
 
 def put_det(root, image, objects, part="ILSVRC2013_train/n02084071"):
@@ -160,8 +161,6 @@ def test_cropped_sets_that_cannot_be_used(tmp_path):
 
 
 def test_training_on_a_test_set_is_said(tmp_path, caplog, monkeypatch):
-    from lib.datasets import lasot
-
     monkeypatch.setattr(lasot, "TEST_LIST", tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text("cat-1\n")
     put_images(tmp_path / "cat" / "cat-1" / "img", numbered(8))
@@ -171,3 +170,16 @@ def test_training_on_a_test_set_is_said(tmp_path, caplog, monkeypatch):
     with pytest.raises(InputError):
         load_training_set("otb", {"otb_dir": str(tmp_path / "otb")})
     assert "DATA.TRAIN.DATASETS_NAME: otb is a test set" in caplog.text
+
+
+def test_check_names_tracks_whose_first_frame_is_missing(tmp_path):
+    (tmp_path / "yt_bb_detection_train.csv").write_text(TABLE)
+    for time in (1000, 2000):
+        path = tmp_path / "vidA" / f"{time}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(cv2.imencode(".jpg", np.zeros((10, 20, 3), np.uint8))[1].tobytes())
+    clips = load_training_set("YOUTUBEBB", {"youtubebb_dir": str(tmp_path)})
+    found = check_sequences(clips, 1)
+    assert found.sequences == 2 and found.frames == 3
+    assert [problem.kind for problem in found.problems] == ["missing", "sequence"]
+    assert all("3000.jpg: image does not exist" in problem.line for problem in found.problems)

@@ -3,7 +3,7 @@
 import functools
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,9 +72,15 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
     images: frames of each sequence that are decoded, evenly spread, at least the first, whose size the boxes are held
     against; None: all of them.
     """
-    frames, decoded, problems = 0, 0, []
+    frames, decoded = 0, 0
+    problems: list[Problem] = []
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for sequence in tqdm(_once(sequences), desc="checking", unit="sequence", dynamic_ncols=True):
+        for place in tqdm(_once(sequences), desc="checking", unit="sequence", dynamic_ncols=True):
+            try:
+                sequence = sequences[place]
+            except InputError as error:  # sets whose sequences are made one by one
+                problems.append(Problem("sequence", str(error)))
+                continue
             missing = list(_missing_images(sequence.frames))
             gone = {problem.line.partition(": ")[0] for problem in missing}
             size, seen, broken = _look(sequence, images, gone, pool)
@@ -83,12 +89,11 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
     return Findings(len(sequences), frames, decoded, problems)
 
 
-def _once(sequences: Many[Sequence]) -> Iterable[Sequence]:
-    """Objects of still images by image: its first one each, since all share the file. Others as they are."""
+def _once(sequences: Many[Sequence]) -> Many[int]:
+    """Places of the sequences to look at: of the objects of a still image the first, since all share the file."""
     if not isinstance(sequences, Stills):
-        return sequences
-    firsts = np.unique(sequences.images, return_index=True)[1]
-    return [sequences[int(index)] for index in firsts]
+        return range(len(sequences))
+    return np.unique(sequences.images, return_index=True)[1].tolist()
 
 
 def _missing_images(frames: object) -> Iterator[Problem]:
