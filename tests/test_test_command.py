@@ -87,6 +87,18 @@ def test_second_run_follows_what_is_left(command, data, checkpoints, caplog, cap
     assert "8 frames in" in (printed := capsys.readouterr().out) and "nothing was left to do" in printed
 
 
+def test_lock_step_writes_what_one_at_a_time_writes(command, data, checkpoints, tmp_path):
+    for folder, more in (("one", ()), ("three", ("--batch", "8"))):
+        command("--dataset_name", "folder", "--data_dir", data, "--results_dir", tmp_path / folder, *more)
+    one, three = (tmp_path / folder / "tbsi_track" / CONFIG for folder in ("one", "three"))
+    for name in "abc":
+        assert (one / f"{name}.txt").read_bytes() == (three / f"{name}.txt").read_bytes()
+    with pytest.raises(InputError, match="made with precision: fp32, this run has bf16"):
+        command(
+            "--dataset_name", "folder", "--data_dir", data, "--results_dir", tmp_path / "one", "--precision", "bf16"
+        )
+
+
 def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(b"")
@@ -104,6 +116,8 @@ def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
         (("--dataset_name", "lasher_tset"), "did you mean lasher_test"),
         ((), "set lasher_dir in local.py"),
         (("--threads", "-1"), "--threads -1"),
+        (("--batch", "0"), "--batch 0: expected 1 or more"),
+        (("--precision", "fp16"), "--precision fp16: processors"),
         (("--threads", "2", "--mode", "multiple"), "--nproc_per_node says how many"),
         (("--set", "TEST.SEARCH_FACTR=4"), "did you mean TEST.SEARCH_FACTOR"),
     ],

@@ -18,6 +18,7 @@ import logging
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -93,9 +94,8 @@ def main() -> None:
         raise InputError(
             f"--threads {args.threads} --mode {args.mode}: --nproc_per_node says how many processes there are"
         )
-    sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
-    if args.modality != "both":
-        sequences = [keep_camera(sequence, args.modality, len(cfg.DATA.MEAN) // 3) for sequence in sequences]
+    mode.check(devices[0])
+    sequences = read_sequences(args, len(cfg.DATA.MEAN) // 3)
     config = config_name(args.tracker_param)
     epoch = cfg.TEST.EPOCH if args.runid is None else args.runid
     checkpoint = args.checkpoint or find_checkpoint(read_local("test")["save_dir"], args.tracker_name, config, epoch)
@@ -106,11 +106,13 @@ def main() -> None:
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker_name}-{config}")))
     meeting = meet()
     pending = left_to_do(sequences, folder, meeting)
+    workers = meeting.size if meeting else len(devices)
+    mode = replace(mode, batch=max(1, min(args.batch, -(-len(pending) // workers))))  # none takes what others wait for
     job = Job(
         build=functools.partial(load_tracker, cfg, checkpoint, mode=mode),
         save=functools.partial(write_result, folder, integer_boxes=args.integer_boxes),
         sequences=pending,
-        batch=args.batch,
+        batch=mode.batch,
     )
     begin = time.perf_counter()
     if meeting:
@@ -120,6 +122,14 @@ def main() -> None:
         run_job(job, devices[: len(pending)])
     if not meeting or meeting.rank == 0:
         report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+
+
+def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
+    """The sequences that the command line names, as the cameras that work see them."""
+    sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
+    if args.modality == "both":
+        return sequences
+    return [keep_camera(sequence, args.modality, modalities) for sequence in sequences]
 
 
 def left_to_do(sequences: list[Sequence], folder: Path, meeting: Meeting | None) -> list[Sequence]:

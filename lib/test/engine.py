@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Ordered
@@ -22,7 +23,7 @@ from lib.core.meeting import Meeting
 from lib.datasets.sequence import Frames, Sequence
 from lib.test.ahead import Reel, decoding_threads
 from lib.test.tracker import Target, Tracker
-from lib.test.workers import numbers, run_workers
+from lib.test.workers import leave, numbers, run_workers
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +185,7 @@ def run_share(job: Job, device: str, meeting: Meeting) -> None:
     Returns when this process, and in rank 0 when every process, is through. A failure ends this process alone; torchrun
     then ends the others.
     """
+    signal.signal(signal.SIGTERM, leave)
     job = job.ordered()
     undone, told = 0, time.monotonic()
     with (

@@ -30,11 +30,11 @@ class Mode:
         """Of weights and tokens."""
         return PRECISIONS[self.precision]
 
-    def check(self, device: torch.device) -> None:
+    def check(self, device: torch.device | str) -> None:
         """Raises InputError for what a device cannot do or would only do more slowly."""
         if self.batch < 1:
             raise InputError(f"--batch {self.batch}: expected 1 or more")
-        if self.precision == "fp16" and device.type == "cpu":
+        if self.precision == "fp16" and torch.device(device).type == "cpu":
             raise InputError("--precision fp16: processors compute it more slowly than fp32; use bf16 or a GPU")
 
 

@@ -62,7 +62,7 @@ def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> N
 def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: Connection) -> None:
     """One worker: draws numbers until none are left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     torch.set_num_threads(cores)
     cv2.setNumThreads(1)
 
@@ -87,6 +87,6 @@ def numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
         yield number
 
 
-def _leave(*_: Any) -> None:
+def leave(*_: Any) -> None:
     """SIGTERM unwinds the stack, so that half-written files are removed."""
     raise SystemExit(1)
