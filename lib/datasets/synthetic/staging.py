@@ -40,16 +40,13 @@ def stage(
     weather = forecast(rng, frames, visible_only=visible_only)
     camera = film(rng, frames, size, background.shape[1::-1])
     agency = Agency(rng, material, theme, float(heat.mean()))
-    smallest = SMALLEST * (1.2 if upright else 1)
-    largest = max(1.2 * smallest, LARGEST * (0.55 if upright else 1) * size[1] / 256)
-    side = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
+    side = _draw_side(rng, size[1], upright=upright)
     stage_hand = _Stage(rng, frames, size, camera, upright=upright)
     native = stage_hand.native(background, heat, bodies, side) if rng.random() < NATIVE else None
     if native is not None:
         side = float(np.sqrt(native.boxes[0, 2:].prod()))
     cast = agency.cast(side, weather.informative, background, native.sprite.looks[0] if native else None)
-    if leaves:
-        cast = replace(cast, twins=[], kin=[], strangers=[], occluders=[])
+    cast = replace(cast, twins=[], kin=[], strangers=[], occluders=[]) if leaves else cast
     limit = 4 * min(1.0, side / 40)
     shift = limit * rng.random() * _direction(rng.uniform(0, 2 * np.pi))
     return Scene(
@@ -64,6 +61,13 @@ def stage(
         edge=stage_hand.edge,
         seed=seed,
     )
+
+
+def _draw_side(rng: np.random.Generator, height: int, *, upright: bool) -> float:
+    """Side of a target in a frame of that height, pixels."""
+    smallest = SMALLEST * (1.2 if upright else 1)
+    largest = max(1.2 * smallest, LARGEST * (0.55 if upright else 1) * height / 256)
+    return math.exp(rng.uniform(math.log(smallest), math.log(largest)))
 
 
 def _background(rng: np.random.Generator, material: Material, stills: float) -> Still:
