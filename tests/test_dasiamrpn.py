@@ -14,7 +14,6 @@ from lib.models import build_model
 from lib.models.distractors import discriminator, similarity
 from lib.models.siamese import hann_window
 from lib.models.siamrpn import Kernels, Prediction
-from lib.test.look import cast_weights
 from lib.test.tracker import Tracker
 
 STUB = golden.read("tracker_stub")
@@ -300,7 +299,8 @@ def test_template_is_cut_anew_when_it_is_due_and_the_target_in_sight():
 
 def test_half_precision_gives_nearly_the_same_maps():
     first, second = (micro.model("dasiamrpn", "MODEL.CORR_SCALE=1e-3") for _ in range(2))
-    half, batch = cast_weights(second, torch.bfloat16), micro.batch("dasiamrpn")
+    second.cast(torch.bfloat16)
+    half, batch = second, micro.batch("dasiamrpn")
     with torch.inference_mode():
         expected = first(first.embed(batch.template), batch.search)
         given = half(half.embed(batch.template.bfloat16()), batch.search.bfloat16())
