@@ -69,7 +69,7 @@ DATASETS: dict[str, Entry] = {
     "coco511": Entry("crop511_dir", "lib.datasets.cropped:read_coco"),
     "got10k511": Entry("crop511_dir", "lib.datasets.cropped:read_got10k"),
     "lasot511": Entry("crop511_dir", "lib.datasets.cropped:read_lasot"),
-    "videos": Entry("videos_dir", "lib.datasets.folder:read_folder"),
+    "videos": Entry("videos_dir", "lib.datasets.folder:read_videos"),
     "synthetic_train": Entry("photos_dir", "lib.datasets.synthetic:stream_training"),
     "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
     "synthetic_rgb_train": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_training"),

@@ -47,6 +47,14 @@ def read_folder(folder: str | Path) -> list[Sequence]:
     return sequences
 
 
+def read_videos(folder: str | Path) -> list[Sequence]:
+    """As `read_folder`, of the user's own sequences. Raises InputError that names videos_dir."""
+    try:
+        return read_folder(folder)
+    except InputError as error:
+        raise InputError(f"{error}; videos_dir of local.py says where they are") from None
+
+
 def _sequence_folders(root: Path) -> Iterator[Path]:
     if _image_folders(root):
         yield root
