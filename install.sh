@@ -59,7 +59,8 @@ app)
     .venv/bin/python tracking/app.py
     ;;
 test)
-    .venv/bin/python -m pytest -q -m "not slow"
+    # One thread each: networks this small gain nothing from more, and processes that share cores lose by it.
+    OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n auto --maxprocesses 8 -m "not slow"
     ;;
 *)
     echo "installed. Next: bash install.sh demo"

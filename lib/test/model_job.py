@@ -2,12 +2,11 @@
 
 Job and answer are JSON on the standard streams. Weights are random unless a checkpoint is named, images are noise: what
 a pass costs depends on neither.
+
+A job holds script, config, set, checkpoint, precision, compiled, batches, passes, device, threads (0: PyTorch's
+choice), cache.
 """
 
-import contextlib
-import json
-import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,31 +20,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from lib.core.checkpoint import load_state, load_weights
 from lib.core.config import load_config
 from lib.core.distributed import own_device
-from lib.core.errors import InputError
 from lib.core.geometry import Geometry
 from lib.core.gpu import describe_device
+from lib.core.job import Job, answer_job
 from lib.core.memory import peak_memory
 from lib.models import build_model
 from lib.test.look import CompiledLook, Look, Mode
 from lib.test.products import Product, make_yardstick, moved_bytes, operations, products_of
 
-#: script, config, set, checkpoint, precision, compiled, batches, passes, device, threads (0: PyTorch's choice), cache
-#: (folder of compiled code)
-Job = dict[str, Any]
 _SQUARE = 2048  # side of the matrices of a plain product
 _COPIED = 2**28  # bytes of a plain copy, more than any cache holds
-
-
-def main() -> None:
-    """Read a job, do it, answer with seconds and MiB."""
-    job = json.load(sys.stdin)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = job["cache"]
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            answer = measure(job)
-        except (InputError, torch.OutOfMemoryError) as error:
-            sys.exit(f"error: {str(error).splitlines()[0]}")
-    json.dump(answer, sys.stdout)
 
 
 def measure(job: Job) -> Job:
@@ -163,4 +147,4 @@ class Bench:
 
 
 if __name__ == "__main__":
-    main()
+    answer_job(measure)

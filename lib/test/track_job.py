@@ -1,13 +1,13 @@
 """Tracking from files to results in a process of its own: seconds of each stage, memory.
 
 Job and answer are JSON on the standard streams. Without a checkpoint the weights are random, which costs the same.
+
+A job holds script, config, set, checkpoint, precision, compiled, crops, batch, data_dir, copies, frames, device,
+threads (0: PyTorch's choice), cache.
 """
 
 import contextlib
 import functools
-import json
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -22,8 +22,8 @@ import torch
 from lib.core.checkpoint import load_state, load_weights
 from lib.core.config import load_config
 from lib.core.distributed import own_device
-from lib.core.errors import InputError
 from lib.core.gpu import describe_device
+from lib.core.job import Job, answer_job
 from lib.core.memory import peak_memory
 from lib.datasets.folder import read_folder
 from lib.datasets.sequence import Frames, Sequence
@@ -33,22 +33,7 @@ from lib.test.look import Mode
 from lib.test.results import write_result
 from lib.test.tracker import Tracker
 
-#: script, config, set, checkpoint, precision, compiled, crops, batch, data_dir, copies, frames, device, threads (0:
-#: PyTorch's choice), cache
-Job = dict[str, Any]
 _WARM = 3  # frames before anything counts
-
-
-def main() -> None:
-    """Read a job, do it, answer with seconds and MiB."""
-    job = json.load(sys.stdin)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = job["cache"]
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            answer = measure(job)
-        except (InputError, torch.OutOfMemoryError) as error:
-            sys.exit(f"error: {str(error).splitlines()[0]}")
-    json.dump(answer, sys.stdout)
 
 
 def measure(job: Job) -> Job:
@@ -181,4 +166,4 @@ class WatchedTracker(Tracker):
 
 
 if __name__ == "__main__":
-    main()
+    answer_job(measure)

@@ -1,44 +1,26 @@
 """Training steps of one network in a process of its own, so that time and memory are theirs alone.
 
 Job and answer are JSON on the standard streams. Images are noise: what a step costs does not depend on them.
+
+A job holds script, config, set, batch, steps, device, threads (0: PyTorch's choice), cache.
 """
 
-import contextlib
-import json
-import os
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from easydict import EasyDict
 
 from lib.core.config import load_config
 from lib.core.distributed import own_device
-from lib.core.errors import InputError
 from lib.core.gpu import Utilisation, describe_device
+from lib.core.job import Job, answer_job
 from lib.core.memory import peak_memory
 from lib.models import build_model
 from lib.models.base import Batch
 from lib.train.run import build_trainer, seed_everything
 from lib.train.skip import Skips
 from lib.train.trainer import Trainer
-
-#: script, config, set, batch, steps, device, threads (0: PyTorch's choice), cache (folder of compiled code)
-Job = dict[str, Any]
-
-
-def main() -> None:
-    """Read a job, do it, answer with seconds and MiB."""
-    job = json.load(sys.stdin)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = job["cache"]
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            answer = time_steps(job)
-        except (InputError, torch.OutOfMemoryError) as error:
-            sys.exit(f"error: {str(error).splitlines()[0]}")
-    json.dump(answer, sys.stdout)
 
 
 def time_steps(job: Job) -> Job:
@@ -91,4 +73,4 @@ def _step(trainer: Trainer, batch: Batch, skips: Skips) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    answer_job(time_steps)
