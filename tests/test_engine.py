@@ -173,10 +173,26 @@ def test_batched_is_alone_for_every_tracker(name):
         Sequence(f"{name} {k}", replace(demo.frames, paths=tuple(p[k : k + 4 + 2 * k] for p in demo.frames.paths)), box)
         for k, box in enumerate(boxes)
     ]
-    alone, together = (collect(tracker, sequences, batch) for batch in (1, 2))
-    for key, rows in alone.items():
+    check_batched_is_alone(tracker, sequences, batch=2)
+
+
+@pytest.mark.skipif("RGBT_SEQUENCES" not in os.environ, reason="RGBT_SEQUENCES names no folder of real sequences")
+@pytest.mark.parametrize("name", TRACKERS)
+def test_batched_is_alone_on_every_real_sequence(name):
+    """RGBT_SEQUENCES: any folder of sequences, visible or visible and infrared; 30 frames of each count."""
+    found = read_folder(os.environ["RGBT_SEQUENCES"])
+    few = [
+        replace(one, frames=replace(one.frames, paths=tuple(paths[:30] for paths in one.frames.paths))) for one in found
+    ]
+    check_batched_is_alone(Tracker(micro.model(name), micro.config(name), "cpu"), few, batch=4)
+
+
+def check_batched_is_alone(tracker, sequences, *, batch):
+    alone, together = (collect(tracker, sequences, size) for size in (1, batch))
+    assert alone.keys() == together.keys() == {sequence.name for sequence in sequences}
+    for name, rows in alone.items():
         assert np.isfinite(rows).all()
-        np.testing.assert_allclose(together[key], rows, rtol=0, atol=1e-3)
+        np.testing.assert_allclose(together[name], rows, rtol=0, atol=1e-3, err_msg=name)
 
 
 def test_sequence_without_a_first_box_is_named():
