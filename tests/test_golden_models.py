@@ -135,12 +135,14 @@ def test_another_public_model_is_refused_by_name(public):
 
 
 def count_operations(model):
-    """Multiplications and additions of one target and frame, template embedded beforehand, attention included."""
+    """Multiplications and additions of one target and frame, template embedded beforehand, attention included.
+
+    With gradients: without, small convolutions of a single image are computed twice (SteadyConv2d).
+    """
     template, search = golden.inputs(model.modalities)
-    with torch.no_grad():
-        memory = model.embed(template[:1])
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # only this one is counted on CPU
-            model(memory, search[:1])
+    memory = model.embed(template[:1])
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # only this one is counted on CPU
+        model(memory, search[:1])
     return counter.get_total_flops()
 
 
