@@ -29,11 +29,11 @@ _SAME_LENGTH = (
 )
 
 
-def load_config(tracker: str, config: str, overrides: Iterable[str] = ()) -> EasyDict:
+def load_config(tracker: str, config: str, overrides: Iterable[str] = (), *, option: str = "--set") -> EasyDict:
     """The resolved configuration of `experiments/<tracker>/<config>.yaml`.
 
     tracker: a folder of `experiments/`; config: a file of that folder, or the path of any YAML file;
-    overrides: `KEY=VALUE` texts such as `TRAIN.LR=1e-4`, which win.
+    overrides: `KEY=VALUE` texts such as `TRAIN.LR=1e-4`, which win; option: where messages say that they come from.
     Raises InputError with file, key, value and remedy for an unknown key, a wrong type, a value out of range or
     values that contradict each other.
     """
@@ -44,7 +44,7 @@ def load_config(tracker: str, config: str, overrides: Iterable[str] = ()) -> Eas
     path = _find(folder, config)
     _merge(values, rules, flatten(read_yaml(path)), path.name)
     for text in overrides:
-        _merge(values, rules, _parse_override(text), "--set")
+        _merge(values, rules, _parse_override(text, option), option)
     _check_agreement(values, path.name)
     return _nest(values)
 
@@ -91,14 +91,14 @@ def _find(folder: Path, config: str) -> Path:
     return folder / f"{config}.yaml"
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _parse_override(text: str, option: str) -> dict[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise InputError(f"--set {text}: expected KEY=VALUE, for example TRAIN.LR=1e-4")
+        raise InputError(f"{option} {text}: expected KEY=VALUE, for example TRAIN.LR=1e-4")
     try:
         return {key.strip(): yaml.safe_load(value)}
     except yaml.YAMLError:
-        raise InputError(f"--set {text}: {value!r} is not a YAML value; quote it, for example '[1, 2]'") from None
+        raise InputError(f"{option} {text}: {value!r} is not a YAML value; quote it, for example '[1, 2]'") from None
 
 
 def _merge(values: dict[str, Any], rules: dict[str, Rule], overlay: dict[str, Any], source: str) -> None:

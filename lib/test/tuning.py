@@ -133,7 +133,8 @@ def make_trials(tracker: str, config: str, overrides: Ordered[str], settings: It
     """
     trials: dict[str, Trial] = {}
     for setting in settings:
-        cfg = load_config(tracker, config, [*overrides, *(f"{key}={value}" for key, value in setting.items())])
+        texts = [*overrides, *(f"{key}={value}" for key, value in setting.items())]
+        cfg = load_config(tracker, config, texts, option="--search")
         name = hashlib.sha256(json.dumps(decisive(cfg), sort_keys=True).encode()).hexdigest()[:10]
         trials.setdefault(name, Trial(name, setting, cfg))
     return tuple(trials.values())

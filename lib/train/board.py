@@ -47,7 +47,8 @@ class WandbBoard:
         try:
             self.run = self.wandb.init(**known, id=number, resume="allow")
         except Exception as error:  # of its own kinds, which are known only where it is installed
-            raise InputError(f"--wandb {project}: {str(error).strip().splitlines()[0]}") from None
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            raise InputError(f"--wandb {project}: {reason}") from None
         if number is None:
             with write_atomically(kept) as temporary:
                 temporary.write_text(f"{self.run.id}\n", encoding="utf-8")
