@@ -46,7 +46,7 @@ def test_results_hold_every_frame_and_its_seconds(tmp_path):
 def test_a_frame_without_an_answer_has_no_confidence(tmp_path):
     sequence = moving_sequence("gone", length=4, step=(400, 0))
     follow(fake_tracker(), [sequence], functools.partial(write_result, tmp_path))
-    assert read_numbers(tmp_path / "gone_confidence.txt", 2)[:, 0].tolist() == [1, 0, 0, 0]
+    assert read_numbers(tmp_path / "gone_confidence.txt", 2).tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
 
 
 def test_finished_sequences_are_skipped_and_unfinished_ones_followed(tmp_path):

@@ -58,7 +58,7 @@ def test_lost_target_stays_and_says_so_once(caplog):
         for index in (1, 2):
             targets = tracker.track(targets, [frames[index]])
     np.testing.assert_array_equal(targets[0].box, BOX)
-    assert targets[0].score == 0
+    assert targets[0].score == 0 and not targets[0].visible
     assert caplog.text.count("gone: the network's answer is not a number") == 1
 
 

@@ -47,8 +47,8 @@ class Target:
 
     @property
     def visible(self) -> bool:
-        """Whether the tracker takes it as found; a tracker that does not search further always does."""
-        return self.search_size <= self.usual_size
+        """Whether it was found in its last frame: there was an answer, and the tracker does not search further."""
+        return self.score > 0 and self.search_size <= self.usual_size
 
 
 #: Shown each pass of the network: its targets, what they were searched in (the box that a crop was cut around, the
