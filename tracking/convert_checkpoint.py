@@ -4,6 +4,7 @@
         --script tbsi_track --config vitb_256_tbsi_32x1_1e4_lasher_15ep_sot
     python tracking/convert_checkpoint.py mae_pretrain_vit_base.pth mae.safetensors
     python tracking/convert_checkpoint.py ViT-B_16.npz vitb16.safetensors
+    python tracking/convert_checkpoint.py IIMFTrack_ep0015.pth.tar mine.safetensors --store int8
     python tracking/convert_checkpoint.py SiamRPNBIG.model siamrpn_big.safetensors --script dasiamrpn --config auto
     python tracking/convert_checkpoint.py DaSiamRPN_ep0050.pth.tar mine.model --script dasiamrpn --config auto \\
         --naming original
@@ -24,6 +25,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.checkpoint import identify, load_state, save_checkpoint, save_weights
+from lib.core.compact import compact
 from lib.core.config import list_configs, load_config
 from lib.core.errors import InputError, run
 from lib.models import build_model
@@ -40,7 +42,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--script", help="a folder of experiments/, to check the weights against")
     parser.add_argument("--config", help="a configuration of that folder; auto: the first whose shapes the weights fit")
     parser.add_argument("--naming", default="toolbox", help="whose names to write: toolbox; SiamRPN's: original, pysot")
-    parser.add_argument("--half", action="store_true", help="store float16: half the size, about 3 decimal digits")
+    parser.add_argument(
+        "--store", choices=["as-is", "float16", "int8"], default="as-is",
+        help="float16: half of float32's size, about 3 decimal digits; int8: a quarter, matrices with one scale a row "
+        "(.safetensors alone)",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
     return parser.parse_args()
 
@@ -51,6 +57,8 @@ def main() -> None:
         raise InputError(f"{args.target}: exists already; choose another name, or give --overwrite")
     if bool(args.script) != bool(args.config):
         raise InputError("--script and --config go together; give both or neither")
+    if args.store == "int8" and args.target.suffix != ".safetensors":
+        raise InputError(f"--store int8: other codes cannot read it in {args.target}; name a .safetensors file")
     if args.naming != "toolbox" and not args.config:
         raise InputError(f"--naming {args.naming}: give --script and --config too")
     weights = read_public(args.source)
@@ -58,8 +66,10 @@ def main() -> None:
     if args.config:
         model = fitted_model(args.script, args.config, weights, str(args.source))
         weights = model.publish(args.naming)
-    if args.half:
+    if args.store == "float16":
         weights = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    elif args.store == "int8":
+        weights = compact(weights)
     if args.target.suffix == ".safetensors":
         save_weights(args.target, weights, {"network": network, "source": args.source.name})
     else:

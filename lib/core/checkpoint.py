@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lib.core.atomic import write_atomically
+from lib.core.compact import expand
 from lib.core.errors import InputError
 from lib.core.paths import ROOT
 from lib.core.unpickle import load_pickled
@@ -169,7 +170,11 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
 
 
-_READERS: dict[str, Callable[[Path], Any]] = {".safetensors": load_file, ".npz": _read_npz}
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    return expand(load_file(path))
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {".safetensors": _read_safetensors, ".npz": _read_npz}
 
 
 def _explain(
