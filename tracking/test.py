@@ -69,6 +69,10 @@ def parse_arguments() -> argparse.Namespace:
         help="visible, infrared: only this camera works, the other stream is black; results go to <config>_<modality>",
     )
     parser.add_argument(
+        "--fails_at", type=int, default=0, metavar="FRAME",
+        help="with --modality: the other camera works until this frame (from 0); results go to ..._from<FRAME>",
+    )  # fmt: skip
+    parser.add_argument(
         "--batch", type=int, default=1, metavar="N", help="sequences that a network follows in lock step"
     )
     parser.add_argument(
@@ -87,6 +91,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
+    if args.fails_at < 0 or (args.fails_at and args.modality == "both"):
+        raise InputError(f"--fails_at {args.fails_at}: expected 1 or more, and --modality for the camera that stays")
     cfg = load_config(args.tracker_name, args.tracker_param, args.set)
     mode = Mode(args.precision, args.crops, args.compile, args.batch)
     devices = choose_devices(args.device, args.threads, args.num_gpus)
@@ -129,7 +135,7 @@ def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
     sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
     if args.modality == "both":
         return sequences
-    return [keep_camera(sequence, args.modality, modalities) for sequence in sequences]
+    return [keep_camera(sequence, args.modality, modalities, args.fails_at) for sequence in sequences]
 
 
 def left_to_do(sequences: list[Sequence], folder: Path, meeting: Meeting | None) -> list[Sequence]:
@@ -144,7 +150,9 @@ def left_to_do(sequences: list[Sequence], folder: Path, meeting: Meeting | None)
 def result_name(args: argparse.Namespace) -> str:
     """What the results are called: those of one camera are never mixed with those of both."""
     config = config_name(args.tracker_param)
-    return config if args.modality == "both" else f"{config}_{args.modality}"
+    if args.modality == "both":
+        return config
+    return f"{config}_{args.modality}" + (f"_from{args.fails_at}" if args.fails_at else "")
 
 
 def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:

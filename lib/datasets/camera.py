@@ -37,25 +37,52 @@ class OneCamera(Frames):
         return [streams[name] for name in self.modalities]
 
 
-def keep_camera(sequence: Sequence, kept: str, modalities: int) -> Sequence:
+@dataclass(frozen=True)
+class FailingCamera(Frames):
+    """Frames of which one modality is seen only for a while."""
+
+    whole: Frames  # of both cameras
+    rest: OneCamera
+    since: int  # the first frame that only one camera saw
+
+    @property
+    def modalities(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.whole.modalities
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return self.reduced(index, 1)
+
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        return (self.whole if index < self.since else self.rest).reduced(index, reduction)
+
+
+def keep_camera(sequence: Sequence, kept: str, modalities: int, since: int = 0) -> Sequence:
     """The sequence as a model of 1 or 2 modalities sees it when only one camera works.
 
-    kept: "visible" or "infrared". A model of two gets the absent stream for the other, a model of one the camera that
-    is there. With infrared alone the boxes are its own where the set annotates both streams. Raises InputError for a
-    sequence that was not recorded with that camera.
+    kept: "visible" or "infrared"; since: the frame from which on the other one is gone. A model of two gets the absent
+    stream for it, a model of one the camera that is there. With infrared alone from the start the boxes are its own
+    where the set annotates both streams. Raises InputError for a sequence that was not recorded with that camera, or
+    not with both where the other one works at first.
     """
     frames = sequence.frames
     if kept not in frames.modalities:
         raise InputError(f"{sequence.name}: has no {kept} stream, only {', '.join(frames.modalities)}")
+    if since and frames.modalities != CAMERAS:
+        raise InputError(f"{sequence.name}: has {kept} alone, so that no camera can fail at frame {since}")
     if isinstance(frames, FileFrames):
         frames = FileFrames((frames.paths[frames.modalities.index(kept)],), (kept,))
     shown: Many[str] = CAMERAS if modalities == len(CAMERAS) else (kept,)
+    one = OneCamera(frames, kept, tuple(shown))
+    both_first = since > 0 and modalities == len(CAMERAS)
     boxes = sequence.boxes
-    if kept == INFRARED and sequence.boxes_infrared is not None and len(sequence.boxes_infrared):
+    if kept == INFRARED and not since and sequence.boxes_infrared is not None and len(sequence.boxes_infrared):
         boxes = sequence.boxes_infrared
     return Sequence(
         sequence.name,
-        OneCamera(frames, kept, tuple(shown)),
+        FailingCamera(sequence.frames, one, since) if both_first else one,
         boxes,
         annotated=sequence.annotated,
         attributes=sequence.attributes,
