@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lib.core.errors import InputError
 from lib.core.registry import choose
+from lib.layers.attention import fused_is_slow
 
 _PUBLIC_SUFFIXES = ("_tbsi", "_ce")
 
@@ -141,6 +142,8 @@ def run_block(block: Any, tokens: Tensor, first_row: int = 0) -> Tensor:
 
     All rows serve as keys and values; what only feeds the other rows' output is not computed.
     """
+    if block.attn.fused_attn == fused_is_slow(tokens):
+        block.attn.fused_attn = not block.attn.fused_attn
     if first_row == 0:
         return block(tokens)
     normed = block.norm1(tokens)
@@ -153,7 +156,11 @@ def attend(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
     """Multi-head attention of `rows` [N, Lq, C] over `tokens` [N, L, C] with timm's weights: [N, Lq, C]."""
     query, (key, value) = _project(attention, rows, 0, 1)[0], _project(attention, tokens, 1, 3)
     query, key = attention.q_norm(query), attention.k_norm(key)
-    mixed = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    if attention.fused_attn:
+        mixed = scaled_dot_product_attention(query, key, value)
+    else:
+        mixed = (attention.scale * query @ key.mT).softmax(dim=-1) @ value
+    mixed = mixed.transpose(1, 2).flatten(2)
     return attention.proj_drop(attention.proj(attention.norm(mixed)))
 
 

@@ -52,12 +52,6 @@ class OneStreamTracker(TrackerModel):
         self.template_factor: float = cfg.DATA.TEMPLATE.FACTOR
         self.weights = {"giou": cfg.TRAIN.GIOU_WEIGHT, "l1": cfg.TRAIN.L1_WEIGHT, "focal": cfg.TRAIN.FOCAL_WEIGHT}
 
-    def cast(self, dtype: torch.dtype) -> None:
-        """As every tracker. Processors take longer for the fused attention in fewer digits than for its three steps."""
-        super().cast(dtype)
-        for block in self.backbone.blocks if self.device.type == "cpu" and dtype != torch.float32 else ():
-            block.attn.fused_attn = False
-
     def build_encoder(self, cfg: EasyDict) -> VisionEncoder:
         """The encoder that the configuration names, from scratch."""
         backbone = cfg.MODEL.BACKBONE
