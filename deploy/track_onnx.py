@@ -26,6 +26,7 @@ class Target:
     def __init__(self, box: np.ndarray, memory: dict[str, np.ndarray]):
         self.box = box  # [4] float64
         self.memory = memory  # what the template's graph said
+        self.bias = np.ones(2)  # by what the network overrates width and height
         self.score = 1.0
 
 
@@ -47,6 +48,7 @@ class OnnxTracker:
         self.template_size, self.search_size = about["template_size"], about["search_size"]
         self.template_factor, self.search_factor = about["template_factor"], about["search_factor"]
         self.margin: int = about["margin"]
+        self.calibrates, self.size_rate = about["calibrates"], about["size_rate"]
 
     def start(self, frame: np.ndarray, box: Sequence[float]) -> Target:
         """frame: [H, W, 3 M] uint8 RGB, see `join`; box: x y w h."""
@@ -54,19 +56,33 @@ class OnnxTracker:
         crop, scale = cut(frame, first, self.template_factor, self.template_size)
         middle = (self.template_size - 1) / 2 / self.template_size
         inside = np.array([middle, middle, *(first[2:] * scale / self.template_size)])
-        return Target(first, run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)}))
+        target = Target(first, run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)}))
+        if self.calibrates:
+            found, prior, _ = self.look(target, frame)
+            if np.isfinite(found).all() and (np.abs(found[:2] - 0.5) < prior / 2).all():
+                target.bias = np.clip(found[2:4] / prior, 0.5, 2)
+        return target
 
     def track(self, target: Target, frame: np.ndarray) -> np.ndarray:
         """Move the target one frame on: its new box [4]; `target.score` says how sure the network is."""
-        crop, scale = cut(frame, target.box, self.search_factor, self.search_size)
-        prior = (target.box[2:] * scale / self.search_size).astype(np.float32)
-        answer = run(self.second, {**target.memory, "search": crop[None], "prior": prior[None]})
-        cx, cy, w, h = answer["boxes"][0].astype(np.float64) * (self.search_size / scale)
-        corner = target.box[:2] + target.box[2:] / 2 - self.search_size / scale / 2
-        found = np.array([corner[0] + cx - w / 2, corner[1] + cy - h / 2, w, h])
-        target.score = float(answer["scores"][0])
+        answer, prior, side = self.look(target, frame)
+        size = answer[2:4]
+        if self.calibrates or self.size_rate != 1:
+            size = prior * (size / target.bias / prior) ** self.size_rate
+        corner = target.box[:2] + target.box[2:] / 2 - side / 2
+        found = np.concatenate([corner + (answer[:2] - size / 2) * side, size * side])
+        target.score = float(answer[4])
         target.box = clip(found, frame.shape[0], frame.shape[1], self.margin)
         return target.box
+
+    def look(self, target: Target, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """The network's answer [5] (cx cy w h, 1 = side of the crop; score), the box before [2] in the same units, and
+        that side in pixels of the frame."""
+        crop, scale = cut(frame, target.box, self.search_factor, self.search_size)
+        prior = target.box[2:] * scale / self.search_size
+        given = {**target.memory, "search": crop[None], "prior": prior[None].astype(np.float32)}
+        answer = run(self.second, given)
+        return np.append(answer["boxes"][0], answer["scores"][0]).astype(np.float64), prior, self.search_size / scale
 
 
 def run(session: onnxruntime.InferenceSession, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

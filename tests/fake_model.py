@@ -14,7 +14,10 @@ from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
 from lib.models.base import Batch, TrackerModel
 from lib.test.tracker import Tracker
 
-CONFIG = EasyDict(TEST={"TEMPLATE_FACTOR": 2.0, "TEMPLATE_SIZE": 64, "SEARCH_FACTOR": 4.0, "SEARCH_SIZE": 256})
+CONFIG = EasyDict(
+    TEST={"TEMPLATE_FACTOR": 2.0, "TEMPLATE_SIZE": 64, "SEARCH_FACTOR": 4.0, "SEARCH_SIZE": 256}
+    | {"CALIBRATE": False, "SIZE_RATE": 1.0}
+)
 
 
 class FakeMemory(NamedTuple):
@@ -28,9 +31,10 @@ class FakePrediction(NamedTuple):
 class FakeModel(TrackerModel):
     """Answers with the hull of all pixels of the target's colour; NaN where there are none."""
 
-    def __init__(self, modalities: int = 2):
+    def __init__(self, modalities: int = 2, overrates: tuple[float, float] = (1.0, 1.0)):
         super().__init__()
         self.modalities = modalities
+        self.overrates = torch.tensor([1.0, 1.0, *overrates])
         self.calls: list[int] = []  # batch size of every forward pass
 
     def normalize(self, pixels: Tensor) -> Tensor:
@@ -48,7 +52,7 @@ class FakeModel(TrackerModel):
 
     def decode(self, prediction: FakePrediction, prior: Tensor) -> tuple[Tensor, Tensor]:
         assert prior.shape == (len(prediction.mask), 2)
-        boxes = torch.stack([_hull(mask) for mask in prediction.mask])
+        boxes = torch.stack([_hull(mask) for mask in prediction.mask]) * self.overrates
         return boxes, torch.full((len(boxes),), 0.9)
 
     def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from easydict import EasyDict
 from fake_model import CONFIG, FakeModel, MovingSquare, fake_tracker, follow_alone, follow_together, moving_sequence
 
 from lib.core.errors import InputError
@@ -11,6 +12,11 @@ from lib.datasets.sequence import stack_modalities
 from lib.test.tracker import Tracker
 
 BOX = np.array([60.0, 50.0, 30.0, 20.0])
+
+
+def changed(**test):
+    """The configuration with other keys of TEST."""
+    return EasyDict(TEST={**CONFIG.TEST, **test})
 
 
 def test_box_returns_to_the_frame_within_a_pixel():
@@ -31,6 +37,37 @@ def test_batch_gives_each_target_what_it_gets_alone():
     assert tracker.model.calls == [3] * 7
     for sequence, boxes in zip(sequences, together, strict=True):
         np.testing.assert_array_equal(boxes, follow_alone(tracker, sequence))
+
+
+@pytest.mark.parametrize("overrates", [(1.4, 0.8), (0.7, 1.9)])
+def test_calibration_takes_off_what_the_network_overrates(overrates):
+    sequences = [moving_sequence("right", step=(6, 0)), moving_sequence("left", step=(-5, 2))]
+    plain = Tracker(FakeModel(overrates=overrates), CONFIG, "cpu")
+    wrong = follow_together(plain, sequences)[0][-1]
+    np.testing.assert_allclose(wrong[2:] / sequences[0].boxes[-1][2:], overrates, atol=0.1)
+    calibrated = Tracker(FakeModel(overrates=overrates), changed(CALIBRATE=True), "cpu")
+    together = follow_together(calibrated, sequences)
+    for sequence, boxes in zip(sequences, together, strict=True):
+        np.testing.assert_allclose(boxes, sequence.boxes, atol=1.5)
+        np.testing.assert_array_equal(boxes, follow_alone(calibrated, sequence))
+
+
+def test_calibration_learns_nothing_where_the_target_is_not_found():
+    frame = MovingSquare(np.array([[60, 50, 100, 20]]))[0]  # its middle is beside the box that is given
+    tracker = Tracker(FakeModel(overrates=(1.4, 0.8)), changed(CALIBRATE=True), "cpu")
+    (target,) = tracker.start([frame], [BOX], ["beside"])
+    np.testing.assert_array_equal(target.bias, [1, 1])
+
+
+@pytest.mark.parametrize(("rate", "power"), [(0.0, 0), (0.5, 0.5), (1.0, 1)])
+def test_size_follows_as_far_as_its_rate_says(rate, power):
+    boxes = np.array([[60, 50, 30, 20], [60, 50, 60, 30]])
+    tracker = Tracker(FakeModel(), changed(SIZE_RATE=rate), "cpu")
+    frames = MovingSquare(boxes)
+    targets = tracker.start([frames[0]], [boxes[0]], ["grows"])
+    (target,) = tracker.track(targets, [frames[1]])
+    np.testing.assert_allclose(target.box[2:], boxes[0, 2:] * np.array([2, 1.5]) ** power, rtol=0.05)
+    np.testing.assert_allclose(target.box[:2] + target.box[2:] / 2, [90, 65], atol=1)
 
 
 def test_model_that_cannot_be_batched_sees_one_target_at_a_time():

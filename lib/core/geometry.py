@@ -34,6 +34,13 @@ class Geometry(ABC):
     template_size: int  # S of the template
     search_size: int  # S of the usual search region
 
+    calibrates = False  # whether the tracker is to learn in the first frame by what it overrates sizes
+
+    def settle_size(self, size: np.ndarray, prior: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        """The size that is believed: width and height from the network, before, and by what it overrates them, all
+        [2] in units of the crop."""
+        return size
+
     def fill(self, image: np.ndarray) -> np.ndarray:
         """The colour outside the image, from the first frame: [H, W, C] uint8 -> [C] uint8."""
         return np.zeros(image.shape[2], np.uint8)
@@ -75,6 +82,14 @@ class FamilyGeometry(Geometry):
 
     template_factor: float
     search_factor: float
+    calibrates: bool = False
+    size_rate: float = 1.0  # the power of a change of size that is believed
+
+    def settle_size(self, size: np.ndarray, prior: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        """Without the bias, changed by as much as `size_rate` allows; as it is where neither is asked for."""
+        if not self.calibrates and self.size_rate == 1:
+            return size
+        return prior * (size / bias / prior) ** self.size_rate
 
     def template(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray) -> Crop:
         """Side template_factor * sqrt(w h)."""

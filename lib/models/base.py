@@ -110,7 +110,8 @@ class TrackerModel(nn.Module):
         """How this tracker cuts its crops, from the TEST part of a resolved configuration."""
         from lib.core.geometry import FamilyGeometry  # OpenCV comes with it, which a network alone does not need
 
-        return FamilyGeometry(test.TEMPLATE_SIZE, test.SEARCH_SIZE, test.TEMPLATE_FACTOR, test.SEARCH_FACTOR)
+        sizes, factors = (test.TEMPLATE_SIZE, test.SEARCH_SIZE), (test.TEMPLATE_FACTOR, test.SEARCH_FACTOR)
+        return FamilyGeometry(*sizes, *factors, calibrates=test.CALIBRATE, size_rate=test.SIZE_RATE)
 
     def search_size(self, target: Any, frame: tuple[int, int]) -> int:
         """Side of the target's next search region as the network sees it, pixels; as usual unless a tracker searches

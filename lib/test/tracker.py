@@ -7,7 +7,7 @@ B targets, M modalities of the model (1 or 2), S side of a crop in pixels.
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from lib.test.look import EXACT, CompiledLook, Look, Mode, Seen
 log = logging.getLogger(__name__)
 
 _MANY = 8  # crops that are worth a thread each
+_MOST_BIAS = 2.0  # by which a side is thought to be overrated or underrated at most
 
 Images = Sequence[np.ndarray]  # one frame: [H, W, 3] uint8 RGB per modality
 
@@ -42,6 +43,7 @@ class Target:
     fill: np.ndarray  # [3 M] uint8, the colour outside the image
     usual_size: int  # side of its usual search region as the network sees it, pixels
     search_size: int  # side of its next one; larger while it is lost
+    bias: np.ndarray = field(default_factory=lambda: np.ones(2))  # [2] by what the network overrates width and height
     score: float = 1.0  # the network's confidence in `box`; 1 for the box that the user gave
     age: int = 0  # frames since then
 
@@ -64,6 +66,7 @@ class _Pass:
     targets: list[Target]
     arounds: list[np.ndarray]  # the box that each crop was cut around
     windows: list[Window]
+    sizes: np.ndarray  # [B, 2] width and height of `arounds` in crop units
     memory: Any
     pixels: Tensor  # [B, M, 3, S, S] uint8
     seen: Seen
@@ -106,7 +109,8 @@ class Tracker:
             for name, images, box in zip(names, frames, boxes, strict=True)
         ]
         memory = self._embed([target.box for target, _ in starts], [crops for _, crops in starts])
-        return [replace(target, memory=_part(memory, index)) for index, (target, _) in enumerate(starts)]
+        targets = [replace(target, memory=_part(memory, index)) for index, (target, _) in enumerate(starts)]
+        return self._calibrate(targets, frames) if self.geometry.calibrates else targets
 
     @torch.inference_mode()
     def track(
@@ -118,12 +122,7 @@ class Tracker:
         The targets that come in stay as they are. Each gets the box that it would get alone.
         """
         read = [self._read(images, target.name) for target, images in zip(targets, frames, strict=True)]
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, target in enumerate(targets):
-            part = len(groups) if not self.model.batched else 0
-            groups.setdefault((target.search_size, part), []).append(index)
-        passes = [self._pass(group, [targets[k] for k in group], [read[k] for k in group]) for group in groups.values()]
-        answers = torch.cat([seen.seen.answers for seen in passes]).cpu().numpy().astype(np.float64)
+        passes, answers = self._ask(targets, read)
         moved: dict[int, Target] = {}
         for one in passes:
             if observe is not None:
@@ -142,6 +141,32 @@ class Tracker:
 
     def _read(self, images: Images | Frame, name: str) -> Frame:
         return images if isinstance(images, Frame) else self.prepare(images, name)
+
+    def _ask(self, targets: Sequence[Target], frames: Sequence[Frame]) -> tuple[list[_Pass], np.ndarray]:
+        """The passes of the network for targets in their frames, and its answers [B, 5] in the order of the passes."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, target in enumerate(targets):
+            part = len(groups) if not self.model.batched else 0
+            groups.setdefault((target.search_size, part), []).append(index)
+        passes = [
+            self._pass(group, [targets[k] for k in group], [frames[k] for k in group]) for group in groups.values()
+        ]
+        return passes, torch.cat([one.seen.answers for one in passes]).cpu().numpy().astype(np.float64)
+
+    def _calibrate(self, targets: list[Target], frames: Sequence[Images | Frame]) -> list[Target]:
+        """The targets, knowing by what the network overrates their sides in the frame whose boxes were given.
+
+        Where it does not find a target there, nothing is known.
+        """
+        read = [self._read(images, target.name) for target, images in zip(targets, frames, strict=True)]
+        passes, answers = self._ask(targets, read)
+        known, rest = list(targets), iter(answers)
+        for one in passes:
+            for place, given, answer in zip(one.places, one.sizes, rest, strict=False):  # a pass takes its share
+                if np.isfinite(answer).all() and (np.abs(answer[:2] - 0.5) < given / 2).all():
+                    bias = np.clip(answer[2:4] / given, 1 / _MOST_BIAS, _MOST_BIAS)
+                    known[place] = replace(targets[place], bias=bias)
+        return known
 
     def _begin(self, name: str, images: Images, box: np.ndarray) -> tuple[Target, list[Crop]]:
         """A target without its memory yet, and its template per modality."""
@@ -181,10 +206,10 @@ class Tracker:
         else:
             over = self._pool.map if len(targets) >= _MANY else map
             pixels = self._upload(list(over(self._cut, frames, arounds, fills, [size] * len(targets))))
-        sizes = [box[2:] * window.scale / size for box, window in pairs]
-        prior = torch.tensor(np.stack(sizes), dtype=torch.float32, device=self.device)
+        sizes = np.stack([box[2:] * window.scale / size for box, window in pairs])
+        prior = torch.tensor(sizes, dtype=torch.float32, device=self.device)
         memory = self._join([target.memory for target in targets])
-        return _Pass(places, targets, arounds, windows, memory, pixels, self._look(memory, pixels, prior))
+        return _Pass(places, targets, arounds, windows, sizes, memory, pixels, self._look(memory, pixels, prior))
 
     def _window(self, target: Target, frame: Frame) -> tuple[np.ndarray, Window]:
         """The box that is searched around, and where: another box than the target's only where that left the image,
@@ -206,7 +231,8 @@ class Tracker:
         if one.seen.memory is not None:
             target = replace(target, memory=_part(one.seen.memory, row))
         if np.isfinite(answer).all():
-            box = self.geometry.to_frame(answer[:4], box, window.scale, target.search_size)
+            size = self.geometry.settle_size(answer[2:4], one.sizes[row], target.bias)
+            box = self.geometry.to_frame(np.concatenate([answer[:2], size]), box, window.scale, target.search_size)
             target = replace(target, box=self.geometry.clip(box, frame), score=float(answer[4]))
         else:
             if target.score > 0:
