@@ -125,6 +125,7 @@ OURS = {
     "TRAIN.LAYER_DECAY": 1.0, "TRAIN.LORA_RANK": 0, "TRAIN.LORA_ALPHA": 16.0,
     "TRAIN.FUSED": False, "TRAIN.CHECKPOINT_BLOCKS": False, "TRAIN.COMPILE": False, "TRAIN.CHANNELS_LAST": False,
     "TRAIN.SCHEDULER.MILESTONES": [], "TRAIN.SCHEDULER.FINAL_SHARE": 0.0, "TRAIN.SCHEDULER.WARMUP_EPOCHS": 0.0,
+    "TEST.CALIBRATE": False, "TEST.SIZE_RATE": 1.0,
 }  # fmt: skip
 #: Recipes of ours -> the published one whose steps they take
 SECOND_STAGES = {
@@ -135,6 +136,14 @@ OURS_RGBT = {"MODEL.BACKBONE.TBSI_MLP_RATIO": 4.0, "DATA.INFRARED": "grey", "TRA
 OURS_OSTRACK = {"MODEL.NAME": "ostrack", "TRAIN.SOT_PRETRAIN": False}
 
 TINY = "tiny"
+
+
+def test_small_goes_on_where_small_start_ends():
+    first, second = (flatten(load_config("iimf_track", name)) for name in ("small_start", "small"))
+    assert second["MODEL.PRETRAIN_FILE"] == f"IIMFTrack_ep{first['TRAIN.EPOCH']:04d}.pth.tar"
+    network = {key for key in first if key.startswith("MODEL.") or key.endswith("SIZE")} - {"MODEL.PRETRAIN_FILE"}
+    assert all(first[key] == second[key] for key in network)
+    assert second["TEST.EPOCH"] == second["TRAIN.EPOCH"]
 
 
 def flatten(tree, prefix=""):

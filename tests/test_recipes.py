@@ -13,11 +13,12 @@ from lib.core.checkpoint import load_checkpoint, save_checkpoint
 from lib.core.config import list_configs, load_config
 from lib.train import run
 
+OWN = ("tiny", "small", "small_start")  # of this toolbox, for synthetic sequences
 RECIPES = [
     (script, name)
     for script in ("ostrack", "tbsi_track", "iimf_track")
     for name in list_configs(script)
-    if (script, name) != ("iimf_track", "tiny")
+    if name not in OWN
 ]
 SHORT = [*DEEP, "TRAIN.EPOCH=3", "TRAIN.PRINT_INTERVAL=24", "TRAIN.VAL_EPOCH_INTERVAL=1",
          "DATA.TRAIN.SAMPLE_PER_EPOCH=192", "DATA.VAL.SAMPLE_PER_EPOCH=64"]  # fmt: skip
