@@ -232,7 +232,7 @@ def test_other_weights_never_mix(weights, tmp_path):
 
 
 def test_trials_are_known_by_what_they_track_with():
-    settings = [{}, {"TEST.SEARCH_FACTOR": 4}, {"TEST.SEARCH_FACTOR": 4.0}, {"TEST.SEARCH_FACTOR": 3.5}]
+    settings = [{}, {"TEST.SEARCH_FACTOR": 3}, {"TEST.SEARCH_FACTOR": 3.0}, {"TEST.SEARCH_FACTOR": 3.5}]
     made = make_trials("iimf_track", "tiny", [], settings)
     assert len(made) == 2 and made[0].setting == {} and made[1].cfg.TEST.SEARCH_FACTOR == 3.5
     assert make_trials("iimf_track", "tiny", [], [{"TEST.SEARCH_FACTOR": 3.5}])[0].name == made[1].name
