@@ -48,7 +48,7 @@ class OnnxTracker:
         self.template_size, self.search_size = about["template_size"], about["search_size"]
         self.template_factor, self.search_factor = about["template_factor"], about["search_factor"]
         self.margin: int = about["margin"]
-        self.calibrates, self.size_rate = about["calibrates"], about["size_rate"]
+        self.calibrates, self.size_rate = about.get("calibrates", False), about.get("size_rate", 1.0)
 
     def start(self, frame: np.ndarray, box: Sequence[float]) -> Target:
         """frame: [H, W, 3 M] uint8 RGB, see `join`; box: x y w h."""
@@ -68,7 +68,7 @@ class OnnxTracker:
         answer, prior, side = self.look(target, frame)
         size = answer[2:4]
         if self.calibrates or self.size_rate != 1:
-            size = prior * (size / target.bias / prior) ** self.size_rate
+            size = prior * (np.maximum(size, 0) / target.bias / prior) ** self.size_rate
         corner = target.box[:2] + target.box[2:] / 2 - side / 2
         found = np.concatenate([corner + (answer[:2] - size / 2) * side, size * side])
         target.score = float(answer[4])

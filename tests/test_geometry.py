@@ -55,3 +55,11 @@ def test_family_search_of_twice_the_size_is_twice_the_region():
 
 def test_halves_round_up():
     assert [round_half_up(value) for value in (0.5, 1.5, -0.5, -1.5, 0.49)] == [1, 2, 0, -1, 0]
+
+
+def test_corners_in_the_wrong_order_are_no_size():
+    geometry = FamilyGeometry(64, 128, 2.0, 4.0, size_rate=0.3)
+    size = geometry.settle_size(np.array([-0.2, 0.25]), np.array([0.25, 0.25]), np.ones(2))
+    np.testing.assert_allclose(size, [0, 0.25])
+    given = np.array([-0.2, 0.1])
+    assert FamilyGeometry(64, 128, 2.0, 4.0).settle_size(given, np.array([0.25, 0.25]), np.ones(2)) is given

@@ -86,10 +86,13 @@ class FamilyGeometry(Geometry):
     size_rate: float = 1.0  # the power of a change of size that is believed
 
     def settle_size(self, size: np.ndarray, prior: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        """Without the bias, changed by as much as `size_rate` allows; as it is where neither is asked for."""
+        """Without the bias, changed by as much as `size_rate` allows; as it is where neither is asked for.
+
+        Corners in the wrong order, which a CORNER head can give, count as no size at all.
+        """
         if not self.calibrates and self.size_rate == 1:
             return size
-        return prior * (size / bias / prior) ** self.size_rate
+        return prior * (np.maximum(size, 0) / bias / prior) ** self.size_rate
 
     def template(self, image: np.ndarray, box: np.ndarray, fill: np.ndarray) -> Crop:
         """Side template_factor * sqrt(w h)."""
