@@ -64,14 +64,16 @@ def keep_camera(sequence: Sequence, kept: str, modalities: int, since: int = 0) 
 
     kept: "visible" or "infrared"; since: the frame from which on the other one is gone. A model of two gets the absent
     stream for it, a model of one the camera that is there. With infrared alone from the start the boxes are its own
-    where the set annotates both streams. Raises InputError for a sequence that was not recorded with that camera, or
-    not with both where the other one works at first.
+    where the set annotates both streams. Raises InputError for a sequence that was not recorded with that camera,
+    and where the other one works at first, not with both or not until then.
     """
     frames = sequence.frames
     if kept not in frames.modalities:
         raise InputError(f"{sequence.name}: has no {kept} stream, only {', '.join(frames.modalities)}")
     if since and frames.modalities != CAMERAS:
         raise InputError(f"{sequence.name}: has {kept} alone, so that no camera can fail at frame {since}")
+    if since and since >= len(sequence):
+        raise InputError(f"{sequence.name}: has {len(sequence)} frames, so that no camera can fail at frame {since}")
     if isinstance(frames, FileFrames):
         frames = FileFrames((frames.paths[frames.modalities.index(kept)],), (kept,))
     shown: Many[str] = CAMERAS if modalities == len(CAMERAS) else (kept,)
