@@ -104,13 +104,14 @@ class Tracker:
         Raises InputError, which names the target, for a box without area or outside its image.
         """
         names = names or [f"target {index}" for index in range(len(boxes))]
+        read = [self._read(images, name) for images, name in zip(frames, names, strict=True)]
         starts = [
-            self._begin(name, self._read(images, name).images, np.array(box, np.float64))
-            for name, images, box in zip(names, frames, boxes, strict=True)
+            self._begin(name, frame.images, np.array(box, np.float64))
+            for name, frame, box in zip(names, read, boxes, strict=True)
         ]
         memory = self._embed([target.box for target, _ in starts], [crops for _, crops in starts])
         targets = [replace(target, memory=_part(memory, index)) for index, (target, _) in enumerate(starts)]
-        return self._calibrate(targets, frames) if self.geometry.calibrates else targets
+        return self._calibrate(targets, read) if self.geometry.calibrates else targets
 
     @torch.inference_mode()
     def track(
@@ -153,13 +154,12 @@ class Tracker:
         ]
         return passes, torch.cat([one.seen.answers for one in passes]).cpu().numpy().astype(np.float64)
 
-    def _calibrate(self, targets: list[Target], frames: Sequence[Images | Frame]) -> list[Target]:
+    def _calibrate(self, targets: list[Target], frames: Sequence[Frame]) -> list[Target]:
         """The targets, knowing by what the network overrates their sides in the frame whose boxes were given.
 
         Where it does not find a target there, nothing is known.
         """
-        read = [self._read(images, target.name) for target, images in zip(targets, frames, strict=True)]
-        passes, answers = self._ask(targets, read)
+        passes, answers = self._ask(targets, frames)
         known, rest = list(targets), iter(answers)
         for one in passes:
             for place, given, answer in zip(one.places, one.sizes, rest, strict=False):  # a pass takes its share
