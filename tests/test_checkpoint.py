@@ -44,6 +44,15 @@ def message_of(function, *arguments):
     return str(raised.value)
 
 
+def test_weights_are_as_readable_as_any_file_of_the_user(tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_weights(tmp_path / "x.safetensors", WEIGHTS, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [(OSError(errno.ENOSPC, "No space left on device"), OSError), (KeyboardInterrupt(), KeyboardInterrupt)],

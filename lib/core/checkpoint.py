@@ -44,7 +44,10 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
 def save_weights(path: str | Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write weights alone as safetensors, atomically. metadata: short texts that travel in the file's header."""
     with _write(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # what the user's files have; safetensors would let nobody else read it
         save_file({key: value.contiguous() for key, value in weights.items()}, temporary, dict(metadata))
+        temporary.chmod(mode)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
