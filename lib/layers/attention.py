@@ -25,6 +25,13 @@ def fused_is_slow(x: Tensor) -> bool:
     return x.device.type == "cpu" and (x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"))
 
 
+def softmax_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Softmax attention, in one kernel or in three steps: [N, H, Lq, C], [N, H, L, C], [N, H, L, C] -> [N, H, Lq, C]"""
+    if fused_is_slow(query):
+        return (scale * query @ key.mT).softmax(dim=-1) @ value
+    return scaled_dot_product_attention(query, key, value, scale=scale)
+
+
 class CastAttention(nn.Module):
     """The output projection of a CAST block (its state-dict name is `attn_reshape.proj`)."""
 
@@ -77,12 +84,9 @@ class CastBlock(_Residual):
 
     def forward(self, query: Tensor, source: Tensor) -> Tensor:
         """query [B, Lq, C], source [B, Lk, C] -> [B, Lq, C]"""
-        rows, keys = self.norm1(query), self.norm1(source)
-        if fused_is_slow(rows):
-            attended = (self.scale * rows @ keys.mT).softmax(dim=-1) @ keys
-        else:  # as one head, so that a fused kernel runs
-            attended = scaled_dot_product_attention(rows[:, None], keys[:, None], keys[:, None], scale=self.scale)[:, 0]
-        return self._finish(query, self.attn_reshape(attended))
+        rows, keys = self.norm1(query)[:, None], self.norm1(source)[:, None]  # one head, so that a fused kernel runs
+        attended = softmax_attention(rows, keys, keys, self.scale)
+        return self._finish(query, self.attn_reshape(attended[:, 0]))
 
 
 class GatherBlock(_Residual):

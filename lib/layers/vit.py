@@ -12,12 +12,12 @@ import torch
 from timm.layers import PatchEmbed as TimmPatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
+from torch.nn.functional import interpolate, linear
 from torch.utils.checkpoint import checkpoint
 
 from lib.core.errors import InputError
 from lib.core.registry import choose
-from lib.layers.attention import fused_is_slow
+from lib.layers.attention import fused_is_slow, softmax_attention
 
 _PUBLIC_SUFFIXES = ("_tbsi", "_ce")
 
@@ -156,11 +156,7 @@ def attend(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
     """Multi-head attention of `rows` [N, Lq, C] over `tokens` [N, L, C] with timm's weights: [N, Lq, C]."""
     query, (key, value) = _project(attention, rows, 0, 1)[0], _project(attention, tokens, 1, 3)
     query, key = attention.q_norm(query), attention.k_norm(key)
-    if attention.fused_attn:
-        mixed = scaled_dot_product_attention(query, key, value)
-    else:
-        mixed = (attention.scale * query @ key.mT).softmax(dim=-1) @ value
-    mixed = mixed.transpose(1, 2).flatten(2)
+    mixed = softmax_attention(query, key, value, attention.scale).transpose(1, 2).flatten(2)
     return attention.proj_drop(attention.proj(attention.norm(mixed)))
 
 
