@@ -60,7 +60,8 @@ def test_port_in_use_is_explained_by_the_command_itself(clone, tmp_path):
 def test_process_that_dies_is_started_again_and_the_run_ends_as_without(clone, tmp_path):
     more = ["--mode", "multiple", "--nproc_per_node", "2", "--set", "TRAIN.NUM_WORKER=0"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    basics.finish(basics.command(clone, whole, *more))
+    said = basics.finish(basics.command(clone, whole, *more))
+    assert said.count("trainingset: 2 sequences") == said.count("is a test set") == 1, "one process speaks for all"
     process = basics.command(clone, killed, "--max_restarts", "1", *more)
     for line in process.stdout:
         if "train epoch 2/3  step 1/2" in line:

@@ -112,10 +112,8 @@ def _load_named(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
 
 
 def _is_benchmark(name: str) -> bool:
-    """Whether a configuration's data set is one that papers report on; only the main process is told."""
-    from lib.core.distributed import is_main  # here, since it brings PyTorch, and those who only score need none
-
-    return choose("data set", TRAINING.get(name.lower(), name), DATASETS) in BENCHMARKS and is_main()
+    """Whether a configuration's data set is one that papers report on."""
+    return choose("data set", TRAINING.get(name.lower(), name), DATASETS) in BENCHMARKS
 
 
 def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True) -> Many[Sequence]:

@@ -66,6 +66,7 @@ def train(
             _record(checkpoints, cfg)
         else:
             logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
+            logging.getLogger("lib.datasets").setLevel(logging.ERROR)  # and has read the same data sets
         curves = save_dir / "tensorboard" / "train" / script / config
         copies = Copies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
         _train(cfg, checkpoints, curves, device=device, wandb=wandb, copies=copies)

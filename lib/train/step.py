@@ -31,6 +31,8 @@ class SharedStep(DistributedDataParallel):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)  # its successor is too new
             super().__init__(step, broadcast_buffers=False)
+        # A 1x1 convolution's gradient may name its one column's stride otherwise: nothing is slower by it.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
         self.exchanged = count_learning(step)
 
 
