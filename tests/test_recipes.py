@@ -13,7 +13,7 @@ from lib.core.checkpoint import load_checkpoint, save_checkpoint
 from lib.core.config import list_configs, load_config
 from lib.train import run
 
-OWN = ("tiny", "small", "small_start")  # of this toolbox, for synthetic sequences
+OWN = ("tiny", "small", "small_middle", "small_start")  # of this toolbox, for synthetic sequences
 RECIPES = [
     (script, name)
     for script in ("ostrack", "tbsi_track", "iimf_track")
