@@ -46,6 +46,13 @@ def test_explanation_is_the_last_line_of_a_failure_alone(capfd):
     assert "error:" not in capfd.readouterr().err
 
 
+def test_what_a_process_refuses_is_said_again_below_the_traceback(capfd):
+    said = "error: a.pth: is not a whole checkpoint; copy it again"
+    code = f"import sys; print({said!r}, file=sys.stderr); print('Traceback', file=sys.stderr); sys.exit(1)"
+    assert run_processes([sys.executable, "-c", code]) == 1
+    assert capfd.readouterr().err.splitlines() == [said, "Traceback", said]
+
+
 def test_port_in_use_is_explained_by_the_command_itself(clone, tmp_path):
     with socket.create_server(("0.0.0.0", 0)) as taken:
         more = ["--mode", "multi_node", "--world-size", "2", "--port", str(taken.getsockname()[1]), "--wait", "5"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+_REFUSAL = "error: "  # how a process begins the one line that it ends with
 #: What torchrun says, after its traceback, where machines do not find each other -> what to do.
 _REASONS = (
     (
@@ -62,7 +63,7 @@ def torchrun_command(args: argparse.Namespace, name: str) -> list[str]:
 
 
 def run_processes(command: Sequence[str]) -> int:
-    """Run torchrun, pass on all that it says, and explain a failed meeting in a last line.
+    """Run torchrun, pass on all that it says, and say in a last line what a process refused, or why they did not meet.
 
     Returns its exit status, 128 + number where a signal ended it, as shells count.
     """
@@ -75,10 +76,12 @@ def run_processes(command: Sequence[str]) -> int:
             reason = explain(line) or reason
     status = process.returncode
     if status and reason:
-        sys.stderr.write(f"error: {reason}\n")
+        sys.stderr.write(f"{_REFUSAL}{reason}\n")
     return status if status >= 0 else 128 - status
 
 
 def explain(line: str) -> str:
-    """What to do about a line of torchrun; empty where it is about something else."""
+    """What to do about a line of torchrun or of a process; empty where it is about something else."""
+    if line.startswith(_REFUSAL):
+        return line.removeprefix(_REFUSAL).strip()
     return next((remedy for pattern, remedy in _REASONS if pattern.search(line)), "")
