@@ -65,7 +65,7 @@ def find_pretrained(name: str, folder: str) -> Path:
     if not path.is_file():
         raise InputError(
             f"MODEL.PRETRAIN_FILE: {path} does not exist; download it there, set pretrained_dir in "
-            "lib/train/admin/local.py, or use --set MODEL.PRETRAIN_FILE=timm or ''"
+            "lib/train/admin/local.py, or use --set MODEL.PRETRAIN_FILE=PATH, timm or ''"
         )
     return path
 
