@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.test.entries import Board, Entry, Video
+from lib.test.analysis.board import Board, Entry, Video
 from lib.test.metrics import LASHER, Protocol, Scores, Truth
 
 

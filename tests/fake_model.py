@@ -12,7 +12,7 @@ from torch import Tensor
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
 from lib.models.base import Batch, TrackerModel
-from lib.test.tracker import Tracker
+from lib.test.tracker.crop_tracker import Tracker
 
 CONFIG = EasyDict(
     TEST={"TEMPLATE_FACTOR": 2.0, "TEMPLATE_SIZE": 64, "SEARCH_FACTOR": 4.0, "SEARCH_SIZE": 256}

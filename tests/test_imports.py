@@ -1,6 +1,7 @@
 """The tree is the diagram: imports run one way, and a few habits that break that quietly are not there."""
 
 import ast
+import importlib.util
 import re
 import runpy
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LIB = sorted(path for path in (ROOT / "lib").rglob("*.py") if path.name != "local.py")
+TEST = [path for path in LIB if path.is_relative_to(ROOT / "lib" / "test")]
 TRACKING = sorted((ROOT / "tracking").rglob("*.py"))
 
 ALLOWED = {
@@ -20,7 +22,22 @@ ALLOWED = {
     "test": {"core", "datasets", "models"},
 }
 
-_ADDRESS = re.compile(r"^lib\.(\w+)\.[\w.]+:\w+$")  # an entry of a lazy table
+#: The rooms of lib/test: what each may import of the others.
+ROOMS = {
+    "metrics": set(),
+    "video": set(),
+    "tracker": set(),
+    "export": set(),
+    "results": set(),
+    "evaluation": {"tracker", "results"},
+    "analysis": {"metrics", "results"},
+    "report": {"analysis", "metrics"},
+    "tuning": {"tracker", "evaluation", "results", "metrics", "analysis", "report"},
+    "demo": {"tracker", "evaluation", "results", "metrics", "analysis", "video"},
+    "benchmarks": {"tracker", "evaluation", "results"},
+}
+
+_ADDRESS = re.compile(r"^\.[\w.]+:\w+$")  # an entry of a lazy table, within its package
 
 
 def name_of(path):
@@ -34,22 +51,34 @@ def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported_modules(tree):
-    """Every module that a file imports, wherever in it, and those that it names for later."""
+def package_of(path):
+    """The package that a file's relative imports start from."""
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+def imported_modules(tree, package=""):
+    """Every module that a file imports, wherever in it, and those that it names for later; what is imported from a
+    package may be a module of it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: relative import"
-            yield node.module
-            if node.module == "lib":
-                yield from (f"lib.{alias.name}" for alias in node.names)
+            name = "." * node.level + (node.module or "")
+            module = importlib.util.resolve_name(name, package) if node.level else name
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _ADDRESS.match(node.value):
-            yield node.value.partition(":")[0]
+            yield importlib.util.resolve_name(node.value.partition(":")[0], package)
 
 
-def parts_of_lib(tree):
-    return {module.split(".")[1] for module in imported_modules(tree) if module.startswith("lib.")}
+def parts_of(tree, package="", inside="lib"):
+    """The parts of a package that a file imports from."""
+    found = {
+        module.removeprefix(f"{inside}.").split(".")[0]
+        for module in imported_modules(tree, package)
+        if module.startswith(f"{inside}.")
+    }
+    return {part for part in found if (ROOT / inside.replace(".", "/") / part).is_dir()}
 
 
 def test_every_package_has_its_place():
@@ -59,26 +88,49 @@ def test_every_package_has_its_place():
 @pytest.mark.parametrize("path", [path for path in LIB if path.parent != ROOT / "lib"], ids=name_of)
 def test_imports_run_one_way(path):
     package = path.relative_to(ROOT / "lib").parts[0]
-    sideways = parts_of_lib(parse(path)) - ALLOWED[package] - {package}
+    sideways = parts_of(parse(path), package_of(path)) - ALLOWED[package] - {package}
     assert not sideways, f"lib/{package} may not import {', '.join(sorted(sideways))}"
+
+
+@pytest.mark.parametrize("path", LIB, ids=name_of)
+def test_the_library_imports_itself_relatively(path):
+    """It has another name in a wheel."""
+    for node in ast.walk(parse(path)):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert not any(name.split(".")[0] == "lib" for name in names), f"line {node.lineno}: import of lib by its name"
+
+
+def test_lib_test_consists_of_rooms():
+    assert [path.name for path in (ROOT / "lib" / "test").glob("*.py")] == ["__init__.py"]
+    assert {path.relative_to(ROOT / "lib" / "test").parts[0] for path in TEST} - {"__init__.py"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", [path for path in TEST if path.parent.name != "test"], ids=name_of)
+def test_rooms_import_one_way(path):
+    room = path.relative_to(ROOT / "lib" / "test").parts[0]
+    sideways = parts_of(parse(path), package_of(path), "lib.test") - ROOMS[room] - {room}
+    assert not sideways, f"lib/test/{room} may not import {', '.join(sorted(sideways))}"
 
 
 @pytest.mark.parametrize("path", TRACKING, ids=name_of)
 def test_entry_points_use_training_or_testing(path):
-    assert not {"train", "test"} <= parts_of_lib(parse(path))
+    assert not {"train", "test"} <= parts_of(parse(path))
 
 
 def test_benchmarks_are_imported_one_at_a_time_and_by_name():
     """One process measures with training or with testing: no entry point imports another one, at most its name."""
     for path in TRACKING:
-        assert not any(module.split(".")[0] == "tracking" for module in imported_modules(parse(path))), name_of(path)
+        assert not any(
+            module.split(".")[0] == "tracking" for module in imported_modules(parse(path), package_of(path))
+        ), name_of(path)
     commands = runpy.run_path(str(ROOT / "tracking" / "benchmark.py"))["COMMANDS"]
     assert {path.stem for path in (ROOT / "tracking" / "benchmarks").glob("*.py")} == set(commands)
 
 
 @pytest.mark.parametrize("path", LIB, ids=name_of)
 def test_the_library_imports_no_entry_point_and_no_test(path):
-    roots = {module.split(".")[0] for module in imported_modules(parse(path))}
+    roots = {module.split(".")[0] for module in imported_modules(parse(path), package_of(path))}
     assert not roots & {"tracking", "tests", "experiments"}
 
 
@@ -105,14 +157,16 @@ def test_habits(path):
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    ("code", "package", "expected"),
     [
-        ("from lib.train import run", {"train"}),
-        ("from lib import train", {"train"}),
-        ("def f():\n    import lib.test.engine", {"test"}),
-        ("TABLE = {'a': 'lib.models.ostrack:OSTrack'}", {"models"}),
-        ("import numpy\n'lib.models of the paper'", set()),
+        ("from lib.train import run", "", {"train"}),
+        ("from lib import train", "", {"train"}),
+        ("from ..train import run", "lib.test", {"train"}),
+        ("from .. import train", "lib.test", {"train"}),
+        ("def f():\n    import lib.test.tracker", "", {"test"}),
+        ("TABLE = {'a': '.ostrack:OSTrack'}", "lib.models", {"models"}),
+        ("import numpy\n'.models of the paper'", "lib.models", set()),
     ],
 )
-def test_imports_are_seen_wherever_they_are(code, expected):
-    assert parts_of_lib(ast.parse(code)) == expected
+def test_imports_are_seen_wherever_they_are(code, package, expected):
+    assert parts_of(ast.parse(code), package) == expected

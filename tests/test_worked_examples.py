@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.test.pairing import open_sequence
+from lib.test.video.pairing import open_sequence
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

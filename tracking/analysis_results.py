@@ -21,12 +21,12 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.core.table import Table, format_latex, format_markdown, format_text, write_csv, write_text
 from lib.datasets import DATASETS
-from lib.test.attributes import with_attributes
-from lib.test.entries import Board, Entry, average, evaluate
+from lib.test.analysis.attributes import with_attributes
+from lib.test.analysis.board import Board, Entry, average, evaluate
+from lib.test.analysis.significance import compare_with
+from lib.test.analysis.sources import Source, named_sources, own_source, paired, read_videos
 from lib.test.metrics import PROTOCOLS, protocol_of
-from lib.test.significance import compare_with
-from lib.test.sources import Source, named_sources, own_source, paired, read_videos
-from lib.test.tables import (
+from lib.test.report.tables import (
     attribute_table,
     confidence_table,
     csv_rows,
@@ -94,9 +94,9 @@ def main() -> None:
 
 def draw(args: argparse.Namespace, boards: list[Board]) -> None:
     """Plots and page; matplotlib, which takes a second to start, is only needed here."""
-    from lib.test.page import write_page
-    from lib.test.plots import draw_all
-    from lib.test.style import looks_of, save_figure
+    from lib.test.report.page import write_page
+    from lib.test.report.plots import draw_all
+    from lib.test.report.style import looks_of, save_figure
 
     looks = looks_of(boards)
     figures = [draw_all(board, looks, versus_of(args, board)) for board in boards]

@@ -42,7 +42,10 @@ def main() -> None:
     tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results lie here alone
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
-        from lib.test.app_page import build_page, launch  # here, since Gradio reads its settings when it is imported
+        from lib.test.demo.app_page import (  # here, since Gradio reads its settings when it is imported
+            build_page,
+            launch,
+        )
 
         page = build_page(args.most_frames)
         launch(page, args.host, args.port, most_megabytes=args.most_megabytes, browser=args.browser)

@@ -22,7 +22,7 @@ from lib.core.paths import read_local
 from lib.core.registry import choose
 from lib.datasets import DATASETS, load_dataset
 from lib.datasets.check import KINDS, Findings, check_sequences, read_all
-from lib.datasets.folder import read_folder
+from lib.datasets.readers.folder import read_folder
 
 EXAMPLES = 3  # lines of each kind on the screen
 WIDTH = 160  # characters of such a line

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError, run
 from lib.core.table import format_markdown, format_text
-from lib.test.published import TOLERANCE, compare_figures, comparison_table
+from lib.test.analysis.published import TOLERANCE, compare_figures, comparison_table
 
 
 def parse_arguments() -> argparse.Namespace:

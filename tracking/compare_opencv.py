@@ -20,14 +20,14 @@ import cv2
 from lib.core.atomic import write_atomically
 from lib.core.errors import run
 from lib.core.table import format_markdown
-from lib.datasets.folder import read_folder
+from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
-from lib.test.baseline import Baseline, baselines, evaluate_baseline
-from lib.test.dialect import find_result
-from lib.test.entries import Board, Entry, evaluate, videos_of
+from lib.test.analysis.board import Board, Entry, evaluate, videos_of
+from lib.test.analysis.sources import named_folders
+from lib.test.demo.baseline import Baseline, baselines, evaluate_baseline
 from lib.test.metrics import PLAIN
-from lib.test.sources import named_folders
-from lib.test.tables import overall_table, sequence_table
+from lib.test.report.tables import overall_table, sequence_table
+from lib.test.results.dialect import find_result
 
 log = logging.getLogger(__name__)
 

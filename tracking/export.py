@@ -20,11 +20,11 @@ from lib.core.checkpoint import find_checkpoint
 from lib.core.config import load_config
 from lib.core.errors import InputError, run
 from lib.core.paths import read_local
-from lib.test.export import SUFFIX, check_packages, describe, make_parts, write_part
-from lib.test.export_check import TOLERANCE, check, compare
-from lib.test.export_opencv import FILES, check_network, compare_opencv, write_opencv
-from lib.test.load import config_name, load_tracker
-from lib.test.tracker import Tracker
+from lib.test.evaluation.open import config_name, load_tracker
+from lib.test.export.check import TOLERANCE, check, compare
+from lib.test.export.graphs import SUFFIX, check_packages, describe, make_parts, write_part
+from lib.test.export.opencv import FILES, check_network, compare_opencv, write_opencv
+from lib.test.tracker.crop_tracker import Tracker
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,8 +1,8 @@
 """Write synthetic RGB-T sequences in LasHeR's layout, or draw a sheet of training pairs.
 
-    python tracking/make_synthetic.py --out data/synthetic --number 20 --frames 120
-    python tracking/make_synthetic.py --out data/synthetic --photos ../photos --split train --size 360x270
-    python tracking/make_synthetic.py --contact_sheet pairs.png --photos ../photos
+python tracking/make_synthetic.py --out data/synthetic --number 20 --frames 120
+python tracking/make_synthetic.py --out data/synthetic --photos ../photos --split train --size 360x270
+python tracking/make_synthetic.py --contact_sheet pairs.png --photos ../photos
 """
 
 import argparse

@@ -15,13 +15,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.errors import InputError, run
-from lib.core.machine import usable_cores
+from lib.core.measure.machine import usable_cores
 from lib.core.paths import read_local
 from lib.core.registry import choose
 from lib.datasets import DATASETS, load_training_set
 from lib.datasets.cropping import cut_set
 
-#: Data set -> folder of its crops, as lib/datasets/cropped.py reads them
+#: Data set -> folder of its crops, as lib/datasets/readers/cropped.py reads them
 FOLDERS = {
     "imagenetvid": "vid",
     "imagenetdet": "det",

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.core.distributed import choose_device_type
 from lib.core.errors import run
 from lib.core.table import format_text
-from lib.test.model_benchmark import Network, measure_passes, passes_table, summarise_passes
+from lib.test.benchmarks.model import Network, measure_passes, passes_table, summarise_passes
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -19,10 +19,10 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.core.table import Table, format_text
 from lib.datasets.annotation import read_numbers
-from lib.test.dialect import read_result
-from lib.test.load import named_sequences
-from lib.test.recovery import QUANTILES, WITHIN, Track, find_returns, score_quantiles
-from lib.test.results import confidence_path, result_folder, result_paths
+from lib.test.analysis.recovery import QUANTILES, WITHIN, Track, find_returns, score_quantiles
+from lib.test.evaluation.open import named_sequences
+from lib.test.results.dialect import read_result
+from lib.test.results.files import confidence_path, result_folder, result_paths
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -32,10 +32,10 @@ from lib.core.meeting import Meeting, meet
 from lib.core.paths import read_local
 from lib.datasets.camera import CAMERAS, keep_camera
 from lib.datasets.sequence import Sequence
-from lib.test.engine import Job, choose_devices, run_job, run_share, share_cores
-from lib.test.load import config_name, load_tracker, named_sequences, record_run
-from lib.test.look import CROPS, PRECISIONS, Mode
-from lib.test.results import finished, result_folder, write_result
+from lib.test.evaluation.engine import Job, choose_devices, run_job, run_share, share_cores
+from lib.test.evaluation.open import config_name, load_tracker, named_sequences, record_run
+from lib.test.results.files import finished, result_folder, write_result
+from lib.test.tracker.forward_pass import CROPS, PRECISIONS, Mode
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.errors import InputError, run
 from lib.core.paths import read_local
-from lib.test.dialect import list_results, read_times
-from lib.test.results import read_result, result_folder
-from lib.test.submission import FORMATS, Result, write_submission
+from lib.test.results.dialect import list_results, read_times
+from lib.test.results.files import read_result, result_folder
+from lib.test.results.submission import FORMATS, Result, write_submission
 
 
 def parse_arguments() -> argparse.Namespace:

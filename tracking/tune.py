@@ -28,11 +28,11 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.core.table import format_text
 from lib.datasets import BENCHMARKS
-from lib.test.engine import choose_devices
-from lib.test.load import config_name, named_sequences
+from lib.test.evaluation.engine import choose_devices
+from lib.test.evaluation.open import config_name, named_sequences
 from lib.test.metrics import protocol_of
-from lib.test.search_space import Setting, draw, grid, parse_axis
-from lib.test.tuning import Search, decisive, make_trials, read_records, run_search, scored_sequences
+from lib.test.tuning.search import Search, decisive, make_trials, read_records, run_search, scored_sequences
+from lib.test.tuning.space import Setting, draw, grid, parse_axis
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,8 @@ def settings_of(args: argparse.Namespace, known: Mapping[str, Any]) -> list[Sett
 
 def report(args: argparse.Namespace, folder: Path, records: list[dict[str, Any]], configured: Setting) -> None:
     """Print and write what was found; matplotlib, which takes a second to start, is only needed here."""
-    from lib.test.style import save_figure
-    from lib.test.tuning_report import default_objective, findings_table, map_figure, sort_findings, write_findings
+    from lib.test.report.style import save_figure
+    from lib.test.tuning.report import default_objective, findings_table, map_figure, sort_findings, write_findings
 
     data = Path(args.data_dir).resolve().name if args.data_dir else args.dataset_name
     title = f"{args.tracker_name}/{config_name(args.tracker_param)} on {data}"

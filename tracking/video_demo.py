@@ -28,15 +28,15 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.datasets.camera import CAMERAS, keep_camera
 from lib.datasets.sequence import Sequence
-from lib.test.demo import Film, Footage, Script, fresh_folder, make_film
-from lib.test.engine import choose_devices
-from lib.test.given import Given, first_boxes, parse_box, read_given
-from lib.test.live import is_live, open_cameras
-from lib.test.load import config_name, load_tracker
-from lib.test.pairing import ORDERS, open_frames, open_halves, open_sequence, recorded_rate
-from lib.test.register import write_homography
-from lib.test.screen import KEYS, Window, draw_box_by_mouse, require_screen
-from lib.test.shipped import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
+from lib.test.demo.boxes import Given, first_boxes, parse_box, read_given
+from lib.test.demo.film import Film, Footage, Script, fresh_folder, make_film
+from lib.test.demo.shipped import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
+from lib.test.demo.window import KEYS, Window, draw_box_by_mouse, require_screen
+from lib.test.evaluation.engine import choose_devices
+from lib.test.evaluation.open import config_name, load_tracker
+from lib.test.video.live import is_live, open_cameras
+from lib.test.video.pairing import ORDERS, open_frames, open_halves, open_sequence, recorded_rate
+from lib.test.video.register import write_homography
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -19,12 +19,12 @@ from lib.core.errors import InputError, run
 from lib.core.paths import read_local
 from lib.core.table import Table, format_text, write_csv
 from lib.datasets import DATASETS, load_dataset
-from lib.datasets.folder import read_folder
+from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
-from lib.test.demo import fresh_folder
-from lib.test.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_followed
-from lib.test.load import choose_sequence
-from lib.test.sources import named_folders
+from lib.test.analysis.sources import named_folders
+from lib.test.demo.film import fresh_folder
+from lib.test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_followed
+from lib.test.evaluation.open import choose_sequence
 
 
 def parse_arguments() -> argparse.Namespace:

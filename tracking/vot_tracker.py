@@ -19,9 +19,9 @@ from lib.core.checkpoint import find_checkpoint
 from lib.core.config import load_config
 from lib.core.errors import InputError, run
 from lib.core.paths import read_local
-from lib.test.engine import choose_devices
-from lib.test.load import config_name, load_tracker
-from lib.test.vot import CHANNELS, import_trax, register, serve
+from lib.test.evaluation.engine import choose_devices
+from lib.test.evaluation.open import config_name, load_tracker
+from lib.test.evaluation.vot import CHANNELS, import_trax, register, serve
 
 
 def parse_arguments() -> argparse.Namespace:

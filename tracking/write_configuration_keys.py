@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.core.atomic import write_atomically
 from lib.core.errors import InputError, run
-from lib.core.reference import COMMAND, REFERENCE, write_reference
+from lib.core.key_reference import COMMAND, REFERENCE, write_reference
 
 
 def main() -> None:

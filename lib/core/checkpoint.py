@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lib.core.atomic import write_atomically
-from lib.core.compact import expand
-from lib.core.errors import InputError
-from lib.core.paths import ROOT
-from lib.core.unpickle import load_pickled
+from .atomic import write_atomically
+from .compact import expand
+from .errors import InputError
+from .paths import ROOT
+from .unpickle import load_pickled
 
 #: Where the weights lie in a checkpoint: this toolbox and the OSTrack family, DeiT and MAE, others.
 _WEIGHT_KEYS = ("net", "model", "state_dict")

@@ -12,13 +12,14 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
-from lib.core.errors import InputError
-from lib.core.registry import choose
-from lib.core.schema import Rule, read_schema, read_yaml
+from .errors import InputError
+from .paths import ROOT
+from .registry import choose
+from .schema import Rule, read_schema, read_yaml
 
 log = logging.getLogger(__name__)
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+EXPERIMENTS = ROOT / "experiments"
 
 #: Lists that go together, item by item.
 _SAME_LENGTH = (

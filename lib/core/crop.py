@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib.core.errors import InputError
+from .errors import InputError
 
 
 class Crop(NamedTuple):

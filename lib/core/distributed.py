@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from lib.core.errors import InputError
+from .errors import InputError
 
 _PAUSE = 0.5  # seconds
 
@@ -66,7 +66,7 @@ def average_buffers(module: nn.Module) -> None:
 
 
 def choose_device_type(name: str = "auto") -> str:
-    """"cuda", "mps" or "cpu": what a name asks for, or for "auto" the first of these that is there.
+    """ "cuda", "mps" or "cpu": what a name asks for, or for "auto" the first of these that is there.
 
     Raises InputError for a device that this machine or this PyTorch does not have.
     """

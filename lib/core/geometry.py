@@ -11,8 +11,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib.core.boxes import clip_box
-from lib.core.crop import NO_PADDING, Crop, box_to_frame, cut_target, place_square
+from .boxes import clip_box
+from .crop import NO_PADDING, Crop, box_to_frame, cut_target, place_square
+from .rounding import round_half_up
 
 MARGIN = 10  # pixels of every box that stay inside the image
 
@@ -172,15 +173,6 @@ class ContextGeometry(Geometry):
         centre = np.clip(box[:2] + box[2:] / 2, 0, size)
         extent = np.clip(box[2:], MARGIN, size)
         return np.concatenate([centre - extent / 2, extent])
-
-
-def round_half_up(value: float) -> int:
-    """The nearest whole number, halves up, as the SiamFC family rounds.
-
-    >>> round_half_up(2.5), round_half_up(3.5), round_half_up(-0.5)
-    (3, 4, 0)
-    """
-    return math.floor(value + 0.5)
 
 
 def cut_square(image: np.ndarray, centre: np.ndarray, side: int, size: int, fill: np.ndarray) -> np.ndarray:

@@ -7,11 +7,12 @@ the user: nothing here ever overwrites one.
 import ast
 from pathlib import Path
 
-from lib.core.atomic import write_atomically
-from lib.core.errors import InputError
-from lib.core.registry import choose
+from .atomic import write_atomically
+from .errors import InputError
+from .registry import choose
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent
 FILES = {
     "train": ROOT / "lib" / "train" / "admin" / "local.py",
     "test": ROOT / "lib" / "test" / "evaluation" / "local.py",

@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
-from lib.core.errors import InputError
+from .errors import InputError
 
 _SHOWN = 20  # names that fit one line of an error
 
@@ -26,7 +26,7 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
     raise InputError(f"{kind} {name!r} is unknown; {hint}")
 
 
-def resolve(address: str) -> Any:
-    """The object at "package.module:Name"."""
+def resolve(address: str, package: str) -> Any:
+    """The object at ".module:Name" of a package, which is given as its `__package__`."""
     module, name = address.split(":")
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(module, package), name)

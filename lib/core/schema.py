@@ -1,10 +1,10 @@
 """`defaults.yaml` as a schema: the comment behind each key says what an experiment may set it to.
 
-    LR: 1.0e-4          # (0, 1] learning rate of ...        a number (or each number of a list) in an interval
-    CE_LOC: []          # whole [0, 99] blocks that ...      the same, whole numbers, where no default says so
-    TYPE: CENTER        # {CENTER, CORNER} the head ...      one of these words (or numbers)
-    PRETRAIN_FILE: ""   # any: file in pretrained_dir ...    anything of the default's type
-    MID_PE: false       # unread: the public code ...        accepted for the sake of public files, without effect
+LR: 1.0e-4          # (0, 1] learning rate of ...        a number (or each number of a list) in an interval
+CE_LOC: []          # whole [0, 99] blocks that ...      the same, whole numbers, where no default says so
+TYPE: CENTER        # {CENTER, CORNER} the head ...      one of these words (or numbers)
+PRETRAIN_FILE: ""   # any: file in pretrained_dir ...    anything of the default's type
+MID_PE: false       # unread: the public code ...        accepted for the sake of public files, without effect
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lib.core.errors import InputError
+from .errors import InputError
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Z0-9_]+):(?P<rest>.*)$")
 _INTERVAL = re.compile(r"^(?P<whole>whole )?(?P<left>[\[(])(?P<low>[^,]+),(?P<high>[^\])]+)(?P<right>[\])])")
@@ -70,7 +70,7 @@ class Rule(NamedTuple):
                 raise ValueError(f"expected a value in {self._interval()}")
 
     def _interval(self) -> str:
-        return f"{'([' [not self.low_open]}{self.low:g}, {self.high:g}{')]'[not self.high_open]}"
+        return f"{'(['[not self.low_open]}{self.low:g}, {self.high:g}{')]'[not self.high_open]}"
 
 
 def read_schema(path: Path) -> dict[str, Rule]:

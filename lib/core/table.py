@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.core.atomic import write_atomically
+from .atomic import write_atomically
 
 Row = list[str]
 BEST, SECOND = 1, 2

@@ -6,10 +6,10 @@ from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.core.errors import InputError
-from lib.core.registry import choose, resolve
-from lib.datasets.index import open_index
-from lib.datasets.sequence import Frames, Sequence
+from ..core.errors import InputError
+from ..core.registry import choose, resolve
+from .index import open_index
+from .sequence import Frames, Sequence
 
 __all__ = ["DATASETS", "Entry", "Frames", "Sequence", "load_dataset", "load_training_set", "load_validation_set"]
 
@@ -24,57 +24,57 @@ class Entry(NamedTuple):
 
 
 DATASETS: dict[str, Entry] = {
-    "lasher_train": Entry("lasher_dir", "lib.datasets.lasher:read_training"),
-    "lasher_train882": Entry("lasher_dir", "lib.datasets.lasher:read_held_in"),
-    "lasher_val97": Entry("lasher_dir", "lib.datasets.lasher:read_held_out"),
-    "lasher_test": Entry("lasher_dir", "lib.datasets.lasher:read_testing"),
-    "lasher_unaligned_train": Entry("lasher_unaligned_dir", "lib.datasets.lasher:read_unaligned_training"),
-    "lasher_unaligned_test": Entry("lasher_unaligned_dir", "lib.datasets.lasher:read_unaligned_testing"),
-    "rgbt234": Entry("rgbt234_dir", "lib.datasets.rgbt234:read_rgbt234"),
-    "rgbt210": Entry("rgbt210_dir", "lib.datasets.rgbt234:read_rgbt210"),
-    "gtot": Entry("gtot_dir", "lib.datasets.gtot:read_gtot"),
-    "vtuav_st": Entry("vtuav_dir", "lib.datasets.vtuav:read_short_term"),
-    "vtuav_lt": Entry("vtuav_dir", "lib.datasets.vtuav:read_long_term"),
-    "vtuav_st_train": Entry("vtuav_dir", "lib.datasets.vtuav:read_short_term_training"),
-    "vtuav_lt_train": Entry("vtuav_dir", "lib.datasets.vtuav:read_long_term_training"),
-    "vot19rgbt": Entry("vot19rgbt_dir", "lib.datasets.vot:read_rgbt2019"),
-    "vot18": Entry("vot18_dir", "lib.datasets.vot:read_vot2018"),
-    "votlt18": Entry("votlt18_dir", "lib.datasets.vot:read_lt2018"),
-    "votlt19": Entry("votlt19_dir", "lib.datasets.vot:read_lt2019"),
-    "vot20rgbt": Entry("vot20rgbt_dir", "lib.datasets.vot:read_rgbt2020"),
-    "got10k_train_full": Entry("got10k_dir", "lib.datasets.got10k:read_training"),
-    "got10k_vottrain": Entry("got10k_dir", "lib.datasets.got10k:read_vot_training"),
-    "got10k_votval": Entry("got10k_dir", "lib.datasets.got10k:read_vot_validation"),
-    "got10k_official_val": Entry("got10k_dir", "lib.datasets.got10k:read_validation"),
-    "got10k_val": Entry("got10k_dir", "lib.datasets.got10k:read_validation"),
-    "got10k_test": Entry("got10k_dir", "lib.datasets.got10k:read_testing"),
-    "lasot": Entry("lasot_dir", "lib.datasets.lasot:read_testing"),
-    "lasot_train": Entry("lasot_dir", "lib.datasets.lasot:read_training"),
-    "lasot_extension_subset": Entry("lasot_extension_subset_dir", "lib.datasets.lasot:read_extension"),
-    "trackingnet": Entry("trackingnet_dir", "lib.datasets.trackingnet:read_testing"),
-    "trackingnet_train": Entry("trackingnet_dir", "lib.datasets.trackingnet:read_training"),
-    "otb": Entry("otb_dir", "lib.datasets.tabled:read_otb"),
-    "uav": Entry("uav_dir", "lib.datasets.tabled:read_uav"),
-    "uav20l": Entry("uav_dir", "lib.datasets.tabled:read_uav20l"),
-    "nfs": Entry("nfs_dir", "lib.datasets.tabled:read_nfs"),
-    "tc128": Entry("tc128_dir", "lib.datasets.tc128:read_tc128"),
-    "tnl2k": Entry("tnl2k_dir", "lib.datasets.tnl2k:read_tnl2k"),
-    "coco17": Entry("coco_dir", "lib.datasets.coco:read_training"),
-    "imagenetvid": Entry("imagenet_dir", "lib.datasets.imagenetvid:read_training"),
-    "imagenetdet": Entry("imagenet_dir", "lib.datasets.imagenetdet:read_training"),
-    "youtubebb": Entry("youtubebb_dir", "lib.datasets.youtubebb:read_training"),
-    "vid511": Entry("crop511_dir", "lib.datasets.cropped:read_vid"),
-    "youtubebb511": Entry("crop511_dir", "lib.datasets.cropped:read_youtubebb"),
-    "det511": Entry("crop511_dir", "lib.datasets.cropped:read_det"),
-    "coco511": Entry("crop511_dir", "lib.datasets.cropped:read_coco"),
-    "got10k511": Entry("crop511_dir", "lib.datasets.cropped:read_got10k"),
-    "lasot511": Entry("crop511_dir", "lib.datasets.cropped:read_lasot"),
-    "videos": Entry("videos_dir", "lib.datasets.folder:read_videos"),
-    "synthetic_train": Entry("photos_dir", "lib.datasets.synthetic:stream_training"),
-    "synthetic_val": Entry("photos_dir", "lib.datasets.synthetic:stream_validation"),
-    "synthetic_rgb_train": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_training"),
-    "synthetic_rgb_val": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_validation"),
-    "synthetic_rgb_leaving": Entry("photos_dir", "lib.datasets.synthetic.stream:stream_visible_leaving"),
+    "lasher_train": Entry("lasher_dir", ".readers.lasher:read_training"),
+    "lasher_train882": Entry("lasher_dir", ".readers.lasher:read_held_in"),
+    "lasher_val97": Entry("lasher_dir", ".readers.lasher:read_held_out"),
+    "lasher_test": Entry("lasher_dir", ".readers.lasher:read_testing"),
+    "lasher_unaligned_train": Entry("lasher_unaligned_dir", ".readers.lasher:read_unaligned_training"),
+    "lasher_unaligned_test": Entry("lasher_unaligned_dir", ".readers.lasher:read_unaligned_testing"),
+    "rgbt234": Entry("rgbt234_dir", ".readers.rgbt234:read_rgbt234"),
+    "rgbt210": Entry("rgbt210_dir", ".readers.rgbt234:read_rgbt210"),
+    "gtot": Entry("gtot_dir", ".readers.gtot:read_gtot"),
+    "vtuav_st": Entry("vtuav_dir", ".readers.vtuav:read_short_term"),
+    "vtuav_lt": Entry("vtuav_dir", ".readers.vtuav:read_long_term"),
+    "vtuav_st_train": Entry("vtuav_dir", ".readers.vtuav:read_short_term_training"),
+    "vtuav_lt_train": Entry("vtuav_dir", ".readers.vtuav:read_long_term_training"),
+    "vot19rgbt": Entry("vot19rgbt_dir", ".readers.vot:read_rgbt2019"),
+    "vot18": Entry("vot18_dir", ".readers.vot:read_vot2018"),
+    "votlt18": Entry("votlt18_dir", ".readers.vot:read_lt2018"),
+    "votlt19": Entry("votlt19_dir", ".readers.vot:read_lt2019"),
+    "vot20rgbt": Entry("vot20rgbt_dir", ".readers.vot:read_rgbt2020"),
+    "got10k_train_full": Entry("got10k_dir", ".readers.got10k:read_training"),
+    "got10k_vottrain": Entry("got10k_dir", ".readers.got10k:read_vot_training"),
+    "got10k_votval": Entry("got10k_dir", ".readers.got10k:read_vot_validation"),
+    "got10k_official_val": Entry("got10k_dir", ".readers.got10k:read_validation"),
+    "got10k_val": Entry("got10k_dir", ".readers.got10k:read_validation"),
+    "got10k_test": Entry("got10k_dir", ".readers.got10k:read_testing"),
+    "lasot": Entry("lasot_dir", ".readers.lasot:read_testing"),
+    "lasot_train": Entry("lasot_dir", ".readers.lasot:read_training"),
+    "lasot_extension_subset": Entry("lasot_extension_subset_dir", ".readers.lasot:read_extension"),
+    "trackingnet": Entry("trackingnet_dir", ".readers.trackingnet:read_testing"),
+    "trackingnet_train": Entry("trackingnet_dir", ".readers.trackingnet:read_training"),
+    "otb": Entry("otb_dir", ".readers.tabled:read_otb"),
+    "uav": Entry("uav_dir", ".readers.tabled:read_uav"),
+    "uav20l": Entry("uav_dir", ".readers.tabled:read_uav20l"),
+    "nfs": Entry("nfs_dir", ".readers.tabled:read_nfs"),
+    "tc128": Entry("tc128_dir", ".readers.tc128:read_tc128"),
+    "tnl2k": Entry("tnl2k_dir", ".readers.tnl2k:read_tnl2k"),
+    "coco17": Entry("coco_dir", ".readers.coco:read_training"),
+    "imagenetvid": Entry("imagenet_dir", ".readers.imagenetvid:read_training"),
+    "imagenetdet": Entry("imagenet_dir", ".readers.imagenetdet:read_training"),
+    "youtubebb": Entry("youtubebb_dir", ".readers.youtubebb:read_training"),
+    "vid511": Entry("crop511_dir", ".readers.cropped:read_vid"),
+    "youtubebb511": Entry("crop511_dir", ".readers.cropped:read_youtubebb"),
+    "det511": Entry("crop511_dir", ".readers.cropped:read_det"),
+    "coco511": Entry("crop511_dir", ".readers.cropped:read_coco"),
+    "got10k511": Entry("crop511_dir", ".readers.cropped:read_got10k"),
+    "lasot511": Entry("crop511_dir", ".readers.cropped:read_lasot"),
+    "videos": Entry("videos_dir", ".readers.folder:read_videos"),
+    "synthetic_train": Entry("photos_dir", ".synthetic:stream_training"),
+    "synthetic_val": Entry("photos_dir", ".synthetic:stream_validation"),
+    "synthetic_rgb_train": Entry("photos_dir", ".synthetic.stream:stream_visible_training"),
+    "synthetic_rgb_val": Entry("photos_dir", ".synthetic.stream:stream_visible_validation"),
+    "synthetic_rgb_leaving": Entry("photos_dir", ".synthetic.stream:stream_visible_leaving"),
 }
 
 #: The family names the training part of these sets in a configuration as it names the test part on the command line.
@@ -124,8 +124,8 @@ def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True)
     the key to set.
     """
     reader, folder = find_dataset(name, folders)
-    read: Callable[[Path], Many[Sequence]] = resolve(reader)
-    if not indexed or reader.startswith("lib.datasets.synthetic"):
+    read: Callable[[Path], Many[Sequence]] = resolve(reader, __package__)
+    if not indexed or reader.startswith(".synthetic"):
         return read(folder)
     with open_index(choose("data set", name, DATASETS), folder):
         return read(folder)
@@ -139,7 +139,7 @@ def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
     known = choose("data set", name, DATASETS)
     packed = folders.get("packed_dir", "")
     if packed and (Path(packed) / known / "index.npz").is_file():
-        return "lib.datasets.pack:read_pack", Path(packed) / known
+        return ".pack:read_pack", Path(packed) / known
     entry = DATASETS[known]
     folder = folders.get(entry.key, "")
     if entry.key != "photos_dir" and not (folder and Path(folder).is_dir()):

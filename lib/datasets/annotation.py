@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.errors import InputError
-from lib.datasets.index import cached_numbers
+from ..core.errors import InputError
+from .index import cached_numbers
 
 SEPARATOR = re.compile(r"\s*,\s*|\s+")
 LINE_END = re.compile(r"\r*\n|\r")  # RGBT234's kite2/infrared.txt ends one line with a lone carriage return

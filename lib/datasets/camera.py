@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.core.errors import InputError
-from lib.datasets.sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
+from ..core.errors import InputError
+from .sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
 
 ABSENT = 0  # value of every pixel
 CAMERAS = (VISIBLE, INFRARED)

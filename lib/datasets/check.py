@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lib.core.errors import InputError
-from lib.core.machine import usable_cores
-from lib.datasets.collection import collect_problems
-from lib.datasets.image import read_image
-from lib.datasets.sequence import FileFrames, Sequence
-from lib.datasets.stills import Stills
+from ..core.errors import InputError
+from ..core.measure.machine import usable_cores
+from .collection import collect_problems
+from .image import read_image
+from .sequence import FileFrames, Sequence
+from .stills import Stills
 
 #: kind -> what a table calls it
 KINDS = {
@@ -50,7 +50,7 @@ class Findings(NamedTuple):
 def read_all(read: "functools.partial[Many[Sequence]]") -> tuple[Many[Sequence], list[Problem]]:
     """The sequences that a reader can read, and what it says about the others."""
     listener = _Listener()
-    log = logging.getLogger("lib.datasets")
+    log = logging.getLogger(__package__)
     log.addHandler(listener)
     propagate, log.propagate = log.propagate, False  # a thousand warnings would bury the table
     try:

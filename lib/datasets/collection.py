@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from lib.core.errors import InputError
+from ..core.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

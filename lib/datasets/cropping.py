@@ -1,5 +1,5 @@
 """Cutting a set to crops of 511 pixels around each target, once, for trainings that read nothing else
-(the layout of `lib.datasets.cropped`). Needs no random draw: the same set gives the same files."""
+(the layout of `lib.datasets.readers.cropped`). Needs no random draw: the same set gives the same files."""
 
 import json
 import logging
@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from lib.core.atomic import write_atomically
-from lib.core.errors import InputError
-from lib.core.geometry import ContextGeometry
-from lib.core.warp import warp_region
-from lib.datasets.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
-from lib.datasets.sequence import Collection, Sequence
-from lib.datasets.usable import usable_rows
-from lib.datasets.youtubebb import Clips
+from ..core.atomic import write_atomically
+from ..core.errors import InputError
+from ..core.geometry import ContextGeometry
+from ..core.warp import warp_region
+from .readers.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
+from .readers.youtubebb import Clips
+from .sequence import Collection, Sequence
+from .usable import usable_rows
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.atomic import write_atomically
+from ..core.atomic import write_atomically
 
 log = logging.getLogger(__name__)
 

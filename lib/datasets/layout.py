@@ -11,9 +11,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from lib.core.errors import InputError
-from lib.datasets.annotation import read_boxes
-from lib.datasets.sequence import FileFrames, Sequence
+from ..core.errors import InputError
+from .annotation import read_boxes
+from .sequence import FileFrames, Sequence
 
 log = logging.getLogger(__name__)
 

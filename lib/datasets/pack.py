@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lib.core.atomic import write_atomically
-from lib.core.errors import InputError
-from lib.datasets.image import decode_image
-from lib.datasets.sequence import Company, FileFrames, Frames, Sequence
+from ..core.atomic import write_atomically
+from ..core.errors import InputError
+from .image import decode_image
+from .sequence import Company, FileFrames, Frames, Sequence
 
 VERSION = 2
 IMAGES, INDEX = "images.bin", "index.npz"

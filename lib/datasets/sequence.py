@@ -9,8 +9,8 @@ from typing import overload
 import cv2
 import numpy as np
 
-from lib.core.errors import InputError
-from lib.datasets.image import read_image, shrink
+from ..core.errors import InputError
+from .image import read_image, shrink
 
 VISIBLE, INFRARED = "visible", "infrared"
 

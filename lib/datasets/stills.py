@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.datasets.sequence import VISIBLE, Collection, Company, FileFrames, Sequence
+from .sequence import VISIBLE, Collection, Company, FileFrames, Sequence
 
 
 @dataclass(frozen=True, eq=False)

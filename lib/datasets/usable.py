@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.datasets.sequence import Sequence
+from .sequence import Sequence
 
 LEAST_SIDE = 10  # pixels of a box
 LEAST_INSIDE = 0.5  # share of a box that must lie in its image

@@ -1,5 +1,5 @@
 """Building blocks of networks."""
 
-from lib.layers.torchvision import declare_missing_operators
+from .torchvision import declare_missing_operators
 
 declare_missing_operators()  # before anything here imports timm

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.core.boxes import cxcywh_to_xyxy, iou_and_union
-from lib.layers.anchors import encode
+from ..core.boxes import cxcywh_to_xyxy, iou_and_union
+from .anchors import encode
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lib.layers.vit import attend, attention_weights
+from .vit import attend, attention_weights
 
 
 class Candidates(NamedTuple):

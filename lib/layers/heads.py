@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lib.layers.steady import SteadyConv2d
+from .steady import SteadyConv2d
 
 
 class Prediction(NamedTuple):

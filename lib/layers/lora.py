@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from lib.layers.vit import VisionEncoder
+from .vit import VisionEncoder
 
 _MARK = ".parametrizations."
 

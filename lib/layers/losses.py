@@ -6,7 +6,7 @@ B targets, n cells on each side of the score map.
 import torch
 from torch import Tensor
 
-from lib.core.boxes import cxcywh_to_xyxy, generalized_iou, xywh_to_cxcywh, xywh_to_xyxy
+from ..core.boxes import cxcywh_to_xyxy, generalized_iou, xywh_to_cxcywh, xywh_to_xyxy
 
 _MIN_OVERLAP = 0.7  # IoU that a box keeps when its corners move by the radius (CornerNet)
 

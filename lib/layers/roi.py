@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from lib.core.boxes import cxcywh_to_xyxy, iou_and_union
-from lib.layers.trunks import AlexNetTrunk
+from ..core.boxes import cxcywh_to_xyxy, iou_and_union
+from .trunks import AlexNetTrunk
 
 
 def sample_features(features: Tensor, pixels: Tensor) -> Tensor:

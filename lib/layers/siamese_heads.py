@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from lib.layers.correlation import correlate
+from .correlation import correlate
 
 
 class UPChannelRPN(nn.Module):

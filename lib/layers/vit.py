@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, linear
 from torch.utils.checkpoint import checkpoint
 
-from lib.core.errors import InputError
-from lib.core.registry import choose
-from lib.layers.attention import fused_is_slow, softmax_attention
+from ..core.errors import InputError
+from ..core.registry import choose
+from .attention import fused_is_slow, softmax_attention
 
 _PUBLIC_SUFFIXES = ("_tbsi", "_ce")
 

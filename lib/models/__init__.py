@@ -4,20 +4,20 @@ from typing import TYPE_CHECKING
 
 from easydict import EasyDict
 
-import lib.layers  # noqa: F401  (makes timm importable before a model file asks for it)
-from lib.core.registry import choose, resolve
+from .. import layers  # noqa: F401  (makes timm importable before a model file asks for it)
+from ..core.registry import choose, resolve
 
 if TYPE_CHECKING:
-    from lib.models.base import TrackerModel
+    from .base import TrackerModel
 
 __all__ = ["TRACKERS", "build_model"]
 
 TRACKERS = {
-    "ostrack": "lib.models.ostrack:OSTrack",
-    "tbsi_track": "lib.models.tbsi_track:TBSITrack",
-    "iimf_track": "lib.models.iimf_track:IIMFTrack",
-    "siamrpn": "lib.models.siamrpn:SiamRPN",
-    "dasiamrpn": "lib.models.dasiamrpn:DaSiamRPN",
+    "ostrack": ".ostrack:OSTrack",
+    "tbsi_track": ".tbsi_track:TBSITrack",
+    "iimf_track": ".iimf_track:IIMFTrack",
+    "siamrpn": ".siamrpn:SiamRPN",
+    "dasiamrpn": ".dasiamrpn:DaSiamRPN",
 }
 
 
@@ -28,4 +28,4 @@ def build_model(cfg: EasyDict) -> "TrackerModel":
     exist).
     """
     name = choose("MODEL.NAME", cfg.MODEL.NAME, TRACKERS)
-    return resolve(TRACKERS[name])(cfg)
+    return resolve(TRACKERS[name], __package__)(cfg)

@@ -9,10 +9,10 @@ import torch
 from easydict import EasyDict
 from torch import Tensor, nn
 
-from lib.core.registry import choose
+from ..core.registry import choose
 
 if TYPE_CHECKING:
-    from lib.core.geometry import Geometry
+    from ..core.geometry import Geometry
 
 MemoryType = TypeVar("MemoryType", bound=tuple)
 
@@ -98,8 +98,8 @@ class TrackerModel(nn.Module):
         return boxes, scores, self.refresh(memory, prediction, boxes, scores)
 
     def wants_template(self, target: Any) -> bool:
-        """Whether a template is to be cut anew at a target (lib.test.tracker, after its last frame) for `renew`; only
-        asked where `cuts_templates` says that it may."""
+        """Whether a template is to be cut anew at a target (lib.test.tracker.crop_tracker, after its last frame) for
+        `renew`; only asked where `cuts_templates` says that it may."""
         return False
 
     def renew(self, memory: MemoryType, fresh: MemoryType) -> MemoryType:
@@ -108,14 +108,15 @@ class TrackerModel(nn.Module):
 
     def geometry(self, test: EasyDict) -> "Geometry":
         """How this tracker cuts its crops, from the TEST part of a resolved configuration."""
-        from lib.core.geometry import FamilyGeometry  # OpenCV comes with it, which a network alone does not need
+        from ..core.geometry import FamilyGeometry  # OpenCV comes with it, which a network alone does not need
 
         sizes, factors = (test.TEMPLATE_SIZE, test.SEARCH_SIZE), (test.TEMPLATE_FACTOR, test.SEARCH_FACTOR)
         return FamilyGeometry(*sizes, *factors, calibrates=test.CALIBRATE, size_rate=test.SIZE_RATE)
 
     def search_size(self, target: Any, frame: tuple[int, int]) -> int:
         """Side of the target's next search region as the network sees it, pixels; as usual unless a tracker searches
-        further when lost. target: see lib.test.tracker, after its last frame; frame: height and width of that."""
+        further when lost. target: see lib.test.tracker.crop_tracker, after its last frame;
+        frame: height and width of that."""
         return target.usual_size
 
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

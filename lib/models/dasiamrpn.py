@@ -9,13 +9,13 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from lib.core.boxes import cxcywh_to_xyxy, iou_and_union
-from lib.core.errors import InputError
-from lib.layers.roi import match_features, normalize_features, suppress
-from lib.models.distractors import Experience, Learning, discriminator, first_frame, similarity
-from lib.models.long_term import LongTerm
-from lib.models.siamese import TEMPLATE_SIZE, Proposals, context_side, take, to_crop_units
-from lib.models.siamrpn import STRIDE, Kernels, SiamRPN, check_size, region_size
+from ..core.boxes import cxcywh_to_xyxy, iou_and_union
+from ..core.errors import InputError
+from ..layers.roi import match_features, normalize_features, suppress
+from .distractors import Experience, Learning, discriminator, first_frame, similarity
+from .long_term import LongTerm
+from .siamese import TEMPLATE_SIZE, Proposals, context_side, take, to_crop_units
+from .siamrpn import STRIDE, Kernels, SiamRPN, check_size, region_size
 
 
 class Memory(NamedTuple):

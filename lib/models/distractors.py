@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.layers.roi import feature_norm, normalize_features
+from ..layers.roi import feature_norm, normalize_features
 
 
 class Experience(NamedTuple):

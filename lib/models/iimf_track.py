@@ -11,12 +11,12 @@ from easydict import EasyDict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from lib.core.errors import InputError
-from lib.layers.attention import CastBlock, Fusion, GatherBlock, SpreadBlock
-from lib.layers.steady import SteadyConv2d
-from lib.layers.vit import split_streams
-from lib.models.one_stream import OneStreamTracker
-from lib.models.tbsi_track import MixingEncoder, mixing_arguments
+from ..core.errors import InputError
+from ..layers.attention import CastBlock, Fusion, GatherBlock, SpreadBlock
+from ..layers.steady import SteadyConv2d
+from ..layers.vit import split_streams
+from .one_stream import OneStreamTracker
+from .tbsi_track import MixingEncoder, mixing_arguments
 
 _SHARED_FROM = 1  # the block after which the shared stream begins
 

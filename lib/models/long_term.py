@@ -5,7 +5,7 @@ The region is enlarged as the network sees it, at the scale of the last box, so 
 
 from dataclasses import dataclass
 
-from lib.models.siamese import TEMPLATE_SIZE
+from .siamese import TEMPLATE_SIZE
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from lib.core.errors import InputError
-from lib.layers.candidates import choose_judges
-from lib.layers.heads import Prediction, build_head
-from lib.layers.losses import box_losses, focal_loss, gaussian_maps
-from lib.layers.normalize import Normalize
-from lib.layers.vit import VisionEncoder, create_vit, split_streams
-from lib.models.base import Batch, TrackerModel
+from ..core.errors import InputError
+from ..layers.candidates import choose_judges
+from ..layers.heads import Prediction, build_head
+from ..layers.losses import box_losses, focal_loss, gaussian_maps
+from ..layers.normalize import Normalize
+from ..layers.vit import VisionEncoder, create_vit, split_streams
+from .base import Batch, TrackerModel
 
 
 class Memory(NamedTuple):

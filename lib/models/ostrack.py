@@ -11,9 +11,9 @@ from easydict import EasyDict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from lib.layers.candidates import Candidates, eliminate, kept_share, restore
-from lib.layers.vit import VisionEncoder
-from lib.models.one_stream import OneStreamTracker, check_blocks
+from ..layers.candidates import Candidates, eliminate, kept_share, restore
+from ..layers.vit import VisionEncoder
+from .one_stream import OneStreamTracker, check_blocks
 
 
 class OSTrackEncoder(VisionEncoder):

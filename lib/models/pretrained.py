@@ -12,10 +12,10 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from lib.core.checkpoint import identify, load_weights
-from lib.core.errors import InputError
-from lib.layers.vit import VisionEncoder, create_vit, resize_patch_kernel, resize_position_code
-from lib.models.base import TrackerModel
+from ..core.checkpoint import identify, load_weights
+from ..core.errors import InputError
+from ..layers.vit import VisionEncoder, create_vit, resize_patch_kernel, resize_position_code
+from .base import TrackerModel
 
 log = logging.getLogger(__name__)
 

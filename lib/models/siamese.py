@@ -11,11 +11,11 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from lib.layers.normalize import RawBGR
-from lib.models.base import TrackerModel
+from ..layers.normalize import RawBGR
+from .base import TrackerModel
 
 if TYPE_CHECKING:
-    from lib.core.geometry import Geometry
+    from ..core.geometry import Geometry
 
 TEMPLATE_SIZE = 127  # pixels, the side of every template
 
@@ -73,7 +73,7 @@ class SiameseTracker(TrackerModel):
 
     def geometry(self, test: EasyDict) -> "Geometry":
         """Target and context, padded with the first frame's mean colour."""
-        from lib.core.geometry import ContextGeometry  # OpenCV comes with it, which a network alone does not need
+        from ..core.geometry import ContextGeometry  # OpenCV comes with it, which a network alone does not need
 
         return ContextGeometry(
             TEMPLATE_SIZE, test.SEARCH_SIZE, test.CONTEXT, test.SMALL_TARGET_SHARE, test.SMALL_TARGET_SIZE

@@ -10,15 +10,15 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from lib.core.boxes import xywh_to_cxcywh
-from lib.core.errors import InputError
-from lib.layers.anchors import anchor_boxes, anchor_shapes, decode
-from lib.layers.siamese_heads import UPChannelRPN
-from lib.layers.trunks import AlexNetTrunk
-from lib.models.base import Batch
-from lib.models.siamese import TEMPLATE_SIZE, Proposals, SiameseTracker, from_crop_units, hann_window, to_crop_units
-from lib.models.siamrpn_names import adopt, export
-from lib.models.siamrpn_training import AnchorTraining
+from ..core.boxes import xywh_to_cxcywh
+from ..core.errors import InputError
+from ..layers.anchors import anchor_boxes, anchor_shapes, decode
+from ..layers.siamese_heads import UPChannelRPN
+from ..layers.trunks import AlexNetTrunk
+from .base import Batch
+from .siamese import TEMPLATE_SIZE, Proposals, SiameseTracker, from_crop_units, hann_window, to_crop_units
+from .siamrpn_names import adopt, export
+from .siamrpn_training import AnchorTraining
 
 STRIDE = AlexNetTrunk.STRIDE
 _OUTSIDE = 7  # score cells between the map and the border of the search region

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lib.core.registry import choose
+from ..core.registry import choose
 
 SCALE = "rpn_head.corr_scale"
 _KERNEL_MAKERS = ("rpn_head.template_cls_conv.", "rpn_head.template_loc_conv.")

@@ -11,12 +11,12 @@ from easydict import EasyDict
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
-from lib.core.boxes import cxcywh_to_xyxy, iou_and_union
-from lib.layers.anchor_labels import NEGATIVE, POSITIVE, LabelRule, Labels
-from lib.layers.anchors import decode
-from lib.layers.losses import halves_loss
-from lib.layers.trunks import AlexNetTrunk
-from lib.models.base import PAIR_KINDS, Batch
+from ..core.boxes import cxcywh_to_xyxy, iou_and_union
+from ..layers.anchor_labels import NEGATIVE, POSITIVE, LabelRule, Labels
+from ..layers.anchors import decode
+from ..layers.losses import halves_loss
+from ..layers.trunks import AlexNetTrunk
+from .base import PAIR_KINDS, Batch
 
 _ON_OBJECT = 0.5  # IoU above which an anchor lies on an object, in figures
 

@@ -11,10 +11,10 @@ from easydict import EasyDict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from lib.layers.attention import CastBlock, Fusion
-from lib.layers.steady import SteadyConv2d
-from lib.layers.vit import VisionEncoder, split_streams
-from lib.models.one_stream import OneStreamTracker, check_blocks
+from ..layers.attention import CastBlock, Fusion
+from ..layers.steady import SteadyConv2d
+from ..layers.vit import VisionEncoder, split_streams
+from .one_stream import OneStreamTracker, check_blocks
 
 
 class TBSILayer(nn.Module):

@@ -13,11 +13,11 @@ from typing import Any
 
 from easydict import EasyDict
 
-from lib.core.atomic import write_atomically
-from lib.core.checkpoint import save_checkpoint
-from lib.core.config import flatten
-from lib.core.errors import InputError
-from lib.train.copies import Copies
+from ..core.atomic import write_atomically
+from ..core.checkpoint import save_checkpoint
+from ..core.config import flatten
+from ..core.errors import InputError
+from .copies import Copies
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from easydict import EasyDict
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lib.core.checkpoint import load_state
-from lib.models.base import TrackerModel
+from ..core.checkpoint import load_state
+from ..models.base import TrackerModel
 
 
 def build_average(cfg: EasyDict, model: TrackerModel) -> AveragedModel | None:

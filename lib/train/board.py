@@ -10,9 +10,9 @@ import numpy as np
 from easydict import EasyDict
 from torch.utils.tensorboard import SummaryWriter
 
-from lib.core.atomic import write_atomically
-from lib.core.config import flatten
-from lib.core.errors import InputError
+from ..core.atomic import write_atomically
+from ..core.config import flatten
+from ..core.errors import InputError
 
 
 class Board(Protocol):

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.core.atomic import write_atomically
-from lib.core.errors import InputError
+from ..core.atomic import write_atomically
+from ..core.errors import InputError
 
 _EPOCH = re.compile(r"_ep0*(\d+)\.pth\.tar$")
 

@@ -7,7 +7,7 @@ import torch
 from easydict import EasyDict
 from torch import nn
 
-from lib.layers.lora import is_lora
+from ..layers.lora import is_lora
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.core.boxes import xywh_to_cxcywh
-from lib.models.base import Batch, TrackerModel
+from ..core.boxes import xywh_to_cxcywh
+from ..models.base import Batch, TrackerModel
 
 _TRUTH, _FOUND = (0, 255, 0), (255, 64, 64)  # RGB
 

@@ -2,9 +2,9 @@
 
 from easydict import EasyDict
 
-from lib.core.paths import read_local
-from lib.datasets import TRAINING, find_dataset
-from lib.models.pretrained import find_pretrained
+from ..core.paths import read_local
+from ..datasets import TRAINING, find_dataset
+from ..models.pretrained import find_pretrained
 
 
 def check_inputs(cfg: EasyDict) -> None:

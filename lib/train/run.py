@@ -14,28 +14,28 @@ import numpy as np
 import torch
 from easydict import EasyDict
 
-from lib.core.atomic import write_atomically
-from lib.core.checkpoint import load_checkpoint, load_state
-from lib.core.config import flatten, save_config
-from lib.core.distributed import is_main, own_device, process_group, world_size
-from lib.core.errors import InputError
-from lib.core.machine import describe_code
-from lib.core.paths import read_local
-from lib.core.schema import read_yaml
-from lib.datasets import load_training_set, load_validation_set
-from lib.layers.lora import add_lora
-from lib.models import build_model
-from lib.models.base import TrackerModel
-from lib.models.pretrained import load_pretrained
-from lib.train.archive import FREE
-from lib.train.average import build_average
-from lib.train.board import open_board
-from lib.train.copies import Copies
-from lib.train.loader import build_loader
-from lib.train.optim import build_optimizer
-from lib.train.schedule import build_scheduler
-from lib.train.step import SharedStep, TrainStep
-from lib.train.trainer import Trainer
+from ..core.atomic import write_atomically
+from ..core.checkpoint import load_checkpoint, load_state
+from ..core.config import flatten, save_config
+from ..core.distributed import is_main, own_device, process_group, world_size
+from ..core.errors import InputError
+from ..core.measure.machine import describe_code
+from ..core.paths import read_local
+from ..core.schema import read_yaml
+from ..datasets import load_training_set, load_validation_set
+from ..layers.lora import add_lora
+from ..models import build_model
+from ..models.base import TrackerModel
+from ..models.pretrained import load_pretrained
+from .archive import FREE
+from .average import build_average
+from .board import open_board
+from .copies import Copies
+from .data.loader import build_loader
+from .optim import build_optimizer
+from .schedule import build_scheduler
+from .step import SharedStep, TrainStep
+from .trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def train(
             _record(checkpoints, cfg)
         else:
             logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
-            logging.getLogger("lib.datasets").setLevel(logging.ERROR)  # and has read the same data sets
+            logging.getLogger(load_training_set.__module__).setLevel(logging.ERROR)  # and has read the same data sets
         curves = save_dir / "tensorboard" / "train" / script / config
         copies = Copies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
         _train(cfg, checkpoints, curves, device=device, wandb=wandb, copies=copies)

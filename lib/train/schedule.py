@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, StepLR
 
-from lib.core.distributed import world_size
-from lib.core.errors import InputError
+from ..core.distributed import world_size
+from ..core.errors import InputError
 
 
 def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:

@@ -5,7 +5,7 @@ import logging
 import torch
 from torch import Tensor
 
-from lib.core.errors import InputError
+from ..core.errors import InputError
 
 log = logging.getLogger(__name__)
 

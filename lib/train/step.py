@@ -6,7 +6,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lib.models.base import Batch, TrackerModel
+from ..models.base import Batch, TrackerModel
 
 
 class TrainStep(nn.Module):

@@ -15,20 +15,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from lib.core.distributed import average_buffers, is_main, rank, sum_over_processes
-from lib.core.errors import InputError
-from lib.layers.lora import merged_state
-from lib.models.base import Batch, TrackerModel
-from lib.train.archive import Archive
-from lib.train.average import load_average
-from lib.train.board import Board
-from lib.train.copies import Copies
-from lib.train.loader import Sample, read_batches
-from lib.train.meters import Clock, Means, format_duration
-from lib.train.picture import draw_pairs
-from lib.train.schedule import batches_per_step, set_rates, warm_up
-from lib.train.skip import Skips, check_unreadable
-from lib.train.step import renew
+from ..core.distributed import average_buffers, is_main, rank, sum_over_processes
+from ..core.errors import InputError
+from ..layers.lora import merged_state
+from ..models.base import Batch, TrackerModel
+from .archive import Archive
+from .average import load_average
+from .board import Board
+from .copies import Copies
+from .data.loader import Sample, read_batches
+from .meters import Clock, Means, format_duration
+from .picture import draw_pairs
+from .schedule import batches_per_step, set_rates, warm_up
+from .skip import Skips, check_unreadable
+from .step import renew
 
 log = logging.getLogger(__name__)
 

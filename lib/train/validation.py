@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 from easydict import EasyDict
 
-from lib.core.checkpoint import load_state, load_weights
-from lib.core.distributed import own_device
-from lib.core.errors import InputError
-from lib.core.paths import read_local
-from lib.datasets import load_validation_set
-from lib.models import build_model
-from lib.train.loader import build_loader, read_batches
-from lib.train.meters import Means
+from ..core.checkpoint import load_state, load_weights
+from ..core.distributed import own_device
+from ..core.errors import InputError
+from ..core.paths import read_local
+from ..datasets import load_validation_set
+from ..models import build_model
+from .data.loader import build_loader, read_batches
+from .meters import Means
 
 
 @torch.no_grad()

@@ -10,12 +10,12 @@ import re
 import tempfile
 from pathlib import Path
 
-from lib.core.benchmark import Report, take_turns
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.core.machine import describe_machine
-from lib.datasets.folder import read_folder
-from lib.train.loading_benchmark import (
+from lib.core.measure.benchmark import Report, take_turns
+from lib.core.measure.machine import describe_machine
+from lib.datasets.readers.folder import read_folder
+from lib.train.benchmarks.loading import (
     Side,
     compare_pixels,
     describe,

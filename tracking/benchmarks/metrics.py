@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lib.core.benchmark import Report
 from lib.core.errors import InputError
-from lib.core.machine import describe_machine
+from lib.core.measure.benchmark import Report
+from lib.core.measure.machine import describe_machine
+from lib.test.analysis.sources import named_folders, read_videos
+from lib.test.benchmarks.scoring import Task, benchmark_table, measure_scoring, summarise, synthetic_task
 from lib.test.metrics import LASHER, protocol_of
-from lib.test.scoring_benchmark import Task, benchmark_table, measure_scoring, summarise, synthetic_task
-from lib.test.sources import named_folders, read_videos
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,11 +7,11 @@ python tracking/benchmark.py model --device cuda --json model.json --markdown mo
 
 import argparse
 
-from lib.core.benchmark import Report
 from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
-from lib.core.machine import describe_machine
-from lib.test.model_benchmark import (
+from lib.core.measure.benchmark import Report
+from lib.core.measure.machine import describe_machine
+from lib.test.benchmarks.model import (
     VARIANTS,
     Network,
     measure_passes,

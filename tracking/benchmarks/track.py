@@ -7,13 +7,13 @@ python tracking/benchmark.py track --data_dir ~/sequences --variants fp32 "bf16 
 
 import argparse
 
-from lib.core.benchmark import Report
 from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
-from lib.core.machine import describe_machine
+from lib.core.measure.benchmark import Report
+from lib.core.measure.machine import describe_machine
 from lib.core.paths import ROOT
-from lib.test.model_benchmark import Network
-from lib.test.track_benchmark import VARIANTS, Workload, measure_tracking, summarise_tracking, tracking_table
+from lib.test.benchmarks.model import Network
+from lib.test.benchmarks.track import VARIANTS, Workload, measure_tracking, summarise_tracking, tracking_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,10 @@ python tracking/benchmark.py train --device cuda --json train.json --markdown tr
 
 import argparse
 
-from lib.core.benchmark import Report
 from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
-from lib.train.step_benchmark import VARIANTS, Network, measure_steps, report_content, steps_table, summarise_steps
+from lib.core.measure.benchmark import Report
+from lib.train.benchmarks.step import VARIANTS, Network, measure_steps, report_content, steps_table, summarise_steps
 
 _LARGE, _SMALL = "tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot", "iimf_track/tiny"
 

@@ -4,8 +4,8 @@
 LasHeR's layout. Raw material is a folder of photographs, cut-outs and aligned stills, or nothing: then it is drawn.
 """
 
-from lib.datasets.synthetic.sheet import contact_sheet
-from lib.datasets.synthetic.stream import SyntheticFrames, stream, stream_training, stream_validation
-from lib.datasets.synthetic.writer import write_sequences
+from .sheet import contact_sheet
+from .stream import SyntheticFrames, stream, stream_training, stream_validation
+from .writer import write_sequences
 
 __all__ = ["SyntheticFrames", "contact_sheet", "stream", "stream_training", "stream_validation", "write_sequences"]

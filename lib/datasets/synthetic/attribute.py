@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lib.datasets.lasher import ATTRIBUTES
-from lib.datasets.synthetic.scene import Scene
+from ..readers.lasher import ATTRIBUTES
+from .scene import Scene
 
 LOW_RESOLUTION = 400  # pixels of the smallest box
 FAST = 20  # pixels between two frames

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.figure import walker
-from lib.datasets.synthetic.material import Cutout, Material
-from lib.datasets.synthetic.outline import closed_spline
-from lib.datasets.synthetic.sprite import Look, bend, fit, recoloured, reheated
-from lib.datasets.synthetic.thermal import surface_heat
+from .figure import walker
+from .material import Cutout, Material
+from .outline import closed_spline
+from .sprite import Look, bend, fit, recoloured, reheated
+from .thermal import surface_heat
 
 THEMES = {"body": 0.17, "walker": 0.18, "cutout": 0.3, "piece": 0.35}
 UPRIGHT = ("body", "walker")

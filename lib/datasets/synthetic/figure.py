@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.sprite import Look
+from .sprite import Look
 
 HEIGHT, WIDTH = 132, 84
 SKIN, HAIR, SHIRT, TROUSERS, SHOES, BAG = 1, 2, 3, 4, 5, 6

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib.core.errors import InputError
-from lib.datasets.image import read_image
-from lib.datasets.synthetic.outline import closed_spline
-from lib.datasets.synthetic.texture import painting
+from ...core.errors import InputError
+from ..image import read_image
+from .outline import closed_spline
+from .texture import painting
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ import functools
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.motion import translation
-from lib.datasets.synthetic.scene import Actor, Scene, window
-from lib.datasets.synthetic.weather import Stream
+from .motion import translation
+from .scene import Actor, Scene, window
+from .weather import Stream
 
 NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its own piece from
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.motion import Camera, translation
-from lib.datasets.synthetic.sprite import Sprite
-from lib.datasets.synthetic.weather import Weather
+from .motion import Camera, translation
+from .sprite import Sprite
+from .weather import Weather
 
 LEAST_INSIDE = 0.2  # a target with less of its box inside the frame counts as out of view
 SHARE_GRID = 32  # pixels of the longest side on which occlusion is measured

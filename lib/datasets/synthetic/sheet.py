@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from lib.core.boxes import cxcywh_to_xywh, xywh_to_cxcywh, xywh_to_xyxy
-from lib.core.crop import box_to_crop, sample_target
-from lib.datasets.sequence import Sequence
+from ...core.boxes import cxcywh_to_xywh, xywh_to_cxcywh, xywh_to_xyxy
+from ...core.crop import box_to_crop, sample_target
+from ..sequence import Sequence
 
 TEMPLATE, SEARCH = (2.0, 64), (4.0, 128)  # crop factor, side in pixels on the sheet
 LEAST_VISIBLE = 0.5

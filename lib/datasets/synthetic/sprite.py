@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.outline import mask_points
+from .outline import mask_points
 
 MARGIN = 4  # transparent pixels around every sprite, so that bilinear edges fade out inside it
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from lib.datasets.synthetic.casting import UPRIGHT, Agency, Cast, draw_theme, look_of
-from lib.datasets.synthetic.material import Cutout, Material, Still
-from lib.datasets.synthetic.motion import Camera, film, placement, roam, similarity, translation, wander
-from lib.datasets.synthetic.outline import closed_spline
-from lib.datasets.synthetic.scene import Actor, Scene
-from lib.datasets.synthetic.sprite import MARGIN, Look, assemble, frame_look
-from lib.datasets.synthetic.thermal import background_heat, sensor_pattern
-from lib.datasets.synthetic.weather import forecast
+from .casting import UPRIGHT, Agency, Cast, draw_theme, look_of
+from .material import Cutout, Material, Still
+from .motion import Camera, film, placement, roam, similarity, translation, wander
+from .outline import closed_spline
+from .scene import Actor, Scene
+from .sprite import MARGIN, Look, assemble, frame_look
+from .thermal import background_heat, sensor_pattern
+from .weather import forecast
 
 NATIVE = 0.12  # share of the scenes whose target is a part of the background: nothing of it was pasted
 LEAST_TEXTURE = 24  # grey levels: a plain part of the background would be no target

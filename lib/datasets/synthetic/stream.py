@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.datasets.sequence import INFRARED, VISIBLE, Company, Frames, Sequence
-from lib.datasets.synthetic.attribute import attributes
-from lib.datasets.synthetic.casting import CATEGORIES, draw_theme
-from lib.datasets.synthetic.material import list_material, load_material
-from lib.datasets.synthetic.render import render
-from lib.datasets.synthetic.scene import Scene
-from lib.datasets.synthetic.staging import stage
+from ..sequence import INFRARED, VISIBLE, Company, Frames, Sequence
+from .attribute import attributes
+from .casting import CATEGORIES, draw_theme
+from .material import list_material, load_material
+from .render import render
+from .scene import Scene
+from .staging import stage
 
 SIZE = (320, 256)  # (width, height): near the 360x270 of thermal cameras, and a third cheaper
 TRAINING, VALIDATION = 20_000, 60  # sequences

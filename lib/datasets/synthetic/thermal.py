@@ -7,7 +7,7 @@ position), each region gets its own temperature, and the result is soft, as ther
 import cv2
 import numpy as np
 
-from lib.datasets.synthetic.texture import fractal
+from .texture import fractal
 
 
 def channel_mix(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.datasets.synthetic.motion import wander
+from .motion import wander
 
 FAIR = {"gain": 1.0, "gamma": 1.0, "veil": 0.0, "veil_level": 0.6, "noise": 2.0, "blur": 0.0, "fade": 1.0}
 FAINT = (0.15, 0.5)  # with it, what darkness or fog leaves of a thing drowns in the noise

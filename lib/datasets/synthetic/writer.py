@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from lib.core.atomic import write_atomically
-from lib.core.errors import InputError
-from lib.datasets.lasher import ATTRIBUTES
-from lib.datasets.sequence import INFRARED, VISIBLE, Sequence
+from ...core.atomic import write_atomically
+from ...core.errors import InputError
+from ..readers.lasher import ATTRIBUTES
+from ..sequence import INFRARED, VISIBLE, Sequence
 
 RECIPE, PARTIAL = "recipe.txt", ".partial"
 NAMES = ((VISIBLE, "v"), (INFRARED, "i"))

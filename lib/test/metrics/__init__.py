@@ -3,11 +3,11 @@
 A data set is added by one rule for one video, one `Protocol` in `PROTOCOLS` and one line in `RULES`.
 """
 
-from lib.test.metrics.long_term import OXUVA, VOT_LT, LongTerm, LongTermScores
-from lib.test.metrics.measure import matlab_range, overlap
-from lib.test.metrics.protocol import Metric, Protocol, Scores, Truth, match_rows, score
-from lib.test.metrics.rgb import FAMILY, GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, UAV
-from lib.test.metrics.rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
+from .long_term import OXUVA, VOT_LT, LongTerm, LongTermScores
+from .measure import matlab_range, overlap
+from .protocol import Metric, Protocol, Scores, Truth, match_rows, score
+from .rgb import FAMILY, GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, UAV
+from .rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
 
 __all__ = [
     "FAMILY",

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.test.metrics.measure import clip_to_image, overlap
-from lib.test.metrics.protocol import Metric, Protocol, Scores, Truth
+from .measure import clip_to_image, overlap
+from .protocol import Metric, Protocol, Scores, Truth
 
 VOT_LT_PAPER = "Lukezic et al., Now You See Me: Evaluating Performance in Long-Term Visual Tracking, 2018, and VOT-LT"
 OXUVA_PAPER = "Valmadre et al., Long-term Tracking in the Wild: A Benchmark, ECCV 2018"

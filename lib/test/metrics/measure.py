@@ -80,15 +80,6 @@ def matlab_range(step: float, stop: float) -> np.ndarray:
     return np.where(index <= count // 2, index * step, stop - (count - index) * step)
 
 
-def round_half_up(values: np.ndarray) -> np.ndarray:
-    """MATLAB's `round`: halves away from zero, where numpy takes the even neighbour.
-
-    >>> round_half_up(np.array([0.5, 1.5, -2.5, 2.4])).tolist()
-    [1.0, 2.0, -3.0, 2.0]
-    """
-    return np.sign(values) * np.floor(np.abs(values) + 0.5)
-
-
 def clip_to_image(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """[T, 4] -> [T, 4] the part of each box that lies in an image of (width, height) pixels."""
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

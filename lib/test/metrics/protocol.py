@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.test.metrics.measure import Errors, round_half_up, share_above
+from ...core.rounding import round_half_away
+from .measure import Errors, share_above
 
 
 class Truth(NamedTuple):
@@ -137,4 +138,4 @@ def match_rows(truth: Truth, result: np.ndarray, missing: int = 0) -> np.ndarray
 
 def rounded(protocol: Protocol, name: str) -> Protocol:
     """The same rules on results rounded to whole pixels."""
-    return replace(protocol, name=name, errors=lambda truth, result: protocol.errors(truth, round_half_up(result)))
+    return replace(protocol, name=name, errors=lambda truth, result: protocol.errors(truth, round_half_away(result)))

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lib.test.metrics.measure import Errors, average, clip_to_image, compare, compare_best, overlap, repair
-from lib.test.metrics.protocol import Metric, Protocol, Truth
-from lib.test.metrics.rgbt import kit_errors, precision_and_success
+from .measure import Errors, average, clip_to_image, compare, compare_best, overlap, repair
+from .protocol import Metric, Protocol, Truth
+from .rgbt import kit_errors, precision_and_success
 
 OTB_PAPER = "Wu et al., Online Object Tracking: A Benchmark, CVPR 2013, and its kit; NPR as in LaSOT's kit"
 LASOT_PAPER = "Fan et al., LaSOT: A High-quality Benchmark for Large-scale Single Object Tracking, CVPR 2019"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lib.test.metrics.measure import Errors, compare, compare_best, matlab_range, repair, share_below, share_within
-from lib.test.metrics.protocol import Metric, Protocol, Truth, rounded
+from .measure import Errors, compare, compare_best, matlab_range, repair, share_below, share_within
+from .protocol import Metric, Protocol, Truth, rounded
 
 LASHER_KIT = "LasHeR evaluation kit, Li et al., LasHeR: A Large-scale High-diversity Benchmark, TIP 2022"
 RGBT234_KIT = "MPR-MSR evaluation kit of RGBT234, Li et al., RGB-T Object Tracking: Benchmark and Baseline, PR 2019"

@@ -1,0 +1,64 @@
+"""Results that can be scored and probably should not be: said in one line per tracker, never repaired in silence."""
+
+import logging
+from collections.abc import Sequence as Ordered
+from pathlib import Path
+
+import numpy as np
+
+from ..metrics import Truth, overlap
+
+log = logging.getLogger(__name__)
+
+EARLY = 30  # frames: a tracker that works still follows its target then
+GAIN = 0.15  # of the mean overlap; for correct boxes another reading gains 0.4 and more, for a lost tracker nothing
+
+
+def warn_of_surplus(name: str, paths: Ordered[Path], truths: Ordered[Truth], results: Ordered[np.ndarray]) -> None:
+    """Warn of rows behind the last annotated frame; results: as read."""
+    pairs = zip(paths, truths, results, strict=True)
+    counts = [(path, len(truth.boxes), len(rows)) for path, truth, rows in pairs if truth.annotated is None]
+    longer = [count for count in counts if count[2] > count[1]]
+    if longer:
+        path, frames, rows = longer[0]
+        message = "%s: surplus rows of %d results are not scored, the first: %s, %d rows for %d annotated frames"
+        log.warning(message, name, len(longer), path, rows, frames)
+
+
+def warn_of_oddities(name: str, paths: Ordered[Path], truths: Ordered[Truth], results: Ordered[np.ndarray]) -> None:
+    """Warn of boxes without area and of boxes that are probably not `x y w h`. results: [T, 4], as the truth's rows."""
+    broken = [np.flatnonzero(~(rows[:, 2:] > 0).all(1) | np.isnan(rows).any(1)) for rows in results]
+    files = [index for index, rows in enumerate(broken) if len(rows)]
+    if files:
+        count, first = sum(map(len, broken)), files[0]
+        message = "%s: %d boxes in %d results are no boxes (no width or height, or NaN), the first: %s, row %d"
+        log.warning(message, name, count, len(files), paths[first], broken[first][0] + 1)
+    other = other_convention([truth.boxes for truth in truths], results)
+    if other is not None:
+        log.warning("%s: boxes look like %s; they are scored as x y w h, so convert them first", name, other)
+
+
+def other_convention(truths: Ordered[np.ndarray], results: Ordered[np.ndarray]) -> str | None:
+    """`x1 y1 x2 y2 (mean overlap 0.71 instead of 0.12)` where another reading of the numbers fits the annotation
+    clearly better over the first 30 frames of all sequences; None where `x y w h` does. Boxes are [T, 4]."""
+    truth = np.concatenate([rows[:EARLY] for rows in truths]).astype(np.float64)
+    result = np.concatenate([rows[:EARLY] for rows in results])
+    known = (truth[:, 2:] > 0).all(1) & np.isfinite(result).all(1)
+    truth, result = truth[known], result[known]
+    place, size = result[:, :2], result[:, 2:]
+    readings = {
+        "x y w h": result,
+        "x1 y1 x2 y2": np.concatenate([place, size - place], 1),
+        "cx cy w h": np.concatenate([place - size / 2, size], 1),
+    }
+    means = {word: _mean_overlap(truth, boxes) for word, boxes in readings.items()}
+    best = max(means, key=lambda word: means[word])
+    if means[best] < means["x y w h"] + GAIN:
+        return None
+    return f"{best} (mean overlap {means[best]:.2f} instead of {means['x y w h']:.2f})"
+
+
+def _mean_overlap(truth: np.ndarray, boxes: np.ndarray) -> float:
+    """Boxes without area overlap with nothing."""
+    usable = (boxes[:, 2:] > 0).all(1)
+    return float(overlap(truth[usable], boxes[usable]).sum() / max(len(truth), 1))

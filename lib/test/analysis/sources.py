@@ -1,0 +1,84 @@
+"""What a scoring command line names: result folders, annotations, data sets."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.errors import InputError
+from ...core.paths import read_local
+from ...datasets import load_dataset
+from ...datasets.readers.folder import read_folder
+from ..results.files import result_folder
+from .annotations import read_truths
+from .board import Video, videos_of
+
+
+class Source(NamedTuple):
+    """Where the results of one tracker lie."""
+
+    name: str
+    folders: tuple[Path, ...]  # one per run
+    dataset: str | None = None  # None: results of every set
+    remedy: str = ""  # how to make missing ones
+
+    def folders_for(self, dataset: str) -> tuple[Path, ...]:
+        """The folders of one data set: the subfolder of its name where there is one."""
+        return tuple(folder / dataset if (folder / dataset).is_dir() else folder for folder in self.folders)
+
+
+def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[Source]:
+    """`NAME=DIR` and `SET:NAME=DIR` options of `--results`.
+
+    Raises InputError for anything else and for a name given twice for one set.
+    """
+    sources: list[Source] = []
+    for option in options:
+        name, _, folder = option.partition("=")
+        dataset, colon, rest = name.partition(":")
+        own = dataset if colon and dataset in datasets else None
+        name = rest if own else name
+        if not (name and folder and Path(folder).is_dir()):
+            raise InputError(f"--results {option}: expected NAME=DIR with a folder of <sequence>.txt files")
+        if any(source.name == name and (own is None or source.dataset in (None, own)) for source in sources):
+            raise InputError(f"--results {option}: {name} is given twice")
+        sources.append(Source(name, (Path(folder),), own))
+    return sources
+
+
+def named_folders(options: Iterable[str]) -> dict[str, Path]:
+    """`NAME=DIR` options for a command that knows no data sets by name. Raises InputError as `named_sources` does."""
+    return {source.name: source.folders[0] for source in named_sources(options)}
+
+
+def paired(names: list[str], configs: list[str]) -> list[tuple[str, str]]:
+    """Trackers and their configs. One name goes with many configs and the other way round; several of both are taken
+    in pairs. Raises InputError for other counts."""
+    if bool(names) != bool(configs):
+        raise InputError("--tracker_name and --tracker_param go together")
+    if len(names) != len(configs) and 1 not in (len(names), len(configs)):
+        raise InputError(f"{len(names)} --tracker_name for {len(configs)} --tracker_param: give one, or as many")
+    count = max(len(names), len(configs))
+    return list(zip(names * (count // max(len(names), 1)), configs * (count // max(len(configs), 1)), strict=True))
+
+
+def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[int], options: str) -> Source:
+    """One of our trackers; options: those of the tracking command that would make its results."""
+    folders = [result_folder(results_dir, tracker, config, runid) for runid in (runids or (None,))]
+    command = f"python tracking/test.py {tracker} {config} {options}"
+    runs = f" --runid {' or '.join(map(str, runids))}" if runids else ""
+    name = f"{tracker}/{folders[0].name}" if len(folders) == 1 else f"{tracker}/{config}"
+    remedy = f"make them with: {command}{runs}  (or score the finished ones: --allow_missing)"
+    return Source(name, tuple(folders), remedy=remedy)
+
+
+def read_videos(dataset: str, annotations: str | None, data_dir: str | None) -> list[Video]:
+    """What the results of one data set are scored against. Raises InputError for what is missing or contradictory."""
+    if annotations:
+        return [Video(name, truth) for name, truth in read_truths(dataset, annotations).items()]
+    if dataset.lower() == "folder":
+        if not data_dir:
+            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
+        return videos_of(read_folder(data_dir))
+    if data_dir:
+        raise InputError("--data_dir goes with --dataset_name folder; the folders of named sets are in local.py")
+    return videos_of(load_dataset(dataset, read_local("test")))

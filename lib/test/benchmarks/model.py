@@ -1,0 +1,151 @@
+"""What one look of a network costs: latency, throughput, memory, and how near it is to its matrix products alone."""
+
+import tempfile
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from ...core.errors import InputError
+from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.table import Table
+
+MODEL_JOB = f"{__package__}.model_job"
+#: Variant -> arithmetic, whether compiled.
+VARIANTS = {
+    f"{precision}{' compiled' if compiled else ''}": (precision, compiled)
+    for compiled in (False, True)
+    for precision in ("fp32", "bf16", "fp16")
+}
+_CORE = "Both, and GFLOP/s, by the time of all threads on their cores, which other programs hardly change. "
+Records = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is measured."""
+
+    script: str
+    config: str
+    changes: tuple[str, ...] = ()
+    checkpoint: str = ""
+
+    @classmethod
+    def parse(cls, text: str, changes: Many[str] = ()) -> "Network":
+        """`iimf_track/tiny`. Raises InputError for anything else."""
+        script, _, config = text.partition("/")
+        if not (script and config):
+            raise InputError(f"--networks {text}: expected SCRIPT/CONFIG, such as iimf_track/tiny")
+        return cls(script, config, tuple(changes))
+
+
+def measure_passes(
+    network: Network,
+    variants: Many[str],
+    batches: Many[int],
+    *,
+    passes: int,
+    repeats: int,
+    device: str,
+    threads: int = 0,
+) -> Records:
+    """Variant -> one record per repetition, in turns; every run is a process of its own.
+
+    threads: of a CPU, 0: PyTorch's choice. Compiled code is kept from one repetition to the next, and from nothing
+    before. Raises InputError with the process's last line when one fails.
+    """
+    job: dict[str, Any] = {"script": network.script, "config": network.config, "set": list(network.changes)}
+    with tempfile.TemporaryDirectory() as cache:
+        job |= {"checkpoint": network.checkpoint, "batches": list(batches), "passes": passes}
+        job |= {"device": device, "threads": threads, "cache": cache}
+
+        def run(variant: str, _: int) -> dict[str, Any]:
+            precision, compiled = VARIANTS[variant]
+            given = {**job, "precision": precision, "compiled": compiled}
+            return run_job(MODEL_JOB, given, name=f"{network.config}, {variant}")
+
+        return take_turns(variants, run, repeats=repeats)
+
+
+def summarise_passes(records: Records) -> dict[str, dict[str, Any]]:
+    """Variant -> medians over the repetitions; of seconds first the median of each run."""
+    summary: dict[str, dict[str, Any]] = {}
+    clock = _clock(records)
+    for variant, runs in records.items():
+        batches = {int(batch): _batch([run["batches"][batch] for run in runs], clock) for batch in runs[0]["batches"]}
+        best = max(batches, key=lambda batch: batch / batches[batch]["pass_s"])
+        row: dict[str, Any] = {"batches": batches, "best_batch": best}
+        for key in ("peak_mib", "before_mib", "weights_mib", "square_operations_per_s", "copy_bytes_per_s"):
+            row[key] = median(run[key] for run in runs)
+        summary[variant] = row | {"parameters": runs[0]["parameters"], "clock": clock}
+    first = next(iter(records))
+    for variant, runs in records.items():
+        ratios = [_speed(run, clock) / _speed(base, clock) for base, run in zip(records[first], runs, strict=True)]
+        summary[variant]["ratio"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
+    return summary
+
+
+def passes_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
+    """A line for each variant and batch."""
+    rows = [["", "batch", "ms a pass", "of core time", "frames/s", "ratio", "GFLOP/s", "beside its products"]]
+    rows[0] += ["peak MiB", "GPU MiB"]
+    for variant, row in summary.items():
+        for batch, figures in row["batches"].items():
+            times = [f"{figures[key] * 1e3:.1f}" for key in ("pass_s", "pass_core_s")]
+            ratio = f"{row['ratio']['median']:.2f}" if batch == min(row["batches"]) else ""
+            speed = [*times, f"{batch / figures['pass_s']:.2f}", ratio, f"{figures['operations_per_s'] / 1e9:.0f}"]
+            memory = [f"{row['peak_mib']:.0f}", f"{figures.get('gpu_peak_mib', '')}"]
+            rows.append([variant, str(batch), *speed, f"{figures['beside_products']:.2f}", *memory])
+    if not any(row[-1] for row in rows[1:]):
+        rows = [row[:-1] for row in rows]
+    return Table(f"One look: {network.script}/{network.config}", rows, _notes(summary, device, repeats))
+
+
+def report_passes(networks: Mapping[str, Records]) -> dict[str, Any]:
+    """Medians and every run, for JSON."""
+    return {
+        "medians": {name: summarise_passes(records) for name, records in networks.items()},
+        "runs": dict(networks),
+    }
+
+
+def _batch(runs: list[dict[str, Any]], clock: str) -> dict[str, Any]:
+    """Medians of one batch; clock: "s", or "core_s" for the time on the cores in what is compared."""
+    names = [f"{what}_{kind}" for what in ("pass", "products") for kind in ("s", "core_s")]
+    figures = {name: median(median(run[name]) for run in runs) for name in names}
+    turns = [zip(run[f"pass_{clock}"], run[f"products_{clock}"], strict=True) for run in runs]
+    figures["beside_products"] = median(median(a / b for a, b in run) for run in turns)
+    figures["operations_per_s"] = runs[0]["operations"] / figures[f"pass_{clock}"]
+    figures["first_s"] = max(run["first_s"] for run in runs)  # later ones find compiled code
+    return figures | {key: runs[0][key] for key in ("operations", "moved_bytes", "gpu_peak_mib") if key in runs[0]}
+
+
+def _clock(records: Records) -> str:
+    """What is compared: on a CPU the time of all threads on their cores, which other programs hardly change."""
+    return "core_s" if "threads" in next(iter(records.values()))[0]["device"] else "s"
+
+
+def _speed(run: Mapping[str, Any], clock: str) -> float:
+    return 1 / median(run["batches"][min(run["batches"], key=int)][f"pass_{clock}"])
+
+
+def _notes(summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> tuple[str, ...]:
+    first = next(iter(summary.values()))
+    one = first["batches"][min(first["batches"])]
+    each = min(first["batches"])
+    machine = ", ".join(
+        f"{variant} {row['square_operations_per_s'] / 1e9:.0f} GFLOP/s"
+        for variant, row in summary.items()
+        if "compiled" not in variant
+    )
+    return (
+        f"{first['parameters'] / 1e6:.1f} M parameters; {one['operations'] / each / 1e9:.1f} GFLOPs a frame: "
+        "multiplications and additions of all matrix products, convolutions and attention; their factors and results "
+        f"are {one['moved_bytes'] / each / 1e6:.0f} MB (first line).",
+        f"Medians of {repeats} interleaved runs, each a process of its own. Beside its products: a pass beside the "
+        "same matrix products alone, in turns; 1.15 is 15 % more. Ratio: to the first line in the same repetition. "
+        f"{_CORE * (first['clock'] == 'core_s')}Peak memory: of the process, start included.",
+        f"A plain product of two square matrices: {machine}; a copy: {first['copy_bytes_per_s'] / 1e9:.1f} GB/s, "
+        f"read and written. {machine_words()}, {machine_words(device)}.",
+    )

@@ -1,0 +1,150 @@
+"""One network in one arithmetic in a process of its own: seconds of a pass, of its matrix products alone, memory.
+
+Job and answer are JSON on the standard streams. Weights are random unless a checkpoint is named, images are noise: what
+a pass costs depends on neither.
+
+A job holds script, config, set, checkpoint, precision, compiled, batches, passes, device, threads (0: PyTorch's
+choice), cache.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ...core.checkpoint import load_state, load_weights
+from ...core.config import load_config
+from ...core.distributed import own_device
+from ...core.geometry import Geometry
+from ...core.measure.gpu import describe_device
+from ...core.measure.job import Job, answer_job
+from ...core.measure.memory import peak_memory
+from ...models import build_model
+from ..tracker.forward_pass import CompiledLook, Look, Mode
+from .products import Product, make_yardstick, moved_bytes, operations, products_of
+
+_SQUARE = 2048  # side of the matrices of a plain product
+_COPIED = 2**28  # bytes of a plain copy, more than any cache holds
+
+
+def measure(job: Job) -> Job:
+    """All that is asked for: per batch seconds, operations, bytes; parameters, memory, and what the machine can do."""
+    before = peak_memory()
+    bench = open_bench(job)
+    weights = [*bench.look.parameters(), *bench.look.buffers()]
+    answer: Job = {
+        "before_mib": before,
+        "parameters": sum(weight.numel() for weight in bench.look.parameters()),
+        "weights_mib": sum(weight.numel() * weight.element_size() for weight in weights) / 2**20,
+        "device": describe_device(bench.device),
+        "batches": {str(batch): bench.time_batch(batch) for batch in job["batches"]},
+        "peak_mib": peak_memory(),  # before the machine's own figures
+    }
+    return answer | bench.time_machine()
+
+
+def open_bench(job: Job) -> "Bench":
+    """The network of a job, ready to be timed. Raises InputError for what cannot be built or computed there."""
+    device = own_device(job["device"])
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    mode = Mode(job["precision"], compiled=job["compiled"])
+    mode.check(device)
+    cfg = load_config(job["script"], job["config"], job["set"])
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    if job["checkpoint"]:
+        load_state(model, model.adopt(load_weights(job["checkpoint"])), source=job["checkpoint"])
+    look = Look(model.to(device).eval(), mode.dtype)
+    return Bench(look, model.geometry(cfg.TEST), mode, device, job["passes"])
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A network and how it is to be timed."""
+
+    look: Look
+    geometry: Geometry
+    mode: Mode
+    device: torch.device
+    passes: int
+
+    def time_batch(self, batch: int) -> Job:
+        """Seconds of the first pass, of each that follows and of the products alone after each, on the clock and on the
+        cores; the sums of both."""
+        with torch.no_grad():
+            memory, pixels, prior = self.inputs(batch)
+        products = self.count(batch)
+        run: Any = CompiledLook(self.look, batch, self.device) if self.mode.compiled else self.look
+        yardstick = make_yardstick(products, self.mode.dtype, self.device)
+
+        def look() -> None:
+            run(memory, pixels, prior)
+
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        first = self.seconds(look)[0]
+        for action in (look, yardstick):
+            self.seconds(action)  # still warms up
+        turns = [(*self.seconds(look), *self.seconds(yardstick)) for _ in range(self.passes)]
+        columns = dict(
+            zip(("pass_s", "pass_core_s", "products_s", "products_core_s"), zip(*turns, strict=True), strict=True)
+        )
+        sums = {"operations": operations(products), "moved_bytes": moved_bytes(products, self.mode.dtype)}
+        if self.device.type == "cuda":
+            sums["gpu_peak_mib"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20)
+        return {"first_s": first, **{name: list(column) for name, column in columns.items()}, **sums}
+
+    def count(self, batch: int) -> Counter[Product]:
+        """The products of a pass, on tensors without content. With gradients, for the plain convolutions: without, some
+        are computed twice for the sake of equal rounding (SteadyConv2d)."""
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            given = self.inputs(batch)
+            return products_of(lambda: self.look(*given))
+
+    def time_machine(self) -> Job:
+        """Operations per second of a large product in the same arithmetic, bytes per second of a large copy; on a CPU
+        per second of all its threads together."""
+        matrix = torch.randn(_SQUARE, _SQUARE, device=self.device).to(self.mode.dtype)
+        source = torch.ones(_COPIED, dtype=torch.uint8, device=self.device)
+        target = torch.empty_like(source)
+        actions: dict[str, Callable[[], Any]] = {
+            "square_s": lambda: torch.matmul(matrix, matrix),
+            "copy_s": lambda: target.copy_(source),
+        }
+        core = int(self.device.type == "cpu")  # other programs hardly change the time on the cores
+        seconds = {name: min(self.seconds(action)[core] for _ in range(5)) for name, action in actions.items()}
+        return {
+            "square_operations_per_s": 2 * _SQUARE**3 / seconds["square_s"],
+            "copy_bytes_per_s": 2 * _COPIED / seconds["copy_s"],  # read and written
+        }
+
+    def inputs(self, batch: int) -> tuple[Any, Tensor, Tensor]:
+        """Memory, search crops [B, M, 3, S, S] uint8 and last sizes [B, 2], of noise."""
+        generator = torch.Generator().manual_seed(0)
+
+        def crops(size: int) -> Tensor:
+            shape = (batch, self.look.model.modalities, 3, size, size)
+            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(self.device)
+
+        box = torch.tensor([0.5, 0.5, 0.5, 0.5], device=self.device).expand(batch, 4)
+        memory = self.look.embed(crops(self.geometry.template_size), box)
+        return memory, crops(self.geometry.search_size), box[:, 2:] / 2
+
+    def seconds(self, action: Callable[[], Any]) -> tuple[float, float]:
+        """From now until the device has done it: on the clock, and on the cores."""
+        begin, begin_core = time.perf_counter(), time.process_time()
+        with torch.inference_mode():
+            action()
+        if self.device.type != "cpu":
+            getattr(torch, self.device.type).synchronize()
+        return time.perf_counter() - begin, time.process_time() - begin_core
+
+
+if __name__ == "__main__":
+    answer_job(measure)

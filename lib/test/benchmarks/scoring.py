@@ -1,0 +1,149 @@
+"""How long scoring takes and how much memory: the toolbox, its whole report, and another package on the same files."""
+
+import sys
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.paths import ROOT
+from ...core.table import Table
+
+SCORING_JOB = f"{__package__}.scoring_job"
+NAMES = {
+    "toolbox": "toolbox: scores",
+    "report": "toolbox: scores, tables, plots, HTML",
+    "rgbt": "rgbt: scores",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is scored. `rows`: annotated frames of all sequences."""
+
+    dataset: str
+    annotations: Path
+    results: dict[str, Path]  # name -> folder
+    sequences: int
+    rows: int
+    attributes: Path | None = None
+
+
+def synthetic_task(folder: Path, *, trackers: int, sequences: int, frames: int, seed: int = 0) -> Task:
+    """Write annotations and results by LasHeR's rules: boxes that walk, trackers that shake more and more.
+
+    frames: mean length of a sequence; lengths are spread as those of real sets are, by a factor of ten.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = rng.lognormal(0, 0.6, sequences)
+    lengths = np.maximum(2, (lengths * frames / lengths.mean()).round().astype(int))
+    names = [f"s{index:03d}" for index in range(sequences)]
+    truths = [_walk(rng, length) for length in lengths]
+    results = {f"tracker{index:02d}": folder / f"tracker{index:02d}" for index in range(trackers)}
+    _write_boxes(folder / "annotations", names, truths, "%d")
+    for shake, path in enumerate(results.values(), start=1):
+        shaken = [boxes + rng.normal(0, 4 * shake, boxes.shape).round(2) for boxes in truths]
+        boxes = [np.concatenate([box[:, :2], np.maximum(1, box[:, 2:])], axis=1) for box in shaken]
+        _write_boxes(path, names, boxes, "%.2f")
+    return Task("lasher_test", folder / "annotations", results, sequences, int(lengths.sum()))
+
+
+def _walk(rng: np.random.Generator, length: int) -> np.ndarray:
+    """[T, 4] xywh of whole pixels: a target of constant size that wanders over the image."""
+    corner = np.clip(rng.normal(0, 3, (length, 2)).cumsum(0) + 300, 1, 560)
+    return np.concatenate([corner, np.tile(rng.uniform(20, 120, 2), (length, 1))], axis=1).round()
+
+
+def _write_boxes(folder: Path, names: Many[str], rows: Many[np.ndarray], form: str) -> None:
+    folder.mkdir(parents=True)
+    for name, boxes in zip(names, rows, strict=True):
+        line = ",".join([form] * 4) + "\n"
+        (folder / f"{name}.txt").write_text(line * len(boxes) % tuple(boxes.ravel().tolist()), encoding="utf-8")
+
+
+def measure_scoring(
+    task: Task, sides: Many[str], scratch: Path, *, repeats: int, python: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Side -> one record per repetition, in turns; every run is a process of its own.
+
+    python: what runs the jobs of other packages. Raises InputError with the job's own message when one fails.
+    """
+
+    def score(side: str, turn: int) -> dict[str, Any]:
+        own = side in ("toolbox", "report")
+        job = _job(task, side, scratch / f"{side}{turn}")
+        return run_job(SCORING_JOB, job, python=sys.executable if own else python, name=f"scoring with {side}")
+
+    return take_turns(sides, score, repeats=repeats)
+
+
+def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
+    results = {name: str(folder) for name, folder in task.results.items()}
+    job: dict[str, Any] = {
+        "side": side,
+        "dataset": task.dataset,
+        "annotations": str(task.annotations),
+        "results": results,
+    }
+    if side == "report":
+        options = ["--dataset_name", task.dataset, "--annotations", job["annotations"]]
+        options += ["--attributes", str(task.attributes)] if task.attributes else []
+        options += [word for name, folder in results.items() for word in ("--results", f"{name}={folder}")]
+        options += ["--csv", f"{out}/out.csv", "--latex", f"{out}/out.tex", "--plots", f"{out}/plots"]
+        options += ["--html", f"{out}/report.html"]
+        job |= {"script": str(ROOT / "tracking" / "analysis_results.py"), "arguments": options}
+    return job
+
+
+def summarise(task: Task, records: dict[str, list[dict]]) -> dict[str, dict[str, Any]]:
+    """Side -> medians over the repetitions; of another package also how many times longer it takes per tracker."""
+    summary: dict[str, dict[str, Any]] = {}
+    for side, runs in records.items():
+        summary[side] = {key: median(run[key] for run in runs) for key in ("process_s", "peak_mib")}
+        if side == "report":
+            continue
+        summary[side]["before_mib"] = median(run["before_mib"] for run in runs)
+        summary[side]["annotations_s"] = median(run["annotations_s"] for run in runs)
+        summary[side]["tracker_s"] = median(map(_per_tracker, runs))
+    for side in summary.keys() - {"toolbox", "report"}:
+        pairs = zip(records["toolbox"], records[side], strict=True)
+        ratios = [_per_tracker(other) / _per_tracker(ours) for ours, other in pairs]
+        summary[side]["times_longer"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
+        summary[side]["largest_difference"] = _difference(records["toolbox"][0], records[side][0])
+    return summary
+
+
+def _per_tracker(run: dict[str, Any]) -> float:
+    """Seconds for one tracker: reading its results and scoring them, without reading the annotations."""
+    return sum(run["tracker_s"]) / len(run["tracker_s"])
+
+
+def _difference(ours: dict[str, Any], other: dict[str, Any]) -> float:
+    """The widest gap between two sides' figures, in [0, 1]."""
+    theirs = other["figures"]
+    gaps = (abs(value - theirs[name][key]) for name, row in ours["figures"].items() for key, value in row.items())
+    return max(gaps)
+
+
+def benchmark_table(task: Task, summary: dict[str, dict[str, Any]], machine: dict[str, str], repeats: int) -> Table:
+    """Seconds and MiB of each side, with what a reader must know."""
+    rows = [["", "annotations s", "one tracker s", "whole process s", "peak MiB", "of these before MiB"]]
+    for side, row in summary.items():
+        times = [f"{row[key]:.3f}" if key in row else "" for key in ("annotations_s", "tracker_s")]
+        before = f"{row['before_mib']:.0f}" if "before_mib" in row else ""
+        rows.append([NAMES[side], *times, f"{row['process_s']:.2f}", f"{row['peak_mib']:.0f}", before])
+    notes = [f"Medians of {repeats} interleaved runs, each a process of its own; {machine_words(machine)}."]
+    for side, row in summary.items():
+        if "times_longer" in row:
+            ratio = row["times_longer"]
+            notes.append(
+                f"Per tracker, {side} takes {ratio['median']:.1f} times as long (from {ratio['least']:.1f} to "
+                f"{ratio['most']:.1f} in one repetition); its figures differ by up to {row['largest_difference']:.1e} "
+                "of 1, since it rounds all boxes to whole pixels and computes in float32."
+            )
+    what = f"{len(task.results)} trackers, {task.sequences} sequences, {task.rows} frames each"
+    return Table(f"Scoring by the {task.dataset} rules: {what}", rows, tuple(notes))

@@ -1,0 +1,85 @@
+"""One scoring job alone in a process, so that its time and memory are its own.
+
+Job and answer are JSON on the standard streams. The jobs of other packages, which run in the Python that has them, need
+no package of the toolbox: only files of it that import the standard library alone.
+"""
+
+import contextlib
+import importlib
+import json
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...core.measure.memory import peak_memory
+
+Job = dict[str, Any]  # side, dataset, annotations, results (name -> folder); of a report: script, arguments
+
+
+def main() -> None:
+    """Read a job, do it, answer with seconds, MiB and figures."""
+    job = json.load(sys.stdin)
+    with contextlib.redirect_stdout(sys.stderr):
+        answer = SIDES[job["side"]](job)
+    json.dump(answer | {"peak_mib": peak_memory()}, sys.stdout)
+
+
+def score_with_toolbox(job: Job) -> Job:
+    """The toolbox: files checked and read, figures, speeds where time files are, warnings about odd boxes."""
+    entries, sources, metrics = (
+        importlib.import_module(f"..{name}", __package__) for name in ("analysis.board", "analysis.sources", "metrics")
+    )
+    protocol = metrics.protocol_of(job["dataset"])
+
+    def score(videos: Any, name: str, folder: str) -> dict[str, float]:
+        return entries.evaluate(name, Path(folder), videos, protocol).scores.overall
+
+    return _measure(job, lambda: sources.read_videos(job["dataset"], job["annotations"], None), score)
+
+
+def score_with_rgbt(job: Job) -> Job:
+    """The package rgbt: files read and rounded to whole pixels, the three figures of its LasHeR classes."""
+    try:
+        dataset, metrics = importlib.import_module("rgbt.dataset.basedataset"), importlib.import_module("rgbt.metrics")
+    except ImportError as error:
+        sys.exit(f"error: {sys.executable}: {error}; install rgbt there, or name a Python that has it: --python")
+    rules = {"PR": metrics.PR_LasHeR(), "NPR": metrics.NPR(), "SR": metrics.SR_LasHeR()}
+    names = sorted(path.stem for path in Path(job["annotations"]).glob("*.txt"))
+
+    def score(truth: Any, name: str, folder: str) -> dict[str, float]:
+        result = dataset.TrackerResult(name, folder, names, "", "ltwh")
+        return {metric: float(rule(truth, result, names)[0]) for metric, rule in rules.items()}
+
+    return _measure(job, lambda: dataset.BaseRGBTDataet(job["annotations"], names, "ltwh"), score)
+
+
+def report_with_toolbox(job: Job) -> Job:
+    """The analysis command with everything that the job asks for."""
+    sys.argv = [job["script"], *job["arguments"]]
+    runpy.run_path(job["script"], run_name="__main__")
+    return {}
+
+
+def _measure(job: Job, read: Callable[[], Any], score: Callable[[Any, str, str], dict[str, float]]) -> Job:
+    """Seconds for the annotations and for each tracker, figures, and the memory in use before."""
+    before, begin = peak_memory(), time.perf_counter()
+    truth = read()
+    seconds, figures = [time.perf_counter() - begin], {}
+    for name, folder in job["results"].items():
+        begin = time.perf_counter()
+        figures[name] = score(truth, name, folder)
+        seconds.append(time.perf_counter() - begin)
+    return {"annotations_s": seconds[0], "tracker_s": seconds[1:], "figures": figures, "before_mib": before}
+
+
+SIDES: dict[str, Callable[[Job], Job]] = {
+    "toolbox": score_with_toolbox,
+    "rgbt": score_with_rgbt,
+    "report": report_with_toolbox,
+}
+
+if __name__ == "__main__":
+    main()

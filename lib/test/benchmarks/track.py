@@ -1,0 +1,122 @@
+"""What tracking costs from image files to result files, and which stage takes how much of it."""
+
+import math
+import tempfile
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.table import Table
+from ...datasets.readers.folder import read_folder
+from ..tracker.forward_pass import CROPS
+from .model import VARIANTS as LOOKS
+from .model import Network
+
+TRACK_JOB = f"{__package__}.track_job"
+#: Variant -> arithmetic, whether compiled, how crops are cut.
+VARIANTS = {
+    f"{name}{'' if crops == 'exact' else ' fast crops'}": (*look, crops)
+    for crops in CROPS
+    for name, look in LOOKS.items()
+}
+STAGES = ("network", "crop", "decode", "rest")
+_BY_CORE = "shares and ratio of the time of all threads on the core, which other programs hardly change."
+_BY_CLOCK = "shares of the time on the clock. Frames are decoded in threads beside the rest; waiting was not hidden."
+Records = dict[str, list[dict[str, Any]]]
+
+
+class Workload(NamedTuple):
+    """What is followed, and how many at a time."""
+
+    data_dir: str
+    frames: int  # of each sequence, at most; 0: all
+    batches: tuple[int, ...]
+    copies: int = 1  # how often each sequence is followed, at least
+
+
+def measure_tracking(
+    network: Network, variants: Many[str], work: Workload, *, repeats: int, device: str, threads: int = 0
+) -> Records:
+    """`<variant>, batch <B>` -> one record per repetition, in turns; every run is a process of its own.
+
+    Sequences are followed as often as the largest batch needs. threads: of a CPU, 0: PyTorch's choice. Raises
+    InputError with the process's last line when one fails, or for a folder without sequences.
+    """
+    copies = max(work.copies, math.ceil(max(work.batches) / len(read_folder(work.data_dir))))
+    job: dict[str, Any] = {"script": network.script, "config": network.config, "set": list(network.changes)}
+    job |= {"checkpoint": network.checkpoint, "data_dir": str(Path(work.data_dir).resolve()), "frames": work.frames}
+    sides = {f"{variant}, batch {batch}": (variant, batch) for variant in variants for batch in work.batches}
+    with tempfile.TemporaryDirectory() as cache:
+        job |= {"copies": copies, "device": device, "threads": threads, "cache": cache}
+
+        def run(side: str, _: int) -> dict[str, Any]:
+            variant, batch = sides[side]
+            precision, compiled, crops = VARIANTS[variant]
+            given = {**job, "precision": precision, "compiled": compiled, "crops": crops, "batch": batch}
+            return split(run_job(TRACK_JOB, given, name=f"{network.config}, {side}"))
+
+        return take_turns(list(sides), run, repeats=repeats)
+
+
+def split(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with frames per second and the share of each stage, of the time on the core where that is known.
+
+    On the clock, decoding goes on beside the others in threads: its share is what the tracker waited for, with all that
+    the engine does between two frames.
+    """
+    stages, whole = record["stages"], record["track_core_s" if record["by_core"] else "track_s"]
+    seconds = {"network": stages["network"], "crop": stages["pass"] - stages["network"], "decode": stages["decode"]}
+    if not record["by_core"]:
+        seconds["decode"] = whole - stages["track"] - stages["write"]
+    seconds["rest"] = whole - sum(seconds.values())
+    rates = {"frames_per_s": record["frames"] / record["track_s"]}
+    rates["frames_per_core_s"] = record["frames"] / record["track_core_s"]
+    return record | rates | {"shares": {name: value / whole for name, value in seconds.items()}}
+
+
+def summarise_tracking(records: Records) -> dict[str, dict[str, Any]]:
+    """Side -> medians over the repetitions, and how many times as many frames as the first side in each."""
+    first, summary = next(iter(records)), {}
+    rate = "frames_per_core_s" if records[first][0]["by_core"] else "frames_per_s"
+    for side, runs in records.items():
+        row: dict[str, Any] = {name: median(run["shares"][name] for run in runs) for name in STAGES}
+        for key in (
+            "frames_per_s",
+            "frames_per_core_s",
+            "process_s",
+            "track_s",
+            "half_mib",
+            "peak_mib",
+            "gpu_peak_mib",
+        ):
+            if key in runs[0]:
+                row[key] = median(run[key] for run in runs)
+        ratios = [run[rate] / base[rate] for base, run in zip(records[first], runs, strict=True)]
+        row["ratio"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
+        summary[side] = row | {"frames": runs[0]["frames"], "by_core": runs[0]["by_core"]}
+    return summary
+
+
+def tracking_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
+    """A line for each variant and batch."""
+    first = next(iter(summary.values()))
+    last = "decoding" if first["by_core"] else "waiting for frames"
+    rows = [["", "frames/s", "of core time", "ratio", "network", "crops", last, "rest", "half MiB", "peak MiB"]]
+    for side, row in summary.items():
+        speed = [f"{row[key]:.2f}" for key in ("frames_per_s", "frames_per_core_s")]
+        shares, memory = (
+            [f"{row[name]:.1%}" for name in STAGES],
+            [f"{row[key]:.0f}" for key in ("half_mib", "peak_mib")],
+        )
+        rows.append([side, *speed, f"{row['ratio']['median']:.2f}", *shares, *memory])
+    what = _BY_CORE if first["by_core"] else _BY_CLOCK
+    notes = (
+        f"{first['frames']} frames from image files to result files, {what}",
+        f"Medians of {repeats} interleaved runs, each a process of its own; ratio: to the first line in the same "
+        "repetition. Memory: the most so far, after half of the frames and at the end. "
+        f"{machine_words()}, {machine_words(device)}.",
+    )
+    return Table(f"Tracking: {network.script}/{network.config}", rows, notes)

@@ -1,0 +1,169 @@
+"""Tracking from files to results in a process of its own: seconds of each stage, memory.
+
+Job and answer are JSON on the standard streams. Without a checkpoint the weights are random, which costs the same.
+
+A job holds script, config, set, checkpoint, precision, compiled, crops, batch, data_dir, copies, frames, device,
+threads (0: PyTorch's choice), cache.
+"""
+
+import contextlib
+import functools
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...core.checkpoint import load_state, load_weights
+from ...core.config import load_config
+from ...core.distributed import own_device
+from ...core.measure.gpu import describe_device
+from ...core.measure.job import Job, answer_job
+from ...core.measure.memory import peak_memory
+from ...datasets.readers.folder import read_folder
+from ...datasets.sequence import Frames, Sequence
+from ...models import build_model
+from ..evaluation.engine import follow
+from ..results.files import write_result
+from ..tracker.crop_tracker import Tracker
+from ..tracker.forward_pass import Mode
+
+_WARM = 3  # frames before anything counts
+
+
+def measure(job: Job) -> Job:
+    """Follow the sequences of a job: frames, seconds in all and of each stage, MiB halfway and at the end."""
+    device = own_device(job["device"])
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    # With one thread, time on the core is whole for each stage, and other programs hardly change it.
+    watch = Stopwatch(time.thread_time if device.type == "cpu" and job["threads"] == 1 else time.perf_counter)
+    tracker = make_tracker(job, device, watch)
+    whole = read_folder(job["data_dir"])
+    sequences = [
+        Sequence(f"{one.name}_{copy}", Watched(one.frames, watch, job["frames"] or len(one)), one.boxes)
+        for copy in range(job["copies"])
+        for one in whole
+    ]
+    half, done, memory = sum(map(len, sequences)) // 2, 0, list[float]()
+
+    def count(frames: int) -> None:
+        nonlocal done
+        done += frames
+        if done >= half and not memory:
+            memory.append(peak_memory())
+
+    with tempfile.TemporaryDirectory() as folder:
+        save = functools.partial(write_result, folder)
+        short = [replace(one, frames=Watched(one.frames, watch, min(_WARM, len(one)))) for one in sequences]
+        follow(tracker, short[: job["batch"]], lambda *result: None, batch=job["batch"])
+        watch.seconds.clear()
+        begin, begin_core = time.perf_counter(), time.process_time()
+        follow(tracker, sequences, watch.saving(save), count, batch=job["batch"])
+        seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
+    answer: Job = {"frames": done, "track_s": seconds, "track_core_s": core, "by_core": watch.now is time.thread_time}
+    answer["stages"] = {name: watch.seconds[name] for name in Stopwatch.STAGES}
+    answer |= {"half_mib": memory[0], "peak_mib": peak_memory(), "device": describe_device(device)}
+    if device.type == "cuda":
+        answer["gpu_peak_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return answer
+
+
+def make_tracker(job: Job, device: torch.device, watch: "Stopwatch") -> Tracker:
+    """The tracker of a job, whose stages are watched."""
+    cfg = load_config(job["script"], job["config"], job["set"])
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    if job["checkpoint"]:
+        load_state(model, model.adopt(load_weights(job["checkpoint"])), source=job["checkpoint"])
+    mode = Mode(job["precision"], job["crops"], job["compiled"], job["batch"])
+    return WatchedTracker(model, cfg, device, mode, watch)
+
+
+class Stopwatch:
+    """Seconds of stages, from any thread."""
+
+    #: Reading and decoding (in threads, beside the others); what the tracker does with a frame: all of it, of this
+    #: crops and network, of this the network; writing results.
+    STAGES = ("decode", "track", "pass", "network", "write")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Adds the time inside to a stage."""
+        begin = self.now()
+        yield
+        with self._lock:
+            self.seconds[stage] += self.now() - begin
+
+    def saving(self, save: Callable[..., None]) -> Callable[..., None]:
+        """A `Save` whose time is added up."""
+
+        def watched(*result: Any) -> None:
+            with self("write"):
+                save(*result)
+
+        return watched
+
+
+@dataclass(frozen=True)
+class Watched(Frames):
+    """The first frames of others."""
+
+    frames: Frames
+    watch: Stopwatch
+    count: int
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.frames))
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        with self.watch("decode"):
+            return self.frames[index]
+
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        """As of the others."""
+        with self.watch("decode"):
+            return self.frames.reduced(index, reduction)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:  # type: ignore[override]
+        """As of the others."""
+        return self.frames.modalities
+
+
+class WatchedTracker(Tracker):
+    """A tracker whose passes are timed; it waits for the device at the end of each, as tracking does anyway."""
+
+    def __init__(self, model: Any, cfg: Any, device: torch.device, mode: Mode, watch: Stopwatch):
+        super().__init__(model, cfg, device, mode)
+        self.watch, self._inner = watch, self._look
+        self._look = self._watched  # type: ignore[assignment]
+
+    def _watched(self, *given: Any) -> Any:
+        with self.watch("network"):
+            seen = self._inner(*given)
+            if self.device.type != "cpu":
+                getattr(torch, self.device.type).synchronize()
+        return seen
+
+    def track(self, *given: Any) -> Any:
+        with self.watch("track"):
+            return super().track(*given)
+
+    def _pass(self, *given: Any) -> Any:
+        with self.watch("pass"):
+            return super()._pass(*given)
+
+
+if __name__ == "__main__":
+    answer_job(measure)

@@ -1,0 +1,235 @@
+"""Following sequences: many at a time in lock step through one network, frames decoded ahead, nothing done twice."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as Ordered
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from ...core.distributed import choose_device_type
+from ...core.errors import InputError
+from ...core.measure.machine import usable_cores
+from ...core.meeting import Meeting
+from ...datasets.sequence import Frames, Sequence
+from ..tracker.crop_tracker import Target, Tracker
+from .read_ahead import Reel, decoding_threads
+from .workers import leave, numbers, run_workers
+
+log = logging.getLogger(__name__)
+
+_TELL = 1.0  # seconds between two words of a process to the others
+
+#: Called with the name, boxes [N, 4] xywh, seconds [N, 2] (of the tracker alone, from frame to frame) and confidence
+#: [N, 2] (score, 1 where the target was found) of a sequence that was followed to its end.
+Save = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One tracked frame."""
+
+    index: int
+    images: list[np.ndarray]  # [H, W, 3] uint8 RGB per modality
+    target: Target  # after this frame
+    seconds: float  # cropping, network and box mapping; not the decoding of the images
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker needs to know. Picklable."""
+
+    build: Callable[[str], Tracker]  # device -> tracker
+    save: Save
+    sequences: Ordered[Sequence]
+    in_order: bool = False  # taken as they come, not the longest first
+    batch: int = 1  # sequences that one network follows in lock step
+
+    def ordered(self) -> "Job":
+        """With its sequences in the order in which they are taken."""
+        return self if self.in_order else replace(self, sequences=sorted(self.sequences, key=len, reverse=True))
+
+    def work(self, device: str, numbers: Iterator[int], on_frame: Callable[[int], Any]) -> None:
+        """Follow the sequences of these numbers with one network on a device."""
+        follow(self.build(device), (self.sequences[k] for k in numbers), self.save, on_frame, batch=self.batch)
+
+
+@dataclass(eq=False)
+class _Run:
+    """A sequence on its way."""
+
+    sequence: Sequence
+    reel: Reel
+    target: Target | None = None  # after the last frame
+    boxes: list[np.ndarray] = field(default_factory=list)
+    seconds: list[tuple[float, float]] = field(default_factory=list)
+    confidence: list[tuple[float, float]] = field(default_factory=list)
+
+
+def follow(
+    tracker: Tracker,
+    sequences: Iterable[Sequence],
+    save: Save,
+    on_frame: Callable[[int], Any] = lambda count: None,
+    *,
+    batch: int = 1,
+) -> None:
+    """Follow each sequence to its end and `save` what came out; `on_frame` hears of every finished frame.
+
+    `batch` sequences move in lock step, and the next one takes the place of one that ends. Each gets the boxes that it
+    gets alone; of the seconds of a step each gets its share.
+    Raises InputError with the path when a frame cannot be read: nothing of that sequence is saved then.
+    """
+    waiting, runs, before = iter(sequences), list[_Run](), time.perf_counter()
+    with decoding_threads(batch) as pool:
+        while True:
+            while len(runs) < batch and (sequence := next(waiting, None)) is not None:
+                check_start(sequence)
+                runs.append(_Run(sequence, Reel(pool, tracker, sequence)))
+            if not runs:
+                return
+            alone = _step(tracker, runs)
+            now = time.perf_counter()
+            for run in runs:
+                run.seconds.append((alone / len(runs), (now - before) / len(runs)))
+            before = now
+            on_frame(len(runs))
+            for run in [run for run in runs if len(run.boxes) == len(run.sequence)]:
+                save(run.sequence.name, np.stack(run.boxes), np.array(run.seconds), np.array(run.confidence))
+                runs.remove(run)
+
+
+def _step(tracker: Tracker, runs: Ordered[_Run]) -> float:
+    """Every run one frame on; returns the seconds of the tracker alone, without the wait for frames."""
+    frames = [run.reel.take() for run in runs]
+    begin = time.perf_counter()
+    old = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is not None]
+    new = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is None]
+    moved = tracker.track([run.target for run, _ in old if run.target], [frame for _, frame in old]) if old else []
+    if new:
+        firsts, names = [run.sequence.boxes[0] for run, _ in new], [run.sequence.name for run, _ in new]
+        moved += tracker.start([frame for _, frame in new], firsts, names)
+    seconds = time.perf_counter() - begin
+    for (run, _), target in zip(old + new, moved, strict=True):
+        run.target = target
+        run.boxes.append(target.box)
+        run.confidence.append((target.score, float(target.visible)))
+        run.reel.ask(tracker.reduction(target.box, target.search_size))
+    return seconds
+
+
+def follow_steps(tracker: Tracker, sequence: Sequence) -> Iterator[Step]:
+    """Follow one sequence from its first box, frame by frame.
+
+    Raises InputError when the sequence has no frames or no box for its first one.
+    """
+    check_start(sequence)
+    targets: list[Target] = []
+    for index, images in enumerate(read_ahead(sequence.frames)):
+        begin = time.perf_counter()
+        if index == 0:
+            targets = tracker.start([images], [sequence.boxes[0]], [sequence.name])
+        else:
+            targets = tracker.track(targets, [images])
+        yield Step(index, images, targets[0], time.perf_counter() - begin)
+
+
+def check_start(sequence: Sequence) -> None:
+    """Raises InputError for a sequence that has no frames or no box for its first one."""
+    if not len(sequence) or not len(sequence.boxes) or (sequence.annotated is not None and sequence.annotated[0] != 0):
+        raise InputError(f"{sequence.name}: no box for the first frame; the sequence cannot be started")
+
+
+def read_ahead(frames: Frames) -> Iterator[list[np.ndarray]]:
+    """The frames in order; a thread decodes the next one while the caller works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(frames.__getitem__, 0)
+        for following in range(1, len(frames) + 1):
+            images = coming.result()
+            if following < len(frames):
+                coming = pool.submit(frames.__getitem__, following)
+            yield images
+
+
+def run_job(job: Job, devices: Ordered[str]) -> None:
+    """Follow all sequences of a job, with a progress bar over frames: one worker process per device in `devices`,
+    all in this process where there is one.
+
+    The longest sequences are taken first, unless the job says otherwise, and each worker takes the next one when it is
+    free, so that all end at about the same time. The first failure stops every worker and is raised here; finished
+    sequences stay saved.
+    """
+    job = job.ordered()
+    with (
+        logging_redirect_tqdm(),
+        tqdm(total=sum(map(len, job.sequences)), unit="frame", dynamic_ncols=True, smoothing=0.1) as bar,
+    ):
+        if len(devices) == 1:
+            job.work(devices[0], iter(range(len(job.sequences))), bar.update)
+        else:
+            run_workers(job.work, len(job.sequences), devices, bar.update)
+
+
+def run_share(job: Job, device: str, meeting: Meeting) -> None:
+    """The share of one of several processes, on any machines: each takes the next sequence when it has a free place.
+
+    Returns when this process, and in rank 0 when every process, is through. A failure ends this process alone; torchrun
+    then ends the others.
+    """
+    signal.signal(signal.SIGTERM, leave)
+    job = job.ordered()
+    undone, told = 0, time.monotonic()
+    with (
+        logging_redirect_tqdm(),
+        tqdm(
+            total=sum(map(len, job.sequences)),
+            unit="frame",
+            dynamic_ncols=True,
+            smoothing=0.1,
+            disable=meeting.rank > 0,
+        ) as bar,
+    ):
+
+        def tell(frames: int) -> None:
+            nonlocal undone, told
+            undone += frames
+            if (now := time.monotonic()) - told >= _TELL:
+                bar.update(meeting.count(undone) - bar.n)
+                undone, told = 0, now
+
+        job.work(device, numbers(meeting.draw, len(job.sequences)), tell)
+        meeting.count(undone)
+        meeting.leave()
+        bar.update(meeting.count(0) - bar.n if meeting.rank == 0 else 0)
+
+
+def share_cores() -> None:
+    """This process takes its part of the machine's cores: torchrun gives each process one, however many there are."""
+    torch.set_num_threads(max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    cv2.setNumThreads(1)
+
+
+def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
+    """A device for each worker: `threads` workers (0 and 1: one) in turns over `num_gpus` GPUs.
+
+    device: auto (a GPU where there is one), cpu, cuda or mps. Raises InputError when it is not there.
+    """
+    if device == "auto":
+        log.info("device: %s", choose_device_type())
+    device = choose_device_type(device)
+    if threads < 0 or num_gpus < 1:
+        raise InputError(f"--threads {threads} --num_gpus {num_gpus}: expected 0 or more threads and 1 or more GPUs")
+    if device != "cuda":
+        return [device] * max(threads, 1)
+    if num_gpus > torch.cuda.device_count():
+        raise InputError(f"--num_gpus {num_gpus}: this machine has {torch.cuda.device_count()}")
+    return [f"cuda:{worker % num_gpus}" for worker in range(max(threads, 1))]

@@ -1,0 +1,92 @@
+"""Numbered pieces of work shared out among processes: of this machine, or of all that torchrun started."""
+
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Ordered
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import cv2
+import torch
+import torch.multiprocessing
+
+from ...core.errors import InputError
+from ...core.measure.machine import usable_cores
+
+#: Does the pieces whose numbers it draws, on a device, and reports how many frames are done. Picklable.
+Work = Callable[[str, Iterator[int], Callable[[int], Any]], None]
+
+
+def run_workers(work: Work, pieces: int, devices: Ordered[str], on_frame: Callable[[int], Any]) -> None:
+    """One process per device; each draws the next number when it is free. The first failure stops all of them and is
+    raised here."""
+    context = torch.multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
+    taken = context.Value("l", 0)
+    cores = max(1, usable_cores() // len(devices))
+    workers = {}
+    try:
+        for device in devices:
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(work, pieces, device, cores, taken, sender), daemon=True)
+            process.start()
+            sender.close()  # so that only the worker holds it, and its end is seen here
+            workers[receiver] = process
+        _listen(dict(workers), on_frame)
+    finally:
+        for process in workers.values():
+            process.terminate()
+        for process in workers.values():
+            process.join()
+
+
+def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> None:
+    """Hear the workers out until all have ended; raise the first failure."""
+    while workers:
+        ready = wait(list(workers))
+        for receiver in [receiver for receiver in workers if receiver in ready]:
+            try:
+                report = receiver.recv()
+            except EOFError:
+                process = workers.pop(receiver)
+                process.join()
+                if process.exitcode:
+                    message = f"a worker ended with status {process.exitcode}; out of memory? try fewer --threads"
+                    raise InputError(message) from None
+                continue
+            if isinstance(report, Exception):
+                raise report
+            on_frame(report)
+
+
+def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: Connection) -> None:
+    """One worker: draws numbers until none are left."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    signal.signal(signal.SIGTERM, leave)
+    torch.set_num_threads(cores)
+    cv2.setNumThreads(1)
+
+    def draw() -> int:
+        with taken.get_lock():
+            number, taken.value = taken.value, taken.value + 1
+        return number
+
+    try:
+        work(device, numbers(draw, pieces), sender.send)
+    except BrokenPipeError:
+        raise SystemExit(1) from None  # the parent is gone: nobody waits for the rest
+    except (InputError, OSError) as error:
+        sender.send(error)
+    except Exception:
+        sender.send(RuntimeError(f"a worker failed:\n{traceback.format_exc()}"))
+
+
+def numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
+    """What `draw` gives until all pieces are taken."""
+    while (number := draw()) < pieces:
+        yield number
+
+
+def leave(*_: Any) -> None:
+    """SIGTERM unwinds the stack, so that half-written files are removed."""
+    raise SystemExit(1)

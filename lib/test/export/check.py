@@ -1,0 +1,73 @@
+"""Whether an exported network says what the network here says: the files are run and compared."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...core.errors import InputError
+from ...core.geometry import Geometry
+from .graphs import SUFFIX, Part, pictures
+
+#: Tensors by name in, tensors by name out; what it does not need is ignored.
+Runner = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+
+#: Largest difference to the float32 network here: boxes in units of the search region's side, scores and maps of 1.
+TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3}
+
+
+@torch.no_grad()
+def compare(
+    parts: Mapping[str, Part], files: Mapping[str, Path], geometry: Geometry, modalities: int
+) -> dict[str, float]:
+    """Output -> largest difference between the files, run by ONNX Runtime or torch, and the network.
+
+    parts: in float32, whatever the files hold. One target and three are tried.
+    """
+    first, second = (open_part(files[name], parts[name]) for name in ("template", "search"))
+    worst = dict.fromkeys(parts["search"].outputs, 0.0)
+    for count in (1, 3):
+        given = pictures(geometry, modalities, count)
+        expected = run_part(parts["search"], {**given, **run_part(parts["template"], given)})
+        found = second({**given, **first(given)})
+        for name in worst:
+            worst[name] = max(worst[name], float((expected[name] - found[name]).abs().max()))
+    return worst
+
+
+def check(worst: Mapping[str, float], tolerance: float) -> None:
+    """Raises InputError when a difference is above `tolerance`, or not a number."""
+    for name, difference in worst.items():
+        if not difference <= tolerance:
+            raise InputError(
+                f"the exported network's {name} differ by {difference:.2g}, more than {tolerance:g}; nothing was kept"
+            )
+
+
+def run_part(part: Part, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A graph as the network here computes it."""
+    return dict(zip(part.outputs, part.module(*(given[name] for name in part.inputs)), strict=True))
+
+
+def open_part(path: Path, part: Part) -> Runner:
+    """An exported graph, ready to run on the CPU."""
+    return _open_torch(path, part) if path.suffix == SUFFIX["torch"] else _open_onnx(path)
+
+
+def _open_torch(path: Path, part: Part) -> Runner:
+    module = torch.export.load(path).module()
+    return lambda given: dict(zip(part.outputs, module(*(given[name] for name in part.inputs)), strict=True))
+
+
+def _open_onnx(path: Path) -> Runner:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    inputs, outputs = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
+
+    def answer(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        arrays = session.run(None, {name: given[name].numpy() for name in inputs})
+        return {name: torch.from_numpy(array) for name, array in zip(outputs, arrays, strict=True)}
+
+    return answer

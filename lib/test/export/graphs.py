@@ -1,0 +1,184 @@
+"""A tracker's network as two graphs for other programs: template -> memory, and memory + search region -> box.
+
+Both take crops as they are cut: uint8 RGB, visible before infrared; normalisation and the choice of the box are inside.
+How to cut them is told in the files (`META`). B targets, any number of them; M modalities; S side of a crop, pixels.
+"""
+
+import contextlib
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from ...core.atomic import write_atomically
+from ...core.errors import InputError
+from ...core.geometry import MARGIN, FamilyGeometry, Geometry
+from ...models.base import TrackerModel
+
+#: The entry of a file that says how its crops are cut, as JSON.
+META = "rgbt_tracking"
+SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+_OPSET = 18
+_TARGETS = 4096  # at most, in one pass
+_LARGEST = 1.9e9  # bytes of weights: an ONNX file ends at 2 GiB
+
+
+class TemplatePart(nn.Module):
+    """template [B, S, S, 3 M] uint8, box [B, 4] cxcywh in units of it -> the memory's tensors"""
+
+    def __init__(self, model: TrackerModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """As the class says."""
+        template, box = inputs
+        image = _normalize(self.model, template)
+        return tuple(self.model.embed(image, box.to(image.dtype)))
+
+
+class SearchPart(nn.Module):
+    """The memory's tensors, search [B, S, S, 3 M] uint8, prior [B, 2] last width and height in units of it
+    -> boxes [B, 4] cxcywh in units of it, scores [B], the maps that they were read from"""
+
+    def __init__(self, model: TrackerModel, memory: type, maps: list[str]):
+        super().__init__()
+        self.model, self.memory, self.maps = model, memory, maps
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """As the class says."""
+        *memory, search, prior = inputs
+        prediction = self.model(self.memory(*memory), _normalize(self.model, search))
+        answer = self.model.decode(prediction, prior)
+        return tuple(value.float() for value in (*answer, *(getattr(prediction, name) for name in self.maps)))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One graph, with an example of two targets."""
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: list[str]
+
+
+@torch.no_grad()
+def make_parts(model: TrackerModel, geometry: Geometry, precision: str = "fp32") -> dict[str, Part]:
+    """The graphs "template" and "search" of a network in evaluation mode, on the CPU.
+
+    precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for Siamese trackers, and for one
+    that learns while it tracks: a graph cannot.
+    """
+    if not isinstance(geometry, FamilyGeometry):
+        raise InputError(
+            f"{type(model).__name__}: no graph fits its correlation for any number of targets; "
+            "for the networks of SiamRPN there is --format opencv"
+        )
+    example = pictures(geometry, model.modalities, 2)
+    starting = {name: example[name] for name in ("template", "box")}
+    memory = model.embed(_normalize(model, example["template"]), example["box"])
+    prediction = model(memory, _normalize(model, example["search"]))
+    *_, learned = model.conclude(memory, prediction, example["prior"])
+    if learned is not memory:
+        raise InputError("this tracker learns while it tracks, which a graph cannot; export it with that turned off")
+    maps = [name for name, value in prediction._asdict().items() if name != "boxes" and value.numel()]
+    if precision == "fp16":
+        model = copy.deepcopy(model).half()
+    first, second = TemplatePart(model).eval(), SearchPart(model, type(memory), maps).eval()
+    names = list(memory._fields)
+    kept = dict(zip(names, first(*starting.values()), strict=True))
+    looking = {**kept, "search": example["search"], "prior": example["prior"]}
+    return {"template": Part(first, starting, names), "search": Part(second, looking, ["boxes", "scores", *maps])}
+
+
+def pictures(geometry: Geometry, modalities: int, count: int) -> dict[str, Tensor]:
+    """Inputs of both graphs, always the same: coloured blobs, and boxes near the middle."""
+    random = np.random.default_rng(0)
+
+    def crops(size: int) -> Tensor:
+        coarse = random.integers(0, 256, (count, 8, 8, 3 * modalities), np.uint8)
+        return torch.from_numpy(np.stack([cv2.resize(blobs, (size, size)) for blobs in coarse]))
+
+    extent = torch.from_numpy(random.uniform(0.3, 0.6, (count, 2)).astype(np.float32))
+    return {
+        "template": crops(geometry.template_size),
+        "box": torch.cat([torch.full((count, 2), 0.5), extent], dim=1),
+        "search": crops(geometry.search_size),
+        "prior": extent / 2,
+    }
+
+
+def describe(model: TrackerModel, geometry: Geometry, **known: Any) -> str:
+    """What a program needs to know besides the graph, as JSON: how crops are cut, what the channels are."""
+    content = {"geometry": type(geometry).__name__, **asdict(geometry), "margin": MARGIN}
+    return json.dumps({**known, "modalities": model.modalities, "channels": "RGB", **content})
+
+
+def write_part(part: Part, path: Path, meta: str) -> None:
+    """Write one graph, ONNX or torch by the path's suffix, with any number of targets.
+
+    Raises InputError for weights that do not fit one ONNX file.
+    """
+    with _quiet(), write_atomically(path) as temporary:
+        if path.suffix == SUFFIX["torch"]:
+            with open(temporary, "wb") as file:
+                torch.export.save(_trace(part), file, extra_files={META: meta})
+        else:
+            _write_onnx(part, temporary, meta)
+
+
+def check_packages() -> None:
+    """Raises InputError where a package that ONNX needs is missing."""
+    missing = [package for package in PACKAGES if find_spec(package) is None]
+    if missing:
+        raise InputError(f"ONNX needs {', '.join(missing)}; install with: pip install -e '.[export]'")
+
+
+def _normalize(model: TrackerModel, crops: Tensor) -> Tensor:
+    """[B, S, S, 3 M] uint8 -> [B, M, 3, S, S] in the model's own precision"""
+    pixels = crops.unflatten(3, (model.modalities, 3)).permute(0, 3, 4, 1, 2)
+    return model.normalize(pixels).to(next(model.parameters()).dtype)
+
+
+def _write_onnx(part: Part, path: Path, meta: str) -> None:
+    size = sum(weight.numel() * weight.element_size() for weight in part.module.parameters())
+    if size > _LARGEST:
+        raise InputError(f"{path}: {size / 1e9:.1f} GB of weights do not fit an ONNX file; try --precision fp16")
+    options: dict[str, Any] = {"dynamo": True, "opset_version": _OPSET, "verbose": False}
+    options |= {"input_names": list(part.inputs), "output_names": part.outputs}
+    made: Any = torch.onnx.export(_trace(part), (), **options)
+    for unused in [value for value in made.model.graph.inputs if not value.uses()]:
+        made.model.graph.inputs.remove(unused)
+    made.model.metadata_props[META] = meta
+    made.save(path, external_data=False)
+
+
+def _trace(part: Part) -> ExportedProgram:
+    sizes = tuple({0: Dim("batch", min=1, max=_TARGETS)} for _ in part.inputs)
+    return torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=(sizes,))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on what it folds and what it could do with more packages."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)

@@ -1,0 +1,142 @@
+"""Figures of a report: curves, radar by attribute, tracker against tracker."""
+
+import re
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
+
+from ..analysis.board import Board, Entry, scores_on, shared_videos
+from ..metrics import LongTerm, Metric
+from .long_term_plots import draw_long_term
+from .style import AXES_HEIGHT, COLOURS, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, Looks
+from .tables import attribute_figures
+
+RADAR_TRACKERS = 6  # more outlines than that cannot be told apart
+NAMED_POINTS = 6  # of a scatter: the sequences farthest from the diagonal
+
+
+@rc_context(STYLE)
+def curve_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
+    """One curve per tracker, best first in the legend below the panel, so that it hides nothing."""
+    place = board.protocol.metrics.index(metric)
+    ranked = board.ranked(metric)
+    lines = -(-len(ranked) // LEGEND_COLUMNS)
+    figure = Figure(figsize=(WIDTH, AXES_HEIGHT + LINE_HEIGHT * lines), layout="constrained")
+    axes = figure.add_subplot()
+    for entry in ranked:
+        name = entry.name + (f" ({len(entry.videos)} seq.)" if entry.missing else "")
+        label = f"{name} [{100 * entry.scores.overall[metric.name]:.1f}]"
+        axes.plot(metric.thresholds, 100 * entry.scores.mean_curves[place], label=label, **looks[entry.name])
+    if metric.position is not None:
+        axes.axvline(metric.thresholds[metric.position], color="#888888", linewidth=0.6, zorder=0)
+    axes.set(
+        title=f"{board.dataset}: {_word(metric)}",
+        xlabel=f"{_threshold_word(metric)} ({metric.unit})",
+        ylabel=f"{_word(metric)} (%)",
+        xlim=(metric.thresholds[0], metric.thresholds[-1]),
+        ylim=(0, None),
+    )
+    axes.grid()
+    figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, handlelength=2.4, columnspacing=1.5)
+    return figure
+
+
+@rc_context(STYLE)
+def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
+    """The figure by attribute of the best trackers; attributes with no sequence of theirs are left out."""
+    shown = board.ranked(metric)[:RADAR_TRACKERS]
+    places = [board.entries.index(entry) for entry in shown]
+    figures = {name: values[places] for name, values in attribute_figures(board, metric).items()}
+    figures = {name: values for name, values in figures.items() if not np.isnan(values).any()}
+    angles = np.linspace(0, 2 * np.pi, len(figures), endpoint=False)
+    lines = -(-len(shown) // LEGEND_COLUMNS)
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.95 + LINE_HEIGHT * lines), layout="constrained")
+    axes = figure.add_subplot(projection="polar")
+    assert isinstance(axes, PolarAxes)
+    for column, entry in enumerate(shown):
+        values = 100 * np.array([row[column] for row in figures.values()])
+        label = f"{entry.name} [{100 * entry.scores.overall[metric.name]:.1f}]"
+        axes.plot([*angles, angles[0]], [*values, values[0]], label=label, **looks[entry.name])
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    axes.set_xticks(angles, [f"{name}\n({len(board.attributes[name])})" for name in figures])
+    axes.set_ylim(0)
+    axes.set_yticks(ticks := axes.get_yticks()[1:-1], [""] * len(ticks))
+    for tick in ticks:  # own letters, since matplotlib's would lie under the outlines
+        axes.text(angles[1] / 2, tick, f"{tick:g}", size=5.5, ha="center", va="center", path_effects=HALO)
+    best = f", best {len(shown)} of {len(board.entries)}" if len(shown) < len(board.entries) else ""
+    axes.set_title(f"{board.dataset}: {metric.name} by attribute (%){best}", pad=10)
+    figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, handlelength=2.4)
+    return figure
+
+
+@rc_context(STYLE)
+def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) -> Figure:
+    """One point per sequence, the first tracker upwards, the second to the right; the farthest points are named."""
+    shared = shared_videos([first, second])
+    up, right = (100 * scores_on(entry, shared).per_sequence[metric.name] for entry in (first, second))
+    figure = Figure(figsize=(WIDTH, WIDTH + 0.1), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 100], [0, 100], color="#888888", linewidth=0.6)
+    colours = np.where(up >= right, COLOURS[0], COLOURS[1])
+    axes.scatter(right, up, s=7, c=colours, alpha=0.6, linewidths=0)
+    for index in _apart(right, up):
+        side = -1 if right[index] > 50 else 1
+        axes.annotate(
+            shared[index],
+            (right[index], up[index]),
+            (4 * side, 0),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize=5.5,
+            path_effects=HALO,
+        )
+    wins = f"{first.name} better on {np.sum(up > right)}, {second.name} on {np.sum(up < right)}"
+    axes.set(
+        title=f"{board.dataset}: {metric.name} on {len(shared)} sequences\n{wins}",
+        xlabel=f"{second.name}, {metric.name} (%)",
+        ylabel=f"{first.name}, {metric.name} (%)",
+        xlim=(-2, 102),
+        ylim=(-2, 102),
+        aspect="equal",
+    )
+    axes.grid()
+    return figure
+
+
+def draw_all(board: Board, looks: Looks, versus: tuple[Entry, Entry] | None) -> dict[str, Figure]:
+    """File stem -> figure: a curve per metric and, where there is something to show, radar and scatter of the main
+    metric."""
+    curves = [metric for metric in board.protocol.metrics if len(metric.thresholds) > 1]
+    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric, looks) for metric in curves}
+    if isinstance(board.protocol, LongTerm):
+        figures |= draw_long_term(board, looks)
+    metric = board.main
+    if len(board.attributes) > 2:
+        figures[f"{board.dataset}_radar"] = radar_figure(board, metric, looks)
+    if versus is not None:
+        figures[f"{board.dataset}_{versus[0].name}_{versus[1].name}"] = scatter_figure(board, *versus, metric)
+    return {re.sub(r"[^\w.+-]", "_", stem): figure for stem, figure in figures.items()}
+
+
+def _apart(right: np.ndarray, up: np.ndarray) -> list[int]:
+    """The points farthest from the diagonal whose names do not cover each other; coordinates in percent."""
+    chosen: list[int] = []
+    for index in np.argsort(-np.abs(up - right)).tolist():
+        near = [other for other in chosen if abs(up[other] - up[index]) < 4 and abs(right[other] - right[index]) < 45]
+        if not near:
+            chosen.append(index)
+    return chosen[:NAMED_POINTS]
+
+
+def _word(metric: Metric) -> str:
+    """`success rate`, `normalised precision`, …"""
+    word = metric.title.split(":")[0]
+    return "success rate" if word == "success" else word
+
+
+def _threshold_word(metric: Metric) -> str:
+    return "overlap threshold" if metric.measure == "overlap" else "centre error threshold"

@@ -1,0 +1,63 @@
+"""How the figures of all reports look: one column of a paper wide, one colour and dash per tracker.
+
+Everything is drawn by matplotlib alone, no TeX; letters stay letters in PDF (TrueType, as publishers ask).
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from ...core.atomic import write_atomically
+from ..analysis.board import Board
+
+WIDTH = 3.4  # inches: one column of IEEE, ACM and CVF
+AXES_HEIGHT, LINE_HEIGHT = 2.3, 0.145  # inches: the panel with its labels, one line of the legend
+LEGEND_COLUMNS = 2
+DOTS_PER_INCH = 300
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe & Ito, for all eyes
+LINES = ("-", "--", ":", "-.")
+Looks = dict[str, dict[str, Any]]  # tracker -> colour and dashes
+HALO = [withStroke(linewidth=1.5, foreground="white")]  # letters over lines and points
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "grid.linewidth": 0.4,
+    "grid.color": "#cccccc",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "figure",  # the same report twice is the same file
+}
+
+
+def looks_of(boards: Iterable[Board]) -> Looks:
+    """One look per tracker for every figure of a report."""
+    names = dict.fromkeys(entry.name for board in boards for entry in board.entries)
+    return {
+        name: {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index // len(COLOURS) % len(LINES)]}
+        for index, name in enumerate(names)
+    }
+
+
+@rc_context(STYLE)
+def save_figure(path: str | Path, figure: Figure) -> None:
+    """Write a figure in the format of the path's suffix, whole or not at all."""
+    path = Path(path)
+    metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    kind = path.suffix[1:]
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table that it leaves out of a PDF
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata.get(kind))

@@ -1,0 +1,113 @@
+"""Result files in the layout of the OSTrack family: `<results>/<tracker>/<config>/<sequence>.txt`, `_time.txt`.
+
+Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: reading gives every number to
+5e-5 pixels, and writing what was read gives the same file again. The family itself cuts them to integers.
+Seconds per frame: of the tracker alone and, tab-separated, from frame to frame, which includes reading the images.
+Long-term measures read a third file, `<sequence>_confidence.txt`: the score of every frame and, tab-separated, 1 where
+the target was found. Results without it are whole.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from ...core.atomic import write_atomically
+from ...core.errors import InputError
+from ...datasets.annotation import SEPARATOR, parse_numbers, read_lines
+from ...datasets.sequence import Sequence
+from .dialect import read_result
+
+log = logging.getLogger(__name__)
+
+
+def result_folder(results_dir: str | Path, tracker: str, config: str, runid: int | None = None) -> Path:
+    """`<results>/<tracker>/<config>`, with the family's `_007` for a run of its own.
+
+    >>> str(result_folder("results", "tbsi_track", "tiny", 7))
+    'results/tbsi_track/tiny_007'
+    """
+    return Path(results_dir) / tracker / (config if runid is None else f"{config}_{runid:03d}")
+
+
+def result_paths(folder: str | Path, name: str) -> tuple[Path, Path]:
+    """The two files of a sequence: boxes and seconds."""
+    return Path(folder) / f"{name}.txt", Path(folder) / f"{name}_time.txt"
+
+
+def confidence_path(folder: str | Path, name: str) -> Path:
+    """The file of a sequence that says how sure the tracker was of every frame."""
+    return Path(folder) / f"{name}_confidence.txt"
+
+
+def write_result(
+    folder: str | Path,
+    name: str,
+    boxes: np.ndarray,
+    seconds: np.ndarray,
+    confidence: np.ndarray | None = None,
+    *,
+    integer_boxes: bool = False,
+) -> None:
+    """Write the files of a sequence; the one with the boxes comes last, so that it says the result is whole.
+
+    boxes: [T, 4] xywh pixels; seconds: [T] per frame of the tracker alone, the first one for the start, or [T, 2] with
+    those from frame to frame beside them. confidence: [T, 2] score and 1 where the target was found, where the tracker
+    says so. integer_boxes: cut towards zero as the family does.
+    Raises ValueError for rows that do not match or numbers that are not finite, InputError when the files cannot be
+    written (what was there before stays).
+    """
+    if boxes.shape != (len(seconds), 4):
+        raise ValueError(f"{name}: boxes {boxes.shape} and {len(seconds)} seconds do not match")
+    broken = ~np.isfinite(boxes).all(1)
+    if broken.any():
+        raise ValueError(f"{name}: the box of frame {broken.argmax()} is not finite: {boxes[broken.argmax()]}")
+    if confidence is not None and (confidence.shape != (len(boxes), 2) or not np.isfinite(confidence).all()):
+        raise ValueError(f"{name}: confidence {confidence.shape} is not [{len(boxes)}, 2] finite numbers")
+    boxes_path, seconds_path = result_paths(folder, name)
+    _write_rows(seconds_path, seconds.reshape(len(seconds), -1), "%.6f")
+    if confidence is not None:
+        _write_rows(confidence_path(folder, name), confidence, ("%.6f", "%d"))
+    if integer_boxes:
+        _write_rows(boxes_path, boxes.astype(np.int64), "%d")
+    else:
+        _write_rows(boxes_path, np.round(boxes, 4) + 0.0, "%.4f")  # + 0.0: no minus before a zero
+
+
+def read_seconds(path: str | Path) -> np.ndarray:
+    """[T] float64 seconds per frame of the tracker alone. Raises InputError as the readers do."""
+    return read_both_seconds(path)[:, 0]
+
+
+def read_both_seconds(path: str | Path) -> np.ndarray:
+    """[T, 2] float64 seconds per frame: of the tracker alone, and from frame to frame with reading the images (NaN
+    where the file has one column, as the family writes it). Raises InputError as the readers do."""
+    lines = read_lines(path)
+    columns = 2 if lines and len(SEPARATOR.split(lines[0])) == 2 else 1
+    seconds = parse_numbers(path, lines, columns)
+    return seconds if columns == 2 else np.concatenate([seconds, np.full_like(seconds, np.nan)], axis=1)
+
+
+def finished(folder: str | Path, sequence: Sequence) -> bool:
+    """Whether boxes and seconds of a sequence are there with one row per frame.
+
+    Says so when they have another number of rows: such a sequence is tracked again.
+    """
+    paths = result_paths(folder, sequence.name)
+    if not all(path.is_file() for path in paths):
+        return False
+    rows = len(read_result(paths[0])), len(read_seconds(paths[1]))
+    if rows != (len(sequence), len(sequence)):
+        message = "%s: %d boxes and %d seconds for %d frames; this result is not whole and will be replaced"
+        log.warning(message, paths[0], *rows, len(sequence))
+        return False
+    return True
+
+
+def _write_rows(path: Path, rows: np.ndarray, form: str | tuple[str, ...]) -> None:
+    try:
+        with write_atomically(path) as temporary:
+            np.savetxt(temporary, rows, fmt=form, delimiter="\t")
+    except OSError as error:
+        remedy = "finished sequences are kept, the same command continues"
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error

@@ -1,0 +1,222 @@
+"""Search for the settings that a set of weights tracks best with: many settings, one network per worker.
+
+    <out>/<trial>/<sequence>.txt …     results, as of any run; <trial>: ten digits that stand for its TEST keys
+    <out>/<trial>/config.yaml          the resolved configuration
+    <out>/<trial>/record.json          written when every sequence is there: the figures
+
+Trials are followed one after the other, so that an interrupted search leaves whole ones; the same command continues.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from easydict import EasyDict
+
+from ...core.atomic import write_atomically
+from ...core.config import flatten, load_config
+from ...core.errors import InputError
+from ...core.schema import read_yaml
+from ...datasets.sequence import Sequence
+from ...models import build_model
+from ..analysis.board import Video, evaluate, videos_of
+from ..evaluation.engine import Job, run_job
+from ..evaluation.open import digest, load_tracker, record_run
+from ..metrics import OXUVA, VOT_LT, Protocol
+from ..results.files import finished, result_paths, write_result
+from ..tracker.crop_tracker import Images, Observer, Target, Tracker
+from ..tracker.device_crop import Frame
+from .space import Setting
+
+RECORD = "record.json"
+KEPT = 16  # trials that a worker keeps ready; they share their weights
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting of a tracker."""
+
+    name: str  # of its folder
+    setting: Setting
+    cfg: EasyDict
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched. Picklable."""
+
+    folder: Path
+    trials: tuple[Trial, ...]
+    sequences: tuple[Sequence, ...]  # those that can be scored
+    videos: tuple[Video, ...]
+    protocol: Protocol  # the rules of the data set
+    checkpoint: Path
+
+    def save(self, name: str, boxes: np.ndarray, seconds: np.ndarray, confidence: np.ndarray) -> None:
+        """Keep what came out of one sequence of one trial, and record the trial when it was the last."""
+        trial, _, sequence = name.partition("/")
+        write_result(self.folder / trial, sequence, boxes, seconds, confidence)
+        self.record(trial)
+
+    def record(self, trial: str) -> None:
+        """Write the figures of a trial if all its sequences are there."""
+        folder = self.folder / trial
+        if not all(result_paths(folder, video.name)[0].is_file() for video in self.videos):
+            return
+        setting = next(known.setting for known in self.trials if known.name == trial)
+        content = {"checkpoint": digest(self.checkpoint), "setting": setting}
+        content |= measure(folder, self.videos, self.protocol)
+        with write_atomically(folder / RECORD) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+class ManySettings(Tracker):
+    """One network that follows each target as its trial says, which is the part of the target's name before `/`.
+
+    A trial's model is built from the trial's own configuration and takes the tensors of the loaded one, so that it
+    tracks as if it had been loaded alone, and costs no memory.
+    """
+
+    def __init__(self, loaded: Tracker, configs: Mapping[str, EasyDict]):
+        super().__init__(loaded.model, next(iter(configs.values())), loaded.device)
+        self._configs = configs
+        self._tracker_of = lru_cache(maxsize=KEPT)(self._build)
+
+    def start(
+        self, frames: Ordered[Images | Frame], boxes: Ordered[np.ndarray], names: Ordered[str] = ()
+    ) -> list[Target]:
+        """As `Tracker.start`; every name begins with a trial."""
+
+        def begin(tracker: Tracker, at: list[int]) -> list[Target]:
+            return tracker.start([frames[k] for k in at], [boxes[k] for k in at], [names[k] for k in at])
+
+        return self._apart(names, begin)
+
+    def track(
+        self, targets: Ordered[Target], frames: Ordered[Images | Frame], observe: Observer | None = None
+    ) -> list[Target]:
+        """As `Tracker.track`; targets of one trial share their passes of the network."""
+
+        def move(tracker: Tracker, at: list[int]) -> list[Target]:
+            return tracker.track([targets[k] for k in at], [frames[k] for k in at], observe)
+
+        return self._apart([target.name for target in targets], move)
+
+    def _apart(self, names: Iterable[str], work: Callable[[Tracker, list[int]], list[Target]]) -> list[Target]:
+        places: dict[str, list[int]] = {}
+        for index, name in enumerate(names):
+            places.setdefault(name.partition("/")[0], []).append(index)
+        done = {
+            index: target
+            for trial, at in places.items()
+            for index, target in zip(at, work(self._tracker_of(trial), at), strict=True)
+        }
+        return [done[index] for index in range(len(done))]
+
+    def _build(self, trial: str) -> Tracker:
+        cfg = self._configs[trial]
+        model = build_model(cfg)
+        model.load_state_dict(self.model.state_dict(), assign=True)
+        return Tracker(model, cfg, self.device)
+
+
+def make_trials(tracker: str, config: str, overrides: Ordered[str], settings: Iterable[Setting]) -> tuple[Trial, ...]:
+    """The trials of some settings, without those that come out the same; overrides: `KEY=VALUE` of all of them.
+
+    Raises InputError for what the tracker's schema does not allow.
+    """
+    trials: dict[str, Trial] = {}
+    for setting in settings:
+        texts = [*overrides, *(f"{key}={value}" for key, value in setting.items())]
+        cfg = load_config(tracker, config, texts, option="--search")
+        name = hashlib.sha256(json.dumps(decisive(cfg), sort_keys=True).encode()).hexdigest()[:10]
+        trials.setdefault(name, Trial(name, setting, cfg))
+    return tuple(trials.values())
+
+
+def decisive(cfg: Mapping[str, Any]) -> Setting:
+    """What tells trials of one network apart: TEST without the choice of the checkpoint."""
+    return {key: value for key, value in flatten({"TEST": cfg["TEST"]}).items() if key != "TEST.EPOCH"}
+
+
+def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...], tuple[Video, ...]]:
+    """Those that can be scored, and what they are scored against. Raises InputError when there are none."""
+    sequences = list(sequences)
+    videos = {video.name: video for video in videos_of(sequences)}
+    return tuple(sequence for sequence in sequences if sequence.name in videos), tuple(videos.values())
+
+
+def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
+    """Follow what is not finished, `batch` sequences at a time in each worker, with a progress bar over all frames.
+
+    Raises InputError when the folder holds results of another network, and as `run_job` does.
+    """
+    pending = []
+    recorded = {record["folder"] for record in read_records(search.folder, search.videos, search.checkpoint)}
+    longest_first = sorted(search.sequences, key=len, reverse=True)
+    for trial in search.trials:
+        folder = search.folder / trial.name
+        record_run(folder, trial.cfg, search.checkpoint)
+        left = [sequence for sequence in longest_first if not finished(folder, sequence)]
+        pending += [replace(sequence, name=f"{trial.name}/{sequence.name}") for sequence in left]
+        if not left and trial.name not in recorded:
+            search.record(trial.name)
+    if pending:
+        build = partial(load_settings, {trial.name: trial.cfg for trial in search.trials}, search.checkpoint)
+        run_job(Job(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
+
+
+def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str) -> ManySettings:
+    """The network of a checkpoint for many settings. Raises InputError as `load_tracker` does."""
+    return ManySettings(load_tracker(next(iter(configs.values())), checkpoint, device), configs)
+
+
+def measure(folder: Path, videos: Ordered[Video], protocol: Protocol) -> dict[str, Any]:
+    """The figures of a result folder by the rules of its data set and by the long-term ones, in [0, 1]; frames/s."""
+    entry = evaluate(folder.name, folder, videos, protocol)
+    figures, parts = dict(entry.scores.overall), dict(entry.scores.per_sequence)
+    for rules in (VOT_LT, OXUVA):
+        if rules is not protocol:
+            try:
+                scores = evaluate(folder.name, folder, videos, rules).scores
+            except ValueError:  # a video in which the target is never seen again
+                continue
+            if not np.isnan(list(scores.overall.values())).any():  # no absence, no rate of absences
+                figures, parts = figures | scores.overall, parts | scores.per_sequence
+    by_video = {video.name: {key: _rounded(parts[key][row]) for key in parts} for row, video in enumerate(videos)}
+    return {
+        "figures": {key: _rounded(value) for key, value in figures.items()},
+        "frames_per_second": entry.speed,
+        "videos": by_video,
+    }
+
+
+def read_records(folder: Path, videos: Ordered[Video], checkpoint: Path) -> list[dict[str, Any]]:
+    """All whole trials of a folder on exactly these videos, with the TEST keys of each under `test`.
+
+    Raises InputError for a file that cannot be read and for trials of another checkpoint.
+    """
+    records = []
+    for path in sorted(folder.glob(f"*/{RECORD}")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            names, of = set(content["videos"]), content["checkpoint"]
+        except (ValueError, KeyError, TypeError):
+            remedy = "remove it, and the same command makes it anew"
+            raise InputError(f"{path}: is not a record of a search; {remedy}") from None
+        config = decisive(read_yaml(path.with_name("config.yaml")))
+        if of != digest(checkpoint):
+            raise InputError(f"{path}: was made with another checkpoint than {checkpoint}; choose another --out")
+        if names == {video.name for video in videos}:
+            records.append(content | {"test": config, "folder": path.parent.name})
+    return records
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)

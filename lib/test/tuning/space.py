@@ -1,0 +1,107 @@
+"""Which settings a search tries: every combination of a grid, or seeded draws.
+
+TEST.PENALTY_K=0.02,0.05,0.1      these values
+TEST.PENALTY_K=0:0.2:5            five from 0 to 0.2, evenly spaced
+TEST.SIZE_LR=0.05:0.8             anything between, for draws
+TEST.SIZE_LR=0.01:1:5:log         evenly spaced in the logarithm; draws: TEST.SIZE_LR=0.01:1:log
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ...core.errors import InputError
+
+Setting = dict[str, Any]  # dotted key -> value
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_INTERVAL = re.compile(rf"({_NUMBER}):({_NUMBER})(?::(\d+))?(:log)?")
+_DIGITS = 4  # significant ones of a value that was computed
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What one key is set to."""
+
+    key: str
+    values: tuple[Any, ...]  # what a grid takes; empty: an interval that only draws can take
+    low: float = math.nan  # of an interval
+    high: float = math.nan
+    log: bool = False
+    whole: bool = False
+
+    def draw(self, generator: np.random.Generator) -> Any:
+        """One of the values of a list, anything between the ends of an interval."""
+        if math.isnan(self.low):
+            return self.values[generator.integers(len(self.values))]
+        ends = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        value = generator.uniform(*ends)
+        return _tidy(math.exp(value) if self.log else value, self.whole)
+
+
+def parse_axis(text: str, known: Mapping[str, Any]) -> Axis:
+    """An axis from its text; known: dotted key -> value of the configuration, which says where numbers are whole.
+
+    Raises InputError for another form and for keys that need another network or another checkpoint.
+    """
+    key, separator, words = text.partition("=")
+    key = key.strip()
+    if not (separator and key and words.strip()):
+        raise InputError(f"--search {text}: expected KEY=VALUES, for example TEST.SEARCH_FACTOR=3,4,5 or =3:5:5")
+    if not key.startswith("TEST.") or key == "TEST.EPOCH":
+        why = "it chooses the checkpoint" if key == "TEST.EPOCH" else "another value is another network"
+        raise InputError(f"--search {text}: only keys of TEST are searched; {key}: {why}")
+    whole = isinstance(known.get(key), int) and not isinstance(known.get(key), bool)
+    interval = _INTERVAL.fullmatch(words.strip())
+    if interval is None:
+        return Axis(key, _parse_values(text, words))
+    low, high, count, log = float(interval[1]), float(interval[2]), int(interval[3] or 0), bool(interval[4])
+    if not low < high or (log and low <= 0) or count == 1:
+        raise InputError(f"--search {text}: expected low:high:count with low below high, above 0 for log, 2 or more")
+    spaced = (np.geomspace if log else np.linspace)(low, high, count).tolist()
+    return Axis(key, tuple(dict.fromkeys(_tidy(value, whole) for value in spaced)), low, high, log, whole)
+
+
+def grid(axes: Ordered[Axis]) -> list[Setting]:
+    """Every combination, the last key changing fastest. Raises InputError for an interval without a count."""
+    _check_keys(axes)
+    for axis in axes:
+        if not axis.values:
+            remedy = f"give a count ({axis.low:g}:{axis.high:g}:5), or draw settings with --random N"
+            raise InputError(f"--search {axis.key}={axis.low:g}:{axis.high:g}: a grid needs values; {remedy}")
+    keys = [axis.key for axis in axes]
+    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(axis.values for axis in axes))]
+
+
+def draw(axes: Ordered[Axis], count: int, seed: int) -> list[Setting]:
+    """`count` settings; with the same seed, more of them begin with the same ones."""
+    _check_keys(axes)
+    generator = np.random.default_rng(seed)
+    return [{axis.key: axis.draw(generator) for axis in axes} for _ in range(count)]
+
+
+def _check_keys(axes: Iterable[Axis]) -> None:
+    keys = [axis.key for axis in axes]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise InputError(f"--search: {twice} is given twice; put its values into one list")
+
+
+def _parse_values(text: str, words: str) -> tuple[Any, ...]:
+    try:
+        values = yaml.safe_load(f"[{words}]")
+    except yaml.YAMLError:
+        raise InputError(f"--search {text}: {words!r} are not YAML values; quote them") from None
+    return tuple(values)
+
+
+def _tidy(value: float, whole: bool) -> float | int:
+    """Few digits, so that tables are short; a whole number where the key takes one."""
+    return round(value) if whole else float(f"{value:.{_DIGITS}g}")

@@ -1,0 +1,130 @@
+"""Cameras: indices of this machine's, or addresses of streams (rtsp://…). Always the newest picture, never a queue."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ...core.errors import InputError
+from ...datasets.sequence import INFRARED, VISIBLE
+from .align import align
+from .pairing import match_size
+from .register import ESTIMATE, LOOKS, check_alignment, read_homography, warp
+
+PATIENCE = 10.0  # seconds without a picture after which a camera counts as gone
+USUAL_RATE = 25.0  # frames per second of a camera that does not say
+SHORT_PAUSE = 0.5  # seconds between the pictures that a registration is estimated from
+
+
+def is_live(source: str) -> bool:
+    """Whether a source is a camera's number or a stream's address rather than a path.
+
+    >>> is_live("0"), is_live("rtsp://10.0.0.7/thermal"), is_live("walk.mp4")
+    (True, True, False)
+    """
+    return source.isdigit() or "://" in source
+
+
+class Camera:
+    """One camera, read by a thread of its own so that a slow tracker never sees old pictures."""
+
+    def __init__(self, source: str, open_capture: Callable[[Any], Any] = cv2.VideoCapture):
+        """Raises InputError when the camera cannot be opened."""
+        self.source = source
+        self._capture = open_capture(int(source) if source.isdigit() else source)
+        if not self._capture.isOpened():
+            raise InputError(f"camera {source}: cannot be opened; check the number or address, and who else uses it")
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or USUAL_RATE
+        self._news = threading.Condition()
+        self._image: np.ndarray | None = None
+        self._count, self._ended = 0, False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def newest(self, seen: int) -> tuple[int, np.ndarray] | None:
+        """Number and picture [H, W, 3] uint8 RGB, newer than number `seen`; None when the stream has ended.
+
+        Raises InputError when none comes within PATIENCE seconds.
+        """
+        with self._news:
+            if not self._news.wait_for(lambda: self._ended or self._count > seen, PATIENCE):
+                raise InputError(f"camera {self.source}: no picture for {PATIENCE:g} seconds; check its connection")
+            if self._image is None or self._count <= seen:
+                return None
+            return self._count, cv2.cvtColor(self._image, cv2.COLOR_BGR2RGB)
+
+    def close(self) -> None:
+        """Ends the thread, which gives the camera back."""
+        with self._news:
+            self._ended = True
+
+    def _read(self) -> None:
+        while not self._ended:
+            read, image = self._capture.read()
+            with self._news:
+                self._ended = self._ended or not read
+                if read:
+                    self._image, self._count = image, self._count + 1
+                self._news.notify_all()
+        self._capture.release()
+
+
+class LiveFrames:
+    """The newest pictures of one camera or two, frame by frame, until one of the streams ends."""
+
+    def __init__(self, cameras: list[Camera], register: str | None = None):
+        """register: as `pairing.open_frames` takes it. Raises InputError as that does, and when no picture comes."""
+        self.cameras = cameras
+        self.modalities = (VISIBLE, INFRARED)[: len(cameras)]
+        self.rate = min(camera.rate for camera in cameras)
+        self.matrix = self._register(register) if len(cameras) == 2 else None
+
+    def __iter__(self) -> Iterator[list[np.ndarray]]:
+        """[H, W, 3] uint8 RGB per camera, infrared where the visible camera sees it."""
+        try:
+            for images in self._look():
+                if self.matrix is not None:
+                    images[1] = warp(images[1], self.matrix, (images[0].shape[1], images[0].shape[0]))
+                yield images
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Gives the cameras back."""
+        for camera in self.cameras:
+            camera.close()
+
+    def _look(self) -> Iterator[list[np.ndarray]]:
+        seen = [0] * len(self.cameras)
+        while True:
+            pictures = [camera.newest(number) for camera, number in zip(self.cameras, seen, strict=True)]
+            taken = [picture for picture in pictures if picture is not None]
+            if len(taken) < len(self.cameras):
+                return
+            seen = [number for number, _ in taken]
+            yield [image for _, image in taken]
+
+    def _register(self, register: str | None) -> np.ndarray | None:
+        looks = self._look()
+        pairs = [next(looks, None)]
+        while register == ESTIMATE and len(pairs) < LOOKS:
+            time.sleep(SHORT_PAUSE)
+            pairs.append(next(looks, None))
+        whole = [pair for pair in pairs if pair is not None]
+        if not whole:
+            raise InputError(f"cameras {' and '.join(camera.source for camera in self.cameras)}: no first picture")
+        if register == ESTIMATE:
+            return check_alignment(align([visible for visible, _ in whole], [infrared for _, infrared in whole]))
+        if register is not None:
+            return read_homography(register)
+        visible, infrared = whole[0]
+        first, second = self.cameras
+        return match_size(visible, infrared, (f"camera {first.source}", f"camera {second.source}"))
+
+
+def open_cameras(visible: str, infrared: str | None, register: str | None = None) -> LiveFrames:
+    """Both cameras, or the visible one alone. Raises InputError as `Camera` and `LiveFrames` do."""
+    cameras = [Camera(source) for source in (visible, infrared) if source is not None]
+    return LiveFrames(cameras, register)

@@ -1,0 +1,84 @@
+"""Registration of two cameras that see one scene: the homography from infrared to visible pixels, given or estimated.
+
+A homography is exact for a flat scene, and close to it for cameras that stand together in relation to the distance of
+what they see; near things keep a parallax that no single homography removes.
+"""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...core.atomic import write_atomically
+from ...core.errors import InputError
+from ...datasets.sequence import Frames
+from .align import Alignment, align
+
+log = logging.getLogger(__name__)
+
+ESTIMATE = "estimate"
+LOOKS = 5  # frame pairs that an estimate is made from
+#: Of blocks that must be confirmed. Of 40 pairs of unlike street scenes the best reaches 0.10; of 40 pairs that belong
+#: together, those whose estimate is wrong 0.05 (docs/own_videos.md).
+LEAST_SHARE, LEAST_BLOCKS = 0.12, 16
+
+
+def read_homography(path: str | Path) -> np.ndarray:
+    """[3, 3] float64, infrared pixel -> visible pixel, from a text file of nine numbers.
+
+    Raises InputError when the file is missing, holds anything else or a matrix that cannot be inverted.
+    """
+    try:
+        words = Path(path).read_text(encoding="utf-8").replace(",", " ").split()
+        matrix = np.array([float(word) for word in words])
+    except FileNotFoundError:
+        raise InputError(f"--register {path}: no such file; give one of nine numbers, or: {ESTIMATE}") from None
+    except ValueError:
+        matrix = np.array([])
+    if matrix.shape != (9,) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix.reshape(3, 3))) < 1e-12:
+        raise InputError(
+            f"--register {path}: expected nine numbers, the 3x3 homography from infrared to visible pixels"
+        )
+    return matrix.reshape(3, 3)
+
+
+def write_homography(path: Path, matrix: np.ndarray) -> None:
+    """Write what `read_homography` reads."""
+    with write_atomically(path) as temporary:
+        temporary.write_text("\n".join(" ".join(f"{value:.12g}" for value in row) for row in matrix) + "\n")
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An infrared image where the visible camera would see it: [height, width, 3] uint8, black where it sees nothing.
+
+    size: width and height of the visible image.
+    """
+    return cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR)
+
+
+def scaling(visible: np.ndarray, infrared: np.ndarray) -> np.ndarray:
+    """[3, 3] of two images [H, W, 3] that show the same at different resolutions. Pixels are squares with an area."""
+    across, down = (visible.shape[side] / infrared.shape[side] for side in (1, 0))
+    return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
+
+
+def estimate_homography(paired: Frames) -> np.ndarray:
+    """[3, 3] infrared -> visible pixels, from a few frames spread over a video whose two pictures may differ in size.
+
+    Raises InputError when the pictures do not agree well enough on any: better none than a wrong one.
+    """
+    picked = np.unique(np.linspace(0, len(paired) - 1, min(LOOKS, len(paired))).round().astype(int))
+    pairs = [paired[index] for index in picked.tolist()]
+    return check_alignment(align([visible for visible, _ in pairs], [infrared for _, infrared in pairs]))
+
+
+def check_alignment(found: Alignment) -> np.ndarray:
+    """[3, 3] of an alignment that is confirmed well enough. Raises InputError for any other."""
+    if found.agreeing < max(LEAST_BLOCKS, LEAST_SHARE * found.blocks):
+        raise InputError(
+            f"--register {ESTIMATE}: the two cameras' pictures do not agree ({found.agreeing} of {found.blocks} places "
+            "confirmed); give a homography measured on a few points: --register FILE"
+        )
+    log.info("registration: %d of %d places in the pictures confirm it", found.agreeing, found.blocks)
+    return found.matrix

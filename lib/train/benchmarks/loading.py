@@ -1,0 +1,220 @@
+"""How fast the loader makes training pairs, what part of it is decoding, and what decoding less changes."""
+
+import copy
+import dataclasses
+import itertools
+import time
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from easydict import EasyDict
+
+from ...core.measure.benchmark import machine_words
+from ...core.table import Table
+from ...datasets.readers.folder import read_folder
+from ...datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
+from ...datasets.synthetic import stream
+from ...datasets.synthetic.writer import write_sequences
+from ..data.loader import build_loader, read_batches
+
+SEQUENCES, FRAMES = 8, 12
+LARGEST = 720  # side of a frame that the synthetic set can draw, pixels
+#: sqrt(w h) in LasHeR's test annotation, sequences weighing alike, pixels of 640 x 480: median, spread of its logarithm
+LASHER_SIZE, LASHER_SPREAD = 64.0, 0.58
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to load."""
+
+    workers: int
+    scaled: bool
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return f"{self.workers} worker{'' if self.workers == 1 else 's'}{', scaled decoding' if self.scaled else ''}"
+
+
+@dataclass
+class Watched(Frames):
+    """Frames that keep account of the time in which they are read, and of how much they were reduced."""
+
+    frames: Frames
+    modalities: tuple[str, ...]
+    seconds: float = 0.0  # of this process on its core
+    reductions: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return self.reduced(index, 1)
+
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        begin = time.process_time()
+        images = self.frames.reduced(index, reduction)
+        self.seconds += time.process_time() - begin
+        self.reductions.append(reduction)
+        return images
+
+
+def make_pairs(folder: Path, photos: Path, size: tuple[int, int], *, seed: int = 0) -> list[Sequence]:
+    """Synthetic sequences as JPEG pairs on disk, with boxes as large as LasHeR's; size: (width, height).
+
+    Frames that are larger than can be drawn are mirror images side by side: as much detail, as many bytes a pixel.
+    """
+    parts = -(-max(size) // LARGEST)
+    drawn = (-(-size[0] // parts), -(-size[1] // parts))
+    made = stream(photos, SEQUENCES, held_out=True, frames=FRAMES, size=drawn, seed=seed)
+    tiled = [Sequence(one.name, Mirrored(one.frames, size), one.boxes, attributes=one.attributes) for one in made]
+    write_sequences(tiled, folder, recipe="benchmark")
+    read = enumerate(read_folder(folder / "testingset"))
+    return [with_boxes(sequence, size, seed=number) for number, sequence in read]
+
+
+@dataclass
+class Mirrored(Frames):
+    """Frames continued to (width, height) by their mirror images."""
+
+    frames: Frames
+    size: tuple[int, int]
+    modalities: tuple[str, ...] = (VISIBLE, INFRARED)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return [self._continue(image) for image in self.frames[index]]
+
+    def _continue(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        index = (np.arange(self.size[1]) % (2 * height), np.arange(self.size[0]) % (2 * width))
+        rows, columns = (np.minimum(one, 2 * side - 1 - one) for one, side in zip(index, (height, width), strict=True))
+        return image[rows[:, None], columns]
+
+
+def with_boxes(sequence: Sequence, size: tuple[int, int], *, seed: int) -> Sequence:
+    """The sequence with other boxes, inside frames of (width, height): what is drawn there does not matter."""
+    rng = np.random.default_rng(seed)
+    frame, number = np.array(size, np.float64), len(sequence.boxes)
+    length = LASHER_SIZE * frame[1] / 480 * np.exp(rng.standard_normal(number) * LASHER_SPREAD)
+    extent = np.minimum(length[:, None] * np.exp(rng.normal(0, 0.3, (number, 1)) * [1, -1]), 0.9 * frame)
+    corner = rng.random((number, 2)) * (frame - extent)
+    return dataclasses.replace(sequence, boxes=np.concatenate([corner, extent], axis=1), boxes_infrared=None)
+
+
+def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pairs: int) -> dict[str, Any]:
+    """Pairs per second of one way, without the first batch of each process, which pays for its start.
+
+    A process works alone on its core, as loader processes do. Without them, time on the core is measured besides, which
+    other programs on the machine do not change: pairs for each second of it, and the share that goes into reading.
+    """
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    watched = [Watched(sequence.frames, sequence.frames.modalities) for sequence in sequences]
+    data = [dataclasses.replace(one, frames=frames) for one, frames in zip(sequences, watched, strict=True)]
+    loader = build_loader(_with(cfg, side, pairs), [data], stage=0, modalities=_modalities(cfg))
+    loader.sampler.epoch = 1  # type: ignore[attr-defined]
+    batches = iter(read_batches(loader))
+    list(itertools.islice(batches, max(1, side.workers)))
+    for frames in watched:
+        frames.seconds = 0.0
+        frames.reductions.clear()
+    begin, begin_core, count = time.perf_counter(), time.process_time(), 0
+    for sample in batches:
+        count += len(sample.batch.search)
+    seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
+    record: dict[str, Any] = {"pairs": count, "seconds": seconds, "pairs_per_s": count / seconds}
+    if side.workers == 0:
+        reductions = [reduction for frames in watched for reduction in frames.reductions]
+        reading = sum(frames.seconds for frames in watched)
+        record |= {"pairs_per_core_s": count / core, "decode_share": reading / core}
+        record |= {"frame_ms": 1000 * reading / len(reductions)}
+        record["reduced_share"] = float(np.mean([reduction > 1 for reduction in reductions]))
+    return record
+
+
+def compare_pixels(cfg: EasyDict, sequences: Many[Sequence], *, pairs: int = 64) -> dict[str, float]:
+    """What scaled decoding changes in the search regions that it changes: their share, the mean and 99th percentile of
+    the pixels' differences (of 255), and the largest difference of a box, in pixels of the crop."""
+    loaded = []
+    for scaled in (False, True):
+        loader = build_loader(_with(cfg, Side(0, scaled), pairs), [sequences], stage=0, modalities=_modalities(cfg))
+        loader.sampler.epoch = 1  # type: ignore[attr-defined]
+        loaded.append([sample.batch for sample in read_batches(loader)])
+    images, boxes = [], []
+    for whole, less in zip(*loaded, strict=True):
+        gaps = (whole.search.float() - less.search.float()).abs().flatten(1)
+        changed = gaps.amax(1) > 0
+        images.append(gaps[changed])
+        boxes.append((whole.search_box - less.search_box).abs()[changed].flatten() * whole.search.shape[-1])
+    changed_pixels, changed_boxes = torch.cat(images).flatten().numpy(), torch.cat(boxes)
+    total = sum(len(batch.search) for batch in loaded[0])
+    if not len(changed_boxes):
+        return {"changed_share": 0.0, "mean": 0.0, "percentile_99": 0.0, "box_px": 0.0}
+    return {
+        "changed_share": len(changed_boxes) / 4 / total,
+        "mean": float(changed_pixels.mean()),
+        "percentile_99": float(np.percentile(changed_pixels, 99)),
+        "box_px": float(changed_boxes.max()),
+    }
+
+
+def summarise_loading(records: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Side -> medians over the repetitions."""
+    return {name: {key: median(run[key] for run in runs) for key in runs[0]} for name, runs in records.items()}
+
+
+def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]:
+    """How many times as many pairs scaled decoding gives, in each repetition, in ascending order."""
+    whole, scaled = (records[Side(workers, scaled).name] for scaled in (False, True))
+    rate = "pairs_per_core_s" if workers == 0 else "pairs_per_s"
+    return sorted(less[rate] / run[rate] for run, less in zip(whole, scaled, strict=True))
+
+
+def loading_table(
+    summary: dict[str, dict[str, float]], pixels: dict[str, float], *, what: str, ratios: Many[float]
+) -> Table:
+    """Pairs per second, with what a reader must know. ratios: of `gains`."""
+    rows = [["", "pairs/s", "pairs/s of core time", "reading and decoding", "ms a frame", "frames decoded smaller"]]
+    forms = {"pairs_per_s": "{:.1f}", "pairs_per_core_s": "{:.1f}", "decode_share": "{:.0%}", "frame_ms": "{:.2f}"}
+    forms["reduced_share"] = "{:.0%}"
+    for name, row in summary.items():
+        rows.append([name, *(form.format(row[key]) if key in row else "" for key, form in forms.items())])
+    notes = (
+        f"Medians of {len(ratios)} interleaved runs; {machine_words()}.",
+        f"Scaled decoding makes {median(ratios):.2f} times as many pairs ({ratios[0]:.2f} to {ratios[-1]:.2f} within "
+        f"one repetition). It changes {pixels['changed_share']:.0%} of the search regions: there by "
+        f"{pixels['mean']:.2f} of 255 on average, 99 % of the pixels by at most {pixels['percentile_99']:.0f}, boxes "
+        f"by at most {pixels['box_px']:.2f} pixels of the crop.",
+    )
+    return Table(f"Loading training pairs: {what}", rows, notes)
+
+
+def _with(cfg: EasyDict, side: Side, pairs: int) -> EasyDict:
+    """A loader configuration of its own, with whole batches."""
+    changed = copy.deepcopy(cfg)
+    changed.TRAIN.NUM_WORKER, changed.DATA.SCALED_DECODE = side.workers, side.scaled
+    batches = max(1, side.workers) + max(1, pairs // cfg.TRAIN.BATCH_SIZE)
+    changed.DATA.TRAIN.SAMPLE_PER_EPOCH = batches * cfg.TRAIN.BATCH_SIZE
+    changed.DATA.TRAIN.DATASETS_RATIO = [1]
+    return changed
+
+
+def _modalities(cfg: EasyDict) -> int:
+    return len(cfg.DATA.MEAN) // 3
+
+
+def describe(sequences: Many[Sequence]) -> str:
+    """Frame size and streams of the first sequence."""
+    first = sequences[0]
+    height, width = first.frames[0][0].shape[:2]
+    streams = "visible" if first.frames.modalities == (VISIBLE,) else " + ".join(first.frames.modalities)
+    return f"{width}x{height}, {streams}"

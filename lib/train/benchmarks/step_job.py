@@ -1,0 +1,76 @@
+"""Training steps of one network in a process of its own, so that time and memory are theirs alone.
+
+Job and answer are JSON on the standard streams. Images are noise: what a step costs does not depend on them.
+
+A job holds script, config, set, batch, steps, device, threads (0: PyTorch's choice), cache.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+from easydict import EasyDict
+
+from ...core.config import load_config
+from ...core.distributed import own_device
+from ...core.measure.gpu import Utilisation, describe_device
+from ...core.measure.job import Job, answer_job
+from ...core.measure.memory import peak_memory
+from ...models import build_model
+from ...models.base import Batch
+from ..run import build_trainer, seed_everything
+from ..skip import Skips
+from ..trainer import Trainer
+
+
+def time_steps(job: Job) -> Job:
+    """Seconds of the first step, which compiles, and of each that follows; memory before and at most. On a CPU also
+    the seconds of all threads on their cores, which other programs hardly change."""
+    device = own_device(job["device"])
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    data = ["DATA.TRAIN.DATASETS_NAME=[synthetic_train]", "DATA.TRAIN.DATASETS_RATIO=[1]",
+            f"DATA.TRAIN.SAMPLE_PER_EPOCH={job['batch']}", f"TRAIN.BATCH_SIZE={job['batch']}",
+            "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]", "TRAIN.NUM_WORKER=0"]  # fmt: skip
+    cfg = load_config(job["script"], job["config"], [*data, *job["set"]])
+    before = peak_memory()
+    seed_everything(cfg.TRAIN.SEED)
+    model = build_model(cfg).to(device)
+    trainer = build_trainer(cfg, model, Path(), folders={"photos_dir": ""}, device=device)
+    trainer.step.train()
+    batch, skips = noise(cfg, job["batch"], model.modalities), Skips(0.0, 1)
+    first, _ = _step(trainer, batch, skips)
+    with Utilisation(device) as utilisation:
+        seconds, core = zip(*(_step(trainer, batch, skips) for _ in range(job["steps"])), strict=True)
+    answer = {"first_s": first, "step_s": list(seconds), "before_mib": before, "peak_mib": peak_memory()}
+    answer |= {"core_s": list(core)} if device.type == "cpu" else {}
+    answer["device"] = describe_device(device)
+    if device.type == "cuda":
+        answer["gpu_peak_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+        answer["gpu_utilisation"] = utilisation.mean()
+    return answer
+
+
+def noise(cfg: EasyDict, pairs: int, modalities: int) -> Batch:
+    """A batch as the loader makes it: images [B, M, 3, S, S] uint8, boxes in the middle of their crops."""
+    generator = torch.Generator().manual_seed(0)
+    box = torch.tensor([0.375, 0.375, 0.25, 0.25]).expand(pairs, 4)
+
+    def images(size: int) -> torch.Tensor:
+        return torch.randint(0, 256, (pairs, modalities, 3, size, size), generator=generator, dtype=torch.uint8)
+
+    return Batch(images(cfg.DATA.TEMPLATE.SIZE), box, images(cfg.DATA.SEARCH.SIZE), box)
+
+
+def _step(trainer: Trainer, batch: Batch, skips: Skips) -> tuple[float, float]:
+    """Seconds of one step, from the batch in memory to the new weights: on the clock, and on the cores."""
+    begin, begin_core = time.perf_counter(), time.process_time()
+    trainer.gather_gradients(trainer.to_device(batch), complete=True)
+    trainer.update_weights(skips)
+    if trainer.device.type != "cpu":
+        getattr(torch, trainer.device.type).synchronize()
+    return time.perf_counter() - begin, time.process_time() - begin_core
+
+
+if __name__ == "__main__":
+    answer_job(time_steps)

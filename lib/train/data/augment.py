@@ -1,0 +1,128 @@
+"""From two frames to a template and a search region: jitter, crop, flip, brightness (OSTrack's recipe).
+
+Both modalities of a frame share every geometric and photometric draw. S side of a crop, pixels.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from easydict import EasyDict
+
+from ...core.crop import box_to_crop, sample_target
+from ...core.errors import InputError
+from ...datasets.image import choose_reduction
+from ...datasets.sequence import Sequence
+from .sampler import Pair
+
+BRIGHTNESS = 0.2
+FLIP = 0.5
+_CELL = 16  # pixels; a crop of which every 16th pixel in both directions is padding shows nothing
+
+
+class View(NamedTuple):
+    """A crop and where its target is."""
+
+    image: np.ndarray  # [S, S, 3 M] uint8
+    box: np.ndarray  # [4] xywh in units of S
+
+
+class Views(NamedTuple):
+    """The crops of a pair."""
+
+    template: View
+    search: View
+    others: np.ndarray | None = None  # [K, 4] other objects in the search region, not a number where there are fewer
+
+
+@dataclass(frozen=True)
+class CropRecipe:
+    """How one kind of crop is drawn."""
+
+    factor: float  # side of the crop / sqrt(w h)
+    size: int  # S
+    center_jitter: float  # shift, uniform in +- half of this times sqrt(w h)
+    scale_jitter: float  # standard deviation of the logarithm of the scale
+
+    @classmethod
+    def from_config(cls, section: EasyDict) -> "CropRecipe":
+        """From DATA.TEMPLATE or DATA.SEARCH."""
+        return cls(section.FACTOR, section.SIZE, section.CENTER_JITTER, section.SCALE_JITTER)
+
+    def side(self, box: np.ndarray) -> float:
+        """Side of the square that is cut around a box, in pixels of the frame; 0 where the box has no area."""
+        area = float(box[2] * box[3])
+        return self.factor * math.sqrt(area) if area > 0 else 0.0
+
+
+Read = Callable[[int], np.ndarray]  # reduction -> frame, [H / k, W / k, 3 M] uint8
+ReadRow = Callable[[Sequence, int, int], np.ndarray]  # sequence, row of its annotation, reduction -> frame
+
+
+@dataclass(frozen=True)
+class FamilyViews:
+    """How pairs are shown to the trackers of the OSTrack family."""
+
+    template: CropRecipe
+    search: CropRecipe
+    scaled: bool
+
+    @classmethod
+    def from_config(cls, cfg: EasyDict) -> "FamilyViews":
+        """From DATA."""
+        template, search = CropRecipe.from_config(cfg.DATA.TEMPLATE), CropRecipe.from_config(cfg.DATA.SEARCH)
+        return cls(template, search, cfg.DATA.SCALED_DECODE)
+
+    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> Views | None:
+        """The views of a pair; None when a draw is of no use."""
+        template = self._view(pair.sequence, pair.template, self.template, read, rng)
+        search = template and self._view(pair.searched, pair.search, self.search, read, rng)
+        return Views(template, search) if template is not None and search is not None else None
+
+    def _view(
+        self, sequence: Sequence, row: int, recipe: CropRecipe, read: ReadRow, rng: np.random.Generator
+    ) -> View | None:
+        frame = functools.partial(read, sequence, row)
+        return draw_view(frame, sequence.boxes[row], recipe, rng, scaled=self.scaled)
+
+
+def draw_view(
+    read: Read, box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator, *, scaled: bool = False
+) -> View | None:
+    """A jittered, flipped and brightened crop of a frame: box [4] xywh pixels.
+
+    scaled: the frame is read reduced where its square is at least twice as large as the crop. None when the draw is of
+    no use: the target's centre left the crop, or the crop shows nothing of the image.
+    The family flips the pair jointly and then each crop once more; together that is one flip per crop.
+    """
+    around = jitter(box, recipe, rng)
+    reduction = choose_reduction(recipe.side(around), recipe.size) if scaled else 1
+    image = read(reduction)
+    box, around = box / reduction, around / reduction
+    try:
+        crop = sample_target(image, around, recipe.factor, recipe.size)
+    except InputError:
+        return None
+    if crop.padding[::_CELL, ::_CELL].all():
+        return None
+    place = box_to_crop(box, around, crop.scale, recipe.size)
+    centre = place[:2] + place[2:] / 2
+    if not ((centre >= 0) & (centre < 1)).all():
+        return None
+    pixels = cv2.convertScaleAbs(crop.image, alpha=rng.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS))
+    if rng.random() < FLIP:
+        pixels = pixels[:, ::-1]
+        place = np.array([1 - place[0] - place[2] - 1 / recipe.size, *place[1:]])
+    return View(np.ascontiguousarray(pixels), place)
+
+
+def jitter(box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator) -> np.ndarray:
+    """The box that a crop is cut around: [4] xywh -> [4] xywh, pixels."""
+    extent = box[2:] * np.exp(rng.standard_normal(2) * recipe.scale_jitter)
+    reach = math.sqrt(extent.prod()) * recipe.center_jitter
+    centre = box[:2] + box[2:] / 2 + reach * (rng.random(2) - 0.5)
+    return np.concatenate([centre - extent / 2, extent])

@@ -1,0 +1,123 @@
+"""Tracks of data sets by category: what a sampler that knows of categories draws from."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...core.errors import InputError
+from ...datasets.annotation import read_lines
+from ...datasets.readers.got10k import SPLITS
+from ...datasets.sequence import Collection
+from ...datasets.sequence import Sequence as Video
+
+SHIPPED = SPLITS / "category_aliases.txt"  # what is known of the categories of usual sets
+FLATTENING = 0.5  # a category is drawn in proportion to its number of tracks to this power
+
+
+class Place(NamedTuple):
+    """Where a track is found."""
+
+    dataset: int
+    track: int
+
+
+class Catalogue:
+    """Categories are those of their data set alone, unless a table says which of several sets are the same."""
+
+    def __init__(
+        self,
+        datasets: Sequence[Sequence[Video]],
+        names: Sequence[str],
+        aliases: Mapping[tuple[str, str], str] | None = None,
+    ):
+        """names: of the data sets; aliases: (data set, category) -> common name, see `read_aliases`."""
+        self.datasets = datasets
+        self.common = aliases is not None
+        #: of each data set: category -> its tracks; those whose category is not known are under ""
+        self.groups = [
+            _group(dataset, name.lower(), aliases or {}) for dataset, name in zip(datasets, names, strict=True)
+        ]
+
+    def get(self, place: Place) -> Video:
+        """The track at a place."""
+        return self.datasets[place.dataset][place.track]
+
+    def draw_category(self, dataset: int, rng: np.random.Generator) -> str:
+        """A category of a data set."""
+        categories, shares = self._shares[dataset]
+        return categories[int(rng.choice(len(categories), p=shares))]
+
+    def draw_track(self, dataset: int, category: str, rng: np.random.Generator) -> Place:
+        """Any track of a category of a data set."""
+        tracks = self.groups[dataset][category]
+        return Place(dataset, int(tracks[rng.integers(len(tracks))]))
+
+    def draw_same(self, dataset: int, category: str, rng: np.random.Generator) -> Place:
+        """Any track of a category, of all data sets that have it."""
+        sizes = np.array([len(groups.get(category, ())) * self._admits(k, dataset) for k, groups in self._numbered])
+        return self.draw_track(int(rng.choice(len(sizes), p=sizes / sizes.sum())), category, rng)
+
+    def draw_other(self, dataset: int, category: str, rng: np.random.Generator) -> Place | None:
+        """A track of another category; None where there is none. Where the category is not known, any track: what
+        is known to be another object has to do."""
+        allowed = [k for k, _ in self._numbered if self._admits(k, dataset)]
+        chosen = int(allowed[rng.integers(len(allowed))])
+        categories, shares = self._shares[chosen]
+        free = np.array([name != category or not name for name in categories])
+        if not free.any():
+            return None
+        shares = shares * free / (shares * free).sum()
+        return self.draw_track(chosen, categories[int(rng.choice(len(categories), p=shares))], rng)
+
+    def _admits(self, other: int, dataset: int) -> bool:
+        """Whether categories of two data sets can be told to be the same or not."""
+        return other == dataset or self.common
+
+    @property
+    def _numbered(self) -> list[tuple[int, dict[str, np.ndarray]]]:
+        return list(enumerate(self.groups))
+
+    @cached_property
+    def _shares(self) -> list[tuple[list[str], np.ndarray]]:
+        """Of each data set its categories and how often each is drawn."""
+        weights = [np.array([len(tracks) for tracks in groups.values()]) ** FLATTENING for groups in self.groups]
+        return [(list(groups), weight / weight.sum()) for groups, weight in zip(self.groups, weights, strict=True)]
+
+
+def read_aliases(path: str | Path) -> dict[tuple[str, str], str]:
+    """Which categories of several data sets are the same: lines of data set, category, common name; `*` for all
+    categories of a set that are common names already. Raises InputError for any other line."""
+    table = {}
+    for number, line in enumerate(read_lines(path), 1):
+        words = line.split(maxsplit=2)
+        if not words or line.startswith("#"):
+            continue
+        if len(words) != 3:
+            raise InputError(f"{path}: line {number}: expected data set, category and common name, got {line!r}")
+        table[words[0].lower(), words[1]] = words[2]
+    return table
+
+
+def _group(dataset: Sequence[Video], name: str, aliases: Mapping[tuple[str, str], str]) -> dict[str, np.ndarray]:
+    if isinstance(dataset, Collection):
+        labels = list(dataset.categories)
+    else:
+        labels = [sequence.category for sequence in dataset]
+    found, places = np.unique(np.array(labels, str), return_inverse=True)
+    order = np.argsort(places, kind="stable")
+    tracks = np.split(order, np.cumsum(np.bincount(places))[:-1])
+    groups: dict[str, list[np.ndarray]] = {}
+    for label, members in zip(found.tolist(), tracks, strict=True):
+        groups.setdefault(_common_name(name, label, aliases), []).append(members)
+    return {label: np.concatenate(members) for label, members in groups.items()}
+
+
+def _common_name(dataset: str, label: str, aliases: Mapping[tuple[str, str], str]) -> str:
+    if not label:
+        return ""
+    if (dataset, label) in aliases:
+        return aliases[dataset, label]
+    return label if (dataset, "*") in aliases else f"{dataset}:{label}"

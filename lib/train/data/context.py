@@ -1,0 +1,153 @@
+"""From two frames to a template and a search region with context: shifted, stretched, with other colours and blurs
+(SiamFC's crops; DaSiamRPN, ECCV 2018). S side of a crop, pixels.
+
+Every crop is a part of the intermediate crop, 511 pixels around the target at the scale of its template, which is never
+made: the image is looked at once.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from easydict import EasyDict
+
+from ...core.geometry import ContextGeometry
+from ...core.warp import warp_region
+from ...datasets.usable import LEAST_INSIDE, inside_share
+from .augment import ReadRow, View, Views
+from .blur import cross_kernel, motion_kernel
+from .sampler import Pair
+
+INTERMEDIATE = 511  # pixels
+MOST_OTHERS = 8  # other objects in a search region that are told of, the nearest to its centre
+#: Colours are shifted along these directions (RGB), which natural images vary in; as in the public recipes
+COLOURS = np.array(
+    [
+        [-0.55919361, 0.98062831, -0.41940627],
+        [1.72091413, 0.19879334, -1.82968581],
+        [4.64467907, 4.73710203, 4.88324118],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ContextRecipe:
+    """How one kind of crop is drawn. Shares are probabilities."""
+
+    size: int  # S
+    shift: float  # pixels of the crop, uniform in both directions
+    scale: float  # the sides are stretched by 1 +- this, independently
+    blur: float  # share that gets a cross-shaped blur
+    motion_blur: float  # share of the rest that gets a linear one
+    colour: float  # share whose colours are shifted
+
+    @classmethod
+    def from_config(cls, section: EasyDict) -> "ContextRecipe":
+        """From DATA.TEMPLATE or DATA.SEARCH."""
+        return cls(section.SIZE, section.SHIFT, section.SCALE, section.BLUR, section.MOTION_BLUR, section.COLOR)
+
+    def region(self, box: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
+        """What is cut out around a box (xywh, pixels): [4] xywh pixels. scale: crop pixels per pixel."""
+        extent = np.minimum(self.size * (1 + rng.uniform(-self.scale, self.scale, 2)), INTERMEDIATE)
+        room = np.minimum((INTERMEDIATE - extent) / 2, self.shift)
+        centre = box[:2] + box[2:] / 2 + rng.uniform(-1, 1, 2) * room / scale
+        return np.concatenate([centre - extent / scale / 2, extent / scale])
+
+    def develop(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Other colours and blurs: [S, S, 3 M] uint8 -> the same. Colours change in the visible stream alone."""
+        if rng.random() < self.colour:
+            pixels = shift_colours(pixels, COLOURS @ rng.standard_normal(3))
+        if rng.random() < self.blur:
+            return _filter(pixels, cross_kernel(rng))
+        return _filter(pixels, motion_kernel(rng)) if rng.random() < self.motion_blur else pixels
+
+
+@dataclass(frozen=True)
+class ContextViews:
+    """How pairs are shown to Siamese trackers."""
+
+    geometry: ContextGeometry
+    template: ContextRecipe
+    search: ContextRecipe
+    grey: float  # share of the pairs without colours
+    flip: float  # share of the pairs that are mirrored
+
+    @classmethod
+    def from_config(cls, cfg: EasyDict, geometry: ContextGeometry) -> "ContextViews":
+        """From DATA, and the crops that tracking makes."""
+        template, search = ContextRecipe.from_config(cfg.DATA.TEMPLATE), ContextRecipe.from_config(cfg.DATA.SEARCH)
+        return cls(geometry, template, search, cfg.DATA.GREY, cfg.DATA.FLIP)
+
+    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> Views | None:
+        """The views of a pair; None when a box lies mostly outside its image."""
+        first = read(pair.sequence, pair.template, 1)
+        same = pair.found is None and pair.search == pair.template
+        second = first if same else read(pair.searched, pair.search, 1)
+        boxes = pair.sequence.boxes[pair.template], pair.searched.boxes[pair.search]
+        for image, box in zip((first, second), boxes, strict=True):
+            if inside_share(box[None], np.array([0, 0, *image.shape[1::-1]]))[0] < LEAST_INSIDE:
+                return None
+        grey, mirrored = rng.random() < self.grey, rng.random() < self.flip
+        template, _ = self._view(first, boxes[0], self.template, rng)
+        search, region = self._view(second, boxes[1], self.search, rng)
+        views = Views(template, search, self._others(pair, region))
+        views = _without_colours(views) if grey else views
+        return _mirror(views) if mirrored else views
+
+    def _view(
+        self, image: np.ndarray, box: np.ndarray, recipe: ContextRecipe, rng: np.random.Generator
+    ) -> tuple[View, np.ndarray]:
+        """A crop, and the region of the image that it shows."""
+        region = recipe.region(box, self.geometry.template_size / self.geometry.side(box), rng)
+        # Tracking rounds the corner of its squares so that they lie half a pixel up and to the left in the mean, and
+        # takes them for centred: boxes here are told as it will read them.
+        seen = np.concatenate([region[:2] - 0.5, region[2:]])
+        pixels = warp_region(image, seen, recipe.size, self.geometry.fill(image))
+        return View(recipe.develop(pixels, rng), to_units(box[None], region)[0]), region
+
+    def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:
+        """[MOST_OTHERS, 4] other objects whose centre is in the search region, of positive pairs where known."""
+        found = np.full((MOST_OTHERS, 4), np.nan)
+        company = pair.sequence.company
+        if pair.found is None and company is not None:
+            boxes = to_units(company.others(pair.sequence.frame_of(pair.search)), region)
+            distance = abs(boxes[:, :2] + boxes[:, 2:] / 2 - 0.5).max(1)
+            near = np.argsort(distance, kind="stable")[: min(MOST_OTHERS, int((distance < 0.5).sum()))]
+            found[: len(near)] = boxes[near]
+        return found
+
+
+def to_units(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Boxes in units of the sides of a region: [N, 4], [4] xywh pixels -> [N, 4] xywh."""
+    return np.concatenate([(boxes[:, :2] - region[:2]) / region[2:], boxes[:, 2:] / region[2:]], axis=1)
+
+
+def shift_colours(pixels: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Subtract an offset [3] from the first three channels of [S, S, 3 M] uint8."""
+    shifted = pixels.copy()
+    shifted[..., :3] = np.clip(pixels[..., :3] - offset, 0, 255).astype(np.uint8)
+    return shifted
+
+
+def _filter(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return cv2.filter2D(pixels, -1, kernel)
+
+
+def _without_colours(views: Views) -> Views:
+    def grey(view: View) -> View:
+        plane = cv2.cvtColor(np.ascontiguousarray(view.image[..., :3]), cv2.COLOR_RGB2GRAY)
+        return view._replace(
+            image=np.concatenate([np.repeat(plane[..., None], 3, axis=2), view.image[..., 3:]], axis=2)
+        )
+
+    return views._replace(template=grey(views.template), search=grey(views.search))
+
+
+def _mirror(views: Views) -> Views:
+    def turn(boxes: np.ndarray) -> np.ndarray:
+        return np.concatenate([1 - boxes[..., :1] - boxes[..., 2:3], boxes[..., 1:]], axis=-1)
+
+    template, search = (
+        View(np.ascontiguousarray(view.image[:, ::-1]), turn(view.box)) for view in (views.template, views.search)
+    )
+    return Views(template, search, None if views.others is None else turn(views.others))

@@ -1,0 +1,233 @@
+"""The scoring and comparison commands, on small trees made here."""
+
+import csv
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.core.errors import InputError
+from lib.datasets.readers.folder import read_folder
+from lib.test.analysis import sources
+from lib.test.demo import baseline
+from lib.test.results.files import write_result
+
+TRACKING = Path(__file__).resolve().parents[3] / "tracking"
+FRAMES = 6
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run an entry point in this process; returns what it printed."""
+
+    def run_script(name: str, *arguments: object) -> str:
+        spec = importlib.util.spec_from_file_location(f"entry_{name}", TRACKING / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        local = {"results_dir": str(tmp_path / "results"), "lasher_dir": str(tmp_path / "lasher")}
+        monkeypatch.setattr(module, "read_local", lambda part: local, raising=False)
+        monkeypatch.setattr(sources, "read_local", lambda part: local)
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        module.main()
+        return capsys.readouterr().out
+
+    return run_script
+
+
+def put_sequence(folder: Path, *, infrared: bool = True, rows: int = FRAMES) -> np.ndarray:
+    """A bright square that moves 3 pixels per frame; returns its boxes."""
+    boxes = np.array([(20 + 3 * index, 20, 16, 16) for index in range(FRAMES)], float)
+    streams = ("visible", "infrared") if infrared else ("img",)
+    for stream in streams:
+        (folder / stream).mkdir(parents=True)
+        for index, (x, y, w, h) in enumerate(boxes.astype(int)):
+            image = np.random.default_rng(0).integers(0, 60, (80, 96, 3)).astype(np.uint8)
+            image[y : y + h, x : x + w] += 180
+            cv2.imwrite(str(folder / stream / f"{index:04d}.png"), image)
+    name = "visible.txt" if infrared else "groundtruth.txt"
+    np.savetxt(folder / name, boxes[:rows], fmt="%d", delimiter=",")
+    return boxes
+
+
+@pytest.fixture
+def lasher(tmp_path):
+    """Two LasHeR sequences, a tracker that is perfect on one and 8 pixels off on the other; 25 frames per second."""
+    for name, shift in (("a", 0), ("b'c", 8)):
+        boxes = put_sequence(tmp_path / "lasher" / "testingset" / name)
+        seconds = np.array([5.0] + [0.04] * (FRAMES - 1))
+        write_result(tmp_path / "results" / "tbsi_track" / "tiny", name, boxes + [shift, 0, 0, 0], seconds)
+    return tmp_path
+
+
+def cells(output: str, first: str) -> list[str]:
+    line = next(line for line in output.splitlines() if line.startswith(first))
+    return line.removeprefix(first).split()
+
+
+def percents(*figures: float) -> list[str]:
+    return [f"{100 * figure:.2f}" for figure in figures]
+
+
+def test_table_of_a_tracker(command, lasher):
+    words = ["--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--dataset_name", "lasher_test"]
+    files = ["--csv", lasher / "scores.csv", "--sequence_csv", lasher / "sequences.csv"]
+    output = command("analysis_results", *words, "--per_sequence", *files)
+    # b'c: 8 of 16 pixels off is half a size; overlap 1/3 beats 7 of 21 thresholds, the first frame (given) 20 of 21
+    success, precision = (20 / 21 + (5 * 7 + 20) / 6 / 21) / 2, (1 + 1 / 6) / 2
+    assert cells(output, "tbsi_track/tiny") == [*percents(1, precision, success), "25.0", "2"]
+    assert "2 sequences, lasher rules" in output
+    by_sequence = [cells(part, "b'c") for part in output.split("by sequence")[1:]]
+    assert by_sequence == [percents(55 / 126), ["100.00"], ["16.67"]]
+    rows = read_csv(lasher / "scores.csv")
+    assert rows[0] == ["tracker", "dataset", "metric", "value"]
+    assert [row[:3] for row in rows[1:]] == [["tbsi_track/tiny", "lasher_test", name] for name in ("PR", "NPR", "SR")]
+    assert [float(row[3]) for row in rows[1:]] == pytest.approx([1, precision, success], abs=1e-6)
+    rows = read_csv(lasher / "sequences.csv")
+    assert rows[0] == ["tracker", "dataset", "sequence", "metric", "value"] and len(rows) == 1 + 2 * 3
+    assert rows[-1][2:4] == ["b'c", "SR"] and float(rows[-1][4]) == pytest.approx(55 / 126, abs=1e-6)
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_several_trackers_and_any_folder(command, lasher, caplog):
+    write_result(lasher / "results" / "tbsi_track" / "tiny_007", "a", np.ones((FRAMES, 4)), np.ones(FRAMES))
+    words = ["--tracker_name", "tbsi_track", "--tracker_param", "tiny", "tiny_007", "--results"]
+    output = command("analysis_results", *words, f"other={lasher}/results/tbsi_track/tiny", "--allow_missing")
+    assert [cells(output, name)[-1] for name in ("tbsi_track/tiny ", "tbsi_track/tiny_007", "other")] == ["2", "1", "2"]
+    assert "1 of 2 results are missing: b'c; tbsi_track/tiny_007 is scored on the other 1 only" in caplog.text
+
+
+def test_missing_results_say_how_to_make_them(command, lasher):
+    (lasher / "results" / "tbsi_track" / "tiny" / "a.txt").unlink()
+    words = ["--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--dataset_name", "lasher_test"]
+    with pytest.raises(InputError) as error:
+        command("analysis_results", *words)
+    message = str(error.value)
+    assert "1 of 2 results are missing: a;" in message and "\n" not in message
+    assert "python tracking/test.py tbsi_track tiny --dataset_name lasher_test" in message
+    assert cells(command("analysis_results", *words, "--allow_missing"), "tbsi_track/tiny")[-1] == "1"
+
+
+def test_speed_with_reading_where_the_files_tell(command, lasher):
+    folder = lasher / "results" / "tbsi_track" / "tiny"
+    for name in ("a", "b'c"):
+        boxes = np.loadtxt(folder / f"{name}.txt")
+        write_result(folder, name, boxes, np.tile([0.04, 0.1], (FRAMES, 1)))
+    output = command("analysis_results", "--results", f"x={folder}")
+    assert "frames/s  with reading" in output and cells(output, "x")[-3:] == ["25.0", "10.0", "2"]
+
+
+def test_several_runs_are_averaged(command, lasher):
+    folder = lasher / "results" / "tbsi_track"
+    (folder / "tiny").rename(folder / "tiny_001")
+    for name in ("a", "b'c"):
+        write_result(folder / "tiny_002", name, np.loadtxt(folder / "tiny_001" / "a.txt"), np.full(FRAMES, 0.02))
+    output = command("analysis_results", "--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--runid", 1, 2)
+    assert " ".join(cells(output, "tbsi_track/tiny")).startswith(f"100.00 ± 0.00 {100 * (7 / 12 + 1) / 2:.2f} ± 29.46")
+    assert "tbsi_track/tiny: mean of 2 runs, ± their standard deviation" in output
+
+
+def test_runid_names_another_folder(command, lasher):
+    (lasher / "results" / "tbsi_track" / "tiny").rename(lasher / "results" / "tbsi_track" / "tiny_012")
+    output = command("analysis_results", "--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--runid", 12)
+    assert cells(output, "tbsi_track/tiny_012")[0] == "100.00"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "nothing to score"),
+        (["--tracker_name", "tbsi_track"], "go together"),
+        (["--tracker_name", "a", "b", "--tracker_param", "x", "y", "z"], "2 --tracker_name for 3"),
+        (["--results", "nonsense"], "--results nonsense: expected NAME=DIR"),
+        (["--results", "x=.", "x=."], "x is given twice"),
+        (["--results", "x=.", "--dataset_name", "folder"], "needs --data_dir"),
+        (["--results", "x=.", "--data_dir", "."], "goes with --dataset_name folder"),
+        (["--results", "x=.", "--dataset_name", "lasher_tset"], "did you mean lasher_test"),
+        (["--results", "x=.", "--annotations", "nowhere"], "--annotations nowhere"),
+        (["--results", "x=.", "--annotations", ".", "."], "--annotations: 2 folders for 1 data sets"),
+        (["--results", "OK", "--reference", "y"], "--reference y: no such tracker on lasher_test; there are x"),
+        (["--results", "OK", "--per_attribute"], "comes without attributes; name them: --attributes DIR"),
+        (["--results", "OK", "--attributes", "nowhere"], "--attributes nowhere: no <sequence>.txt"),
+    ],
+)
+def test_wrong_command_lines(command, lasher, words, message):
+    words = [f"x={lasher}/results/tbsi_track/tiny" if word == "OK" else word for word in words]
+    with pytest.raises(InputError, match=message) as error:
+        command("analysis_results", *words, "--significance")
+    assert "\n" not in str(error.value)
+
+
+def test_short_results_are_named(command, lasher):
+    path = lasher / "results" / "tbsi_track" / "tiny" / "a.txt"
+    path.write_text("1\t2\t3\t4\n")
+    with pytest.raises(InputError, match=r"a\.txt: 1 result rows for 6 annotated frames"):
+        command("analysis_results", "--results", f"x={path.parent}")
+
+
+def test_folder_scores_by_plain_rules_what_is_annotated(command, tmp_path, caplog):
+    boxes = put_sequence(tmp_path / "data" / "a", infrared=False)
+    put_sequence(tmp_path / "data" / "start_only", infrared=False, rows=1)
+    write_result(tmp_path / "mine", "a", boxes, np.ones(FRAMES))
+    words = ["--dataset_name", "folder", "--data_dir", tmp_path / "data", "--results", f"mine={tmp_path / 'mine'}"]
+    output = command("analysis_results", *words)
+    assert "1 sequences, plain rules" in output and cells(output, "mine")[0] == "100.00"
+    assert "start_only" in caplog.text
+
+
+def test_annotation_files_alone_suffice(command, tmp_path):
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "a.txt").write_text("1,1,8,8\n2,1,8,8\n")
+    (tmp_path / "a.txt").write_text("1 1 8 8\n2 1 8 8\n")
+    output = command("analysis_results", "--annotations", tmp_path / "truth", "--results", f"x={tmp_path}")
+    assert cells(output, "x") == ["100.00", "100.00", "95.24", "-", "1"]
+
+
+def test_comparison_tables(command, tmp_path):
+    boxes = put_sequence(tmp_path / "data" / "pair")
+    put_sequence(tmp_path / "data" / "single", infrared=False)
+    write_result(tmp_path / "mine", "pair", boxes, np.full(FRAMES, 0.1))
+    words = ["--data_dir", tmp_path / "data", "--results", f"mine={tmp_path / 'mine'}", "--per_sequence"]
+    output = command("compare_opencv", *words, "--out", tmp_path / "table.md")
+    paired, single = output.split("### ")[1:]
+    assert paired.startswith("data: 1 RGB-T sequences, 6 frames") and single.startswith("data: 1 RGB sequences")
+    assert "| mine | **100.00** |" in paired and "mine" not in single
+    assert "OpenCV MIL, infrared" in paired and "OpenCV MIL, infrared" not in single
+    assert "| pair |" in paired and "| single |" in single
+    assert (tmp_path / "table.md").read_text() in output
+
+
+def test_comparison_needs_both_nano_files(command, tmp_path):
+    with pytest.raises(InputError, match="--nano_backbone nowhere.onnx: file does not exist"):
+        command("compare_opencv", "--data_dir", tmp_path, "--nano_backbone", "nowhere.onnx")
+
+
+def test_baselines_follow_a_square(tmp_path):
+    boxes = put_sequence(tmp_path / "pair")
+    sequence = read_folder(tmp_path)[0]
+    static, mil = baseline.baselines()
+    assert np.ptp(baseline.run_baseline(static, sequence, 0)[0], axis=0).tolist() == [0, 0, 0, 0]
+    followed, seconds = baseline.run_baseline(mil, sequence, 1)
+    assert np.abs(followed - boxes).max() < 6 and (len(followed), len(seconds)) == (FRAMES, FRAMES)
+
+
+def test_lost_target_stays_where_it_was():
+    answers = iter([(True, (5, 6, 7, 8)), (False, (0, 0, 0, 0))])
+    fake = types.SimpleNamespace(init=lambda image, box: None, update=lambda image: next(answers))
+    follower = baseline.OpenCVTracker(fake)
+    follower.start(np.zeros((9, 9, 3), np.uint8), np.array([1.4, 2, 3, 4]))
+    assert [follower.follow(None).tolist() for _ in range(2)] == [[5, 6, 7, 8], [5, 6, 7, 8]]
+
+
+def test_missing_opencv_trackers_are_left_out_and_said(monkeypatch, caplog):
+    for name in ("TrackerMIL", "TrackerMIL_create"):
+        monkeypatch.delattr(cv2, name, raising=False)
+    assert [item.name for item in baseline.baselines()] == ["static box"]
+    assert "TrackerMIL is left out" in caplog.text

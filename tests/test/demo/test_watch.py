@@ -1,0 +1,113 @@
+"""Watching: targets, score maps, the window and its keys."""
+
+import cv2
+import micro
+import numpy as np
+import pytest
+from fake_model import fake_tracker, moving_sequence
+
+from lib.core.errors import InputError
+from lib.test.demo import window as screen
+from lib.test.demo.boxes import first_boxes
+from lib.test.demo.film import Footage, Script, make_film
+from lib.test.demo.session import watch
+from lib.test.demo.window import Window
+from lib.test.tracker.crop_tracker import Tracker
+
+
+def test_score_maps_cover_the_search_regions_and_change_nothing():
+    sequence = moving_sequence("heat")
+    tracker = Tracker(micro.model("iimf_track"), micro.config("iimf_track"), "cpu")
+    boxes = {1: sequence.boxes[0], 3: sequence.boxes[0] + [10, 5, 4, 0]}
+    first = watch(tracker, {}, sequence.frames[0], boxes, name="heat", heat=True)
+    assert not first.heats and first.given == {1, 3}
+    hot = watch(tracker, first.targets, sequence.frames[1], {}, name="heat", heat=True)
+    cold = watch(tracker, first.targets, sequence.frames[1], {}, name="heat")
+    assert not cold.heats and list(hot.heats) == [1, 3]
+    for number, heat in hot.heats.items():
+        assert hot.targets[number].box.tolist() == cold.targets[number].box.tolist()
+        assert heat.scores.shape == (4, 4)
+        x, y, w, h = boxes[number]
+        side = np.ceil(np.sqrt(w * h) * micro.config("iimf_track").TEST.SEARCH_FACTOR)
+        np.testing.assert_allclose(heat.region, [x + w / 2 - side / 2, y + h / 2 - side / 2, side, side], atol=1e-9)
+
+
+def test_a_corrected_target_starts_anew_and_the_others_go_on():
+    sequence = moving_sequence("redo")
+    tracker = fake_tracker()
+    boxes = {1: sequence.boxes[0], 2: sequence.boxes[0]}
+    before = watch(tracker, {}, sequence.frames[0], boxes, name="redo").targets
+    after = watch(tracker, before, sequence.frames[1], {1: np.array([5.0, 5, 20, 20])}, name="redo")
+    assert after.targets[1].box.tolist() == [5, 5, 20, 20] and after.given == {1}
+    np.testing.assert_allclose(after.targets[2].box, sequence.boxes[1], atol=1.5)
+    assert before[1].box.tolist() == sequence.boxes[0].tolist()
+
+
+def test_a_frame_without_targets_is_only_shown():
+    assert watch(fake_tracker(), {}, moving_sequence("none").frames[0], {}, name="none").targets == {}
+
+
+@pytest.fixture
+def keyboard(monkeypatch):
+    """A window that hears the given keys, frame by frame, and draws the same box whenever it is asked to."""
+    shown = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "imshow", lambda title, picture: shown.append(picture))
+    for name in ("namedWindow", "destroyWindow"):
+        monkeypatch.setattr(cv2, name, lambda title: None)
+    monkeypatch.setattr(cv2, "selectROI", lambda *arguments, **options: (80, 62, 30, 20))
+
+    def press(keys):
+        coming = iter(keys)
+        monkeypatch.setattr(cv2, "waitKey", lambda delay: ord(next(coming, "_")))
+        return Window()
+
+    return press, shown
+
+
+def run(tmp_path, window, length=6):
+    sequence = moving_sequence("keys", length=length)
+    script = Script(first_boxes(sequence.boxes[:1]))
+    return make_film(fake_tracker(), Footage.recorded(sequence, 25.0), tmp_path, script, window=window)
+
+
+def test_keys_redo_a_box_and_add_a_target(keyboard, tmp_path):
+    press, shown = keyboard
+    film = run(tmp_path, press("__1_n__"))
+    assert [(row.frame, row.target) for row in film.rows if row.given] == [(1, 1), (3, 1), (4, 2)]
+    assert next(row.box.tolist() for row in film.rows if row.frame == 3) == [80, 62, 30, 20]
+    assert len(shown) == 8  # a corrected frame is shown again
+
+
+def test_keys_pause_and_end(keyboard, tmp_path):
+    press, _ = keyboard
+    film = run(tmp_path, press("_ __ q"))  # paused in frame 2, on after three keys
+    assert len(film.seconds) == 3
+
+
+def test_a_key_shows_score_maps(keyboard):
+    press, _ = keyboard
+    window = press("h_")
+    assert not window.heat
+    for _ in range(2):
+        window.show(np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20, 3), np.uint8), [1])
+    assert window.heat
+
+
+def test_without_a_screen_there_is_no_window(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(InputError, match="--window: there is no screen here"):
+        Window()
+    assert "space" in screen.KEYS
+
+
+def test_an_opencv_without_windows_is_one_line(monkeypatch):
+    def refuse(title):
+        raise cv2.error("The function is not implemented")
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "namedWindow", refuse)
+    with pytest.raises(InputError, match="^--window: this OpenCV cannot open a window"):
+        Window()

@@ -1,0 +1,134 @@
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_model import fake_tracker, moving_sequence
+
+from lib.core.config import load_config
+from lib.core.errors import InputError
+from lib.datasets.sequence import INFRARED, VISIBLE
+from lib.test.results.files import read_result
+from lib.test.video.video import write_image
+
+CONFIG = "vitb_256_tbsi_32x1_1e4_lasher_15ep_sot"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two sequences in LasHeR layout and a visible one in LaSOT layout."""
+    root = tmp_path_factory.mktemp("data")
+    for name, folders in (("a", (VISIBLE, INFRARED)), ("b", (VISIBLE, INFRARED)), ("c", ("img",))):
+        sequence = moving_sequence(name, length=4)
+        for index in range(len(sequence)):
+            for folder, image in zip(folders, sequence.frames[index], strict=False):
+                write_image(root / name / folder / f"{index:06d}.png", image)
+        for file in ("visible.txt", "infrared.txt") if len(folders) == 2 else ("groundtruth.txt",):
+            np.savetxt(root / name / file, sequence.boxes, fmt="%d", delimiter=",")
+    return root
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, data):
+    """Runs tracking/test.py in this process with a network that needs no weights; local.py points into tmp_path."""
+    path = Path(__file__).parents[3] / "tracking" / "test.py"
+    spec = importlib.util.spec_from_file_location("test_command", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    local = {"save_dir": str(tmp_path / "save"), "results_dir": str(tmp_path / "results"), "lasher_dir": ""}
+    monkeypatch.setattr(module, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
+    monkeypatch.setattr(module, "read_local", lambda kind: local)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["test.py", "tbsi_track", CONFIG, "--device", "cpu", *map(str, arguments)])
+        module.main()
+
+    return run
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Trainings of two epochs: the configuration's TEST.EPOCH and another."""
+    folder = tmp_path / "save" / "checkpoints" / "train" / "tbsi_track" / CONFIG
+    folder.mkdir(parents=True)
+    for epoch in (15, 7):
+        (folder / f"IIMFTrack_ep{epoch:04d}.pth.tar").write_bytes(bytes([epoch]))
+
+
+def test_results_lie_where_the_family_puts_them(command, data, checkpoints, tmp_path, capsys):
+    command("--dataset_name", "folder", "--data_dir", data, "--threads", "1", "--num_gpus", "1")
+    folder = tmp_path / "results" / "tbsi_track" / CONFIG
+    names = {f"{name}{end}" for name in "abc" for end in (".txt", "_time.txt", "_confidence.txt")} | {"config.yaml"}
+    assert {path.name for path in folder.iterdir()} == names
+    for name in "abc":
+        np.testing.assert_allclose(read_result(folder / f"{name}.txt"), moving_sequence(name, 4).boxes, atol=1.0)
+    assert load_config("tbsi_track", str(folder / "config.yaml")) == load_config("tbsi_track", CONFIG)
+    assert "IIMFTrack_ep0015.pth.tar" in (folder / "config.yaml").read_text()
+    printed = capsys.readouterr().out
+    assert f"results: {folder} (12 frames in" in printed
+    assert f"analysis_results.py --tracker_name tbsi_track --tracker_param {CONFIG} --dataset_name folder" in printed
+
+
+def test_run_number_picks_the_epoch_and_names_the_folder(command, data, checkpoints, tmp_path, capsys):
+    command("--dataset_name", "folder", "--data_dir", data, "--runid", "7", "--sequence", "b")
+    folder = tmp_path / "results" / "tbsi_track" / f"{CONFIG}_007"
+    assert {path.name for path in folder.iterdir()} == {"b.txt", "b_time.txt", "b_confidence.txt", "config.yaml"}
+    assert "IIMFTrack_ep0007.pth.tar" in (folder / "config.yaml").read_text()
+    assert "--runid 7" in capsys.readouterr().out
+
+
+def test_second_run_follows_what_is_left(command, data, checkpoints, caplog, capsys):
+    arguments = "--dataset_name", "folder", "--data_dir", data
+    with caplog.at_level("INFO"):
+        command(*arguments, "--sequence", "1")
+        command(*arguments)
+        command(*arguments)
+    assert "1 of 3 sequences are finished and skipped" in caplog.text
+    assert "8 frames in" in (printed := capsys.readouterr().out) and "nothing was left to do" in printed
+
+
+def test_lock_step_writes_what_one_at_a_time_writes(command, data, checkpoints, tmp_path):
+    for folder, more in (("one", ()), ("three", ("--batch", "8"))):
+        command("--dataset_name", "folder", "--data_dir", data, "--results_dir", tmp_path / folder, *more)
+    one, three = (tmp_path / folder / "tbsi_track" / CONFIG for folder in ("one", "three"))
+    for name in "abc":
+        assert (one / f"{name}.txt").read_bytes() == (three / f"{name}.txt").read_bytes()
+    with pytest.raises(InputError, match="made with precision: fp32, this run has bf16"):
+        command(
+            "--dataset_name", "folder", "--data_dir", data, "--results_dir", tmp_path / "one", "--precision", "bf16"
+        )
+
+
+def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes(b"")
+    command("--dataset_name", "folder", "--data_dir", data, "--checkpoint", weights, "--integer_boxes",
+            "--results_dir", tmp_path / "own folder")  # fmt: skip
+    folder = tmp_path / "own folder" / "tbsi_track" / CONFIG
+    assert all(field.isdigit() for field in (folder / "a.txt").read_text().split())
+    assert f"--results 'tbsi_track={folder}'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--dataset_name", "folder"), "needs --data_dir"),
+        (("--dataset_name", "lasher_tset"), "did you mean lasher_test"),
+        ((), "set lasher_dir in local.py"),
+        (("--threads", "-1"), "--threads -1"),
+        (("--batch", "0"), "--batch 0: expected 1 or more"),
+        (("--precision", "fp16"), "--precision fp16: processors"),
+        (("--threads", "2", "--mode", "multiple"), "--nproc_per_node says how many"),
+        (("--set", "TEST.SEARCH_FACTR=4"), "did you mean TEST.SEARCH_FACTOR"),
+    ],
+)
+def test_wrong_arguments_are_one_line(command, arguments, message):
+    with pytest.raises(InputError, match=message) as error:
+        command(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_absent_checkpoint_is_one_line_and_leaves_nothing(command, data, tmp_path):
+    with pytest.raises(InputError, match="no checkpoint of epoch 15"):
+        command("--dataset_name", "folder", "--data_dir", data)
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,84 @@
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.core.boxes import clip_box
+from lib.core.config import load_config
+from lib.core.crop import sample_target
+from lib.core.errors import InputError
+from lib.datasets.readers.folder import read_folder
+from lib.test.evaluation.engine import follow_steps
+from lib.test.evaluation.open import load_tracker
+from lib.test.export.graphs import PACKAGES, describe, make_parts, write_part
+
+ROOT = Path(__file__).parents[3]
+DEMO = ROOT / "docs/demo_sequence"
+#: Of the boxes over the demo sequence, pixels: float32 in two programs, each frame cut around the box before.
+TOLERANCE = 0.01
+
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(package) is None for package in PACKAGES), reason="needs the packages of [export]"
+)
+
+
+@pytest.fixture(scope="module")
+def deployed():
+    """deploy/track_onnx.py as a module."""
+    sys.path.insert(0, str(ROOT / "deploy"))
+    try:
+        yield importlib.import_module("track_onnx")
+    finally:
+        sys.path.pop(0)
+
+
+@pytest.mark.slow
+def test_boxes_equal_the_toolbox(deployed, tmp_path):
+    tracker = load_tracker(load_config("iimf_track", "tiny"), ROOT / "pretrained_models/iimf_tiny.safetensors", "cpu")
+    for name, part in make_parts(tracker.model, tracker.geometry).items():
+        write_part(part, tmp_path / f"{name}.onnx", describe(tracker.model, tracker.geometry))
+    (sequence,) = read_folder(DEMO)
+    expected = np.stack([step.target.box for step in follow_steps(tracker, sequence)])
+    box = ",".join(map(repr, sequence.boxes[0].tolist()))
+    # A process of its own, and a folder of its own: neither PyTorch nor this repository may be needed.
+    alone = "import sys; sys.modules.update(torch=None, lib=None); sys.argv[0] = {0!r}; import runpy; "
+    alone += "runpy.run_path({0!r}, run_name='__main__')"
+    command = [sys.executable, "-c", alone.format(str(ROOT / "deploy/track_onnx.py")), str(tmp_path), "--box", box]
+    command += ["--visible", str(DEMO / "visible"), "--infrared", str(DEMO / "infrared"), "--output", "boxes.txt"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    found = np.loadtxt(tmp_path / "boxes.txt")
+    assert found.shape == (60, 4) and np.ptp(found[:, 0]) > 30  # it did follow something
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_crops_equal_the_toolbox(deployed):
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (90, 120, 6), np.uint8)
+    for _ in range(200):
+        box = np.concatenate([random.uniform(-10, 100, 2), random.uniform(3, 60, 2)])
+        factor, size = random.choice([2.0, 4.0, 5.0]), int(random.choice([64, 128]))
+        try:
+            expected = sample_target(image, box, factor, size)
+        except InputError:
+            with pytest.raises(ValueError, match="outside"):
+                deployed.cut(image, box, factor, size)
+            continue
+        pixels, scale = deployed.cut(image, box, factor, size)
+        np.testing.assert_array_equal(pixels, expected.image)
+        assert scale == expected.scale
+
+
+def test_clipping_equals_the_toolbox(deployed):
+    random = np.random.default_rng(0)
+    for box in np.concatenate([random.uniform(-60, 160, (300, 2)), random.uniform(0, 120, (300, 2))], axis=1):
+        np.testing.assert_array_equal(deployed.clip(box, 90, 120, 10), clip_box(box, 90, 120))
+
+
+def test_images_are_joined_visible_first_and_red_first(deployed):
+    visible, infrared = (np.full((2, 2, 3), colour, np.uint8) for colour in ((1, 2, 3), (4, 5, 6)))
+    assert deployed.join([visible, infrared])[0, 0].tolist() == [3, 2, 1, 6, 5, 4]
+    assert deployed.join([cv2.cvtColor(visible, cv2.COLOR_BGR2RGB)])[0, 0].tolist() == [1, 2, 3]

@@ -1,0 +1,110 @@
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import micro
+import pytest
+import torch
+
+from lib.core.errors import InputError
+from lib.test.export.check import TOLERANCE, check, compare
+from lib.test.export.graphs import META, PACKAGES, check_packages, describe, make_parts, write_part
+
+ROOT = Path(__file__).parents[3]
+SEVERAL = ("ostrack-ce-GT_BOX", "ostrack-corner", "iimf_track")
+
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(package) is None for package in PACKAGES), reason="needs the packages of [export]"
+)
+
+
+def export(variant, folder, suffix=".onnx", precision="fp32"):
+    """A micro network, its parts and its files."""
+    model = micro.model(variant)
+    geometry = model.geometry(micro.config(variant).TEST)
+    parts = make_parts(model, geometry)
+    files = {name: folder / f"{name}{suffix}" for name in parts}
+    for name, part in make_parts(model, geometry, precision).items():
+        write_part(part, files[name], describe(model, geometry, config=variant))
+    return parts, files, compare(parts, files, geometry, model.modalities)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A micro IIMF by torch.export: parts, files, differences."""
+    return export("iimf_track", tmp_path_factory.mktemp("torch"), ".pt2")
+
+
+def test_torch_export_says_what_the_network_says(exported):
+    _, files, worst = exported
+    check(worst, TOLERANCE["fp32"])
+    assert list(worst) == ["boxes", "scores", "score_map", "size_map", "offset_map"]
+    extra = {META: ""}
+    torch.export.load(files["search"], extra_files=extra)
+    assert json.loads(extra[META])["search_size"] == micro.config("iimf_track").TEST.SEARCH_SIZE
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variant", "precision"), [*((variant, "fp32") for variant in SEVERAL), ("iimf_track", "fp16")]
+)
+def test_onnx_says_what_the_network_says(variant, precision, tmp_path):
+    _, _, worst = export(variant, tmp_path, precision=precision)
+    check(worst, TOLERANCE[precision])
+    assert max(worst.values()) > 0  # two programs never agree in every bit: these are not the same computation twice
+
+
+@needs_onnx
+def test_an_onnx_file_tells_how_to_use_it_and_asks_for_nothing_it_ignores(tmp_path):
+    import onnxruntime
+
+    _, files, worst = export("tbsi_track", tmp_path)
+    check(worst, TOLERANCE["fp32"])
+    sessions = {name: onnxruntime.InferenceSession(path) for name, path in files.items()}
+    assert [value.name for value in sessions["template"].get_inputs()] == ["template"]
+    assert [value.name for value in sessions["search"].get_inputs()] == ["tokens", "search"]
+    assert sessions["search"].get_inputs()[1].shape[1:] == [64, 64, 6]
+    known = json.loads(sessions["search"].get_modelmeta().custom_metadata_map[META])
+    assert known["geometry"] == "FamilyGeometry" and known["modalities"] == 2 and known["margin"] == 10
+    assert known["template_factor"] == 2 and known["config"] == "tbsi_track"
+
+
+def test_a_file_of_another_network_is_found_out(exported):
+    other = micro.model("iimf_track", seed=1)
+    geometry = other.geometry(micro.config("iimf_track").TEST)
+    worst = compare(make_parts(other, geometry), exported[1], geometry, other.modalities)
+    with pytest.raises(InputError, match="differ by .*more than 0.0001; nothing was kept"):
+        check(worst, TOLERANCE["fp32"])
+
+
+def test_a_difference_that_is_not_a_number_is_no_agreement():
+    with pytest.raises(InputError, match="boxes differ by nan"):
+        check({"boxes": float("nan")}, 1e-4)
+
+
+def test_a_tracker_that_learns_while_tracking_is_refused(monkeypatch):
+    model = micro.model("tbsi_track")
+    monkeypatch.setattr(model, "refresh", lambda memory, *seen: memory._replace(judges=memory.judges + 1))
+    with pytest.raises(InputError, match="learns while it tracks"):
+        make_parts(model, model.geometry(micro.config("tbsi_track").TEST))
+
+
+def test_missing_packages_are_named_with_the_remedy(monkeypatch):
+    monkeypatch.setattr("lib.test.export.graphs.find_spec", lambda name: None if name == "onnxruntime" else object())
+    with pytest.raises(InputError, match=r"ONNX needs onnxruntime; install with: pip install -e '.\[export\]'"):
+        check_packages()
+
+
+@pytest.mark.slow
+def test_the_command_compares_before_it_keeps_and_never_overwrites(tmp_path):
+    command = [sys.executable, str(ROOT / "tracking/export.py"), "iimf_track", "tiny", "--format", "torch"]
+    command += ["--checkpoint", str(ROOT / "pretrained_models/iimf_tiny.safetensors"), "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"template.pt2", "search.pt2"}
+    assert "boxes: largest difference" in done.stdout
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 1 and "exists already" in again.stderr

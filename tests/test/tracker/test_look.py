@@ -1,0 +1,105 @@
+"""Arithmetic of tracking: what a mode changes in the weights, and by how much in the boxes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import micro
+import numpy as np
+import pytest
+import torch
+
+from lib.core.config import load_config
+from lib.core.errors import InputError
+from lib.datasets.readers.folder import read_folder
+from lib.models import TRACKERS
+from lib.test.evaluation.open import load_tracker
+from lib.test.tracker.crop_tracker import Tracker
+from lib.test.tracker.forward_pass import Look, Mode, fill_up
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def demo():
+    (sequence,) = read_folder(ROOT / "docs" / "demo_sequence")
+    return sequence
+
+
+def shipped(mode):
+    return load_tracker(
+        load_config("iimf_track", "tiny"), ROOT / "pretrained_models/iimf_tiny.safetensors", "cpu", mode
+    )
+
+
+def iou(a, b):
+    size = np.clip(np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    return size.prod() / (a[2:].prod() + b[2:].prod() - size.prod())
+
+
+def follow(tracker, sequence, frames):
+    (target,) = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
+    boxes = []
+    for index in range(1, frames):
+        (target,) = tracker.track([target], [sequence.frames[index]])
+        boxes.append(target.box)
+    return boxes
+
+
+@pytest.mark.parametrize("mode", [Mode("bf16"), Mode(crops="fast")], ids=["bf16", "fast"])
+def test_a_step_from_the_same_place_ends_where_the_docs_say(demo, mode):
+    """One step: a run goes its own way after the smallest difference."""
+    default, other = shipped(Mode()), shipped(mode)
+    (target,) = default.start([demo.frames[0]], [demo.boxes[0]])
+    (twin,) = other.start([demo.frames[0]], [demo.boxes[0]])
+    overlaps = []
+    for index in range(1, 15):
+        before, images = target.box, demo.frames[index]
+        (target,) = default.track([target], [images])
+        (moved,) = other.track([replace(twin, box=before)], [images])
+        overlaps.append(iou(target.box, moved.box))
+    assert 0.99 < np.mean(overlaps) < 1
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("crops", ["exact", "fast"])
+def test_every_tracker_tracks_in_every_mode(demo, name, precision, crops):
+    tracker = Tracker(micro.model(name), micro.config(name), "cpu", Mode(precision, crops))
+    assert np.isfinite(follow(tracker, demo, 4)).all()
+
+
+def test_weights_become_smaller_but_for_constants_and_the_last_layers():
+    model = micro.model("iimf_track")
+    window = model.window.clone()
+    Look(model, torch.bfloat16)
+    kinds = {key: value.dtype for key, value in model.state_dict().items() if value.is_floating_point()}
+    precise = {key for key, dtype in kinds.items() if dtype == torch.float32}
+    assert precise and all("box_head.conv4" in key or "box_head.conv5" in key for key in precise)
+    assert model.window.dtype == model.normalize.mean.dtype == torch.float32 and torch.equal(model.window, window)
+
+
+def test_default_leaves_every_weight_alone():
+    before = {key: value.clone() for key, value in micro.model("ostrack").state_dict().items()}
+    after = Look(micro.model("ostrack"), torch.float32).model.state_dict()
+    assert all(torch.equal(before[key], value) for key, value in after.items())
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"), [(Mode("fp16"), "--precision fp16: processors"), (Mode(batch=0), "--batch 0: expected 1")]
+)
+def test_modes_that_make_no_sense_are_one_line(mode, message):
+    with pytest.raises(InputError, match=message):
+        Tracker(micro.model("ostrack"), micro.config("ostrack"), "cpu", mode)
+
+
+def test_places_that_are_left_are_filled_with_the_last_row():
+    rows = torch.arange(6).view(3, 2)
+    assert torch.equal(fill_up(rows, 5), rows[[0, 1, 2, 2, 2]]) and fill_up(rows, 3) is rows
+
+
+@pytest.mark.slow
+def test_compiled_passes_give_the_boxes_of_eager_ones(demo):
+    model, cfg = micro.model("ostrack"), micro.config("ostrack")
+    expected = follow(Tracker(model, cfg, "cpu"), demo, 5)
+    compiled = Tracker(model, cfg, "cpu", Mode(compiled=True, batch=2))
+    np.testing.assert_allclose(follow(compiled, demo, 5), expected, atol=0.01)

@@ -1,0 +1,234 @@
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from easydict import EasyDict
+from fake_model import CONFIG, FakeModel, MovingSquare, fake_tracker, follow_alone, follow_together, moving_sequence
+
+from lib.core.errors import InputError
+from lib.datasets.sequence import stack_modalities
+from lib.test.tracker.crop_tracker import Tracker
+
+BOX = np.array([60.0, 50.0, 30.0, 20.0])
+
+
+def changed(**test):
+    """The configuration with other keys of TEST."""
+    return EasyDict(TEST={**CONFIG.TEST, **test})
+
+
+def test_box_returns_to_the_frame_within_a_pixel():
+    sequence = moving_sequence("walk", length=10)
+    boxes = follow_alone(fake_tracker(), sequence)
+    np.testing.assert_array_equal(boxes[0], sequence.boxes[0])
+    np.testing.assert_allclose(boxes, sequence.boxes, atol=1.0)
+
+
+def test_batch_gives_each_target_what_it_gets_alone():
+    tracker = fake_tracker()
+    sequences = [
+        moving_sequence("right", step=(6, 0)),
+        moving_sequence("left", step=(-5, 2), colour=(10, 250, 90, 120, 120, 120)),
+        moving_sequence("larger frame", step=(3, 3), size=(300, 400)),
+    ]
+    together = follow_together(tracker, sequences)
+    assert tracker.model.calls == [3] * 7
+    for sequence, boxes in zip(sequences, together, strict=True):
+        np.testing.assert_array_equal(boxes, follow_alone(tracker, sequence))
+
+
+@pytest.mark.parametrize("overrates", [(1.4, 0.8), (0.7, 1.9)])
+def test_calibration_takes_off_what_the_network_overrates(overrates):
+    sequences = [moving_sequence("right", step=(6, 0)), moving_sequence("left", step=(-5, 2))]
+    plain = Tracker(FakeModel(overrates=overrates), CONFIG, "cpu")
+    wrong = follow_together(plain, sequences)[0][-1]
+    np.testing.assert_allclose(wrong[2:] / sequences[0].boxes[-1][2:], overrates, atol=0.1)
+    calibrated = Tracker(FakeModel(overrates=overrates), changed(CALIBRATE=True), "cpu")
+    together = follow_together(calibrated, sequences)
+    for sequence, boxes in zip(sequences, together, strict=True):
+        np.testing.assert_allclose(boxes, sequence.boxes, atol=1.5)
+        np.testing.assert_array_equal(boxes, follow_alone(calibrated, sequence))
+
+
+def test_calibration_learns_nothing_where_the_target_is_not_found():
+    frame = MovingSquare(np.array([[60, 50, 100, 20]]))[0]  # its middle is beside the box that is given
+    tracker = Tracker(FakeModel(overrates=(1.4, 0.8)), changed(CALIBRATE=True), "cpu")
+    (target,) = tracker.start([frame], [BOX], ["beside"])
+    np.testing.assert_array_equal(target.bias, [1, 1])
+
+
+@pytest.mark.parametrize(("rate", "power"), [(0.0, 0), (0.5, 0.5), (1.0, 1)])
+def test_size_follows_as_far_as_its_rate_says(rate, power):
+    boxes = np.array([[60, 50, 30, 20], [60, 50, 60, 30]])
+    tracker = Tracker(FakeModel(), changed(SIZE_RATE=rate), "cpu")
+    frames = MovingSquare(boxes)
+    targets = tracker.start([frames[0]], [boxes[0]], ["grows"])
+    (target,) = tracker.track(targets, [frames[1]])
+    np.testing.assert_allclose(target.box[2:], boxes[0, 2:] * np.array([2, 1.5]) ** power, rtol=0.05)
+    np.testing.assert_allclose(target.box[:2] + target.box[2:] / 2, [90, 65], atol=1)
+
+
+def test_model_that_cannot_be_batched_sees_one_target_at_a_time():
+    tracker = fake_tracker()
+    tracker.model.batched = False
+    sequences = [moving_sequence("a"), moving_sequence("b", step=(2, 4))]
+    boxes = follow_together(tracker, sequences)
+    assert set(tracker.model.calls) == {1}
+    np.testing.assert_allclose(boxes, [s.boxes for s in sequences], atol=1.0)
+
+
+def test_box_is_clipped_with_ten_pixels_inside():
+    sequence = moving_sequence("leaves", length=40, step=(5, 0))  # reaches x=255 in an image 240 wide
+    last = follow_alone(fake_tracker(), sequence)[-1]
+    assert last[0] <= 230 and last[0] + max(last[2], 10) <= 240
+    assert (last[2:] >= 10).all()
+
+
+def test_lost_target_stays_and_says_so_once(caplog):
+    boxes = np.array([BOX, [500, 500, 1, 1], [500, 500, 1, 1]]).astype(int)
+    frames = MovingSquare(boxes)
+    tracker = fake_tracker()
+    targets = tracker.start([frames[0]], [BOX], ["gone"])
+    with caplog.at_level(logging.WARNING):
+        for index in (1, 2):
+            targets = tracker.track(targets, [frames[index]])
+    np.testing.assert_array_equal(targets[0].box, BOX)
+    assert targets[0].score == 0 and not targets[0].visible
+    assert caplog.text.count("gone: the network's answer is not a number") == 1
+
+
+def test_frame_that_shrinks_around_the_target_does_not_stop_it():
+    tracker = fake_tracker()
+    box = np.array([200.0, 150.0, 20.0, 20.0])
+    targets = tracker.start([MovingSquare(box[None].astype(int))[0]], [box])
+    small = [np.zeros((40, 50, 3), np.uint8)] * 2
+    (target,) = tracker.track(targets, [small])
+    np.testing.assert_array_equal(target.box, [40, 30, 10, 10])
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([60, 50, 0, 20], "has no area"),
+        ([60, 50, 30, -1], "has no area"),
+        ([60, 50, np.nan, 20], "has no area"),
+        ([240, 50, 30, 20], "lies outside its 240x180 image"),
+        ([-40, 50, 30, 20], "lies outside its 240x180 image"),
+    ],
+)
+def test_unusable_first_box_is_one_line_that_names_the_sequence(box, message):
+    images = moving_sequence("any").frames[0]
+    with pytest.raises(InputError, match=message) as error:
+        fake_tracker().start([images], [np.array(box, float)], ["blackcar"])
+    assert str(error.value).startswith("blackcar: first box") and "\n" not in str(error.value)
+
+
+def test_first_box_that_is_half_outside_is_fine():
+    images = MovingSquare(np.array([[-15, 50, 30, 20]]))[0]
+    (target,) = fake_tracker().start([images], [np.array([-15.0, 50, 30, 20])])
+    np.testing.assert_array_equal(target.box, [-15, 50, 30, 20])
+
+
+def test_modalities_of_different_size_are_named():
+    images = [np.zeros((180, 240, 3), np.uint8), np.zeros((90, 120, 3), np.uint8)]
+    with pytest.raises(InputError, match="car: visible image is 240x180, infrared image is 120x90"):
+        fake_tracker().start([images], [BOX], ["car"])
+
+
+def test_grey_copy_stands_in_for_the_infrared_image():
+    visible = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    stacked = stack_modalities([visible], 2, "rgb")
+    np.testing.assert_array_equal(stacked[..., :3], visible)
+    luma = visible @ np.array([0.299, 0.587, 0.114])
+    for channel in (3, 4, 5):
+        np.testing.assert_allclose(stacked[..., channel], luma, atol=1)
+
+
+def test_visible_sequence_through_a_model_of_two_modalities():
+    sequence = moving_sequence("rgb", modalities=("visible",))
+    np.testing.assert_allclose(follow_alone(fake_tracker(), sequence), sequence.boxes, atol=1.0)
+
+
+def test_pair_through_a_model_of_one_modality_uses_the_visible_image_alone():
+    frames = moving_sequence("pair").frames
+    odd_infrared = [[images[0], np.zeros((5, 5, 3), np.uint8)] for images in (frames[0], frames[1])]
+    tracker = fake_tracker(modalities=1)
+    targets = tracker.start(odd_infrared[:1], [BOX])
+    (target,) = tracker.track(targets, odd_infrared[1:])
+    np.testing.assert_allclose(target.box, [65, 53, 30, 20], atol=1.0)
+
+
+def test_larger_search_region_finds_a_target_that_jumped():
+    frames = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
+    tracker = Tracker(SearchingModel(), CONFIG, "cpu")
+    targets, seen = tracker.start([frames[0]], [BOX]), []
+    for index in (1, 2, 3):
+        targets = tracker.track(targets, [frames[index]])
+        seen.append((targets[0].visible, targets[0].search_size))
+    assert seen == [(False, 768), (True, 256), (True, 256)]
+    np.testing.assert_allclose(targets[0].box, [160, 120, 30, 20], atol=1.0)
+
+
+def test_targets_of_different_search_sizes_move_as_they_would_alone():
+    frames = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
+    still = moving_sequence("found", step=(2, 1))
+    tracker = Tracker(SearchingModel(), CONFIG, "cpu")
+    start = tracker.start([frames[0], still.frames[0]], [BOX, still.boxes[0]])
+    targets = tracker.track(start, [frames[1], still.frames[1]])
+    together = tracker.track(targets, [frames[2], still.frames[2]])
+    assert tracker.model.calls == [2, 1, 1]
+    for target, images, expected in zip(targets, (frames[2], still.frames[2]), together, strict=True):
+        np.testing.assert_array_equal(tracker.track([target], [images])[0].box, expected.box)
+
+
+class SearchingModel(FakeModel):
+    def search_size(self, target, frame):
+        assert frame == (180, 240)
+        return target.usual_size if target.score > 0 else 3 * target.usual_size
+
+
+def test_network_that_learns_online_gives_each_target_its_new_memory():
+    sequences = [moving_sequence("a"), moving_sequence("b", colour=(10, 250, 90, 120, 120, 120))]
+    tracker = Tracker(LearningModel(), CONFIG, "cpu")
+    targets = tracker.start([s.frames[0] for s in sequences], [s.boxes[0] for s in sequences])
+    moved = tracker.track(targets, [s.frames[1] for s in sequences])
+    for before, after in zip(targets, moved, strict=True):
+        torch.testing.assert_close(after.memory.colour, before.memory.colour + 0.01)
+
+
+class LearningModel(FakeModel):
+    def refresh(self, memory, prediction, boxes, scores):
+        return memory._replace(colour=memory.colour + 0.01)
+
+
+def test_targets_can_be_pickled_and_go_on():
+    sequence = moving_sequence("resume")
+    tracker = fake_tracker()
+    targets = tracker.start([sequence.frames[0]] * 2, [sequence.boxes[0]] * 2)
+    thawed = pickle.loads(pickle.dumps(targets))
+    expected = tracker.track(targets, [sequence.frames[1]] * 2)
+    for target, other in zip(tracker.track(thawed, [sequence.frames[1]] * 2), expected, strict=True):
+        np.testing.assert_array_equal(target.box, other.box)
+
+
+def test_tracking_leaves_its_arguments_alone():
+    sequence = moving_sequence("pure")
+    tracker = fake_tracker()
+    targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
+    before = targets[0].box.copy(), targets[0].memory.colour.clone()
+    tracker.track(targets, [sequence.frames[1]])
+    np.testing.assert_array_equal(targets[0].box, before[0])
+    assert (targets[0].memory.colour == before[1]).all()
+
+
+def test_an_observer_sees_each_pass_and_changes_nothing():
+    tracker, sequence = fake_tracker(), moving_sequence("watched")
+    seen = []
+    targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
+    watched = tracker.track(targets, [sequence.frames[1]], lambda *views: seen.append(views))
+    assert watched[0].box.tolist() == tracker.track(targets, [sequence.frames[1]])[0].box.tolist()
+    ((of, ((around, crop),), prediction),) = seen
+    assert of == targets and around is targets[0].box and crop.image.shape == (256, 256, 6)
+    assert prediction.mask.shape == (1, 256, 256)

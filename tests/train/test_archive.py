@@ -1,0 +1,132 @@
+"""What a run leaves in its folder: checkpoints that stay, the best one, pictures, the code's version."""
+
+import json
+import logging
+import subprocess
+
+import micro
+import numpy as np
+import pytest
+import test_training as basics
+import torch
+
+from lib.core.measure import machine
+from lib.core.checkpoint import load_checkpoint, load_state
+from lib.core.errors import InputError
+from lib.models import build_model
+from lib.models.base import Batch
+from lib.train import run
+from lib.train.archive import Archive
+from lib.train.picture import draw_pairs
+
+make_trainer = basics.make_trainer
+
+
+def names(folder):
+    return sorted(path.name.removeprefix("IIMFTrack_").removesuffix(".pth.tar") for path in folder.glob("*.tar"))
+
+
+def test_last_checkpoints_and_the_best_stay(make_trainer, tmp_path):
+    changes = ["TRAIN.KEEP_CHECKPOINTS=2", "TRAIN.EPOCH=4", "TRAIN.VAL_EPOCH_INTERVAL=4"]
+    trainer = make_trainer(*changes)
+    trainer.run()
+    assert names(tmp_path) == ["best", "ep0003", "ep0004"]
+    second = make_trainer(*changes, "TRAIN.EPOCH=5")
+    run.resume(second, run.find_newest(tmp_path))
+    second.run()
+    assert names(tmp_path) == ["best", "ep0004", "ep0005"], "a run that goes on knows what it wrote"
+
+
+def test_nothing_but_the_run_s_own_untouched_files_is_deleted(make_trainer, tmp_path):
+    strangers = ["IIMFTrack_ep0000.pth.tar", "other_ep0001.pth.tar", "notes.txt"]
+    for name in strangers:
+        (tmp_path / name).write_text(name)
+    trainer = make_trainer("TRAIN.KEEP_CHECKPOINTS=1", "TRAIN.VAL_EPOCH_INTERVAL=9")
+    trainer.cfg.TRAIN.EPOCH = 1
+    trainer.run()
+    (tmp_path / "IIMFTrack_ep0001.pth.tar").write_text("mine now")
+    trainer.cfg.TRAIN.EPOCH = 3
+    trainer.run()
+    assert names(tmp_path) == ["best", "ep0000", "ep0001", "ep0003", "other_ep0001"]
+    assert [(tmp_path / name).read_text() for name in strangers] == strangers
+
+
+CONTENT = {"net": {"w": torch.zeros(2)}, "epoch": 1}
+
+
+def test_best_is_what_validated_best(tmp_path):
+    path, cfg = tmp_path / "A_best.pth.tar", basics.config()
+    archive = Archive(tmp_path, cfg, fresh=True)
+    for epoch, iou in enumerate([0.3, 0.5, 0.4, 0.5], start=1):
+        archive.add_if_best(path, {**CONTENT, "epoch": epoch}, iou)
+    assert load_checkpoint(path)["epoch"] == 2
+    again = Archive(tmp_path, cfg, fresh=False)
+    again.add_if_best(path, {**CONTENT, "epoch": 5}, 0.45)
+    assert load_checkpoint(path)["epoch"] == 2
+    Archive(tmp_path, cfg, fresh=True).add_if_best(path, {**CONTENT, "epoch": 6}, 0.1)
+    assert load_checkpoint(path)["epoch"] == 6, "a run that begins anew has a best of its own"
+
+
+def test_best_of_another_run_stays_as_it_is(tmp_path, caplog):
+    path = tmp_path / "A_best.pth.tar"
+    Archive(tmp_path, basics.config(), fresh=True).add_if_best(path, CONTENT, 0.3)
+    other = Archive(tmp_path, basics.config("TRAIN.LR=0.1"), fresh=True)
+    with caplog.at_level(logging.WARNING):
+        other.add_if_best(path, {**CONTENT, "epoch": 9}, 0.9)
+    assert load_checkpoint(path)["epoch"] == 1
+    assert "A_best.pth.tar is of another run and stays as it is; move it away" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"run": 1}', '{"run": 1, "files": 3, "best": 0}'])
+def test_damaged_list_is_one_clear_line(tmp_path, text):
+    (tmp_path / "written.json").write_text(text)
+    with pytest.raises(InputError, match=r"written\.json: is damaged; remove it: all checkpoints there are then kept"):
+        Archive(tmp_path, basics.config(), fresh=False)
+
+
+def test_best_checkpoint_loads_as_any_other(make_trainer, tmp_path):
+    trainer = make_trainer("TRAIN.EPOCH=1")
+    trainer.run()
+    content = load_checkpoint(tmp_path / "IIMFTrack_best.pth.tar")
+    network = build_model(trainer.cfg)
+    load_state(network, content["net"])
+    assert basics.same(network.state_dict(), trainer.model.state_dict()) and content["network"] == "iimf_track"
+    assert run.find_newest(tmp_path).name == "IIMFTrack_ep0001.pth.tar"
+
+
+def test_every_validation_shows_pairs(make_trainer):
+    trainer = make_trainer("TRAIN.EPOCH=2")
+    trainer.board = basics.SilentBoard()
+    trainer.run()
+    assert [(name, step, order) for name, _, step, order in trainer.board.images] == [
+        ("val/pairs", 3, "HWC"), ("val/pairs", 6, "HWC"),
+    ]  # fmt: skip
+    assert trainer.board.images[0][1].shape == (2 * 64, 5 * 64, 3)
+
+
+@pytest.mark.parametrize("variant", ["iimf_track", "ostrack", "ostrack-corner", "tbsi_track"])
+def test_picture_holds_images_true_box_and_score_map(variant):
+    normal, model = micro.batch(variant), micro.model(variant)
+    pixels = [torch.full_like(normal[index], 100).byte() for index in (0, 2)]
+    raw = Batch(pixels[0], normal.template_box, pixels[1], normal.search_box)
+    picture, m = draw_pairs(model, raw, normal), model.modalities
+    assert picture.dtype == np.uint8 and picture.shape == (2 * 64, (2 * m + 1) * 64, 3)
+    assert (picture[:, : m * 64] == 100).all()
+    x, y, w, h = (normal.search_box[1] * 64).int().tolist()
+    second = picture[64:, m * 64 : (m + 1) * 64]
+    green = (second == (0, 255, 0)).all(axis=2)
+    assert green[y, x + w] or green[y + h, x] or green[y, x], "of a corner the found box may lie on it"
+    assert len(np.unique(picture[:, 2 * m * 64 :])) > 1
+    assert (raw.search == 100).all(), "the batch itself is not drawn on"
+
+
+def test_environment_names_the_code(tmp_path, monkeypatch):
+    run._record(tmp_path, basics.config())
+    assert json.loads((tmp_path / "environment.json").read_text())["code"] == machine.describe_code()
+    monkeypatch.setattr(machine, "ROOT", tmp_path / "repository")
+    (tmp_path / "repository").mkdir()
+    assert machine.describe_code() == "unknown"
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "x"], [*identity, "tag", "v7"]):
+        subprocess.run(["git", *command], cwd=tmp_path / "repository", check=True)
+    assert machine.describe_code() == "v7"
