@@ -11,8 +11,13 @@ from torch import Tensor
 
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
-from lib.models.base import Batch, TrackerModel
-from lib.test.tracker.crop_tracker import Tracker
+from lib.models import build_method
+from lib.models.base import Batch, Network
+from lib.models.method import Answer
+from lib.models.one_stream import OneStreamMethod
+from lib.test.tracker.crop_tracker import CropTracker
+from lib.test.tracker.forward_pass import EXACT, Mode
+from lib.test.tracker.protocol import Tracker
 
 CONFIG = EasyDict(
     TEST={"TEMPLATE_FACTOR": 2.0, "TEMPLATE_SIZE": 64, "SEARCH_FACTOR": 4.0, "SEARCH_SIZE": 256}
@@ -28,8 +33,23 @@ class FakePrediction(NamedTuple):
     mask: Tensor  # [B, S, S] bool, True where the search crop has the target's colour
 
 
-class FakeModel(TrackerModel):
+class FakeMethod(OneStreamMethod):
+    """Crops as the OSTrack code base has them; the box is the hull of all pixels of the target's colour."""
+
+    def begin(self, pixels: Tensor, boxes: Tensor) -> FakeMemory:
+        return self.network.embed(self.images(pixels))
+
+    def look(self, memory: FakeMemory, pixels: Tensor, prior: Tensor) -> Answer:
+        assert prior.shape == (len(pixels), 1, 2)
+        prediction = self.network(memory, self.images(pixels))
+        boxes = self.network.read(prediction)
+        return self.answer(boxes, torch.full((len(boxes),), 0.9), memory, prediction)
+
+
+class FakeModel(Network):
     """Answers with the hull of all pixels of the target's colour; NaN where there are none."""
+
+    method_class = FakeMethod
 
     def __init__(self, modalities: int = 2, overrates: tuple[float, float] = (1.0, 1.0)):
         super().__init__()
@@ -50,10 +70,8 @@ class FakeModel(TrackerModel):
         difference = (search.flatten(1, 2) - memory.colour[..., None, None]).abs().amax(1)
         return FakePrediction(difference < 0.2)
 
-    def decode(self, prediction: FakePrediction, prior: Tensor) -> tuple[Tensor, Tensor]:
-        assert prior.shape == (len(prediction.mask), 2)
-        boxes = torch.stack([_hull(mask) for mask in prediction.mask]) * self.overrates
-        return boxes, torch.full((len(boxes),), 0.9)
+    def read(self, prediction: FakePrediction) -> Tensor:
+        return torch.stack([_hull(mask) for mask in prediction.mask]) * self.overrates
 
     def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         raise NotImplementedError("this network has nothing to learn")
@@ -96,8 +114,13 @@ def moving_sequence(name: str, length: int = 8, step: tuple[int, int] = (5, 3), 
     return Sequence(name, MovingSquare(boxes, **known), boxes.astype(np.float64))
 
 
-def fake_tracker(device: str = "cpu", modalities: int = 2) -> Tracker:
-    return Tracker(FakeModel(modalities), CONFIG, device)
+def fake_tracker(device: str = "cpu", modalities: int = 2) -> CropTracker:
+    return make_tracker(FakeModel(modalities), CONFIG, device)
+
+
+def make_tracker(network: Network, cfg: EasyDict = CONFIG, device: str = "cpu", mode: Mode = EXACT) -> CropTracker:
+    """The tracker of a network and a configuration."""
+    return CropTracker(build_method(network, cfg), device, mode)
 
 
 def follow_alone(tracker: Tracker, sequence: Sequence) -> list[np.ndarray]:

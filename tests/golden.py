@@ -12,7 +12,7 @@ from easydict import EasyDict
 from lib.core.checkpoint import load_state
 from lib.core.config import load_config
 from lib.models import build_model
-from lib.models.base import TrackerModel
+from lib.models.base import Network
 
 DATA = Path(__file__).parent / "data" / "one_stream"
 
@@ -53,7 +53,7 @@ def public_weights(name: str) -> dict[str, torch.Tensor]:
     return {key: weight(key, tuple(shape)) for key, shape in read(f"{name}_schema")}
 
 
-def public_model(name: str) -> tuple[TrackerModel, EasyDict]:
+def public_model(name: str) -> tuple[Network, EasyDict]:
     """The named public model with the recipe's weights, in evaluation mode, and its configuration."""
     cfg = load_config(*MODELS[name])
     model = build_model(cfg)

@@ -4,8 +4,10 @@ import torch
 from easydict import EasyDict
 
 from lib.core.config import load_config
-from lib.models import build_model
-from lib.models.base import Batch, TrackerModel
+from lib.models import build_method, build_model
+from lib.models.base import Batch, Network
+from lib.test.tracker.crop_tracker import CropTracker
+from lib.test.tracker.forward_pass import EXACT, Mode
 
 _ONE_STREAM = [
     "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.TYPE=vit_tiny_patch16_224", "MODEL.BACKBONE.EMBED_DIM=24",
@@ -71,7 +73,7 @@ def config(variant: str, *changes: str) -> EasyDict:
     return load_config(folder, name, [*own, *changes])
 
 
-def model(variant: str, *changes: str, seed: int = 0) -> TrackerModel:
+def model(variant: str, *changes: str, seed: int = 0) -> Network:
     """A network whose every parameter and running mean is random, so that no two parts can be mistaken."""
     torch.manual_seed(seed)
     network = build_model(config(variant, *changes))
@@ -81,6 +83,11 @@ def model(variant: str, *changes: str, seed: int = 0) -> TrackerModel:
                 noise = torch.randn_like(value)
                 value.add_(noise.abs() if key.endswith("running_var") else noise, alpha=0.1)
     return network.eval()
+
+
+def tracker(variant: str, *changes: str, mode: Mode = EXACT, seed: int = 0) -> CropTracker:
+    """The tracker of such a network, on the CPU."""
+    return CropTracker(build_method(model(variant, *changes, seed=seed), config(variant, *changes)), "cpu", mode)
 
 
 def batch(variant: str, size: int = 2, *, seed: int = 0) -> Batch:

@@ -29,7 +29,7 @@ from lib.core.compact import compact
 from lib.core.config import list_configs, load_config
 from lib.core.errors import InputError, run
 from lib.models import build_model
-from lib.models.base import TrackerModel
+from lib.models.base import Network
 from lib.models.pretrained import read_public
 
 log = logging.getLogger(__name__)
@@ -78,12 +78,12 @@ def main() -> None:
     log.info("%s: %s, %.1f M values, %.1f MB", args.target, network, count / 1e6, args.target.stat().st_size / 1e6)
 
 
-def fitted_model(script: str, config: str, weights: dict[str, torch.Tensor], source: str) -> TrackerModel:
+def fitted_model(script: str, config: str, weights: dict[str, torch.Tensor], source: str) -> Network:
     """The network of a configuration with these weights; for "auto" of the first configuration that they fit.
 
     Raises InputError where they fit none.
     """
-    fitting: dict[str, TrackerModel] = {}
+    fitting: dict[str, Network] = {}
     tried: set[str] = set()
     for name in list_configs(script) if config == "auto" else [config]:
         cfg = load_config(script, name)

@@ -24,7 +24,7 @@ from lib.test.evaluation.open import config_name, load_tracker
 from lib.test.export.check import TOLERANCE, check, compare
 from lib.test.export.graphs import SUFFIX, check_packages, describe, make_parts, write_part
 from lib.test.export.opencv import FILES, check_network, compare_opencv, write_opencv
-from lib.test.tracker.crop_tracker import Tracker
+from lib.test.tracker.crop_tracker import CropTracker
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -74,24 +74,24 @@ def graph_files(kind: str) -> dict[str, str]:
     return {name: f"{name}{SUFFIX[kind]}" for name in ("template", "search")}
 
 
-def export_graphs(tracker: Tracker, folder: Path, files: dict[str, str], about: dict[str, str]) -> list[str]:
+def export_graphs(tracker: CropTracker, folder: Path, files: dict[str, str], about: dict[str, str]) -> list[str]:
     """Write the two graphs and compare; returns what is to be said."""
-    model, geometry, precision = tracker.model, tracker.geometry, about["precision"]
-    parts = make_parts(model, geometry)
-    written = parts if precision == "fp32" else make_parts(model, geometry, precision)
+    method, precision = tracker.method, about["precision"]
+    parts = make_parts(method)
+    written = parts if precision == "fp32" else make_parts(method, precision)
     paths = {name: folder / file for name, file in files.items()}
     for name, path in paths.items():
-        write_part(written[name], path, describe(model, geometry, **about))
-    worst = compare(parts, paths, geometry, model.modalities)
+        write_part(written[name], path, describe(method, **about))
+    worst = compare(parts, paths, method)
     check(worst, TOLERANCE[precision])
     return said(worst, TOLERANCE[precision])
 
 
-def export_opencv(tracker: Tracker, folder: Path, precision: str) -> list[str]:
+def export_opencv(tracker: CropTracker, folder: Path, precision: str) -> list[str]:
     """Write OpenCV's three files and compare; returns what is to be said."""
     if precision != "fp32":
         raise InputError(f"--precision {precision}: OpenCV's tracker takes fp32")
-    network = check_network(tracker.model)
+    network = check_network(tracker.method.network)
     worst = compare_opencv(network, write_opencv(network, folder))
     check(worst, TOLERANCE["fp32"])
     return said(worst, TOLERANCE["fp32"])

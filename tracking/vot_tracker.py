@@ -56,7 +56,7 @@ def main() -> None:
     if sys.stdin.isatty() and "TRAX_SOCKET" not in os.environ:
         raise InputError("the VOT toolkit starts this command; write its entry with --register WORKSPACE")
     tracker = load_tracker(cfg, checkpoint, choose_devices(args.device, threads=1, num_gpus=1)[0])
-    channels = [name for name in CHANNELS if name in (args.channels or CHANNELS[: tracker.model.modalities])]
+    channels = [name for name in CHANNELS if name in (args.channels or CHANNELS[: tracker.modalities])]
     serve(tracker, trax, channels, name=name_of(args))
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
-from ..core.geometry import ContextGeometry
+from ..core.view import context_side, mean_colour
 from ..core.warp import warp_region
 from .readers.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
 from .readers.youtubebb import Clips
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 QUALITY = 95  # of JPEG
 LEAST_VISIBLE = 0.25  # unoccluded share of the target, where known
 _AT_ONCE = 8  # videos that a process is given together
-
-_CONTEXT = ContextGeometry(TEMPLATE, SIDE)
 
 
 class Frame(NamedTuple):
@@ -134,9 +132,9 @@ def _cut_video(video: tuple[str, list[Frame]], folder: Path) -> Cut:
 
 def cut_target(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The crop around a target: [H, W, 3] uint8, [4] xywh pixels -> [511, 511, 3], the image's mean colour outside."""
-    side = _CONTEXT.side(box) * SIDE / TEMPLATE
+    side = context_side(box) * SIDE / TEMPLATE
     region = np.concatenate([box[:2] + box[2:] / 2 - side / 2, [side, side]])
-    return warp_region(image, region, SIDE, _CONTEXT.fill(image))
+    return warp_region(image, region, SIDE, mean_colour(image))
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:

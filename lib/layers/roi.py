@@ -8,14 +8,14 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from ..core.boxes import cxcywh_to_xyxy, iou_and_union
-from .trunks import AlexNetTrunk
+from .trunks import Trunk
 
 
-def sample_features(features: Tensor, pixels: Tensor) -> Tensor:
-    """Features at input pixels, bilinear, the border repeated: [B, C, f, f], [B, ..., 2] x y -> [B, C, ...]."""
+def sample_features(features: Tensor, pixels: Tensor, trunk: Trunk) -> Tensor:
+    """A trunk's features at input pixels, bilinear, border repeated: [B, C, f, f], [B, ..., 2] x y -> [B, C, ...]."""
     last = features.shape[-1] - 1
     # In grid_sample's units the first feature's centre is -1 and the last one's 1.
-    place = (pixels - AlexNetTrunk.FIRST) / AlexNetTrunk.STRIDE * (2 / last) - 1
+    place = (pixels - trunk.first) / trunk.stride * (2 / last) - 1
     grid = place.flatten(1, -2)[:, :, None].to(features.dtype)
     sampled = grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=True)
     return sampled[..., 0].unflatten(2, pixels.shape[1:-1])
@@ -26,6 +26,7 @@ def match_features(
     boxes: Tensor,
     scales: Tensor,
     size: int,
+    trunk: Trunk,
     *,
     side: int = 6,
     samples: int = 1,
@@ -38,10 +39,10 @@ def match_features(
     at `samples` x `samples` points of each cell, whose mean (or largest value) is taken: [B, K, C, side, side].
     """
     count = side * samples
-    steps = (torch.arange(count, device=boxes.device) - (count - 1) / 2) * (AlexNetTrunk.STRIDE / samples)
+    steps = (torch.arange(count, device=boxes.device) - (count - 1) / 2) * (trunk.stride / samples)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     pixels = torch.stack([x, y], dim=-1) * scales[..., None, None, None] + boxes[:, :, None, None, :2] + (size - 1) / 2
-    sampled = sample_features(features, pixels).transpose(1, 2)
+    sampled = sample_features(features, pixels, trunk).transpose(1, 2)
     if samples > 1:
         cells = sampled.unflatten(-1, (side, samples)).unflatten(-3, (side, samples))
         sampled = cells.amax((-3, -1)) if largest else cells.mean((-3, -1))

@@ -3,19 +3,37 @@
 No layer pads, so features do not depend on where in the image something is.
 """
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 
-class AlexNetTrunk(nn.Module):
+class Trunk(nn.Module, ABC):
+    """What trackers may ask of a trunk. Feature i is centred on input pixel first + stride * i."""
+
+    channels: int  # C
+    stride: int  # input pixels per feature
+    first: int  # input pixel that feature 0 is centred on
+    stages: int  # how many there are
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 3, S, S] -> [B, C, f, f]"""
+
+    @abstractmethod
+    def learn_last(self, stages: int) -> None:
+        """Let only the last stages learn (0: none); BatchNorm of the others keeps its running statistics."""
+
+
+class AlexNetTrunk(Trunk):
     """The AlexNet of the SiamRPN family: five convolutions, total stride 8 (Li et al., CVPR 2018).
 
-    Feature i is centred on input pixel 43 + 8 i and sees 87 pixels. Sequential indices are the public keys.
+    A feature sees 87 pixels. Sequential indices are the public keys.
     """
 
-    STRIDE = 8  # input pixels per feature
-    FIRST = 43  # input pixel that feature 0 is centred on
+    stride, first, stages = 8, 43, 5
     #: Indices of the convolution and the BatchNorm of each stage.
-    STAGES = ((0, 1), (4, 5), (8, 9), (11, 12), (14, 15))
+    LAYERS = ((0, 1), (4, 5), (8, 9), (11, 12), (14, 15))
 
     def __init__(self, width: float):
         """width: multiple of the channels 96, 256, 384, 384, 256; 1 and 2 are the published ones."""
@@ -29,7 +47,7 @@ class AlexNetTrunk(nn.Module):
             nn.Conv2d(c3, c4, 3), nn.BatchNorm2d(c4), nn.ReLU(),
             nn.Conv2d(c4, c5, 3), nn.BatchNorm2d(c5),
         )  # fmt: skip
-        self.learning = len(self.STAGES)
+        self.learning = self.stages
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, S, S] -> [B, C, f, f]; f = 6 for S = 127, one more for every 8 pixels more"""
@@ -38,14 +56,14 @@ class AlexNetTrunk(nn.Module):
     def learn_last(self, stages: int) -> None:
         """Let only the last stages learn (0 to 5); BatchNorm of the others keeps its running statistics."""
         self.learning = stages
-        for number, layers in enumerate(self.STAGES):
+        for number, layers in enumerate(self.LAYERS):
             for index in layers:
-                self.features[index].requires_grad_(number >= len(self.STAGES) - stages)
+                self.features[index].requires_grad_(number >= self.stages - stages)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "AlexNetTrunk":
         """Training mode for the stages that learn."""
         super().train(mode)
-        for _, norm in self.STAGES[: len(self.STAGES) - self.learning]:
+        for _, norm in self.LAYERS[: self.stages - self.learning]:
             self.features[norm].eval()
         return self

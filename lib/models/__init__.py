@@ -8,9 +8,10 @@ from .. import layers  # noqa: F401  (makes timm importable before a model file 
 from ..core.registry import choose, resolve
 
 if TYPE_CHECKING:
-    from .base import TrackerModel
+    from .base import Network
+    from .method import Method
 
-__all__ = ["TRACKERS", "build_model"]
+__all__ = ["TRACKERS", "build_method", "build_model"]
 
 TRACKERS = {
     "ostrack": ".ostrack:OSTrack",
@@ -21,7 +22,7 @@ TRACKERS = {
 }
 
 
-def build_model(cfg: EasyDict) -> "TrackerModel":
+def build_model(cfg: EasyDict) -> "Network":
     """The network of a configuration, on the CPU, with fresh weights, in training mode.
 
     Raises InputError when the configuration cannot be built (a backbone that timm does not know, blocks that do not
@@ -29,3 +30,11 @@ def build_model(cfg: EasyDict) -> "TrackerModel":
     """
     name = choose("MODEL.NAME", cfg.MODEL.NAME, TRACKERS)
     return resolve(TRACKERS[name], __package__)(cfg)
+
+
+def build_method(network: "Network", cfg: EasyDict) -> "Method":
+    """The method that tracks with a network by TEST of a configuration. Costs next to nothing: many may share one.
+
+    Raises InputError for values of TEST that contradict each other.
+    """
+    return network.method_class(network, cfg.TEST)

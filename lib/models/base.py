@@ -3,18 +3,15 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
-from easydict import EasyDict
 from torch import Tensor, nn
 
 from ..core.registry import choose
 
 if TYPE_CHECKING:
-    from ..core.geometry import Geometry
-
-MemoryType = TypeVar("MemoryType", bound=tuple)
+    from .method import Method
 
 
 #: What a training pair shows: the target again (in a video; in the same still image), or in its place another object
@@ -39,22 +36,25 @@ class Batch(NamedTuple):
         return Batch._make(part if part is None else change(part) for part in self)
 
 
-class TrackerModel(nn.Module):
-    """A network that finds a target again. It keeps nothing about any target: that lives in a `Memory`."""
+class Network(nn.Module):
+    """Weights and arithmetic that find a target again. It knows no setting of tracking and keeps nothing about any
+    target: the first are a `Method`'s, the second is what `embed` returns."""
 
     modalities: int = 2
-    batched: bool = True
-    cuts_templates: bool = False  # whether tracking cuts templates after the first one
+    pair_views: ClassVar[str] = "jittered"  # how it is shown training pairs: a key of VIEWS in lib/train/data/loader.py
+    #: The method that tracks with this network.
+    method_class: ClassVar[type["Method"]]
     #: Patterns of public checkpoint keys that never reach an output, and are therefore not part of this network.
     dropped_keys: Sequence[str] = ()
     #: Patterns of keys that stay float32 when the network computes in fewer digits: where those would reach the box.
     precise: Sequence[str] = ()
 
     normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, what the other methods take
+    dtype: torch.dtype = torch.float32  # of the images that `embed` and `forward` take
 
     @abstractmethod
     def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
-        """All that can be computed about the targets once: a NamedTuple of tensors with leading dimension B.
+        """All that can be computed about the targets once: a tree of tensors with leading dimension B.
 
         template: [B, M, 3, Sz, Sz] normalised; box: [B, 4] cxcywh in units of the template, None: centred, as cut.
         """
@@ -64,11 +64,9 @@ class TrackerModel(nn.Module):
         """search [B, M, 3, Sx, Sx] normalised -> Prediction"""
 
     @abstractmethod
-    def decode(self, prediction: Any, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """The boxes that tracking uses: boxes [B, 4] cxcywh in [0, 1] of the crop, scores [B].
-
-        prior: [B, 2] the last target size in units of the crop.
-        """
+    def read(self, prediction: Any) -> Tensor:
+        """The boxes that the network itself finds most likely, whatever tracking makes of them: [B, 4] cxcywh in
+        [0, 1] of the crop."""
 
     def score_map(self, prediction: Any) -> Tensor | None:
         """What pictures of tracking show: [B, n, n] in [0, 1], how likely the target is where, over the whole search
@@ -82,43 +80,6 @@ class TrackerModel(nn.Module):
         A figure that concerns some pairs only is a [2] tensor: its sum over them, and how many they are.
         """
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The weighted loss terms of a batch."""
-        return self.step(batch)[0]
-
-    def refresh(self, memory: MemoryType, prediction: Any, boxes: Tensor, scores: Tensor) -> MemoryType:
-        """The memory after a tracked frame, boxes and scores as `decode` gave them; unchanged unless a tracker learns
-        online."""
-        return memory
-
-    def conclude(self, memory: MemoryType, prediction: Any, prior: Tensor) -> tuple[Tensor, Tensor, MemoryType]:
-        """What tracking calls: boxes and scores of `decode`, and the memory that `refresh` makes of them. One method
-        for trackers whose memory needs what they found while decoding."""
-        boxes, scores = self.decode(prediction, prior)
-        return boxes, scores, self.refresh(memory, prediction, boxes, scores)
-
-    def wants_template(self, target: Any) -> bool:
-        """Whether a template is to be cut anew at a target (lib.test.tracker.crop_tracker, after its last frame) for
-        `renew`; only asked where `cuts_templates` says that it may."""
-        return False
-
-    def renew(self, memory: MemoryType, fresh: MemoryType) -> MemoryType:
-        """A memory that knows the newly cut template; fresh: what `embed` makes of it."""
-        return memory
-
-    def geometry(self, test: EasyDict) -> "Geometry":
-        """How this tracker cuts its crops, from the TEST part of a resolved configuration."""
-        from ..core.geometry import FamilyGeometry  # OpenCV comes with it, which a network alone does not need
-
-        sizes, factors = (test.TEMPLATE_SIZE, test.SEARCH_SIZE), (test.TEMPLATE_FACTOR, test.SEARCH_FACTOR)
-        return FamilyGeometry(*sizes, *factors, calibrates=test.CALIBRATE, size_rate=test.SIZE_RATE)
-
-    def search_size(self, target: Any, frame: tuple[int, int]) -> int:
-        """Side of the target's next search region as the network sees it, pixels; as usual unless a tracker searches
-        further when lost. target: see lib.test.tracker.crop_tracker, after its last frame;
-        frame: height and width of that."""
-        return target.usual_size
-
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a public file under this network's names; what is unknown stays as it is."""
         return dict(weights)
@@ -131,6 +92,7 @@ class TrackerModel(nn.Module):
     def cast(self, dtype: torch.dtype) -> None:
         """Compute in `dtype` from now on: all that is saved but what is `precise`, once. Constants (windows, anchors,
         mean colours) keep their digits. For tracking; training has autocast."""
+        self.dtype = dtype
         for key, value in self.state_dict(keep_vars=True).items():
             if value.is_floating_point() and not any(fnmatchcase(key, pattern) for pattern in self.precise):
                 value.data = value.data.to(dtype)
@@ -142,8 +104,3 @@ class TrackerModel(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
-
-
-def cat_memories(memories: Sequence[MemoryType]) -> MemoryType:
-    """One memory of all targets from the memories of several."""
-    return type(memories[0])(*(torch.cat(parts) for parts in zip(*memories, strict=True)))

@@ -3,7 +3,8 @@
 B targets, A anchors, n score cells on each side, K candidates, C channels, S side of the search region, pixels.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from easydict import EasyDict
@@ -11,39 +12,37 @@ from torch import Tensor
 
 from ..core.boxes import cxcywh_to_xyxy, iou_and_union
 from ..core.errors import InputError
+from ..core.target import Target
+from ..core.view import EXEMPLAR
 from ..layers.roi import match_features, normalize_features, suppress
 from .distractors import Experience, Learning, discriminator, first_frame, similarity
 from .long_term import LongTerm
-from .siamese import TEMPLATE_SIZE, Proposals, context_side, take, to_crop_units
-from .siamrpn import STRIDE, Kernels, SiamRPN, check_size, region_size
+from .method import Answer
+from .siamese import Proposals, context_sides, take_rows, to_crop_units
+from .siamrpn import Kernels, SiamRPN, SiamRPNMethod, check_size
+
+
+class Template(NamedTuple):
+    """What the network makes of a template."""
+
+    cls: Tensor  # [B, 2 A, C, 4, 4] kernels
+    loc: Tensor  # [B, 4 A, C, 4, 4]
+    features: Tensor  # [B, C, 6, 6]
 
 
 class Memory(NamedTuple):
-    """What is kept of a target: its kernels, and what was learned of it since (see `Experience`)."""
+    """What is kept of a target."""
 
-    cls: Tensor  # [B, 2 A, C, 4, 4]
-    loc: Tensor  # [B, 4 A, C, 4, 4]
-    first: Tensor
-    norm: Tensor
-    target: Tensor
-    weight: Tensor
-    distractors: Tensor
-    mass: Tensor
-    frames: Tensor
-
-    @property
-    def known(self) -> Experience:
-        """What was learned."""
-        return Experience(*self[len(Kernels._fields) :])
+    kernels: Kernels
+    known: Experience  # what was learned of it since
 
 
 class Prediction(NamedTuple):
-    """What the network says about a search region, and what a candidate is compared with."""
+    """What the network says about a search region."""
 
     logits: Tensor  # [B, 2, A, n, n] background, target
     deltas: Tensor  # [B, 4, A, n, n]
     features: Tensor  # [B, C, f, f]
-    tau: Tensor  # [B, C, 6, 6]
 
 
 class Candidates(NamedTuple):
@@ -55,95 +54,91 @@ class Candidates(NamedTuple):
     winner: Tensor  # [B] among the candidates
 
 
-class DaSiamRPN(SiamRPN):
-    """SiamRPN with the modes of TEST.MODE."""
+class DaSiamRPNMethod(SiamRPNMethod):
+    """The modes of TEST.MODE: plain, aware of distractors, long-term."""
 
-    def __init__(self, cfg: EasyDict):
+    network: "DaSiamRPN"
+
+    def __init__(self, network: "DaSiamRPN", test: EasyDict):
         """Raises InputError for search regions that do not fit the trunk's stride, or each other."""
-        super().__init__(cfg)
-        test = cfg.TEST
+        super().__init__(network, test)
         self.rules = test.DISTRACTOR
         self.aware = test.MODE == "distractor" or (test.MODE == "long_term" and test.LONG_TERM.DISTRACTOR)
         self.learning = Learning(self.rules.ALPHA, self.rules.ETA, self.rules.BETA == "series", self.rules.DECAY)
-        self.long_term = build_long_term(test) if test.MODE == "long_term" else None
+        self.long_term = build_long_term(test, network.backbone.stride) if test.MODE == "long_term" else None
         self.lost_influence: float = test.LONG_TERM.WINDOW_INFLUENCE
 
-    def embed(self, template: Tensor, box: Tensor | None = None) -> Memory:  # type: ignore[override]
-        """template [B, 1, 3, 127, 127] -> Memory; the target is in the middle, whatever `box` says"""
-        features = self.backbone(template[:, 0])
-        return Memory(*self.rpn_head.make_kernels(features), *first_frame(features.float(), self.learning))
+    def begin(self, pixels: Tensor, boxes: Tensor) -> Memory:
+        """Kernels, and the template as the first thing learned."""
+        template = self.network.embed(self.images(pixels))
+        known = first_frame(template.features.float(), self.learning)
+        return Memory(Kernels(template.cls, template.loc), known)
 
-    def forward(self, memory: Memory, search: Tensor) -> Prediction:  # type: ignore[override]
-        """search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
-        features = self.backbone(search[:, 0])
-        logits, deltas = self.rpn_head(features, memory.cls, memory.loc)
-        return Prediction(logits, deltas, features, discriminator(memory.known))
-
-    def decode(self, prediction: Any, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """The winner's box, its size smoothed; the last one while the target is lost and no score is high enough."""
-        proposals = self.propose_for(prediction, prior)
+    def look(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
+        """The winner's box, its size smoothed; the last one while the target is lost and no score is high enough. The
+        memory has learned from the frame where the method is aware of distractors."""
+        prediction, size = self.network(memory.kernels, self.images(pixels)), pixels.shape[-1]
+        lost = self._is_lost(size)
+        # A lost target may be anywhere, so that the window hardly counts.
+        proposals = self.propose(prediction, prior[:, 0] * size, self.lost_influence if lost else None)
         if not self.aware:
-            return self._answer(prediction, proposals, proposals.ranks.argmax(1), prior)
-        candidates = self.find_candidates(prediction, proposals)
-        return self._answer(prediction, proposals, take(candidates.place, candidates.winner), prior)
+            boxes, scores = self._choose(proposals, proposals.ranks.argmax(1), prior[:, 0], size)
+            return self.answer(boxes, scores, memory, prediction)
+        candidates = self.find_candidates(prediction.features, discriminator(memory.known), proposals, size)
+        index = take_rows(candidates.place, candidates.winner)
+        boxes, scores = self._choose(proposals, index, prior[:, 0], size)
+        learned = memory if lost else self.learn(memory, proposals, candidates)
+        return self.answer(boxes, scores, learned, prediction)
 
-    def conclude(self, memory: Any, prediction: Any, prior: Tensor) -> tuple[Tensor, Tensor, Any]:
-        """`decode`, and the memory that has learned from the frame."""
-        if not self.aware:
-            return *self.decode(prediction, prior), memory
-        proposals = self.propose_for(prediction, prior)
-        candidates = self.find_candidates(prediction, proposals)
-        answer = self._answer(prediction, proposals, take(candidates.place, candidates.winner), prior)
-        return *answer, self.learn(memory, proposals, candidates, lost=self._is_lost(prediction))
+    def absorb(self, memory: Memory, fresh: Memory) -> Memory:
+        """New kernels; what was learned stays."""
+        return memory._replace(kernels=super().absorb(memory.kernels, fresh.kernels))
 
-    def propose_for(self, prediction: Any, prior: Tensor) -> Proposals:
-        """Every anchor's box, judged; a lost target may be anywhere, so that the window hardly counts."""
-        influence = self.lost_influence if self._is_lost(prediction) else None
-        return self.propose(prediction, prior * region_size(prediction), influence)
+    def find_candidates(self, features: Tensor, tau: Tensor, proposals: Proposals, size: int) -> Candidates:
+        """The best proposals that do not overlap, and the one that looks most like what is known of the target.
 
-    def find_candidates(self, prediction: Prediction, proposals: Proposals) -> Candidates:
-        """The best proposals that do not overlap, and the one that looks most like what is known of the target."""
+        features: [B, C, f, f] of a search region of `size` pixels; tau: [B, C, 6, 6] what is known.
+        """
         rules = self.rules
         usable = proposals.boxes.isfinite().all(2) & proposals.ranks.isfinite() & (proposals.boxes[..., 2:] > 0).all(2)
         ranks = proposals.ranks.masked_fill(~usable, -torch.inf)
         best, order = ranks.topk(min(rules.PROPOSALS, ranks.shape[1]), dim=1)
-        boxes = take(proposals.boxes, order)
+        boxes = take_rows(proposals.boxes, order)
         kept, valid = suppress(boxes, best, rules.NMS_IOU, min(rules.CANDIDATES, boxes.shape[1]))
-        boxes, best = take(boxes, kept), take(best, kept)
-        features = self.features_of(prediction.features, boxes, region_size(prediction))
-        likeness = similarity(prediction.tau, features)
+        boxes, best = take_rows(boxes, kept), take_rows(best, kept)
+        found = self.features_of(features, boxes, size)
+        likeness = similarity(tau, found)
         gain = rules.GAIN if rules.USE == "roi" else 0.0
         ranks = ((1 - gain) * best + gain * (likeness + 1) / 2).masked_fill(~valid, -torch.inf)
-        return Candidates(take(order, kept), valid, features, ranks.argmax(1))
+        return Candidates(take_rows(order, kept), valid, found, ranks.argmax(1))
 
     def features_of(self, features: Tensor, boxes: Tensor, size: int) -> Tensor:
         """What the template of each box would look like, its norm 1: [B, C, f, f], [B, K, 4] -> [B, K, C, 6, 6]."""
-        scales = context_side(boxes[..., 2:]) / TEMPLATE_SIZE
+        scales = context_sides(boxes[..., 2:]) / EXEMPLAR
         largest = self.rules.POOL == "max"
+        options = {"samples": self.rules.SAMPLES, "largest": largest}
         return normalize_features(
-            match_features(features.float(), boxes, scales, size, samples=self.rules.SAMPLES, largest=largest)
+            match_features(features.float(), boxes, scales, size, self.network.backbone, **options)
         )
 
-    def learn(self, memory: Memory, proposals: Proposals, candidates: Candidates, *, lost: bool) -> Memory:
-        """The memory after a frame; unchanged for targets that are lost or whose winner is not sure."""
-        if lost:
-            return memory
+    def learn(self, memory: Memory, proposals: Proposals, candidates: Candidates) -> Memory:
+        """The memory after a frame; unchanged for targets whose winner is not sure."""
         rules, known = self.rules, memory.known
-        scores = take(proposals.scores, candidates.place)
+        scores = take_rows(proposals.scores, candidates.place)
         likeness = similarity(known.first, candidates.features)
         chosen = self.choose_distractors(proposals, candidates, scores, likeness)
         foes = torch.einsum("bk,bkchw->bchw", chosen.to(scores.dtype), candidates.features)
         winner = candidates.winner
-        sure = take(scores, winner) >= rules.UPDATE_SCORE
-        sure &= take(likeness, winner) > rules.UPDATE_SIMILARITY
-        target = take(candidates.features, winner)
+        sure = take_rows(scores, winner) >= rules.UPDATE_SCORE
+        sure &= take_rows(likeness, winner) > rules.UPDATE_SIMILARITY
+        target = take_rows(candidates.features, winner)
         known = self.learning.add(known, target, foes, chosen.sum(1).to(scores.dtype), when=sure)
-        kernels = memory.cls
+        kernels = memory.kernels
         if rules.USE == "kernel":
-            pattern = discriminator(known) * known.norm[:, None, None, None]
-            made = self.rpn_head.make_class_kernels(pattern.to(self.rpn_head.template_cls_conv.weight.dtype))
-            kernels = torch.where(sure[:, None, None, None, None], made, kernels)
-        return Memory(kernels, memory.loc, *known)
+            pattern, head = discriminator(known) * known.norm[:, None, None, None], self.network.rpn_head
+            made = head.make_class_kernels(pattern.to(head.template_cls_conv.weight.dtype))
+            kernels = kernels._replace(cls=torch.where(sure[:, None, None, None, None], made, kernels.cls))
+        return Memory(kernels, known)
 
     def choose_distractors(
         self, proposals: Proposals, candidates: Candidates, scores: Tensor, likeness: Tensor
@@ -151,41 +146,60 @@ class DaSiamRPN(SiamRPN):
         """Candidates that look like the target and are not it: [B, K] bool. scores, likeness to the first template:
         [B, K]."""
         rules = self.rules
-        corners = cxcywh_to_xyxy(take(proposals.boxes, candidates.place))
-        overlap = iou_and_union(corners, take(corners, candidates.winner)[:, None])[0]
+        corners = cxcywh_to_xyxy(take_rows(proposals.boxes, candidates.place))
+        overlap = iou_and_union(corners, take_rows(corners, candidates.winner)[:, None])[0]
         foes = candidates.valid & (likeness > rules.SIMILARITY) & (scores > rules.SCORE) & (overlap < rules.IOU)
         foes = foes.scatter(1, candidates.winner[:, None], False)
         order = likeness.masked_fill(~foes, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
         return foes & (order < rules.MOST)
 
-    def search_size(self, target: Any, frame: tuple[int, int]) -> int:
-        """Larger and larger while the target is lost, up to twice the frame's longer side."""
+    def after(self, target: Target, frame: tuple[int, int]) -> Target:
+        """A search region that grows while the target is lost, up to twice the frame's longer side; a target that is
+        searched further does not count as found."""
         if self.long_term is None:
-            return target.usual_size
-        extent = torch.from_numpy(target.box[2:])
-        cover = 2 * max(frame) * TEMPLATE_SIZE / float(context_side(extent))
-        return self.long_term.next_size(target.search_size, target.usual_size, target.score, cover)
+            return target
+        settings = target.state.settings
+        cover = 2 * max(frame) * EXEMPLAR / float(context_sides(torch.from_numpy(target.box[2:])))
+        size = self.long_term.next_size(settings.search_size, settings.usual_size, target.score, cover)
+        state = target.state._replace(settings=settings._replace(search_size=size))
+        return replace(target, state=state, found=target.found and size <= settings.usual_size)
 
-    def _is_lost(self, prediction: Any) -> bool:
-        return self.long_term is not None and self.long_term.is_lost(region_size(prediction))
+    def _is_lost(self, size: int) -> bool:
+        return self.long_term is not None and self.long_term.is_lost(size)
 
-    def _answer(self, prediction: Any, proposals: Proposals, index: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    def _choose(self, proposals: Proposals, index: Tensor, prior: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Box [B, 4] in units of the crop and score [B] where proposal `index` [B] won."""
-        size = region_size(prediction)
-        box, score = self.choice.settle(proposals, index, prior * size)
-        if self.long_term is not None and self._is_lost(prediction):
+        box, score = self.choice.smooth(proposals, index, prior * size)
+        if self.long_term is not None and self._is_lost(size):
             still = torch.cat([torch.zeros_like(prior), prior * size], dim=1)
             box = torch.where((score >= self.long_term.low)[:, None], box, still)
         return to_crop_units(box, size), score
 
 
-def build_long_term(test: EasyDict) -> LongTerm:
+class DaSiamRPN(SiamRPN):
+    """SiamRPN's network, which also shows its features."""
+
+    method_class = DaSiamRPNMethod
+
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Template:
+        """template [B, 1, 3, 127, 127] -> Template; the target is in the middle, whatever `box` says"""
+        features = self.backbone(template[:, 0])
+        return Template(*self.rpn_head.make_kernels(features), features)
+
+    def forward(self, memory: Kernels | Template, search: Tensor) -> Prediction:
+        """search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
+        features = self.backbone(search[:, 0])
+        logits, deltas = self.rpn_head(features, memory.cls, memory.loc)
+        return Prediction(logits, deltas, features)
+
+
+def build_long_term(test: EasyDict, stride: int) -> LongTerm:
     """From TEST. Raises InputError where its sizes do not fit."""
     rules = test.LONG_TERM
-    check_size("TEST.LONG_TERM.MAX_SIZE", rules.MAX_SIZE)
+    check_size("TEST.LONG_TERM.MAX_SIZE", rules.MAX_SIZE, stride)
     usual = max(test.SEARCH_SIZE, test.SMALL_TARGET_SIZE if test.SMALL_TARGET_SHARE else 0)
     if usual >= rules.MAX_SIZE:
         raise InputError(f"TEST.LONG_TERM.MAX_SIZE: {rules.MAX_SIZE} is not above the usual {usual}; raise it")
     if rules.LOW > rules.HIGH:
         raise InputError(f"TEST.LONG_TERM.HIGH: {rules.HIGH} is below LOW {rules.LOW}; raise it")
-    return LongTerm(rules.LOW, rules.HIGH, rules.STEP, rules.MAX_SIZE, usual + STRIDE, STRIDE)
+    return LongTerm(rules.LOW, rules.HIGH, rules.STEP, rules.MAX_SIZE, usual + stride, stride)

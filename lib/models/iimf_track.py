@@ -15,7 +15,7 @@ from ..core.errors import InputError
 from ..layers.attention import CastBlock, Fusion, GatherBlock, SpreadBlock
 from ..layers.steady import SteadyConv2d
 from ..layers.vit import split_streams
-from .one_stream import OneStreamTracker
+from .one_stream import OneStream
 from .tbsi_track import MixingEncoder, mixing_arguments
 
 _SHARED_FROM = 1  # the block after which the shared stream begins
@@ -112,7 +112,7 @@ class IIMFEncoder(MixingEncoder):
         return self.finish(tokens, x.shape[1], search_only)
 
 
-class IIMFTrack(OneStreamTracker):
+class IIMFTrack(OneStream):
     """RGB-T tracking with two specific streams and a shared one."""
 
     encoder_class = IIMFEncoder

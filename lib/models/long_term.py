@@ -5,7 +5,7 @@ The region is enlarged as the network sees it, at the scale of the last box, so 
 
 from dataclasses import dataclass
 
-from .siamese import TEMPLATE_SIZE
+from ..core.view import EXEMPLAR
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class LongTerm:
         return size >= self.least
 
     def _round(self, size: float) -> int:
-        return TEMPLATE_SIZE + self.stride * round((size - TEMPLATE_SIZE) / self.stride)
+        return EXEMPLAR + self.stride * round((size - EXEMPLAR) / self.stride)

@@ -4,21 +4,28 @@ B targets, M modalities, S streams (OSTrack 1, TBSI 2, IIMF 3), Lz template toke
 Streams share the blocks' weights and run through them as one batch of S*B, stream by stream.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from easydict import EasyDict
 from torch import Tensor
 
+from ..core.boxes import clip_box
 from ..core.errors import InputError
+from ..core.frame import Frame
+from ..core.target import Target
+from ..core.view import MARGIN, View, place_square
 from ..layers.candidates import choose_judges
 from ..layers.heads import Prediction, build_head
 from ..layers.losses import box_losses, focal_loss, gaussian_maps
 from ..layers.normalize import Normalize
 from ..layers.vit import VisionEncoder, create_vit, split_streams
-from .base import Batch, TrackerModel
+from .base import Batch, Network
+from .method import Answer, Found, OneView
 
 
 class Memory(NamedTuple):
@@ -28,8 +35,92 @@ class Memory(NamedTuple):
     judges: Tensor  # [B, Lz] weights of the template tokens that judge search candidates
 
 
-class OneStreamTracker(TrackerModel):
+_MOST_BIAS = 2.0  # how much a side is taken to be overestimated or underestimated at most
+
+
+class Settings(NamedTuple):
+    """What the method keeps of a target besides its memory."""
+
+    bias: np.ndarray  # [2] how much the network overestimates width and height: 1 where nothing is known
+
+
+class OneStreamMethod(OneView):
+    """The box where the score map times a Hann window is highest, in a square search region (OSTrack).
+
+    TEST.CALIBRATE and TEST.SIZE_RATE, for networks that are not sure of sizes, are this toolbox's.
+    """
+
+    network: "OneStream"
+
+    def __init__(self, network: "OneStream", test: EasyDict):
+        super().__init__(network, test)
+        self.template_size, self.search_size = test.TEMPLATE_SIZE, test.SEARCH_SIZE
+        self.template_factor, self.search_factor = test.TEMPLATE_FACTOR, test.SEARCH_FACTOR
+        self.calibrates, self.size_rate = test.CALIBRATE, test.SIZE_RATE
+
+    def open(self, frame: Frame, box: np.ndarray) -> Settings:
+        """Nothing is known of the network's sizes."""
+        return Settings(np.ones(2))
+
+    def first_views(self, target: Target, frame: Frame) -> list[View]:
+        """Side template_factor * sqrt(w h)."""
+        return [place_square(target.box, self.template_factor, self.template_size, frame.size)]
+
+    def views(self, target: Target, frame: Frame) -> list[View]:
+        """Side search_factor * sqrt(w h)."""
+        return [place_square(target.box, self.search_factor, self.search_size, frame.size)]
+
+    def search_sides(self, target: Target) -> tuple[float, int]:
+        """As `views`."""
+        return math.sqrt(target.box[2] * target.box[3]) * self.search_factor, self.search_size
+
+    def begin(self, pixels: Tensor, boxes: Tensor) -> Memory:
+        """The templates' tokens."""
+        return self.network.embed(self.images(pixels), boxes[:, 0].to(self.network.dtype))
+
+    def look(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
+        """The OSTrack code base does not use the prior size."""
+        prediction = self.network(memory, self.images(pixels))
+        boxes, scores = self.network.box_head.decode(prediction, self.network.window)
+        return self.answer(boxes, scores, memory, prediction)
+
+    def calibrate(self, settings: Settings, answer: Found, given: np.ndarray) -> Settings:
+        """How much the network overestimates the sides in the frame whose box was given; where it does not find the
+        target there, nothing is known."""
+        inside = np.isfinite(answer.box).all() and (np.abs(answer.box[:2] - 0.5) < given / 2).all()
+        return Settings(np.clip(answer.box[2:] / given, 1 / _MOST_BIAS, _MOST_BIAS)) if inside else settings
+
+    def believe(self, size: np.ndarray, prior: np.ndarray, settings: Settings) -> np.ndarray:
+        """Without the bias, changed by as much as SIZE_RATE allows; as it is where neither is asked for.
+
+        Corners in the wrong order, which a CORNER head can give, count as no size at all.
+        """
+        if not self.calibrates and self.size_rate == 1:
+            return size
+        return prior * (np.maximum(size, 0) / settings.bias / prior) ** self.size_rate
+
+    def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+        """Corners stay inside."""
+        return clip_box(box, *frame, margin=MARGIN)
+
+    def graph_settings(self) -> dict[str, Any]:
+        """Squares, and what is believed of their answers."""
+        return {
+            "geometry": "FamilyGeometry",  # the word of the file format since its first version
+            "template_size": self.template_size,
+            "search_size": self.search_size,
+            "template_factor": self.template_factor,
+            "search_factor": self.search_factor,
+            "calibrates": self.calibrates,
+            "size_rate": self.size_rate,
+            "margin": MARGIN,
+        }
+
+
+class OneStream(Network):
     """What the family shares; a member says how its encoder mixes streams and how the head's features are fused."""
+
+    method_class = OneStreamMethod
 
     #: Class token and pretraining grid only serve to initialise the position codes.
     dropped_keys: Sequence[str] = ("backbone.cls_token", "backbone.pos_embed")
@@ -93,9 +184,9 @@ class OneStreamTracker(TrackerModel):
         """search [B, M, 3, Sx, Sx] normalised -> Prediction"""
         return self.box_head(self.fuse(self.encode(memory, search, search_only=True)))
 
-    def decode(self, prediction: Prediction, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """The box where score times Hann window is highest; the family does not use the prior size."""
-        return self.box_head.decode(prediction, self.window)
+    def read(self, prediction: Prediction) -> Tensor:
+        """The box where the score is highest."""
+        return prediction.boxes
 
     def score_map(self, prediction: Prediction) -> Tensor:
         """[B, n, n] of the centre head; of the corner head the top-left corner's, relative to its best cell."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..layers.candidates import Candidates, eliminate, kept_share, restore
 from ..layers.vit import VisionEncoder
-from .one_stream import OneStreamTracker, check_blocks
+from .one_stream import OneStream, check_blocks
 
 
 class OSTrackEncoder(VisionEncoder):
@@ -54,7 +54,7 @@ class OSTrackEncoder(VisionEncoder):
         return search if search_only else torch.cat([tokens[:, :lz], search], dim=1)
 
 
-class OSTrack(OneStreamTracker):
+class OSTrack(OneStream):
     """RGB tracking: one stream, the head reads its search tokens."""
 
     modalities = 1

@@ -15,12 +15,12 @@ from torch import Tensor
 from ..core.checkpoint import identify, load_weights
 from ..core.errors import InputError
 from ..layers.vit import VisionEncoder, create_vit, resize_patch_kernel, resize_position_code
-from .base import TrackerModel
+from .base import Network
 
 log = logging.getLogger(__name__)
 
 
-def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
+def load_pretrained(model: Network, cfg: EasyDict, folder: str) -> None:
     """Load what `MODEL.PRETRAIN_FILE` holds of the model's parameters, and log an account of what matched.
 
     folder: `pretrained_dir` of local.py. Raises InputError when the file is missing or holds none of them.
@@ -46,7 +46,7 @@ def load_pretrained(model: TrackerModel, cfg: EasyDict, folder: str) -> None:
     log.info(account(name, own, matched, usable))
 
 
-def _load_convolutions(model: TrackerModel, name: str, folder: str) -> None:
+def _load_convolutions(model: Network, name: str, folder: str) -> None:
     """As `load_pretrained`, for trackers without a ViT: files of any naming that they know, a trunk or all of it."""
     own, matched = model.state_dict(), model.adopt(load_weights(find_pretrained(name, folder)))
     usable = {key: value for key, value in matched.items() if key in own and own[key].shape == value.shape}

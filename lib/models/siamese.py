@@ -4,20 +4,20 @@ B targets, N proposals, n score cells on each side. Boxes are cxcywh, pixels of 
 it, relative to its centre.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from ..layers.normalize import RawBGR
-from .base import TrackerModel
-
-if TYPE_CHECKING:
-    from ..core.geometry import Geometry
-
-TEMPLATE_SIZE = 127  # pixels, the side of every template
+from ..core.frame import Frame
+from ..core.rounding import round_half_up
+from ..core.target import Target
+from ..core.view import MARGIN, View, context_side, mean_colour, place_with_context
+from .base import Network
+from .method import OneView
 
 
 class Proposals(NamedTuple):
@@ -46,49 +46,88 @@ class Choice:
         ranks = penalty * scores * (1 - share) + window * share
         return Proposals(boxes, scores, penalty, ranks)
 
-    def settle(self, proposals: Proposals, index: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    def smooth(self, proposals: Proposals, index: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """The next box where proposal `index` [B] won, its size smoothed, and its score: [B, 4], [B]."""
-        box = take(proposals.boxes, index)
-        score, penalty = take(proposals.scores, index), take(proposals.penalty, index)
+        box = take_rows(proposals.boxes, index)
+        score, penalty = take_rows(proposals.scores, index), take_rows(proposals.penalty, index)
         rate = (penalty * score * self.rate)[:, None]
         return torch.cat([box[:, :2], prior * (1 - rate) + box[:, 2:] * rate], dim=1), score
 
 
-class SiameseTracker(TrackerModel):
-    """A visible-light tracker with context crops; raw pixels go in."""
+class Settings(NamedTuple):
+    """What the method keeps of a target besides its memory."""
 
-    modalities = 1
+    fill: np.ndarray  # [3 M] uint8, the first frame's mean colour
+    usual_size: int  # side of its usual search region, pixels of the network's input
+    search_size: int  # side of its next one; larger while it is lost
 
-    def __init__(self, cfg: EasyDict):
-        super().__init__()
-        self.normalize = RawBGR()
-        self.choice = Choice(cfg.TEST.PENALTY_K, cfg.TEST.WINDOW_INFLUENCE, cfg.TEST.SIZE_LR)
-        self.update = cfg.TEST.TEMPLATE_UPDATE
-        self.cuts_templates = self.update.INTERVAL > 0
 
-    def wants_template(self, target: Any) -> bool:
-        """Every so many frames, where the target is in sight and the network sure enough."""
-        due = self.cuts_templates and target.age % self.update.INTERVAL == 0
-        return due and target.visible and target.score >= self.update.SCORE
+class ContextMethod(OneView):
+    """Crops of the target and its context, padded with the first frame's mean colour (SiamFC, ECCVW 2016).
 
-    def geometry(self, test: EasyDict) -> "Geometry":
-        """Target and context, padded with the first frame's mean colour."""
-        from ..core.geometry import ContextGeometry  # OpenCV comes with it, which a network alone does not need
+    A target that is small in its first frame may be searched in a larger region; templates may be renewed.
+    """
 
-        return ContextGeometry(
-            TEMPLATE_SIZE, test.SEARCH_SIZE, test.CONTEXT, test.SMALL_TARGET_SHARE, test.SMALL_TARGET_SIZE
-        )
+    def __init__(self, network: Network, test: EasyDict, template_size: int):
+        super().__init__(network, test)
+        self.template_size, self.search_size = template_size, test.SEARCH_SIZE
+        self.context: float = test.CONTEXT
+        self.small_share, self.small_size = test.SMALL_TARGET_SHARE, test.SMALL_TARGET_SIZE
+        self.update = test.TEMPLATE_UPDATE
+        self.renews = self.update.INTERVAL > 0
+
+    def open(self, frame: Frame, box: np.ndarray) -> Settings:
+        """Fill colour and search size; TEST.SMALL_TARGET_SHARE is a share of the frame's area."""
+        height, width = frame.size
+        small = float(box[2]) * float(box[3]) < self.small_share * height * width
+        size = self.small_size if small else self.search_size
+        return Settings(np.concatenate([mean_colour(image) for image in frame.images]), size, size)
+
+    def first_views(self, target: Target, frame: Frame) -> list[View]:
+        """The target with its context; boxes at the scale of the square's whole pixels."""
+        side = round_half_up(context_side(target.box, self.context))
+        fill = target.state.settings.fill
+        return [place_with_context(target.box, side, self.template_size, self.template_size / side, fill)]
+
+    def views(self, target: Target, frame: Frame) -> list[View]:
+        """At the scale of the template of the last box: twice the size is twice the region."""
+        side, settings = context_side(target.box, self.context), target.state.settings
+        whole, scale = side * settings.search_size / self.template_size, self.template_size / side
+        return [place_with_context(target.box, whole, settings.search_size, scale, settings.fill)]
+
+    def search_sides(self, target: Target) -> tuple[float, int]:
+        """As `views`."""
+        size = target.state.settings.search_size
+        return context_side(target.box, self.context) * size / self.template_size, size
+
+    def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+        """The centre stays in the image, each side between MARGIN and the image's."""
+        size = np.array(frame[::-1], np.float64)
+        centre = np.clip(box[:2] + box[2:] / 2, 0, size)
+        extent = np.clip(box[2:], MARGIN, size)
+        return np.concatenate([centre - extent / 2, extent])
+
+    def correct(self, target: Target, box: np.ndarray) -> Target:
+        """A corrected target is searched as usual."""
+        settings = target.state.settings
+        state = target.state._replace(settings=settings._replace(search_size=settings.usual_size))
+        return replace(super().correct(target, box), state=state)
+
+    def fresh_views(self, target: Target, frame: Frame) -> list[View]:
+        """Every so many frames, where the target is found and the network is sure enough."""
+        due = self.renews and target.age % self.update.INTERVAL == 0
+        return self.first_views(target, frame) if due and target.found and target.score >= self.update.SCORE else []
 
 
 def size_penalty(extent: Tensor, prior: Tensor, k: float) -> Tensor:
     """exp(-k (change of size * change of shape - 1)): sizes [..., 2] and [..., 2] -> [...]."""
     shape = extent[..., 0] / extent[..., 1]
     before = prior[..., 0] / prior[..., 1]
-    change = _change(before / shape) * _change(context_side(extent) / context_side(prior))
+    change = _change(before / shape) * _change(context_sides(extent) / context_sides(prior))
     return (-(change - 1) * k).exp()
 
 
-def context_side(extent: Tensor) -> Tensor:
+def context_sides(extent: Tensor) -> Tensor:
     """Side of the square of a box and its context, half of (w + h) around it: [..., 2] -> [...]."""
     return (extent + extent.sum(-1, keepdim=True) / 2).prod(-1).sqrt()
 
@@ -109,7 +148,7 @@ def from_crop_units(boxes: Tensor, size: int) -> Tensor:
     return torch.cat([(boxes[..., :2] - 0.5) * size, boxes[..., 2:] * size], dim=-1)
 
 
-def take(values: Tensor, index: Tensor) -> Tensor:
+def take_rows(values: Tensor, index: Tensor) -> Tensor:
     """[B, N, ...] at index [B] -> [B, ...], at [B, K] -> [B, K, ...]"""
     rows = torch.arange(len(values), device=values.device)
     return values[rows if index.ndim == 1 else rows[:, None], index]

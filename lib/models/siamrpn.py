@@ -4,7 +4,7 @@ B targets, C channels of the trunk, A anchors, n score cells on each side, N = A
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from easydict import EasyDict
@@ -12,15 +12,17 @@ from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
 from ..core.errors import InputError
+from ..core.view import EXEMPLAR
 from ..layers.anchors import anchor_boxes, anchor_shapes, decode
+from ..layers.normalize import RawBGR
 from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
-from .base import Batch
-from .siamese import TEMPLATE_SIZE, Proposals, SiameseTracker, from_crop_units, hann_window, to_crop_units
+from .base import Batch, Network
+from .method import Answer, Method
+from .siamese import Choice, ContextMethod, Proposals, from_crop_units, hann_window, take_rows, to_crop_units
 from .siamrpn_names import adopt, export
 from .siamrpn_training import AnchorTraining
 
-STRIDE = AlexNetTrunk.STRIDE
 _OUTSIDE = 7  # score cells between the map and the border of the search region
 
 
@@ -38,64 +40,98 @@ class Prediction(NamedTuple):
     deltas: Tensor  # [B, 4, A, n, n] changes of the anchors
 
 
-class SiamRPN(SiameseTracker):
-    """The plain tracker."""
+class SiamRPNMethod(ContextMethod):
+    """The proposal with the highest rank, its size smoothed."""
 
-    anchor_shapes: Tensor
+    network: "SiamRPN"
 
-    def __init__(self, cfg: EasyDict):
+    def __init__(self, network: "SiamRPN", test: EasyDict):
         """Raises InputError for search regions that do not fit the trunk's stride."""
-        super().__init__(cfg)
-        for key, size in (
-            ("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE),
-            ("TEST.SEARCH_SIZE", cfg.TEST.SEARCH_SIZE),
-            ("TEST.SMALL_TARGET_SIZE", cfg.TEST.SMALL_TARGET_SIZE),
-        ):
-            check_size(key, size)
-        self.backbone = AlexNetTrunk(cfg.MODEL.BACKBONE.WIDTH)
-        shapes = anchor_shapes(cfg.MODEL.ANCHOR.RATIOS, cfg.MODEL.ANCHOR.SCALES, STRIDE)
-        self.register_buffer("anchor_shapes", shapes, persistent=False)
-        self.rpn_head = UPChannelRPN(self.backbone.channels, len(shapes), cfg.MODEL.CORR_SCALE)
-        self.training_rules = AnchorTraining.from_config(cfg)
+        super().__init__(network, test, EXEMPLAR)
+        for key in ("SEARCH_SIZE", "SMALL_TARGET_SIZE"):
+            check_size(f"TEST.{key}", test[key], network.backbone.stride)
+        self.choice = Choice(test.PENALTY_K, test.WINDOW_INFLUENCE, test.SIZE_LR)
 
-    def embed(self, template: Tensor, box: Tensor | None = None) -> Kernels:
-        """template [B, 1, 3, 127, 127] -> Kernels; the target is in the middle, whatever `box` says"""
-        return Kernels(*self.rpn_head.make_kernels(self.backbone(template[:, 0])))
+    def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
+        """The target is in the middle, whatever `boxes` says."""
+        return self.network.embed(self.images(pixels))
 
-    def forward(self, memory: Kernels, search: Tensor) -> Prediction:
-        """search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
-        return Prediction(*self.rpn_head(self.backbone(search[:, 0]), memory.cls, memory.loc))
+    def look(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+        """As the class says."""
+        prediction, size = self.network(memory, self.images(pixels)), pixels.shape[-1]
+        prior = prior[:, 0] * size
+        proposals = self.propose(prediction, prior)
+        box, score = self.choice.smooth(proposals, proposals.ranks.argmax(1), prior)
+        return self.answer(to_crop_units(box, size), score, memory, prediction)
 
-    def renew(self, memory: Any, fresh: Any) -> Any:
+    def graph_settings(self) -> dict[str, Any]:
+        """Raises InputError."""
+        raise InputError(
+            f"{type(self.network).__name__}: no graph fits its correlation for any number of targets; "
+            "for the networks of SiamRPN there is --format opencv"
+        )
+
+    def absorb(self, memory: Any, fresh: Any) -> Any:
         """Kernels between the old and the new template's, as those of features between the two would be."""
         share = self.update.SHARE
         return memory._replace(cls=memory.cls.lerp(fresh.cls, share), loc=memory.loc.lerp(fresh.loc, share))
 
-    def decode(self, prediction: Prediction, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """The proposal with the highest rank, its size smoothed."""
-        size = region_size(prediction)
-        prior = prior * size
-        proposals = self.propose(prediction, prior)
-        box, score = self.choice.settle(proposals, proposals.ranks.argmax(1), prior)
-        return to_crop_units(box, size), score
-
-    def propose(self, prediction: Prediction, prior: Tensor, window_influence: float | None = None) -> Proposals:
+    def propose(self, prediction: Any, prior: Tensor, window_influence: float | None = None) -> Proposals:
         """Every anchor's box, judged; prior: [B, 2] pixels; window_influence: another than the tracker's."""
-        grid = prediction.logits.shape[-1]
-        boxes = self.read_boxes(prediction).flatten(2).mT
+        boxes = self.network.read_boxes(prediction).flatten(2).mT
         scores = target_probability(prediction).flatten(1)
-        window = hann_window(grid, boxes.device).flatten().repeat(len(self.anchor_shapes))
+        grid, anchors = prediction.logits.shape[-1], prediction.logits.shape[2]
+        window = hann_window(grid, boxes.device).flatten().repeat(anchors)
         return self.choice.judge(boxes, scores, window, prior, window_influence)
 
-    def read_boxes(self, prediction: Prediction) -> Tensor:
+
+class SiamRPN(Network):
+    """The network: one image, raw pixels."""
+
+    modalities = 1
+    pair_views = "context"
+    method_class: ClassVar[type[Method]] = SiamRPNMethod
+
+    anchor_shapes: Tensor
+
+    def __init__(self, cfg: EasyDict):
+        """Raises InputError for a search region that does not fit the trunk's stride."""
+        super().__init__()
+        self.normalize = RawBGR()
+        self.backbone = AlexNetTrunk(cfg.MODEL.BACKBONE.WIDTH)
+        check_size("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE, self.backbone.stride)
+        shapes = anchor_shapes(cfg.MODEL.ANCHOR.RATIOS, cfg.MODEL.ANCHOR.SCALES, self.backbone.stride)
+        self.register_buffer("anchor_shapes", shapes, persistent=False)
+        self.rpn_head = UPChannelRPN(self.backbone.channels, len(shapes), cfg.MODEL.CORR_SCALE)
+        self.training_rules = AnchorTraining.from_config(cfg, self.backbone.stages)
+
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
+        """template [B, 1, 3, 127, 127] -> Kernels; the target is in the middle, whatever `box` says"""
+        return Kernels(*self.rpn_head.make_kernels(self.backbone(template[:, 0])))
+
+    def forward(self, memory: Any, search: Tensor) -> Any:
+        """Kernels and search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
+        return Prediction(*self.rpn_head(self.backbone(search[:, 0]), memory.cls, memory.loc))
+
+    def read(self, prediction: Any) -> Tensor:
+        """The box of the most probable anchor."""
+        best = target_probability(prediction).flatten(1).argmax(1)
+        boxes = take_rows(self.read_boxes(prediction).flatten(2).mT, best)
+        return to_crop_units(boxes, self.region_size(prediction))
+
+    def region_size(self, prediction: Any) -> int:
+        """Side of the search region that a prediction is about, pixels."""
+        return EXEMPLAR + self.backbone.stride * (prediction.logits.shape[-1] - 1)
+
+    def read_boxes(self, prediction: Any) -> Tensor:
         """[B, 4, A, n, n] cxcywh, pixels relative to the region's centre"""
         return decode(prediction.deltas.float(), self.anchors(prediction))
 
-    def anchors(self, prediction: Prediction) -> Tensor:
+    def anchors(self, prediction: Any) -> Tensor:
         """[4, A, n, n] cxcywh, pixels relative to the region's centre"""
-        return anchor_boxes(self.anchor_shapes, prediction.logits.shape[-1], STRIDE)
+        return anchor_boxes(self.anchor_shapes, prediction.logits.shape[-1], self.backbone.stride)
 
-    def score_map(self, prediction: Prediction) -> Tensor:
+    def score_map(self, prediction: Any) -> Tensor:
         """The best anchor's probability in each cell: [B, n + 14, n + 14], 0 where the head does not look."""
         best = target_probability(prediction).amax(1)
         return torch.nn.functional.pad(best, [_OUTSIDE] * 4)
@@ -122,18 +158,14 @@ class SiamRPN(SiameseTracker):
         return export(self.state_dict(), naming)
 
 
-def region_size(prediction: Any) -> int:
-    """Side of the search region that a prediction is about, pixels."""
-    return TEMPLATE_SIZE + STRIDE * (prediction.logits.shape[-1] - 1)
-
-
 def target_probability(prediction: Prediction) -> Tensor:
     """[B, A, n, n]"""
     return prediction.logits.float().softmax(1)[:, 1]
 
 
-def check_size(key: str, size: int) -> None:
-    """Raises InputError, which names the key, where a search region is not 127 pixels and a multiple of 8 more."""
-    if size <= TEMPLATE_SIZE or (size - TEMPLATE_SIZE) % STRIDE:
-        near = TEMPLATE_SIZE + STRIDE * max(1, round((size - TEMPLATE_SIZE) / STRIDE))
-        raise InputError(f"{key}: {size} is not {TEMPLATE_SIZE} plus a multiple of {STRIDE}; give {near}, for example")
+def check_size(key: str, size: int, stride: int) -> None:
+    """Raises InputError, which names the key, where a search region is not 127 pixels and a multiple of the stride
+    more."""
+    if size <= EXEMPLAR or (size - EXEMPLAR) % stride:
+        near = EXEMPLAR + stride * max(1, round((size - EXEMPLAR) / stride))
+        raise InputError(f"{key}: {size} is not {EXEMPLAR} plus a multiple of {stride}; give {near}, for example")

@@ -15,7 +15,6 @@ from ..core.boxes import cxcywh_to_xyxy, iou_and_union
 from ..layers.anchor_labels import NEGATIVE, POSITIVE, LabelRule, Labels
 from ..layers.anchors import decode
 from ..layers.losses import halves_loss
-from ..layers.trunks import AlexNetTrunk
 from .base import PAIR_KINDS, Batch
 
 _ON_OBJECT = 0.5  # IoU above which an anchor lies on an object, in figures
@@ -33,8 +32,8 @@ class AnchorTraining:
     unfreeze_epoch: int  # from this epoch on
 
     @classmethod
-    def from_config(cls, cfg: EasyDict) -> "AnchorTraining":
-        """From TRAIN; a trunk that starts from scratch learns whole from the start."""
+    def from_config(cls, cfg: EasyDict, stages: int) -> "AnchorTraining":
+        """From TRAIN; stages: how many the trunk has. One that starts from scratch learns whole from the start."""
         train, rule = cfg.TRAIN, cfg.TRAIN.LABELS
         labels = LabelRule(
             positive=rule.POSITIVE_IOU,
@@ -49,7 +48,7 @@ class AnchorTraining:
             elsewhere=rule.ELSEWHERE,
         )
         scratch = not cfg.MODEL.PRETRAIN_FILE
-        stages, epoch = (len(AlexNetTrunk.STAGES), 0) if scratch else (train.TRUNK_STAGES, train.UNFREEZE_EPOCH)
+        stages, epoch = (stages, 0) if scratch else (train.TRUNK_STAGES, train.UNFREEZE_EPOCH)
         return cls(labels, train.CLS_WEIGHT, train.LOC_WEIGHT, train.LOC_LOSS == "smooth_l1", stages, epoch)
 
     def learning_stages(self, epoch: int) -> int:

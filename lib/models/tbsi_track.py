@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..layers.attention import CastBlock, Fusion
 from ..layers.steady import SteadyConv2d
 from ..layers.vit import VisionEncoder, split_streams
-from .one_stream import OneStreamTracker, check_blocks
+from .one_stream import OneStream, check_blocks
 
 
 class TBSILayer(nn.Module):
@@ -114,7 +114,7 @@ def mixing_arguments(cfg: EasyDict, layers: int) -> dict[str, Any]:
     return {"locations": backbone.TBSI_LOC, "mlp_ratio": backbone.TBSI_MLP_RATIO, "drop_path": rates}
 
 
-class TBSITrack(OneStreamTracker):
+class TBSITrack(OneStream):
     """RGB-T tracking with two streams; their search maps are fused by a convolution."""
 
     encoder_class = TBSIEncoder

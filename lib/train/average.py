@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..core.checkpoint import load_state
-from ..models.base import TrackerModel
+from ..models.base import Network
 
 
-def build_average(cfg: EasyDict, model: TrackerModel) -> AveragedModel | None:
+def build_average(cfg: EasyDict, model: Network) -> AveragedModel | None:
     """Exponential moving average with EMA_DECAY, from the weights after the first step on; None where it is 0.
 
     Running statistics are not averaged but copied: they are averages already.

@@ -6,20 +6,20 @@ import torch
 from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
-from ..models.base import Batch, TrackerModel
+from ..models.base import Batch, Network
 
 _TRUTH, _FOUND = (0, 255, 0), (255, 64, 64)  # RGB
 
 
 @torch.no_grad()
-def draw_pairs(model: TrackerModel, raw: Batch, batch: Batch) -> np.ndarray:
+def draw_pairs(model: Network, raw: Batch, batch: Batch) -> np.ndarray:
     """One row per pair: template and search region of each modality, score map: [N * S, (2 M + 1) * S, 3] RGB uint8.
 
     raw: images as uint8; batch: the same, normalised, on the model's device. True boxes are green, found ones red.
     """
     memory = model.embed(batch.template, xywh_to_cxcywh(batch.template_box))
     prediction = model(memory, batch.search)
-    boxes = model.decode(prediction, batch.search_box[:, 2:])[0].float().cpu().numpy()
+    boxes = model.read(prediction).float().cpu().numpy()
     likely = model.score_map(prediction)
     scores = (batch.search.new_zeros(len(boxes), 1, 1) if likely is None else likely).float().cpu().numpy()
     rows = []

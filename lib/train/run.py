@@ -25,7 +25,7 @@ from ..core.schema import read_yaml
 from ..datasets import load_training_set, load_validation_set
 from ..layers.lora import add_lora
 from ..models import build_model
-from ..models.base import TrackerModel
+from ..models.base import Network
 from ..models.pretrained import load_pretrained
 from .archive import FREE
 from .average import build_average
@@ -98,7 +98,7 @@ def _train(
 
 
 def build_trainer(
-    cfg: EasyDict, model: TrackerModel, checkpoints: Path, *, folders: dict[str, str], device: torch.device
+    cfg: EasyDict, model: Network, checkpoints: Path, *, folders: dict[str, str], device: torch.device
 ) -> Trainer:
     """Data, optimizer and loop around a model that is on its device."""
     if cfg.TRAIN.LORA_RANK:
@@ -112,7 +112,7 @@ def build_trainer(
     half = cfg.TRAIN.AMP and device.type == "cuda" and cfg.TRAIN.AMP_DTYPE == "float16"
     train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
     val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
-    load = partial(build_loader, cfg, modalities=model.modalities, geometry=model.geometry(cfg.TEST))
+    load = partial(build_loader, cfg, modalities=model.modalities, views=model.pair_views)
     return Trainer(
         cfg=cfg,
         model=model,

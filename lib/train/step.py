@@ -6,13 +6,13 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..models.base import Batch, TrackerModel
+from ..models.base import Batch, Network
 
 
 class TrainStep(nn.Module):
     """A model's training step as a forward pass, which is what DistributedDataParallel wraps."""
 
-    def __init__(self, model: TrackerModel):
+    def __init__(self, model: Network):
         super().__init__()
         self.model = model
 

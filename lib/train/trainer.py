@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from ..core.distributed import average_buffers, is_main, rank, sum_over_processes
 from ..core.errors import InputError
 from ..layers.lora import merged_state
-from ..models.base import Batch, TrackerModel
+from ..models.base import Batch, Network
 from .archive import Archive
 from .average import load_average
 from .board import Board
@@ -40,7 +40,7 @@ class Trainer:
     """Everything that a run consists of. `run` is the loop; `state` and `restore` are what survives an interruption."""
 
     cfg: EasyDict
-    model: TrackerModel
+    model: Network
     step: nn.Module  # TrainStep(model), wrapped where several processes train
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
@@ -60,9 +60,9 @@ class Trainer:
         self.steps = len(self.train_loader) // self.parts  # of one epoch
 
     @property
-    def result(self) -> TrackerModel:
+    def result(self) -> Network:
         """What is validated and tracked with: the averaged network where there is one."""
-        return self.model if self.average is None else cast(TrackerModel, self.average.module)
+        return self.model if self.average is None else cast(Network, self.average.module)
 
     def run(self) -> None:
         """Train from the epoch after `self.epoch` to the last."""

@@ -28,7 +28,7 @@ def validate(cfg: EasyDict, checkpoint: Path, *, device_name: str = "auto") -> d
     load_state(model, load_weights(checkpoint), str(checkpoint))
     model.to(device).eval()
     sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
-    loader = build_loader(cfg, sets, stage=1, modalities=model.modalities, geometry=model.geometry(cfg.TEST))
+    loader = build_loader(cfg, sets, stage=1, modalities=model.modalities, views=model.pair_views)
     means = Means()
     for sample in read_batches(loader):
         batch = sample.batch.apply(lambda part: part.to(device))

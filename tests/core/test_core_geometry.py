@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lib.core import boxes as convert
-from lib.core.crop import box_to_crop, box_to_frame, sample_target
+from lib.core.crop import cut, padding_mask
 from lib.core.errors import InputError
+from lib.core.view import BLACK, View, place_square
 
 BOX = [10.0, 20.0, 30.0, 60.0]  # xywh; cxcywh 25 50 30 60; xyxy 10 20 40 80
 
@@ -69,60 +70,75 @@ def test_box_whose_corners_are_swapped_has_no_area():
     assert iou.item() == 0 and -1 <= giou.item() <= 0
 
 
+def sample(image, box, factor, size):
+    """The crop of the public code, its view, and what of it is not image."""
+    view = place_square(box, factor, size, image.shape[:2])
+    return cut(image, view), view, padding_mask(view, image.shape[:2])
+
+
+def view_around(around, scale, size):
+    """A square view of `size` pixels at a scale."""
+    side = round(size / scale)
+    return View(np.array(around, float), (0, 0), (side, side), (size, size), (scale, scale), BLACK)
+
+
 @pytest.mark.parametrize("crop", CROPS, ids=lambda crop: f"{crop['box_xywh']}-{crop['size']}")
 def test_crops_of_the_public_code(crop):
     image = np.concatenate(golden.frame(crop["frame_seed"], 2), axis=2)
-    result = sample_target(image, np.array(crop["box_xywh"]), crop["factor"], crop["size"])
-    assert result.scale == pytest.approx(crop["resize_factor"], rel=1e-9)
-    values = result.image.flatten()[crop["index"]].astype(int)
+    pixels, view, _ = sample(image, np.array(crop["box_xywh"]), crop["factor"], crop["size"])
+    assert view.scale == (pytest.approx(crop["resize_factor"], rel=1e-9),) * 2
+    values = pixels.flatten()[crop["index"]].astype(int)
     assert np.abs(values - crop["value"]).max() <= 1
-    assert result.image.mean() == pytest.approx(crop["mean"], abs=0.1)
+    assert pixels.mean() == pytest.approx(crop["mean"], abs=0.1)
 
 
 def test_padding_marks_what_is_not_image():
     image = np.full((60, 80, 3), 200, np.uint8)
-    crop = sample_target(image, np.array([-10.0, 20, 20, 20]), 2.0, 40)  # columns -20 to 20 of the frame, rows 10 to 50
-    assert crop.padding[:, :20].all() and not crop.padding[:, 20:].any()
-    assert (crop.image[crop.padding] == 0).all() and (crop.image[~crop.padding] == 200).all()
+    pixels, _, padding = sample(image, np.array([-10.0, 20, 20, 20]), 2.0, 40)  # columns -20 to 20, rows 10 to 50
+    assert padding[:, :20].all() and not padding[:, 20:].any()
+    assert (pixels[padding] == 0).all() and (pixels[~padding] == 200).all()
 
 
 def test_crop_that_reaches_the_last_column_blanks_it_as_the_public_code_does():
     image = np.full((60, 80, 3), 200, np.uint8)
-    reaching = sample_target(image, np.array([50.0, 20, 20, 20]), 2.0, 40)  # columns 40 to 80
-    short = sample_target(image, np.array([49.0, 20, 20, 20]), 2.0, 40)  # columns 39 to 79
-    assert reaching.padding[:, -1].all() and not reaching.padding[:, :-1].any()
-    assert not short.padding.any()
+    _, _, reaching = sample(image, np.array([50.0, 20, 20, 20]), 2.0, 40)  # columns 40 to 80
+    _, _, short = sample(image, np.array([49.0, 20, 20, 20]), 2.0, 40)  # columns 39 to 79
+    assert reaching[:, -1].all() and not reaching[:, :-1].any()
+    assert not short.any()
 
 
 @pytest.mark.parametrize("box", [[30.5, 40.25, 20.0, 35.0], [1, 2, 300, 4]])
 @pytest.mark.parametrize("size", [128, 255])
 def test_frame_to_crop_and_back(size, box):
-    around, scale = np.array([100.0, 50, 40, 30]), size / 137
-    x, y, w, h = box_to_crop(np.array(box), around, scale, size)
-    back = box_to_frame(np.array([x + w / 2, y + h / 2, w, h]), around, scale, size)
+    scale = size / 137
+    view = view_around([100.0, 50, 40, 30], scale, size)
+    x, y, w, h = view.to_crop(np.array(box))
+    back = view.to_frame(np.array([x + w / 2, y + h / 2, w, h]))
     # The public training code has its crop's centre half a crop pixel before that of the public tracking code.
     np.testing.assert_allclose(back, np.array(box) - [0.5 / scale, 0.5 / scale, 0, 0], atol=1e-9)
 
 
 def test_centre_of_the_search_region_is_the_last_box():
-    around = np.array([100.0, 50, 40, 30])
-    back = box_to_frame(np.array([0.5, 0.5, 40 / 140, 30 / 140]), around, 256 / 140, 256)
-    np.testing.assert_allclose(back, around, atol=1e-9)
+    view = view_around([100.0, 50, 40, 30], 256 / 140, 256)
+    back = view.to_frame(np.array([0.5, 0.5, 40 / 140, 30 / 140]))
+    np.testing.assert_allclose(back, view.around, atol=1e-9)
+    np.testing.assert_allclose(view.prior, [40 / 140, 30 / 140])
+    np.testing.assert_allclose(view.region, [50, -5, 140, 140])
 
 
 @pytest.mark.parametrize("box", [[5, 5, 0, 9], [5, 5, 9, 0], [5, 5, -3, 9], [5, 5, np.nan, 9], [np.inf, 5, 9, 9]])
 def test_box_without_area_is_one_clear_line(box):
     with pytest.raises(InputError, match="has no area: width and height must be above 0") as raised:
-        sample_target(np.zeros((40, 40, 3), np.uint8), np.array(box, float), 2.0, 64)
+        place_square(np.array(box, float), 2.0, 64, (40, 40))
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("box", [[500, 5, 9, 9], [-500, 5, 9, 9], [5, 500, 9, 9], [5, -500, 9, 9]])
 def test_box_far_outside_is_one_clear_line(box):
     with pytest.raises(InputError, match="lies wholly outside its 40x30 image"):
-        sample_target(np.zeros((30, 40, 3), np.uint8), np.array(box, float), 2.0, 64)
+        place_square(np.array(box, float), 2.0, 64, (30, 40))
 
 
 def test_image_of_one_column_is_an_error_and_no_crash():
     with pytest.raises(InputError, match="wholly outside"):
-        sample_target(np.zeros((30, 1, 3), np.uint8), np.array([0.0, 5, 9, 9]), 2.0, 64)
+        place_square(np.array([0.0, 5, 9, 9]), 2.0, 64, (30, 1))

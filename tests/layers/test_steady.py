@@ -5,10 +5,10 @@ import platform
 import pytest
 import torch
 
+from lib.core import tree
 from lib.core.config import load_config
 from lib.layers.steady import SteadyConv2d
 from lib.models import build_model
-from lib.models.base import cat_memories
 
 SIZES = (1, 2, 3, 17)
 
@@ -52,7 +52,7 @@ def outputs(network, cfg, count):
     with torch.no_grad():
         memories = [network.embed(z[None]) for z in template]
         alone = [network(memory, x[None]) for memory, x in zip(memories, search, strict=True)]
-        together = [network(memory, search) for memory in (cat_memories(memories), network.embed(template))]
+        together = [network(memory, search) for memory in (tree.join(memories), network.embed(template))]
     return [torch.cat(parts) for parts in zip(*alone, strict=True)], together
 
 

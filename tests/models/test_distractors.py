@@ -11,7 +11,7 @@ from lib.layers.roi import match_features, sample_features, suppress
 from lib.layers.trunks import AlexNetTrunk
 from lib.models.distractors import Learning, begin, discriminator, first_frame, similarity
 from lib.models.long_term import LongTerm
-from lib.models.siamese import context_side
+from lib.models.siamese import context_sides
 
 
 def unit_blocks(rng, count):
@@ -59,8 +59,7 @@ def test_frames_that_are_not_sure_change_nothing_and_old_distractors_fade():
 
 def test_nobody_divides_before_the_first_distractor():
     template = torch.randn(2, 4, 6, 6) * 7
-    model = micro.model("dasiamrpn")
-    known = first_frame(template, model.learning)
+    known = first_frame(template, micro.tracker("dasiamrpn").method.learning)
     norm = template.flatten(1).norm(dim=1)
     torch.testing.assert_close(discriminator(known), template / norm[:, None, None, None])
     torch.testing.assert_close(known.norm, norm)
@@ -74,25 +73,28 @@ def test_features_of_a_box_are_those_of_its_template():
         for x, y in ((64, 64), (0, 128), (40, 8)):
             template = trunk(image[..., y : y + 127, x : x + 127])
             box = torch.tensor([[[x + 63 - 127, y + 63 - 127, 63.5, 63.5]]], dtype=torch.float64)
-            scale = context_side(box[..., 2:]) / 127
+            scale = context_sides(box[..., 2:]) / 127
             assert scale.item() == pytest.approx(1)
-            matched = match_features(features, box, scale, 255)[0, 0]
+            matched = match_features(features, box, scale, 255, trunk)[0, 0]
             torch.testing.assert_close(matched, template[0], rtol=0, atol=1e-13)
+
+
+TRUNK = AlexNetTrunk(0.125)  # where its features are centred is all that counts
 
 
 def test_features_between_cells_and_beyond_the_border():
     features = torch.arange(32.0).view(1, 2, 4, 4)
     pixels = torch.tensor([[[43.0, 43], [51, 43], [43, 51], [47, 43], [43 + 24, 43 + 24], [0, 0], [500, 43]]])
-    sampled = sample_features(features, pixels)
+    sampled = sample_features(features, pixels, TRUNK)
     assert sampled[0, 0].tolist() == pytest.approx([0, 1, 4, 0.5, 15, 0, 3], abs=1e-5)
     assert sampled[0, 1].tolist() == pytest.approx([16, 17, 20, 16.5, 31, 16, 19], abs=1e-5)
 
 
 def test_points_of_a_cell_are_joined():
     features, boxes = torch.randn(1, 3, 22, 22), torch.tensor([[[3.0, -4.0, 50.0, 60.0]]])
-    fine = match_features(features, boxes, torch.tensor([[0.5]]), 255, side=12)[0, 0]
+    fine = match_features(features, boxes, torch.tensor([[0.5]]), 255, TRUNK, side=12)[0, 0]
     for largest in (False, True):
-        coarse = match_features(features, boxes, torch.tensor([[1.0]]), 255, samples=2, largest=largest)[0, 0]
+        coarse = match_features(features, boxes, torch.tensor([[1.0]]), 255, TRUNK, samples=2, largest=largest)[0, 0]
         cells = fine.unflatten(2, (6, 2)).unflatten(1, (6, 2))
         torch.testing.assert_close(coarse, cells.amax((2, 4)) if largest else cells.mean((2, 4)))
 
@@ -143,6 +145,6 @@ def test_search_does_not_grow_beyond_the_frame_and_is_always_told_from_the_usual
     assert rule.next_size(295, 271, 0.9, cover=100.0) == 295, "found only above HIGH"
     assert rule.next_size(287, 287, 0.8, cover=1000.0) == 287
     with pytest.raises(InputError, match=r"TEST\.LONG_TERM\.MAX_SIZE: 271 is not above the usual 271"):
-        micro.model("dasiamrpn-long", "TEST.LONG_TERM.MAX_SIZE=271", "TEST.SEARCH_SIZE=271")
+        micro.tracker("dasiamrpn-long", "TEST.LONG_TERM.MAX_SIZE=271", "TEST.SEARCH_SIZE=271")
     with pytest.raises(InputError, match=r"TEST\.LONG_TERM\.HIGH: 0\.5 is below LOW 0\.8"):
-        micro.model("dasiamrpn-long", "TEST.LONG_TERM.HIGH=0.5")
+        micro.tracker("dasiamrpn-long", "TEST.LONG_TERM.HIGH=0.5")

@@ -9,9 +9,9 @@ import torch
 
 from lib.core.config import load_config
 from lib.datasets.sequence import VISIBLE, Frames, Sequence
-from lib.models import build_model
+from lib.models import build_method, build_model
 from lib.test.metrics.measure import overlap
-from lib.test.tracker.crop_tracker import Tracker
+from lib.test.tracker.crop_tracker import CropTracker
 from lib.train.data.loader import build_loader, read_batches
 
 SIZE = (320, 256)  # width, height
@@ -71,12 +71,12 @@ def train():
     torch.manual_seed(0)
     model = build_model(cfg)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    videos, geometry = [toy(seed) for seed in range(60)], model.geometry(cfg.TEST)
-    for sample in read_batches(build_loader(cfg, [videos], stage=0, modalities=1, geometry=geometry)):
+    videos = [toy(seed) for seed in range(60)]
+    for sample in read_batches(build_loader(cfg, [videos], stage=0, modalities=1, views="context")):
         batch = sample.batch
         batch = batch._replace(template=model.normalize(batch.template), search=model.normalize(batch.search))
         optimizer.zero_grad()
-        sum(model.losses(batch).values()).backward()
+        sum(model.step(batch).values()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
         optimizer.step()
     return cfg, model.state_dict()
@@ -86,7 +86,7 @@ def follow(cfg, weights, seeds):
     """Overlaps and scores of some videos: [V, 49], [V, 49]."""
     model = build_model(cfg)
     model.load_state_dict(weights)
-    tracker, rows = Tracker(model, cfg, "cpu"), []
+    tracker, rows = CropTracker(build_method(model, cfg), "cpu"), []
     for seed in seeds:
         video = leaving(seed)
         targets, boxes, scores = tracker.start([video.frames[0]], [video.boxes[0]]), [], []

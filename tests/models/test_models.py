@@ -10,12 +10,13 @@ import pytest
 import timm
 import torch
 
+from lib.core import tree
 from lib.core.checkpoint import load_state, load_weights, save_checkpoint, save_weights
 from lib.core.errors import InputError
 from lib.layers.candidates import choose_judges, kept_share
 from lib.layers.vit import run_block
 from lib.models import TRACKERS, build_model
-from lib.models.base import TrackerModel, cat_memories
+from lib.models.base import Network
 from lib.train.meters import Means
 
 ROOT = Path(__file__).parents[2]
@@ -49,13 +50,39 @@ def test_every_tracker_has_variants():
 def test_shapes(variant):
     model, batch = micro.model(variant), micro.batch(variant, 3)
     memory, prediction = predict(model, batch)
-    assert isinstance(model, TrackerModel) and model.modalities == batch.template.shape[1]
+    assert isinstance(model, Network) and model.modalities == batch.template.shape[1]
     assert all(part.shape[0] == 3 for part in memory), "memories are stacked along targets"
-    boxes, scores = model.decode(prediction, torch.full((3, 2), 0.25))
-    assert boxes.shape == (3, 4) and scores.shape == (3,)
-    assert torch.isfinite(boxes).all() and ((scores > 0) & (scores <= 1)).all()
+    boxes = model.read(prediction)
+    assert boxes.shape == (3, 4) and torch.isfinite(boxes).all()
     shown = model.score_map(prediction)
     assert shown.shape == (3, shown.shape[1], shown.shape[1]) and ((shown >= 0) & (shown <= 1)).all()
+
+
+@every_variant
+def test_answers_of_the_method(variant):
+    """From pixels, one target's answer has nothing to do with the others in the pass."""
+    method, cfg = micro.tracker(variant).method, micro.config(variant)
+    random = torch.Generator().manual_seed(0)
+
+    def crops(size):
+        return torch.randint(0, 256, (3, 1, method.modalities, 3, size, size), dtype=torch.uint8, generator=random)
+
+    box = torch.tensor([0.5, 0.5, 0.5, 0.5]).expand(3, 1, 4)
+    with torch.no_grad():
+        template, search = crops(method.template_size), crops(method.search_size)
+        memory = method.begin(template, box)
+        answer = method.look(memory, search, box[..., 2:] / 2)
+        alone = [method.look(tree.part(memory, k), search[k : k + 1], box[:1, :, 2:] / 2) for k in range(3)]
+    assert answer.boxes.shape == (3, 4) and torch.isfinite(answer.boxes).all()
+    assert ((answer.scores > 0) & (answer.scores <= 1)).all() and answer.found.all() and not answer.view.any()
+    all_close(
+        [answer.boxes, answer.scores],
+        [torch.cat(parts) for parts in zip(*((a.boxes, a.scores) for a in alone), strict=True)],
+        1e-4,
+    )
+    assert (
+        all(part.shape[0] == 3 for part in tree.tensors(answer.memory)) and method.search_size == cfg.TEST.SEARCH_SIZE
+    )
 
 
 @every_one_stream
@@ -75,7 +102,7 @@ def test_batched_is_sequential(variant):
     memory, together = predict(model, batch)
     alone = [predict(model, batch.apply(lambda part, k=k: part[k : k + 1])) for k in range(3)]
     all_close(together, [torch.cat(parts) for parts in zip(*(one for _, one in alone), strict=True)])
-    all_close(cat_memories([one for one, _ in alone]), memory)
+    all_close(tree.join([one for one, _ in alone]), memory)
 
 
 @every_variant
@@ -169,7 +196,7 @@ def test_both_modalities_are_seen(tracker):
 def test_box_is_read_where_score_times_window_is_highest(variant):
     model, batch = micro.model(variant), micro.batch(variant)
     prediction = predict(model, batch)[1]
-    boxes, scores = model.decode(prediction, torch.full((2, 2), 0.25))
+    boxes, scores = model.box_head.decode(prediction, model.window)
     if "corner" in variant:
         assert torch.equal(boxes, prediction.boxes)
         return

@@ -79,7 +79,7 @@ def test_feature_is_centred_where_the_trunk_says():
     torch.nn.init.constant_(trunk.features[0].weight, 1.0)
     trunk(image + torch.rand_like(image))[0, :, 3, 3].abs().sum().backward()
     rows = torch.nonzero(image.grad.abs().sum((0, 1, 3)))[:, 0]
-    middle = trunk.FIRST + 3 * trunk.STRIDE
+    middle = trunk.first + 3 * trunk.stride
     assert rows.min() >= middle - 43 and rows.max() <= middle + 43 and rows.max() - rows.min() > 70
 
 
@@ -254,7 +254,7 @@ def test_other_objects_are_watched_in_positive_pairs_only():
 
 def test_stages_learn_when_they_may():
     model = micro.model("siamrpn", "MODEL.PRETRAIN_FILE=x", "TRAIN.TRUNK_STAGES=2", "TRAIN.UNFREEZE_EPOCH=3").train()
-    norms = [model.backbone.features[norm] for _, norm in AlexNetTrunk.STAGES]
+    norms = [model.backbone.features[norm] for _, norm in AlexNetTrunk.LAYERS]
     for epoch, learning in ((1, 0), (2, 0), (3, 2), (7, 2)):
         model.set_epoch(epoch)
         expected = [number >= 5 - learning for number in range(5)]
@@ -263,7 +263,7 @@ def test_stages_learn_when_they_may():
         model.train()
         assert [norm.training for norm in norms] == expected, "training mode reaches no frozen statistics"
     scratch = micro.model("siamrpn", "TRAIN.TRUNK_STAGES=2", "TRAIN.UNFREEZE_EPOCH=3")
-    assert AnchorTraining.from_config(micro.config("siamrpn")).learning_stages(1) == 5
+    assert AnchorTraining.from_config(micro.config("siamrpn"), 5).learning_stages(1) == 5
     scratch.set_epoch(1)
     assert all(parameter.requires_grad for parameter in scratch.parameters())
 
@@ -297,4 +297,4 @@ def test_names_and_shapes_are_those_of_the_release(network):
 @pytest.mark.parametrize("key", ["DATA.SEARCH.SIZE", "TEST.SEARCH_SIZE"])
 def test_search_region_that_does_not_fit_is_one_clear_line(key):
     with pytest.raises(InputError, match=rf"{key}: 260 is not 127 plus a multiple of 8; give 263"):
-        micro.model("siamrpn", f"{key}=260")
+        micro.tracker("siamrpn", f"{key}=260")

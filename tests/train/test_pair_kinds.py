@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from lib.core.config import load_config
+from lib.core.crop import cut
 from lib.core.errors import InputError
-from lib.core.geometry import ContextGeometry
+from lib.core.view import context_side, mean_colour, place_with_context
 from lib.datasets import DATASETS
 from lib.datasets.sequence import VISIBLE, Collection, Company, Frames, Sequence
 from lib.datasets.usable import usable_rows
@@ -24,7 +25,6 @@ from lib.train.data.pair_kinds import OTHER_CATEGORY, SAME_CATEGORY, STILL, VIDE
 from lib.train.data.sampler import Pair
 
 SHARES = [0.6, 0.2, 0.12, 0.08]
-GEOMETRY = ContextGeometry(127, 255)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def config(*changes):
 
 def batches(datasets, *changes, stage=0):
     cfg = config("DATA.TRAIN.DATASETS_NAME=[x]", "DATA.VAL.DATASETS_NAME=[x]", *changes)
-    return list(read_batches(build_loader(cfg, datasets, stage=stage, modalities=1, geometry=GEOMETRY)))
+    return list(read_batches(build_loader(cfg, datasets, stage=stage, modalities=1, views="context")))
 
 
 def test_negative_pairs_never_show_their_own_target():
@@ -300,7 +300,7 @@ def views(recipe, box, image, seed=0, others=None, **known):
             return [image]
 
     video = Sequence("a", Shown(), np.array([box], float), company=Company(objects, 0))
-    made = ContextViews(GEOMETRY, plain, recipe, known.get("grey", 0.0), known.get("flip", 0.0))
+    made = ContextViews(0.5, plain, recipe, known.get("grey", 0.0), known.get("flip", 0.0))
     return made(Pair(video, 0, 0), lambda sequence, row, reduction: image, np.random.default_rng(seed))
 
 
@@ -315,11 +315,12 @@ def test_region_that_is_not_drawn_is_the_one_that_tracking_cuts(box):
     for shift in np.linspace(0, 1, 5)[:-1]:  # the mean over where a box lies between pixels
         moved = np.concatenate([box[:2] + shift, box[2:]])
         drawn = views(ContextRecipe(255, 0, 0, 0, 0, 0), moved, smooth).search.image.astype(float)
-        cut = GEOMETRY.search(smooth, moved, GEOMETRY.fill(smooth), 255).image.astype(float)
-        errors.append((drawn - cut)[40:215, 40:215].mean(axis=2))
+        side = context_side(moved)
+        view = place_with_context(moved, side * 255 / 127, 255, 127 / side, mean_colour(smooth))
+        errors.append((drawn - cut(smooth, view))[40:215, 40:215].mean(axis=2))
     assert abs(np.mean(errors)) < 0.5 and np.abs(np.mean(errors, axis=0)).mean() < 2.0
     np.testing.assert_allclose(seen.search.box[:2] + seen.search.box[2:] / 2, 0.5, atol=1e-9)
-    np.testing.assert_allclose(seen.search.box[2:] * 255, box[2:] * 127 / GEOMETRY.side(box))
+    np.testing.assert_allclose(seen.search.box[2:] * 255, box[2:] * 127 / context_side(box))
 
 
 def test_boxes_follow_the_pixels():

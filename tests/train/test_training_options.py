@@ -73,7 +73,7 @@ def test_blocks_that_compute_again_change_no_loss_and_no_gradient(variant, monke
         model = micro.model(variant, f"TRAIN.CHECKPOINT_BLOCKS={option}", "TRAIN.DROP_PATH_RATE=0.5").train()
         model.backbone.blocks[0].norm1.register_forward_hook(lambda *_, passes=passes: passes.append(1))
         torch.manual_seed(3)
-        losses = model.losses(micro.batch(variant, 3))
+        losses = model.step(micro.batch(variant, 3))
         torch.stack(list(losses.values())).sum().backward()
         gradients = [value.grad for value in model.parameters()]
         results.append(([value.detach() for value in losses.values()], gradients, len(passes)))
@@ -87,7 +87,7 @@ def test_blocks_compute_once_where_nobody_learns():
     model, passes = micro.model("iimf_track", "TRAIN.CHECKPOINT_BLOCKS=true"), []
     model.backbone.blocks[0].norm1.register_forward_hook(lambda *_: passes.append(1))
     with torch.no_grad():
-        model.losses(micro.batch("iimf_track"))
+        model.step(micro.batch("iimf_track"))
     assert len(passes) == 1
 
 

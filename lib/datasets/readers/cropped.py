@@ -16,15 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.geometry import ContextGeometry
+from ...core.view import EXEMPLAR, INTERMEDIATE, context_side
 from ..layout import ImageList
 from ..sequence import VISIBLE, Collection, Company, FileFrames, Sequence
 
-SIDE, TEMPLATE = 511, 127  # pixels of a crop, and of the target with its context in it
+SIDE, TEMPLATE = INTERMEDIATE, EXEMPLAR  # pixels of a crop, and of the target with its context in it
 IMAGES, BOXES, CATEGORIES = "crop511", "train.json", "categories.json"
 STILLS = ("coco", "det")
-
-_CONTEXT = ContextGeometry(TEMPLATE, SIDE)
 
 
 class Track(NamedTuple):
@@ -61,7 +59,7 @@ class CroppedTracks(Collection):
         own = slice(track.first, track.first + track.rows)
         names = tuple(f"{frame:06d}.{track.name}.x.jpg" for frame in self.frames[own].tolist())
         boxes = self.boxes[own]
-        scales = np.array([TEMPLATE / _CONTEXT.side(box) for box in boxes])
+        scales = np.array([TEMPLATE / context_side(box) for box in boxes])
         placed = place_in_crop(boxes, boxes, scales)
         return Sequence(
             f"{track.video}_{track.name}",

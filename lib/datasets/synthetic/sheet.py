@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 from ...core.boxes import cxcywh_to_xywh, xywh_to_cxcywh, xywh_to_xyxy
-from ...core.crop import box_to_crop, sample_target
+from ...core.crop import cut
+from ...core.view import place_square
 from ..sequence import Sequence
 
 TEMPLATE, SEARCH = (2.0, 64), (4.0, 128)  # crop factor, side in pixels on the sheet
@@ -32,7 +33,8 @@ def _pair(sequence: Sequence, rng: np.random.Generator) -> np.ndarray:
     template = _crop(sequence, first, sequence.boxes[first], TEMPLATE)
     around = _jittered(rng, sequence.boxes[second])
     search = _crop(sequence, second, around, SEARCH)
-    box = box_to_crop(sequence.boxes[second], around, SEARCH[1] / _side(around, SEARCH[0]), SEARCH[1]) * SEARCH[1]
+    size = sequence.frames[second][0].shape[:2]
+    box = place_square(around, *SEARCH, size).to_crop(sequence.boxes[second]) * SEARCH[1]
     corners = np.round(xywh_to_xyxy(box)).astype(int)
     for image in search:
         cv2.rectangle(image, corners[:2].tolist(), corners[2:].tolist(), (0, 255, 0), 1)
@@ -41,11 +43,9 @@ def _pair(sequence: Sequence, rng: np.random.Generator) -> np.ndarray:
 
 
 def _crop(sequence: Sequence, frame: int, around: np.ndarray, look: tuple[float, int]) -> list[np.ndarray]:
-    return [sample_target(image, around, *look).image.copy() for image in sequence.frames[frame]]
-
-
-def _side(box: np.ndarray, factor: float) -> int:
-    return int(np.ceil(np.sqrt(box[2] * box[3]) * factor))
+    images = sequence.frames[frame]
+    view = place_square(around, *look, images[0].shape[:2])
+    return [cut(image, view).copy() for image in images]
 
 
 def _jittered(rng: np.random.Generator, box: np.ndarray) -> np.ndarray:

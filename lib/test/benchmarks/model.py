@@ -1,4 +1,4 @@
-"""What one look of a network costs: latency, throughput, memory, and how near it is to its matrix products alone."""
+"""What one forward pass of a network costs: latency, throughput, memory, and its matrix products alone beside it."""
 
 import tempfile
 from collections.abc import Mapping
@@ -99,7 +99,7 @@ def passes_table(network: Network, summary: Mapping[str, Any], device: dict[str,
             rows.append([variant, str(batch), *speed, f"{figures['beside_products']:.2f}", *memory])
     if not any(row[-1] for row in rows[1:]):
         rows = [row[:-1] for row in rows]
-    return Table(f"One look: {network.script}/{network.config}", rows, _notes(summary, device, repeats))
+    return Table(f"One forward pass: {network.script}/{network.config}", rows, _notes(summary, device, repeats))
 
 
 def report_passes(networks: Mapping[str, Records]) -> dict[str, Any]:

@@ -20,12 +20,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ...core.checkpoint import load_state, load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
-from ...core.geometry import Geometry
 from ...core.measure.gpu import describe_device
 from ...core.measure.job import Job, answer_job
 from ...core.measure.memory import peak_memory
-from ...models import build_model
-from ..tracker.forward_pass import CompiledLook, Look, Mode
+from ...models import build_method, build_model
+from ..tracker.forward_pass import CompiledPass, ForwardPass, Mode
 from .products import Product, make_yardstick, moved_bytes, operations, products_of
 
 _SQUARE = 2048  # side of the matrices of a plain product
@@ -36,10 +35,10 @@ def measure(job: Job) -> Job:
     """All that is asked for: per batch seconds, operations, bytes; parameters, memory, and what the machine can do."""
     before = peak_memory()
     bench = open_bench(job)
-    weights = [*bench.look.parameters(), *bench.look.buffers()]
+    weights = [*bench.forward.parameters(), *bench.forward.buffers()]
     answer: Job = {
         "before_mib": before,
-        "parameters": sum(weight.numel() for weight in bench.look.parameters()),
+        "parameters": sum(weight.numel() for weight in bench.forward.parameters()),
         "weights_mib": sum(weight.numel() * weight.element_size() for weight in weights) / 2**20,
         "device": describe_device(bench.device),
         "batches": {str(batch): bench.time_batch(batch) for batch in job["batches"]},
@@ -57,19 +56,18 @@ def open_bench(job: Job) -> "Bench":
     mode.check(device)
     cfg = load_config(job["script"], job["config"], job["set"])
     torch.manual_seed(0)
-    model = build_model(cfg)
+    network = build_model(cfg)
     if job["checkpoint"]:
-        load_state(model, model.adopt(load_weights(job["checkpoint"])), source=job["checkpoint"])
-    look = Look(model.to(device).eval(), mode.dtype)
-    return Bench(look, model.geometry(cfg.TEST), mode, device, job["passes"])
+        load_state(network, load_weights(job["checkpoint"]), source=job["checkpoint"])
+    method = build_method(network.to(device).eval(), cfg)
+    return Bench(ForwardPass(method, mode.dtype), mode, device, job["passes"])
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
     """A network and how it is to be timed."""
 
-    look: Look
-    geometry: Geometry
+    forward: ForwardPass
     mode: Mode
     device: torch.device
     passes: int
@@ -80,18 +78,18 @@ class Bench:
         with torch.no_grad():
             memory, pixels, prior = self.inputs(batch)
         products = self.count(batch)
-        run: Any = CompiledLook(self.look, batch, self.device) if self.mode.compiled else self.look
+        run: Any = CompiledPass(self.forward, batch, self.device) if self.mode.compiled else self.forward
         yardstick = make_yardstick(products, self.mode.dtype, self.device)
 
-        def look() -> None:
+        def forward() -> None:
             run(memory, pixels, prior)
 
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        first = self.seconds(look)[0]
-        for action in (look, yardstick):
+        first = self.seconds(forward)[0]
+        for action in (forward, yardstick):
             self.seconds(action)  # still warms up
-        turns = [(*self.seconds(look), *self.seconds(yardstick)) for _ in range(self.passes)]
+        turns = [(*self.seconds(forward), *self.seconds(yardstick)) for _ in range(self.passes)]
         columns = dict(
             zip(("pass_s", "pass_core_s", "products_s", "products_core_s"), zip(*turns, strict=True), strict=True)
         )
@@ -105,7 +103,7 @@ class Bench:
         are computed twice for the sake of equal rounding (SteadyConv2d)."""
         with FakeTensorMode(allow_non_fake_inputs=True):
             given = self.inputs(batch)
-            return products_of(lambda: self.look(*given))
+            return products_of(lambda: self.forward(*given))
 
     def time_machine(self) -> Job:
         """Operations per second of a large product in the same arithmetic, bytes per second of a large copy; on a CPU
@@ -125,16 +123,16 @@ class Bench:
         }
 
     def inputs(self, batch: int) -> tuple[Any, Tensor, Tensor]:
-        """Memory, search crops [B, M, 3, S, S] uint8 and last sizes [B, 2], of noise."""
-        generator = torch.Generator().manual_seed(0)
+        """Memory, search crops [B, 1, M, 3, S, S] uint8 and last sizes [B, 1, 2], of noise."""
+        generator, method = torch.Generator().manual_seed(0), self.forward.method
 
         def crops(size: int) -> Tensor:
-            shape = (batch, self.look.model.modalities, 3, size, size)
+            shape = (batch, 1, method.modalities, 3, size, size)
             return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(self.device)
 
-        box = torch.tensor([0.5, 0.5, 0.5, 0.5], device=self.device).expand(batch, 4)
-        memory = self.look.embed(crops(self.geometry.template_size), box)
-        return memory, crops(self.geometry.search_size), box[:, 2:] / 2
+        box = torch.tensor([0.5, 0.5, 0.5, 0.5], device=self.device).expand(batch, 1, 4)
+        memory = method.begin(crops(method.template_size), box)
+        return memory, crops(method.search_size), box[..., 2:] / 2
 
     def seconds(self, action: Callable[[], Any]) -> tuple[float, float]:
         """From now until the device has done it: on the clock, and on the cores."""

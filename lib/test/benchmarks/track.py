@@ -68,7 +68,7 @@ def split(record: dict[str, Any]) -> dict[str, Any]:
     the engine does between two frames.
     """
     stages, whole = record["stages"], record["track_core_s" if record["by_core"] else "track_s"]
-    seconds = {"network": stages["network"], "crop": stages["pass"] - stages["network"], "decode": stages["decode"]}
+    seconds = {"network": stages["network"], "crop": stages["crops"], "decode": stages["decode"]}
     if not record["by_core"]:
         seconds["decode"] = whole - stages["track"] - stages["write"]
     seconds["rest"] = whole - sum(seconds.values())

@@ -25,12 +25,13 @@ from ...core.distributed import own_device
 from ...core.measure.gpu import describe_device
 from ...core.measure.job import Job, answer_job
 from ...core.measure.memory import peak_memory
+from ...core.target import Target
 from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Frames, Sequence
-from ...models import build_model
+from ...models import build_method, build_model
 from ..evaluation.engine import follow
 from ..results.files import write_result
-from ..tracker.crop_tracker import Tracker
+from ..tracker.crop_tracker import CropTracker
 from ..tracker.forward_pass import Mode
 
 _WARM = 3  # frames before anything counts
@@ -46,7 +47,7 @@ def measure(job: Job) -> Job:
     tracker = make_tracker(job, device, watch)
     whole = read_folder(job["data_dir"])
     sequences = [
-        Sequence(f"{one.name}_{copy}", Watched(one.frames, watch, job["frames"] or len(one)), one.boxes)
+        Sequence(f"{one.name}_{copy}", TimedFrames(one.frames, watch, job["frames"] or len(one)), one.boxes)
         for copy in range(job["copies"])
         for one in whole
     ]
@@ -60,7 +61,7 @@ def measure(job: Job) -> Job:
 
     with tempfile.TemporaryDirectory() as folder:
         save = functools.partial(write_result, folder)
-        short = [replace(one, frames=Watched(one.frames, watch, min(_WARM, len(one)))) for one in sequences]
+        short = [replace(one, frames=TimedFrames(one.frames, watch, min(_WARM, len(one)))) for one in sequences]
         follow(tracker, short[: job["batch"]], lambda *result: None, batch=job["batch"])
         watch.seconds.clear()
         begin, begin_core = time.perf_counter(), time.process_time()
@@ -74,23 +75,32 @@ def measure(job: Job) -> Job:
     return answer
 
 
-def make_tracker(job: Job, device: torch.device, watch: "Stopwatch") -> Tracker:
-    """The tracker of a job, whose stages are watched."""
+def make_tracker(job: Job, device: torch.device, watch: "Stopwatch") -> "TimedTracker":
+    """The tracker of a job, whose stages are timed."""
     cfg = load_config(job["script"], job["config"], job["set"])
     torch.manual_seed(0)
-    model = build_model(cfg)
+    network = build_model(cfg)
     if job["checkpoint"]:
-        load_state(model, model.adopt(load_weights(job["checkpoint"])), source=job["checkpoint"])
+        load_state(network, load_weights(job["checkpoint"]), source=job["checkpoint"])
     mode = Mode(job["precision"], job["crops"], job["compiled"], job["batch"])
-    return WatchedTracker(model, cfg, device, mode, watch)
+
+    @contextlib.contextmanager
+    def stage(name: str) -> Iterator[None]:
+        """The network's time ends when the device has done it: tracking waits for it anyway."""
+        with watch(name):
+            yield
+            if name == "network" and device.type != "cpu":
+                getattr(torch, device.type).synchronize()
+
+    return TimedTracker(CropTracker(build_method(network, cfg), device, mode, stage=stage), watch)
 
 
 class Stopwatch:
     """Seconds of stages, from any thread."""
 
-    #: Reading and decoding (in threads, beside the others); what the tracker does with a frame: all of it, of this
-    #: crops and network, of this the network; writing results.
-    STAGES = ("decode", "track", "pass", "network", "write")
+    #: Reading and decoding (in threads, beside the others); what the tracker does with a frame: all of it, of this the
+    #: crops and the network; writing results.
+    STAGES = ("decode", "track", "crops", "network", "write")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
@@ -116,7 +126,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Watched(Frames):
+class TimedFrames(Frames):
     """The first frames of others."""
 
     frames: Frames
@@ -141,28 +151,34 @@ class Watched(Frames):
         return self.frames.modalities
 
 
-class WatchedTracker(Tracker):
-    """A tracker whose passes are timed; it waits for the device at the end of each, as tracking does anyway."""
+@dataclass(frozen=True, eq=False)
+class TimedTracker:
+    """A tracker whose time in `track` is measured."""
 
-    def __init__(self, model: Any, cfg: Any, device: torch.device, mode: Mode, watch: Stopwatch):
-        super().__init__(model, cfg, device, mode)
-        self.watch, self._inner = watch, self._look
-        self._look = self._watched  # type: ignore[assignment]
+    tracker: CropTracker
+    watch: Stopwatch
 
-    def _watched(self, *given: Any) -> Any:
-        with self.watch("network"):
-            seen = self._inner(*given)
-            if self.device.type != "cpu":
-                getattr(torch, self.device.type).synchronize()
-        return seen
+    @property
+    def modalities(self) -> int:
+        """As the tracker's."""
+        return self.tracker.modalities
 
-    def track(self, *given: Any) -> Any:
+    def start(self, *given: Any) -> list[Target]:
+        """As the tracker's."""
+        return self.tracker.start(*given)
+
+    def track(self, *given: Any) -> list[Target]:
+        """As the tracker's, measured."""
         with self.watch("track"):
-            return super().track(*given)
+            return self.tracker.track(*given)
 
-    def _pass(self, *given: Any) -> Any:
-        with self.watch("pass"):
-            return super()._pass(*given)
+    def correct(self, *given: Any) -> list[Target]:
+        """As the tracker's."""
+        return self.tracker.correct(*given)
+
+    def reduction(self, target: Target) -> int:
+        """As the tracker's."""
+        return self.tracker.reduction(target)
 
 
 if __name__ == "__main__":

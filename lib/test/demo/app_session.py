@@ -19,7 +19,7 @@ from ...core.paths import ROOT
 from ...datasets.sequence import Sequence
 from ..evaluation.engine import choose_devices
 from ..evaluation.open import load_tracker
-from ..tracker.crop_tracker import Tracker
+from ..tracker.protocol import Tracker
 from ..video.draw import BLACK, ORANGE
 from ..video.pairing import open_frames, open_sequence, recorded_rate
 from ..video.register import ESTIMATE

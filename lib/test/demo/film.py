@@ -13,16 +13,17 @@ from tqdm import tqdm
 
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
+from ...core.target import Target
 from ...datasets.sequence import Sequence
 from ..analysis.board import videos_of
-from ..evaluation.engine import read_ahead
+from ..evaluation.read_ahead import read_ahead
 from ..metrics import PLAIN, score
 from ..results.files import write_result
-from ..tracker.crop_tracker import Target, Tracker
+from ..tracker.protocol import Tracker
 from ..video.draw import COLOURS, GREEN, Mark, contact_sheet, draw_frame, overlay_heat
 from ..video.video import write_image, write_video
 from .boxes import Given
-from .session import Watched, watch
+from .session import TrackedFrame, start_targets, track_frame
 from .window import Window
 
 SHEET_PICTURES = 8
@@ -157,7 +158,7 @@ class _Sheet:
 
 def _watch_all(
     tracker: Tracker, footage: Footage, script: Script, window: Window | None
-) -> Iterable[tuple[Watched, np.ndarray]]:
+) -> Iterable[tuple[TrackedFrame, np.ndarray]]:
     """Every frame with its picture, until the video, the script or the person at the window ends it."""
     truth = _truth_by_frame(footage.sequence)
     targets: Mapping[int, Target] = {}
@@ -166,13 +167,12 @@ def _watch_all(
         given = dict(script.given.get(index, {}))
         if index == 0 and not script.given and script.ask is not None:
             given = script.ask(images[0])
-        again = True
-        while again:
-            heat = script.heat if window is None else window.heat
-            watched = watch(tracker, targets, images, given, name=footage.name, heat=heat)
+        heat = script.heat if window is None else window.heat
+        watched = track_frame(tracker, targets, images, given, name=footage.name, heat=heat)
+        picture = _picture(watched, (index, footage), truth.get(index), script)
+        while window is not None and (drawn := window.show(picture, images[0], watched.targets)):
+            watched = start_targets(tracker, watched, drawn, name=footage.name)
             picture = _picture(watched, (index, footage), truth.get(index), script)
-            redone = {} if window is None else window.show(picture, images[0], watched.targets)
-            given, again = given | redone, bool(redone)
         yield watched, picture
         targets = watched.targets
         if (window is not None and window.ended) or index + 1 == script.most_frames:
@@ -180,7 +180,7 @@ def _watch_all(
     bar.close()
 
 
-def _picture(watched: Watched, place: tuple[int, Footage], truth: np.ndarray | None, script: Script) -> np.ndarray:
+def _picture(watched: TrackedFrame, place: tuple[int, Footage], truth: np.ndarray | None, script: Script) -> np.ndarray:
     index, footage = place
     images = list(watched.images)
     for heat in watched.heats.values():
@@ -198,7 +198,7 @@ def _picture(watched: Watched, place: tuple[int, Footage], truth: np.ndarray | N
     return draw_frame(images, marks, titles)
 
 
-def _rows(watched: Watched, index: int, script: Script) -> list[Row]:
+def _rows(watched: TrackedFrame, index: int, script: Script) -> list[Row]:
     return [
         Row(
             index + 1,

@@ -1,4 +1,4 @@
-"""Watching: several targets through one video, frame by frame, each of which a person may give a new box at any time.
+"""Several targets through one video, frame by frame; a person may give any of them a new box at any time.
 
 n cells on each side of a score map.
 """
@@ -6,13 +6,15 @@ n cells on each side of a score map.
 import time
 from collections.abc import Mapping
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from ...core.crop import Crop
-from ..tracker.crop_tracker import Images, Target, Tracker
+from ...core.frame import Images
+from ...core.target import Target
+from ...core.view import View
+from ..tracker.protocol import Tracker
 
 
 class Heat(NamedTuple):
@@ -23,7 +25,7 @@ class Heat(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Watched:
+class TrackedFrame:
     """One frame and what is known of its targets, by their numbers."""
 
     images: Images
@@ -35,10 +37,10 @@ class Watched:
     def lost(self, number: int, below: float) -> bool:
         """Whether a target is taken as lost: the tracker says so, or its score is under a threshold."""
         target = self.targets[number]
-        return number not in self.given and (not target.visible or target.score < below)
+        return number not in self.given and (not target.found or target.score < below)
 
 
-def watch(
+def track_frame(
     tracker: Tracker,
     before: Mapping[int, Target],
     images: Images,
@@ -46,37 +48,37 @@ def watch(
     *,
     name: str,
     heat: bool = False,
-) -> Watched:
+) -> TrackedFrame:
     """One frame: targets that are given a box start there, the others are tracked.
 
-    before: the targets of the frame before, which stay as they are: to correct a frame, watch it again. name: what
-    messages call the video.
-    Raises InputError, which names the target, for a box that cannot be started from.
+    before: the targets of the frame before; name: what messages call the video. Raises InputError, which names the
+    target, for a box that cannot be started from.
     """
     begin = time.perf_counter()
     moving = {number: target for number, target in before.items() if number not in given}
     heats: dict[int, Heat] = {}
 
-    def observe(targets: Ordered[Target], crops: Ordered[tuple[np.ndarray, Crop]], prediction: Any) -> None:
-        numbers = [number for target in targets for number, known in moving.items() if known is target]
-        heats.update(zip(numbers, read_heats(tracker, crops, prediction), strict=False))
+    def observe(targets: Ordered[Target], views: Ordered[Ordered[View]], maps: Ordered[np.ndarray | None]) -> None:
+        for target, (view, *_), scores in zip(targets, views, maps, strict=True):
+            if scores is not None:
+                number = next(number for number, known in moving.items() if known is target)
+                heats[number] = Heat(scores, view.region)
 
     moved = tracker.track(list(moving.values()), [images] * len(moving), observe if heat else None) if moving else []
+    frame = TrackedFrame(images, dict(zip(moving, moved, strict=True)), heats=heats)
+    frame = start_targets(tracker, frame, given, name=name) if given else frame
+    return replace(frame, seconds=time.perf_counter() - begin)
+
+
+def start_targets(tracker: Tracker, frame: TrackedFrame, given: Mapping[int, np.ndarray], *, name: str) -> TrackedFrame:
+    """The frame with targets that start in it, anew where they are known; the others stay as they are.
+
+    Raises InputError as `track_frame`.
+    """
+    begin = time.perf_counter()
     names = [f"{name}, target {number}" for number in given]
-    started = tracker.start([images] * len(given), list(given.values()), names) if given else []
-    targets = dict(zip([*moving, *given], [*moved, *started], strict=True))
-    seconds = time.perf_counter() - begin
-    return Watched(images, dict(sorted(targets.items())), frozenset(given), heats, seconds)
-
-
-def read_heats(tracker: Tracker, crops: Ordered[tuple[np.ndarray, Crop]], prediction: Any) -> list[Heat]:
-    """The score maps of one pass, one for each crop; none where the network makes none."""
-    maps = tracker.model.score_map(prediction)
-    if maps is None:
-        return []
-    heats = []
-    for (around, crop), scores in zip(crops, maps.float().cpu().numpy(), strict=True):
-        side = crop.image.shape[0] / crop.scale
-        corner = around[:2] + around[2:] / 2 - side / 2
-        heats.append(Heat(scores, np.array([*corner, side, side])))
-    return heats
+    started = tracker.start([frame.images] * len(given), list(given.values()), names)
+    targets = frame.targets | dict(zip(given, started, strict=True))
+    heats = {number: heat for number, heat in frame.heats.items() if number not in given}
+    seconds = frame.seconds + time.perf_counter() - begin
+    return TrackedFrame(frame.images, dict(sorted(targets.items())), frame.given | set(given), heats, seconds)

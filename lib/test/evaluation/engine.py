@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Ordered
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,8 +19,9 @@ from ...core.distributed import choose_device_type
 from ...core.errors import InputError
 from ...core.measure.machine import usable_cores
 from ...core.meeting import Meeting
-from ...datasets.sequence import Frames, Sequence
-from ..tracker.crop_tracker import Target, Tracker
+from ...core.target import Target
+from ...datasets.sequence import Sequence
+from ..tracker.protocol import Tracker
 from .read_ahead import Reel, decoding_threads
 from .workers import leave, numbers, run_workers
 
@@ -32,16 +32,6 @@ _TELL = 1.0  # seconds between two words of a process to the others
 #: Called with the name, boxes [N, 4] xywh, seconds [N, 2] (of the tracker alone, from frame to frame) and confidence
 #: [N, 2] (score, 1 where the target was found) of a sequence that was followed to its end.
 Save = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One tracked frame."""
-
-    index: int
-    images: list[np.ndarray]  # [H, W, 3] uint8 RGB per modality
-    target: Target  # after this frame
-    seconds: float  # cropping, network and box mapping; not the decoding of the images
 
 
 @dataclass(frozen=True)
@@ -94,7 +84,7 @@ def follow(
         while True:
             while len(runs) < batch and (sequence := next(waiting, None)) is not None:
                 check_start(sequence)
-                runs.append(_Run(sequence, Reel(pool, tracker, sequence)))
+                runs.append(_Run(sequence, Reel(pool, tracker.modalities, sequence)))
             if not runs:
                 return
             alone = _step(tracker, runs)
@@ -122,42 +112,15 @@ def _step(tracker: Tracker, runs: Ordered[_Run]) -> float:
     for (run, _), target in zip(old + new, moved, strict=True):
         run.target = target
         run.boxes.append(target.box)
-        run.confidence.append((target.score, float(target.visible)))
-        run.reel.ask(tracker.reduction(target.box, target.search_size))
+        run.confidence.append((target.score, float(target.found)))
+        run.reel.ask(tracker.reduction(target))
     return seconds
-
-
-def follow_steps(tracker: Tracker, sequence: Sequence) -> Iterator[Step]:
-    """Follow one sequence from its first box, frame by frame.
-
-    Raises InputError when the sequence has no frames or no box for its first one.
-    """
-    check_start(sequence)
-    targets: list[Target] = []
-    for index, images in enumerate(read_ahead(sequence.frames)):
-        begin = time.perf_counter()
-        if index == 0:
-            targets = tracker.start([images], [sequence.boxes[0]], [sequence.name])
-        else:
-            targets = tracker.track(targets, [images])
-        yield Step(index, images, targets[0], time.perf_counter() - begin)
 
 
 def check_start(sequence: Sequence) -> None:
     """Raises InputError for a sequence that has no frames or no box for its first one."""
     if not len(sequence) or not len(sequence.boxes) or (sequence.annotated is not None and sequence.annotated[0] != 0):
         raise InputError(f"{sequence.name}: no box for the first frame; the sequence cannot be started")
-
-
-def read_ahead(frames: Frames) -> Iterator[list[np.ndarray]]:
-    """The frames in order; a thread decodes the next one while the caller works on this one."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(frames.__getitem__, 0)
-        for following in range(1, len(frames) + 1):
-            images = coming.result()
-            if following < len(frames):
-                coming = pool.submit(frames.__getitem__, following)
-            yield images
 
 
 def run_job(job: Job, devices: Ordered[str]) -> None:

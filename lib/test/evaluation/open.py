@@ -19,23 +19,32 @@ from ...core.schema import read_yaml
 from ...datasets import DATASETS, load_dataset
 from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Sequence
-from ...models import build_model
-from ..tracker.crop_tracker import Tracker
+from ...models import build_method, build_model
+from ...models.base import Network
+from ..tracker.crop_tracker import CropTracker
 from ..tracker.forward_pass import EXACT, Mode
 
 RECORD = "config.yaml"
 WORTH = 1 << 20  # bytes; smaller files are read anew
 
 
-def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str, mode: Mode = EXACT) -> Tracker:
+def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str, mode: Mode = EXACT) -> CropTracker:
     """The network of a resolved configuration with the weights of a file, ready to track on `device`.
 
     Raises InputError when the file is missing, unreadable or holds another network, and for a mode that the device
     does not have.
     """
-    model = build_model(cfg)
-    load_state(model, load_weights(checkpoint), source=str(checkpoint))
-    return Tracker(model, cfg, device, mode)
+    return CropTracker(build_method(load_network(cfg, checkpoint), cfg), device, mode)
+
+
+def load_network(cfg: EasyDict, checkpoint: str | Path) -> Network:
+    """The network of a resolved configuration with the weights of a file.
+
+    Raises InputError when the file is missing, unreadable or holds another network.
+    """
+    network = build_model(cfg)
+    load_state(network, load_weights(checkpoint), source=str(checkpoint))
+    return network
 
 
 def config_name(config: str) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numpy as np
+
+from ...core.frame import Frame
 from ...core.measure.machine import usable_cores
-from ...datasets.sequence import Sequence
-from ..tracker.crop_tracker import Tracker
-from ..tracker.device_crop import Frame
+from ...datasets.sequence import Frames, Sequence
+from ..tracker.protocol import read_frame
 
 DEPTH = 2  # frames of each sequence that are decoded ahead
 
@@ -30,8 +32,8 @@ class Reel:
     alone, not on how fast anything is.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, tracker: Tracker, sequence: Sequence):
-        self._pool, self._tracker, self._sequence = pool, tracker, sequence
+    def __init__(self, pool: ThreadPoolExecutor, modalities: int, sequence: Sequence):
+        self._pool, self._modalities, self._sequence = pool, modalities, sequence
         self._coming: deque[Future[Frame]] = deque()
         self._asked = 0
         self._size: tuple[int, int] | None = None  # height and width of the first frame
@@ -55,5 +57,16 @@ class Reel:
         if reduction > 1 and size is not None:
             images = frames.reduced(index, reduction)
             if images[0].shape[:2] == (-(-size[0] // reduction), -(-size[1] // reduction)):
-                return self._tracker.prepare(images, name, size, reduction)
-        return self._tracker.prepare(frames[index], name)  # also a frame of another size than the first one
+                return read_frame(images, self._modalities, name, size, reduction)
+        return read_frame(frames[index], self._modalities, name)  # also a frame of another size than the first one
+
+
+def read_ahead(frames: Frames) -> Iterator[list[np.ndarray]]:
+    """The frames in order; a thread decodes the next one while the caller works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(frames.__getitem__, 0)
+        for following in range(1, len(frames) + 1):
+            images = coming.result()
+            if following < len(frames):
+                coming = pool.submit(frames.__getitem__, following)
+            yield images

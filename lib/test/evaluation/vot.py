@@ -17,9 +17,10 @@ import numpy as np
 
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
+from ...core.target import Target
 from ...datasets.image import read_image
 from ...datasets.readers.vot import polygons_to_boxes
-from ..tracker.crop_tracker import Target, Tracker
+from ..tracker.protocol import Tracker
 
 CHANNELS = ("color", "ir")  # TraX's names of the visible and the infrared images
 REGISTRY = "trackers.ini"

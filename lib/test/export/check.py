@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import InputError
-from ...core.geometry import Geometry
+from ...models.method import Method
 from .graphs import SUFFIX, Part, pictures
 
 #: Tensors by name in, tensors by name out; what it does not need is ignored.
@@ -18,9 +18,7 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3}
 
 
 @torch.no_grad()
-def compare(
-    parts: Mapping[str, Part], files: Mapping[str, Path], geometry: Geometry, modalities: int
-) -> dict[str, float]:
+def compare(parts: Mapping[str, Part], files: Mapping[str, Path], method: Method) -> dict[str, float]:
     """Output -> largest difference between the files, run by ONNX Runtime or torch, and the network.
 
     parts: in float32, whatever the files hold. One target and three are tried.
@@ -28,7 +26,7 @@ def compare(
     first, second = (open_part(files[name], parts[name]) for name in ("template", "search"))
     worst = dict.fromkeys(parts["search"].outputs, 0.0)
     for count in (1, 3):
-        given = pictures(geometry, modalities, count)
+        given = pictures(method, count)
         expected = run_part(parts["search"], {**given, **run_part(parts["template"], given)})
         found = second({**given, **first(given)})
         for name in worst:

@@ -10,7 +10,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from ...core import tree
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
-from ...core.geometry import MARGIN, FamilyGeometry, Geometry
-from ...models.base import TrackerModel
+from ...models.method import Method
 
 #: The entry of a file that says how its crops are cut, as JSON.
 META = "rgbt_tracking"
@@ -39,31 +39,31 @@ _LARGEST = 1.9e9  # bytes of weights: an ONNX file ends at 2 GiB
 class TemplatePart(nn.Module):
     """template [B, S, S, 3 M] uint8, box [B, 4] cxcywh in units of it -> the memory's tensors"""
 
-    def __init__(self, model: TrackerModel):
+    def __init__(self, method: Method):
         super().__init__()
-        self.model = model
+        self.network, self.method = method.network, method
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """As the class says."""
         template, box = inputs
-        image = _normalize(self.model, template)
-        return tuple(self.model.embed(image, box.to(image.dtype)))
+        return tuple(tree.tensors(self.method.begin(_pixels(template), box[:, None])))
 
 
 class SearchPart(nn.Module):
     """The memory's tensors, search [B, S, S, 3 M] uint8, prior [B, 2] last width and height in units of it
     -> boxes [B, 4] cxcywh in units of it, scores [B], the maps that they were read from"""
 
-    def __init__(self, model: TrackerModel, memory: type, maps: list[str]):
+    def __init__(self, method: Method, memory: Any, maps: list[str]):
+        """memory: any of the method's; its tensors are replaced."""
         super().__init__()
-        self.model, self.memory, self.maps = model, memory, maps
+        self.network, self.method, self.memory, self.maps = method.network, method, memory, maps
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """As the class says."""
         *memory, search, prior = inputs
-        prediction = self.model(self.memory(*memory), _normalize(self.model, search))
-        answer = self.model.decode(prediction, prior)
-        return tuple(value.float() for value in (*answer, *(getattr(prediction, name) for name in self.maps)))
+        answer = self.method.look(tree.replace_tensors(self.memory, memory), _pixels(search), prior[:, None])
+        maps = (getattr(answer.prediction, name) for name in self.maps)
+        return tuple(value.float() for value in (answer.boxes, answer.scores, *maps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,55 +76,48 @@ class Part:
 
 
 @torch.no_grad()
-def make_parts(model: TrackerModel, geometry: Geometry, precision: str = "fp32") -> dict[str, Part]:
-    """The graphs "template" and "search" of a network in evaluation mode, on the CPU.
+def make_parts(method: Method, precision: str = "fp32") -> dict[str, Part]:
+    """The graphs "template" and "search" of a method whose network is in evaluation mode, on the CPU.
 
-    precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for Siamese trackers, and for one
-    that learns while it tracks: a graph cannot.
+    precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for methods that no graph fits,
+    and for one that learns while it tracks: a graph cannot.
     """
-    if not isinstance(geometry, FamilyGeometry):
-        raise InputError(
-            f"{type(model).__name__}: no graph fits its correlation for any number of targets; "
-            "for the networks of SiamRPN there is --format opencv"
-        )
-    example = pictures(geometry, model.modalities, 2)
+    method.graph_settings()
+    example = pictures(method, 2)
     starting = {name: example[name] for name in ("template", "box")}
-    memory = model.embed(_normalize(model, example["template"]), example["box"])
-    prediction = model(memory, _normalize(model, example["search"]))
-    *_, learned = model.conclude(memory, prediction, example["prior"])
-    if learned is not memory:
+    memory = method.begin(_pixels(example["template"]), example["box"][:, None])
+    answer = method.look(memory, _pixels(example["search"]), example["prior"][:, None])
+    if answer.memory is not memory:
         raise InputError("this tracker learns while it tracks, which a graph cannot; export it with that turned off")
-    maps = [name for name, value in prediction._asdict().items() if name != "boxes" and value.numel()]
-    if precision == "fp16":
-        model = copy.deepcopy(model).half()
-    first, second = TemplatePart(model).eval(), SearchPart(model, type(memory), maps).eval()
-    names = list(memory._fields)
+    maps = [name for name, value in answer.prediction._asdict().items() if name != "boxes" and value.numel()]
+    method = _halved(method) if precision == "fp16" else method
+    first, second = TemplatePart(method).eval(), SearchPart(method, memory, maps).eval()
+    names = tree.names(memory)
     kept = dict(zip(names, first(*starting.values()), strict=True))
     looking = {**kept, "search": example["search"], "prior": example["prior"]}
     return {"template": Part(first, starting, names), "search": Part(second, looking, ["boxes", "scores", *maps])}
 
 
-def pictures(geometry: Geometry, modalities: int, count: int) -> dict[str, Tensor]:
+def pictures(method: Method, count: int) -> dict[str, Tensor]:
     """Inputs of both graphs, always the same: coloured blobs, and boxes near the middle."""
     random = np.random.default_rng(0)
 
     def crops(size: int) -> Tensor:
-        coarse = random.integers(0, 256, (count, 8, 8, 3 * modalities), np.uint8)
+        coarse = random.integers(0, 256, (count, 8, 8, 3 * method.modalities), np.uint8)
         return torch.from_numpy(np.stack([cv2.resize(blobs, (size, size)) for blobs in coarse]))
 
     extent = torch.from_numpy(random.uniform(0.3, 0.6, (count, 2)).astype(np.float32))
     return {
-        "template": crops(geometry.template_size),
+        "template": crops(method.template_size),
         "box": torch.cat([torch.full((count, 2), 0.5), extent], dim=1),
-        "search": crops(geometry.search_size),
+        "search": crops(method.search_size),
         "prior": extent / 2,
     }
 
 
-def describe(model: TrackerModel, geometry: Geometry, **known: Any) -> str:
+def describe(method: Method, **known: Any) -> str:
     """What a program needs to know besides the graph, as JSON: how crops are cut, what the channels are."""
-    content = {"geometry": type(geometry).__name__, **asdict(geometry), "margin": MARGIN}
-    return json.dumps({**known, "modalities": model.modalities, "channels": "RGB", **content})
+    return json.dumps({**known, "modalities": method.modalities, "channels": "RGB", **method.graph_settings()})
 
 
 def write_part(part: Part, path: Path, meta: str) -> None:
@@ -147,10 +140,18 @@ def check_packages() -> None:
         raise InputError(f"ONNX needs {', '.join(missing)}; install with: pip install -e '.[export]'")
 
 
-def _normalize(model: TrackerModel, crops: Tensor) -> Tensor:
-    """[B, S, S, 3 M] uint8 -> [B, M, 3, S, S] in the model's own precision"""
-    pixels = crops.unflatten(3, (model.modalities, 3)).permute(0, 3, 4, 1, 2)
-    return model.normalize(pixels).to(next(model.parameters()).dtype)
+def _pixels(crops: Tensor) -> Tensor:
+    """[B, S, S, 3 M] uint8 -> [B, 1, M, 3, S, S]"""
+    return crops.unflatten(3, (-1, 3)).permute(0, 3, 4, 1, 2)[:, None]
+
+
+def _halved(method: Method) -> Method:
+    """The method with a copy of its network in float16."""
+    network = copy.deepcopy(method.network).half()
+    network.dtype = torch.float16
+    halved = copy.copy(method)
+    halved.network = network
+    return halved
 
 
 def _write_onnx(part: Part, path: Path, meta: str) -> None:

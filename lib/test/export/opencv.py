@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
+from ...core.view import EXEMPLAR
 from ...models.siamrpn import SiamRPN
 
 #: What OpenCV takes for granted: channels of the trunk, anchors, side of the search region.
@@ -60,7 +61,7 @@ def compare_opencv(model: SiamRPN, paths: dict[str, Path]) -> dict[str, float]:
     options.log_severity_level = 3  # it warns of weights that are inputs, which is what is wanted
     sessions = {name: onnxruntime.InferenceSession(path, options) for name, path in paths.items()}
     random = torch.Generator().manual_seed(0)
-    z, x = (torch.randint(0, 256, (1, 1, 3, side, side), generator=random).float() for side in (127, SEARCH_SIZE))
+    z, x = (torch.randint(0, 256, (1, 1, 3, side, side), generator=random).float() for side in (EXEMPLAR, SEARCH_SIZE))
     expected = model(model.embed(z), x)
     feature = model.backbone(z[:, 0]).numpy()
     kernels = {

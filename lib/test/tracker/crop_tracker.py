@@ -1,273 +1,228 @@
-"""Following targets: all state in `Target`, none in the network, so one model serves many videos at once.
+"""Following targets by crops: views cut, one forward pass for all targets that fit into one, boxes back in the frames.
 
-Crop around the last box, one look, box back into the frame, clip: in the geometry that the model chooses.
-B targets, M modalities of the model (1 or 2), S side of a crop in pixels.
+B targets, V views a target, M modalities, S side of a crop in pixels.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.boxes import xywh_to_cxcywh, xywh_to_xyxy
-from ...core.crop import NO_PADDING, Crop, box_to_crop
+from ...core import tree
+from ...core.boxes import xywh_to_cxcywh
+from ...core.crop import cut
 from ...core.errors import InputError
-from ...core.geometry import Window
+from ...core.frame import Frame, Images
 from ...core.measure.machine import usable_cores
+from ...core.target import Target
+from ...core.view import View
 from ...datasets.image import choose_reduction
-from ...datasets.sequence import pick_modalities
-from ...models.base import TrackerModel, cat_memories
-from .device_crop import Frame, cut_windows
-from .forward_pass import EXACT, CompiledLook, Look, Mode, Seen
-
-log = logging.getLogger(__name__)
+from ...models.method import CropState, Found, Method
+from .device_crop import cut_views
+from .forward_pass import EXACT, CompiledPass, ForwardPass, Mode, Output
+from .protocol import Observer, check_first_box, name_targets, read_frame
 
 _MANY = 8  # crops that are worth a thread each
-_MOST_BIAS = 2.0  # by which a side is thought to be overrated or underrated at most
 
-Images = Sequence[np.ndarray]  # one frame: [H, W, 3] uint8 RGB per modality
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """Everything that changes while one target is followed. Picklable."""
-
-    name: str  # what messages call it: the sequence's name
-    box: np.ndarray  # [4] float64, xywh, frame pixels
-    memory: Any  # from TrackerModel.embed, leading dimension 1
-    fill: np.ndarray  # [3 M] uint8, the colour outside the image
-    usual_size: int  # side of its usual search region as the network sees it, pixels
-    search_size: int  # side of its next one; larger while it is lost
-    bias: np.ndarray = field(default_factory=lambda: np.ones(2))  # [2] by what the network overrates width and height
-    score: float = 1.0  # the network's confidence in `box`; 1 for the box that the user gave
-    age: int = 0  # frames since then
-
-    @property
-    def visible(self) -> bool:
-        """Whether it was found in its last frame: there was an answer, and the tracker does not search further."""
-        return self.score > 0 and self.search_size <= self.usual_size
-
-
-#: Shown each pass of the network: its targets, what they were searched in (the box that a crop was cut around, the
-#: crop) and the network's prediction.
-Observer = Callable[[Sequence[Target], Sequence[tuple[np.ndarray, Crop]], Any], None]
+Stage = Callable[[str], AbstractContextManager[Any]]  # measures what happens inside
 
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """Targets of one search size on their way through the network."""
+    """Targets whose views have one size, after their forward pass."""
 
     places: list[int]  # which of the targets that move
     targets: list[Target]
-    arounds: list[np.ndarray]  # the box that each crop was cut around
-    windows: list[Window]
-    sizes: np.ndarray  # [B, 2] width and height of `arounds` in crop units
-    memory: Any
-    pixels: Tensor  # [B, M, 3, S, S] uint8
-    seen: Seen
+    views: list[list[View]]  # of each target
+    output: Output
 
 
-class Tracker:
-    """A network and its crops. `start` makes targets from first boxes, `track` moves them one frame on."""
+class CropTracker:
+    """A method and its network on a device. See `Tracker` for what its methods do."""
 
-    def __init__(self, model: TrackerModel, cfg: Any, device: torch.device | str, mode: Mode = EXACT):
-        """cfg: a resolved configuration, of which TEST is read; the model is moved to `device`, its weights become
-        what `mode` says. Raises InputError for a mode that the device does not have."""
-        self.device, self.mode = torch.device(device), mode
+    def __init__(
+        self,
+        method: Method,
+        device: torch.device | str,
+        mode: Mode = EXACT,
+        *,
+        stage: Stage = lambda name: nullcontext(),
+    ):
+        """The method's network is moved to `device`, its weights become what `mode` says. stage: called with "crops"
+        and "network" around these parts of each pass. Raises InputError for a mode that the device does not have."""
+        self.device, self.mode, self.method = torch.device(device), mode, method
         mode.check(self.device)
-        self.model = model.to(self.device).eval()
-        self.geometry = model.geometry(cfg.TEST)
-        self._embed_look = Look(self.model, mode.dtype)
-        self._look: Look | CompiledLook = self._embed_look
-        if mode.compiled:
-            self._look = CompiledLook(self._embed_look, mode.batch if model.batched else 1, self.device)
+        method.network.to(self.device).eval()
+        forward = ForwardPass(method, mode.dtype)
+        batch = mode.batch if method.batched else 1
+        self._forward = CompiledPass(forward, batch, self.device) if mode.compiled else forward
+        self._stage = stage
         self._joined: tuple[list[Any], Any] = ([], None)
         self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts no thread before it has work
 
-    def prepare(self, images: Images, name: str, whole: tuple[int, int] | None = None, reduction: int = 1) -> Frame:
-        """A frame as this tracker reads it; to be done ahead, in a thread. whole: height and width of a reduced one.
-        Raises InputError, which names the target, for modalities of different size."""
-        picked = pick_modalities(images, self.model.modalities, name)
-        return Frame(picked, whole or picked[0].shape[:2], reduction)
+    @property
+    def modalities(self) -> int:
+        """As the method's."""
+        return self.method.modalities
 
-    @torch.inference_mode()
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:
-        """New targets, one per frame and box (xywh, pixels); `names` is what error messages call them.
+        """As `Tracker.start`."""
+        names = name_targets(names, len(boxes))
+        read = [read_frame(images, self.modalities, name) for images, name in zip(frames, names, strict=True)]
+        targets = []
+        for name, frame, given in zip(names, read, boxes, strict=True):
+            box = np.array(given, np.float64)
+            check_first_box(box, frame.size, name)
+            targets.append(Target(name, box, state=CropState(None, self.method.open(frame, box))))
+        with self._learning():
+            views = [self.method.first_views(target, frame) for target, frame in zip(targets, read, strict=True)]
+            memory = self._begin(targets, views, read)
+            targets = [_remember(target, tree.part(memory, index)) for index, target in enumerate(targets)]
+            return self._calibrate(targets, read) if self.method.calibrates else targets
 
-        Raises InputError, which names the target, for a box without area or outside its image.
-        """
-        names = names or [f"target {index}" for index in range(len(boxes))]
-        read = [self._read(images, name) for images, name in zip(frames, names, strict=True)]
-        starts = [
-            self._begin(name, frame.images, np.array(box, np.float64))
-            for name, frame, box in zip(names, read, boxes, strict=True)
-        ]
-        memory = self._embed([target.box for target, _ in starts], [crops for _, crops in starts])
-        targets = [replace(target, memory=_part(memory, index)) for index, (target, _) in enumerate(starts)]
-        return self._calibrate(targets, read) if self.geometry.calibrates else targets
-
-    @torch.inference_mode()
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
-        """The targets in their next frames; `frames[k]` belongs to `targets[k]`. One pass of the network for all
-        whose search regions have one size, one wait for the device for all passes.
+        """As `Tracker.track`: one forward pass for all whose views have one size, one wait for the device for all
+        passes. The targets that come in stay as they are, but for what is `Owned` in their memory."""
+        named = zip(targets, frames, strict=True)
+        read = [read_frame(images, self.modalities, target.name) for target, images in named]
+        with self._learning():
+            passes, answers = self._ask(targets, read)
+            moved: dict[int, Target] = {}
+            for one in passes:
+                if observe is not None:
+                    observe(one.targets, one.views, self._maps(one))
+                for row, place in enumerate(one.places):
+                    moved[place] = self._move(one, row, read[place].size, answers[len(moved)])
+            return [self._renew(moved[index], frame) for index, frame in enumerate(read)]
 
-        The targets that come in stay as they are. Each gets the box that it would get alone.
-        """
-        read = [self._read(images, target.name) for target, images in zip(targets, frames, strict=True)]
-        passes, answers = self._ask(targets, read)
-        moved: dict[int, Target] = {}
-        for one in passes:
-            if observe is not None:
-                crops = one.pixels.permute(0, 3, 4, 1, 2).flatten(3).cpu().numpy()
-                views = [Crop(crop, w.scale, NO_PADDING) for crop, w in zip(crops, one.windows, strict=True)]
-                observe(one.targets, list(zip(one.arounds, views, strict=True)), one.seen.prediction)
-            for row, place in enumerate(one.places):
-                moved[place] = self._move(one, row, read[place].size, answers[len(moved)])
-        return [self._renew(moved[index], frame) for index, frame in enumerate(read)]
+    def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
+        """As `Tracker.correct`."""
+        return [self.method.correct(target, box) for target, box in zip(targets, boxes, strict=True)]
 
-    def reduction(self, box: np.ndarray, size: int) -> int:
-        """How much smaller the next frame may be decoded, given the box now and the side of its search region."""
-        if self.mode.crops == "exact" or self.model.cuts_templates:
+    def reduction(self, target: Target) -> int:
+        """As `Tracker.reduction`: more than 1 for crops that are cut on the device."""
+        if self.mode.crops == "exact" or self.method.renews:
             return 1
-        return choose_reduction(self.geometry.search_side(box, size), size)
+        return choose_reduction(*self.method.search_sides(target))
 
-    def _read(self, images: Images | Frame, name: str) -> Frame:
-        return images if isinstance(images, Frame) else self.prepare(images, name)
+    def _learning(self) -> AbstractContextManager[Any]:
+        """Without gradients; where a method takes some itself, its tensors must be able to have them."""
+        return torch.no_grad() if self.method.needs_gradients else torch.inference_mode()
 
     def _ask(self, targets: Sequence[Target], frames: Sequence[Frame]) -> tuple[list[_Pass], np.ndarray]:
-        """The passes of the network for targets in their frames, and its answers [B, 5] in the order of the passes."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, target in enumerate(targets):
-            part = len(groups) if not self.model.batched else 0
-            groups.setdefault((target.search_size, part), []).append(index)
-        passes = [
-            self._pass(group, [targets[k] for k in group], [frames[k] for k in group]) for group in groups.values()
-        ]
-        return passes, torch.cat([one.seen.answers for one in passes]).cpu().numpy().astype(np.float64)
+        """The forward passes of targets in their frames, and the answers [B, 7] in the order of the passes."""
+        views = [self._views(target, frame) for target, frame in zip(targets, frames, strict=True)]
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for index, (first, *others) in enumerate(views):
+            alone = () if self.method.batched else (index,)
+            groups.setdefault((first.size, len(others), *alone), []).append(index)
+        passes = []
+        for places in groups.values():
+            own, shown = [targets[k] for k in places], [views[k] for k in places]
+            passes.append(_Pass(places, own, shown, self._pass(own, shown, [frames[k] for k in places])))
+        return passes, torch.cat([one.output.answers for one in passes]).cpu().numpy().astype(np.float64)
+
+    def _views(self, target: Target, frame: Frame) -> list[View]:
+        """Where a target is looked for: around another box than its own only where that left the frame, which a frame
+        smaller than the one before can do."""
+        try:
+            return self.method.views(target, frame)
+        except InputError:
+            return self.method.views(replace(target, box=self.method.clip(target.box, frame.size)), frame)
+
+    def _pass(self, targets: list[Target], views: list[list[View]], frames: list[Frame]) -> Output:
+        """One forward pass: targets whose views have one size."""
+        with self._stage("crops"):
+            pixels = self._pixels(frames, views)
+        prior = torch.tensor(np.array([[view.prior for view in own] for own in views]), dtype=torch.float32)
+        memory = self._join([target.state.memory for target in targets])
+        with self._stage("network"):
+            return self._forward(memory, pixels, prior.to(self.device))
 
     def _calibrate(self, targets: list[Target], frames: Sequence[Frame]) -> list[Target]:
-        """The targets, knowing by what the network overrates their sides in the frame whose boxes were given.
-
-        Where it does not find a target there, nothing is known.
-        """
+        """The targets, knowing how the network answers in the frame whose boxes were given."""
         passes, answers = self._ask(targets, frames)
         known, rest = list(targets), iter(answers)
         for one in passes:
-            for place, given, answer in zip(one.places, one.sizes, rest, strict=False):  # a pass takes its share
-                if np.isfinite(answer).all() and (np.abs(answer[:2] - 0.5) < given / 2).all():
-                    bias = np.clip(answer[2:4] / given, 1 / _MOST_BIAS, _MOST_BIAS)
-                    known[place] = replace(targets[place], bias=bias)
+            for row, place in enumerate(one.places):
+                answer, view = _read(next(rest), one.views[row])
+                state = targets[place].state
+                settings = self.method.calibrate(state.settings, answer, view.prior)
+                known[place] = replace(targets[place], state=state._replace(settings=settings))
         return known
 
-    def _begin(self, name: str, images: Images, box: np.ndarray) -> tuple[Target, list[Crop]]:
-        """A target without its memory yet, and its template per modality."""
-        _check_first_box(box, images[0], name)
-        fills = [self.geometry.fill(image) for image in images]
-        size = self.geometry.first_search_size(images[0], box)
-        return Target(name, box, None, np.concatenate(fills), size, size), self._template(images, box, fills)
-
-    def _template(self, images: Images, box: np.ndarray, fills: Sequence[np.ndarray]) -> list[Crop]:
-        """The template of each modality."""
-        return [self.geometry.template(image, box, fill) for image, fill in zip(images, fills, strict=True)]
-
-    def _embed(self, boxes: Sequence[np.ndarray], crops: Sequence[list[Crop]]) -> Any:
-        """The memory of targets from their boxes and templates."""
-        size = self.geometry.template_size
-        pairs = zip(boxes, crops, strict=True)
-        units = [xywh_to_cxcywh(box_to_crop(box, box, views[0].scale, size)) for box, views in pairs]
-        box_in_crop = torch.tensor(np.stack(units), dtype=torch.float32, device=self.device)
-        return self._embed_look.embed(self._upload(crops), box_in_crop)
+    def _begin(self, targets: Sequence[Target], views: Sequence[list[View]], frames: Sequence[Frame]) -> Any:
+        """The memory of targets from their views in frames."""
+        own = zip(targets, views, strict=True)
+        units = [[xywh_to_cxcywh(view.to_crop(target.box)) for view in shown] for target, shown in own]
+        boxes = torch.tensor(np.array(units), dtype=torch.float32, device=self.device)
+        return self.method.begin(self._pixels(frames, views, exact=True), boxes)
 
     def _renew(self, target: Target, frame: Frame) -> Target:
-        """The target with a template cut anew in this frame, where the model wants one."""
-        if not self.model.wants_template(target):
+        """The target learned anew in this frame, where the method wants that."""
+        views = self.method.fresh_views(target, frame) if self.method.renews else []
+        if not views:
             return target
-        fills = [self.geometry.fill(image) for image in frame.images]
-        fresh = self._embed([target.box], [self._template(frame.images, target.box, fills)])
-        return replace(target, memory=self.model.renew(target.memory, fresh))
-
-    def _pass(self, places: list[int], targets: list[Target], frames: list[Frame]) -> _Pass:
-        """Start a pass of the network: targets of one search size."""
-        size = targets[0].search_size
-        pairs = [self._window(target, frame) for target, frame in zip(targets, frames, strict=True)]
-        arounds, windows = [box for box, _ in pairs], [window for _, window in pairs]
-        fills = [target.fill for target in targets]
-        if self.mode.crops == "fast":
-            pixels = cut_windows(frames, windows, fills, size, self.device)
-        else:
-            over = self._pool.map if len(targets) >= _MANY else map
-            pixels = self._upload(list(over(self._cut, frames, arounds, fills, [size] * len(targets))))
-        sizes = np.stack([box[2:] * window.scale / size for box, window in pairs])
-        prior = torch.tensor(sizes, dtype=torch.float32, device=self.device)
-        memory = self._join([target.memory for target in targets])
-        return _Pass(places, targets, arounds, windows, sizes, memory, pixels, self._look(memory, pixels, prior))
-
-    def _window(self, target: Target, frame: Frame) -> tuple[np.ndarray, Window]:
-        """The box that is searched around, and where: another box than the target's only where that left the image,
-        which a frame smaller than the one before can do."""
-        try:
-            return target.box, self.geometry.window(target.box, target.search_size, frame.size)
-        except InputError:
-            box = self.geometry.clip(target.box, frame.size)
-            return box, self.geometry.window(box, target.search_size, frame.size)
-
-    def _cut(self, frame: Frame, box: np.ndarray, fill: np.ndarray, size: int) -> list[Crop]:
-        """The search crop of each modality: cut one by one they take half the time of all channels together."""
-        parts = fill.reshape(len(frame.images), 3)
-        return [self.geometry.search(image, box, part, size) for image, part in zip(frame.images, parts, strict=True)]
+        fresh = self._begin([target], [views], [frame])
+        return _remember(target, self.method.absorb(target.state.memory, fresh))
 
     def _move(self, one: _Pass, row: int, frame: tuple[int, int], answer: np.ndarray) -> Target:
-        """A target of a pass at the network's answer: [5] cxcywh in crop units and score."""
-        target, box, window = one.targets[row], one.arounds[row], one.windows[row]
-        if one.seen.memory is not None:
-            target = replace(target, memory=_part(one.seen.memory, row))
-        if np.isfinite(answer).all():
-            size = self.geometry.settle_size(answer[2:4], one.sizes[row], target.bias)
-            box = self.geometry.to_frame(np.concatenate([answer[:2], size]), box, window.scale, target.search_size)
-            target = replace(target, box=self.geometry.clip(box, frame), score=float(answer[4]))
-        else:
-            if target.score > 0:
-                log.warning("%s: the network's answer is not a number; the target stays where it was", target.name)
-            target = replace(target, box=box, score=0.0)
-        return replace(target, search_size=self.model.search_size(target, frame), age=target.age + 1)
+        """A target of a pass after its answer [7]."""
+        target = one.targets[row]
+        if one.output.memory is not None:
+            target = _remember(target, tree.part(one.output.memory, row))
+        found, view = _read(answer, one.views[row])
+        return self.method.settle(target, view, found, frame)
+
+    def _maps(self, one: _Pass) -> list[np.ndarray | None]:
+        maps = self.method.network.score_map(one.output.prediction)
+        return [None] * len(one.targets) if maps is None else list(maps.float().cpu().numpy())
 
     def _join(self, memories: list[Any]) -> Any:
-        """One memory of all targets; that of the last step where it is of the same ones, as it mostly is."""
+        """One memory of all targets; that of the last pass where it is of the same ones, as it mostly is."""
         if len(memories) == 1:
             return memories[0]
         last, joined = self._joined
         if len(last) != len(memories) or any(a is not b for a, b in zip(last, memories, strict=True)):
-            joined = cat_memories(memories)
+            joined = tree.join(memories)
             self._joined = (memories, joined)
         return joined
 
-    def _upload(self, crops: Sequence[Sequence[Crop]]) -> Tensor:
-        """The crops of each target's modalities as one tensor [B, M, 3, S, S] uint8 on the device; one transfer."""
-        pixels = torch.from_numpy(np.stack([np.stack([crop.image for crop in views]) for views in crops]))
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory()
-        return pixels.to(self.device, non_blocking=True).permute(0, 1, 4, 2, 3).contiguous()
+    def _pixels(self, frames: Sequence[Frame], views: Sequence[list[View]], *, exact: bool = False) -> Tensor:
+        """The crops of each target's views and modalities as one tensor [B, V, M, 3, S, S] uint8 on the device; one
+        transfer. exact: as OpenCV cuts them, where the frame has all its pixels."""
+        pairs = [(frame, view) for frame, shown in zip(frames, views, strict=True) for view in shown]
+        whole = all(frame.reduction == 1 for frame in frames)
+        if whole and (exact or self.mode.crops == "exact"):
+            over = self._pool.map if len(pairs) >= _MANY else map
+            crops = torch.from_numpy(np.stack(list(over(_cut, pairs))))
+            crops = crops.pin_memory() if self.device.type == "cuda" else crops
+            crops = crops.to(self.device, non_blocking=True).permute(0, 1, 4, 2, 3).contiguous()
+        else:
+            crops = cut_views(pairs, self.device)
+        return crops.unflatten(0, (len(views), -1))
 
 
-def _check_first_box(box: np.ndarray, image: np.ndarray, name: str) -> None:
-    text = "x={:g} y={:g} w={:g} h={:g}".format(*box)
-    if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
-        raise InputError(f"{name}: first box {text} has no area; width and height must be above 0 pixels")
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = xywh_to_xyxy(box)
-    if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-        raise InputError(f"{name}: first box {text} lies outside its {width}x{height} image; check the box")
+def _cut(pair: tuple[Frame, View]) -> np.ndarray:
+    """[M, S, S, 3] the crops of a frame's modalities: cut one by one they take half the time of all together."""
+    frame, view = pair
+    parts = (slice(3 * number, 3 * number + 3) for number in range(len(frame.images)))
+    return np.stack([cut(image, view, part) for image, part in zip(frame.images, parts, strict=True)])
 
 
-def _part(memory: Any, index: int) -> Any:
-    """The memory of one target, as its own storage: a pickled target then carries no other target's tensors."""
-    return type(memory)(*(tensor[index : index + 1].clone() for tensor in memory))
+def _read(answer: np.ndarray, views: list[View]) -> tuple[Found, View]:
+    """A row of `Output.answers` and the view that it is about."""
+    return Found(answer[:4], float(answer[4]), bool(answer[5])), views[int(answer[6])]
+
+
+def _remember(target: Target, memory: Any) -> Target:
+    return replace(target, state=target.state._replace(memory=memory))

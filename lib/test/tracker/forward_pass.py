@@ -1,6 +1,6 @@
-"""One pass of a network as tracking needs it: pixels in, boxes out, in a chosen arithmetic, compiled or not.
+"""One forward pass as tracking needs it: pixels in, boxes out, in a chosen arithmetic, compiled or not.
 
-B targets, M modalities, S side of a crop in pixels.
+B targets, V views a target, M modalities, S side of a crop in pixels.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ...core import tree
 from ...core.errors import InputError
-from ...models.base import MemoryType, TrackerModel
+from ...models.method import Method
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CROPS = ("exact", "fast")
@@ -41,59 +42,53 @@ class Mode:
 EXACT = Mode()
 
 
-class Seen(NamedTuple):
+class Output(NamedTuple):
     """What comes out of a pass."""
 
+    answers: Tensor  # [B, 7] float32: cxcywh in crop units, score, whether found, which view
+    memory: Any  # after the frame; None where nothing was learned
     prediction: Any  # the network's own
-    answers: Tensor  # [B, 5] float32, cxcywh in crop units and score
-    memory: Any  # after the frame; None for networks that do not learn while they track
 
 
-class Look(nn.Module):
-    """Normalise, search, decode, learn: all that happens on the device between a crop and its box."""
+class ForwardPass(nn.Module):
+    """All that happens on the device between crops and their boxes."""
 
-    def __init__(self, model: TrackerModel, dtype: torch.dtype):
-        """The model's weights become `dtype`, once."""
+    def __init__(self, method: Method, dtype: torch.dtype):
+        """The weights of the method's network become `dtype`, once."""
         super().__init__()
-        model.cast(dtype)
-        self.model = model
-        self.dtype = dtype
-        self.learns = (
-            type(model).conclude is not TrackerModel.conclude or type(model).refresh is not TrackerModel.refresh
-        )
+        method.network.cast(dtype)
+        self.network, self.method = method.network, method
 
-    def embed(self, pixels: Tensor, box: Tensor) -> Any:
-        """pixels [B, M, 3, Sz, Sz] uint8, box [B, 4] cxcywh in template units -> the model's Memory"""
-        return self.model.embed(self.model.normalize(pixels).to(self.dtype), box.to(self.dtype))
-
-    def forward(self, memory: MemoryType, pixels: Tensor, prior: Tensor) -> Seen:
-        """Memory, pixels [B, M, 3, S, S] uint8, prior [B, 2] last size in crop units -> Seen"""
-        prediction = self.model(memory, self.model.normalize(pixels).to(self.dtype))
-        boxes, scores, learned = self.model.conclude(memory, prediction, prior)
-        answers = torch.cat([boxes, scores[:, None]], dim=1).float()
-        return Seen(prediction, answers, learned if self.learns else None)
+    def forward(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
+        """Memory, pixels [B, V, M, 3, S, S] uint8, prior [B, V, 2] last size in crop units -> Output"""
+        answer = self.method.look(memory, pixels, prior)
+        parts = [answer.boxes, *(part[:, None] for part in (answer.scores, answer.found, answer.view))]
+        answers = torch.cat([part.float() for part in parts], dim=1)
+        return Output(answers, None if answer.memory is memory else answer.memory, answer.prediction)
 
 
-class CompiledLook:
-    """A Look as a compiled graph of a fixed batch: kernels fused, on a GPU launched as one CUDA graph."""
+class CompiledPass:
+    """A forward pass as a compiled graph of a fixed batch: kernels fused, on a GPU launched as one CUDA graph."""
 
-    def __init__(self, look: Look, batch: int, device: torch.device):
-        self.look, self.batch = look, batch
+    def __init__(self, forward: ForwardPass, batch: int, device: torch.device):
+        """Raises InputError for a method that learns by gradients: a graph has none."""
+        if forward.method.needs_gradients:
+            raise InputError("--compile: this tracker learns by gradients while it tracks; leave the option out")
+        self.batch = batch
         mode = "reduce-overhead" if device.type == "cuda" else None
         # Weights are laid out for the kernels once (CPU); they do not change while tracking.
         options: dict[str, Any] | None = {"freezing": True} if device.type == "cpu" else None
-        self.graph = torch.compile(look, dynamic=False, mode=mode, options=options)
+        self.graph = torch.compile(forward, dynamic=False, mode=mode, options=options)
 
-    def __call__(self, memory: MemoryType, pixels: Tensor, prior: Tensor) -> Seen:
-        """As Look, for up to `batch` targets: the last one fills the places that are left."""
+    def __call__(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
+        """As ForwardPass, for up to `batch` targets: the last one fills the places that are left."""
         count = len(pixels)
         torch.compiler.cudagraph_mark_step_begin()
-        full = [fill_up(part, self.batch) for part in (*memory, pixels, prior)]
-        seen = self.graph(type(memory)(*full[:-2]), *full[-2:])
+        full = tree.map_tensors(lambda part: fill_up(part, self.batch), (memory, pixels, prior))
+        output = self.graph(*full)
         # A CUDA graph writes every answer to the same place.
-        answers = seen.answers[:count].clone()
-        learned = None if seen.memory is None else type(memory)(*(part[:count].clone() for part in seen.memory))
-        return Seen(seen.prediction, answers, learned)
+        answers, learned = tree.map_tensors(lambda part: part[:count].clone(), (output.answers, output.memory))
+        return Output(answers, learned, output.prediction)
 
 
 def fill_up(part: Tensor, count: int) -> Tensor:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,22 @@ from easydict import EasyDict
 from ...core.atomic import write_atomically
 from ...core.config import flatten, load_config
 from ...core.errors import InputError
+from ...core.frame import Frame, Images
 from ...core.schema import read_yaml
+from ...core.target import Target
 from ...datasets.sequence import Sequence
-from ...models import build_model
+from ...models import build_method
+from ...models.base import Network
 from ..analysis.board import Video, evaluate, videos_of
 from ..evaluation.engine import Job, run_job
-from ..evaluation.open import digest, load_tracker, record_run
+from ..evaluation.open import digest, load_network, record_run
 from ..metrics import OXUVA, VOT_LT, Protocol
 from ..results.files import finished, result_paths, write_result
-from ..tracker.crop_tracker import Images, Observer, Target, Tracker
-from ..tracker.device_crop import Frame
+from ..tracker.crop_tracker import CropTracker
+from ..tracker.protocol import Observer
 from .space import Setting
 
 RECORD = "record.json"
-KEPT = 16  # trials that a worker keeps ready; they share their weights
 
 
 @dataclass(frozen=True)
@@ -76,24 +78,22 @@ class Search:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-class ManySettings(Tracker):
+class ManySettings:
     """One network that follows each target as its trial says, which is the part of the target's name before `/`.
 
-    A trial's model is built from the trial's own configuration and takes the tensors of the loaded one, so that it
-    tracks as if it had been loaded alone, and costs no memory.
+    A trial costs a method; all share the network.
     """
 
-    def __init__(self, loaded: Tracker, configs: Mapping[str, EasyDict]):
-        super().__init__(loaded.model, next(iter(configs.values())), loaded.device)
-        self._configs = configs
-        self._tracker_of = lru_cache(maxsize=KEPT)(self._build)
+    def __init__(self, network: Network, configs: Mapping[str, EasyDict], device: str):
+        self._trackers = {trial: CropTracker(build_method(network, cfg), device) for trial, cfg in configs.items()}
+        self.modalities = network.modalities
 
     def start(
         self, frames: Ordered[Images | Frame], boxes: Ordered[np.ndarray], names: Ordered[str] = ()
     ) -> list[Target]:
         """As `Tracker.start`; every name begins with a trial."""
 
-        def begin(tracker: Tracker, at: list[int]) -> list[Target]:
+        def begin(tracker: CropTracker, at: list[int]) -> list[Target]:
             return tracker.start([frames[k] for k in at], [boxes[k] for k in at], [names[k] for k in at])
 
         return self._apart(names, begin)
@@ -101,29 +101,45 @@ class ManySettings(Tracker):
     def track(
         self, targets: Ordered[Target], frames: Ordered[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
-        """As `Tracker.track`; targets of one trial share their passes of the network."""
+        """As `Tracker.track`; targets of one trial share their forward passes."""
 
-        def move(tracker: Tracker, at: list[int]) -> list[Target]:
+        def move(tracker: CropTracker, at: list[int]) -> list[Target]:
             return tracker.track([targets[k] for k in at], [frames[k] for k in at], observe)
 
         return self._apart([target.name for target in targets], move)
 
-    def _apart(self, names: Iterable[str], work: Callable[[Tracker, list[int]], list[Target]]) -> list[Target]:
+    def correct(self, targets: Ordered[Target], boxes: Ordered[np.ndarray]) -> list[Target]:
+        """As `Tracker.correct`."""
+
+        def place(tracker: CropTracker, at: list[int]) -> list[Target]:
+            return tracker.correct([targets[k] for k in at], [boxes[k] for k in at])
+
+        return self._apart([target.name for target in targets], place)
+
+    def reduction(self, target: Target) -> int:
+        """As `Tracker.reduction`."""
+        return self._trackers[trial_of(target.name)].reduction(target)
+
+    def _apart(self, names: Iterable[str], work: Callable[[CropTracker, list[int]], list[Target]]) -> list[Target]:
+        """The targets of all trials, each trial's made by its own tracker from their places."""
         places: dict[str, list[int]] = {}
         for index, name in enumerate(names):
-            places.setdefault(name.partition("/")[0], []).append(index)
+            places.setdefault(trial_of(name), []).append(index)
         done = {
             index: target
             for trial, at in places.items()
-            for index, target in zip(at, work(self._tracker_of(trial), at), strict=True)
+            for index, target in zip(at, work(self._trackers[trial], at), strict=True)
         }
         return [done[index] for index in range(len(done))]
 
-    def _build(self, trial: str) -> Tracker:
-        cfg = self._configs[trial]
-        model = build_model(cfg)
-        model.load_state_dict(self.model.state_dict(), assign=True)
-        return Tracker(model, cfg, self.device)
+
+def trial_of(name: str) -> str:
+    """The trial of a target's name.
+
+    >>> trial_of("0123456789/walk")
+    '0123456789'
+    """
+    return name.partition("/")[0]
 
 
 def make_trials(tracker: str, config: str, overrides: Ordered[str], settings: Iterable[Setting]) -> tuple[Trial, ...]:
@@ -173,8 +189,8 @@ def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
 
 
 def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str) -> ManySettings:
-    """The network of a checkpoint for many settings. Raises InputError as `load_tracker` does."""
-    return ManySettings(load_tracker(next(iter(configs.values())), checkpoint, device), configs)
+    """The network of a checkpoint for many settings. Raises InputError as `load_network` does."""
+    return ManySettings(load_network(next(iter(configs.values())), checkpoint), configs, device)
 
 
 def measure(folder: Path, videos: Ordered[Video], protocol: Protocol) -> dict[str, Any]:

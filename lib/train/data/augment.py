@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from easydict import EasyDict
 
-from ...core.crop import box_to_crop, sample_target
+from ...core.crop import cut, padding_mask
 from ...core.errors import InputError
+from ...core.view import place_square
 from ...datasets.image import choose_reduction
 from ...datasets.sequence import Sequence
 from .sampler import Pair
@@ -104,16 +105,16 @@ def draw_view(
     image = read(reduction)
     box, around = box / reduction, around / reduction
     try:
-        crop = sample_target(image, around, recipe.factor, recipe.size)
+        shown = place_square(around, recipe.factor, recipe.size, image.shape[:2])
     except InputError:
         return None
-    if crop.padding[::_CELL, ::_CELL].all():
+    if padding_mask(shown, image.shape[:2])[::_CELL, ::_CELL].all():
         return None
-    place = box_to_crop(box, around, crop.scale, recipe.size)
+    place = shown.to_crop(box)
     centre = place[:2] + place[2:] / 2
     if not ((centre >= 0) & (centre < 1)).all():
         return None
-    pixels = cv2.convertScaleAbs(crop.image, alpha=rng.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS))
+    pixels = cv2.convertScaleAbs(cut(image, shown), alpha=rng.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS))
     if rng.random() < FLIP:
         pixels = pixels[:, ::-1]
         place = np.array([1 - place[0] - place[2] - 1 / recipe.size, *place[1:]])

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 from easydict import EasyDict
 
-from ...core.geometry import ContextGeometry
+from ...core.view import EXEMPLAR, INTERMEDIATE, context_side, mean_colour
 from ...core.warp import warp_region
 from ...datasets.usable import LEAST_INSIDE, inside_share
 from .augment import ReadRow, View, Views
 from .blur import cross_kernel, motion_kernel
 from .sampler import Pair
 
-INTERMEDIATE = 511  # pixels
 MOST_OTHERS = 8  # other objects in a search region that are told of, the nearest to its centre
 #: Colours are shifted along these directions (RGB), which natural images vary in; as in the public recipes
 COLOURS = np.array(
@@ -66,17 +65,17 @@ class ContextRecipe:
 class ContextViews:
     """How pairs are shown to Siamese trackers."""
 
-    geometry: ContextGeometry
+    context: float  # of (w + h) added to both sides, as tracking does
     template: ContextRecipe
     search: ContextRecipe
     grey: float  # share of the pairs without colours
     flip: float  # share of the pairs that are mirrored
 
     @classmethod
-    def from_config(cls, cfg: EasyDict, geometry: ContextGeometry) -> "ContextViews":
-        """From DATA, and the crops that tracking makes."""
+    def from_config(cls, cfg: EasyDict) -> "ContextViews":
+        """From DATA, and TEST.CONTEXT of the crops that tracking makes."""
         template, search = ContextRecipe.from_config(cfg.DATA.TEMPLATE), ContextRecipe.from_config(cfg.DATA.SEARCH)
-        return cls(geometry, template, search, cfg.DATA.GREY, cfg.DATA.FLIP)
+        return cls(cfg.TEST.CONTEXT, template, search, cfg.DATA.GREY, cfg.DATA.FLIP)
 
     def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> Views | None:
         """The views of a pair; None when a box lies mostly outside its image."""
@@ -98,11 +97,11 @@ class ContextViews:
         self, image: np.ndarray, box: np.ndarray, recipe: ContextRecipe, rng: np.random.Generator
     ) -> tuple[View, np.ndarray]:
         """A crop, and the region of the image that it shows."""
-        region = recipe.region(box, self.geometry.template_size / self.geometry.side(box), rng)
+        region = recipe.region(box, EXEMPLAR / context_side(box, self.context), rng)
         # Tracking rounds the corner of its squares so that they lie half a pixel up and to the left in the mean, and
         # takes them for centred: boxes here are told as it will read them.
         seen = np.concatenate([region[:2] - 0.5, region[2:]])
-        pixels = warp_region(image, seen, recipe.size, self.geometry.fill(image))
+        pixels = warp_region(image, seen, recipe.size, mean_colour(image))
         return View(recipe.develop(pixels, rng), to_units(box[None], region)[0]), region
 
     def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:

@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ...core.distributed import rank, world_size
 from ...core.errors import InputError
-from ...core.geometry import ContextGeometry, Geometry
 from ...datasets.sequence import Sequence
 from ...models.base import Batch
 from .augment import FamilyViews, Views
@@ -33,6 +32,9 @@ _RAISED = re.compile(r"^lib\.[\w.]+: ")  # the class of an error, in front of wh
 #: DATA.SAMPLER_MODE -> how pairs are drawn
 SAMPLERS: dict[str, type[Pairs]] = {**MODES, "kinds": PairKinds}
 
+#: How networks are shown pairs in training
+VIEWS: dict[str, type[FamilyViews] | type[ContextViews]] = {"jittered": FamilyViews, "context": ContextViews}
+
 
 class Sample(NamedTuple):
     """One training pair, pixels as uint8, and how many unreadable ones were passed over to find it."""
@@ -47,16 +49,12 @@ class PairDataset(Dataset[Sample]):
 
     _TRIES = 200
 
-    def __init__(self, cfg: EasyDict, pairs: Pairs, modalities: int, *, stage: int, geometry: Geometry | None = None):
-        """stage: 0 for training, 1 for validation; it keeps their draws apart. geometry: of the tracker's crops, None:
-        the OSTrack family's."""
+    def __init__(self, cfg: EasyDict, pairs: Pairs, modalities: int, *, stage: int, views: str = "jittered"):
+        """stage: 0 for training, 1 for validation; it keeps their draws apart. views: which of VIEWS."""
         self.pairs = pairs
         self.streams = Streams.from_config(cfg, modalities, stage=stage)
         self.seed = (cfg.TRAIN.SEED, stage)
-        if isinstance(geometry, ContextGeometry):
-            self.views: ContextViews | FamilyViews = ContextViews.from_config(cfg, geometry)
-        else:
-            self.views = FamilyViews.from_config(cfg)
+        self.views = VIEWS[views].from_config(cfg)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
         """Raises InputError when no readable pair is found in many draws."""
@@ -92,9 +90,9 @@ def build_loader(
     *,
     stage: int,
     modalities: int,
-    geometry: Geometry | None = None,
+    views: str = "jittered",
 ) -> DataLoader[Sample]:
-    """Batches of this process. stage: 0 for training, 1 for validation; geometry: as `PairDataset`.
+    """Batches of this process. stage: 0 for training, 1 for validation; views: as `PairDataset`.
 
     `loader.sampler.epoch` is to be set before each epoch.
     """
@@ -109,7 +107,7 @@ def build_loader(
         )
     pairs = SAMPLERS[cfg.DATA.SAMPLER_MODE].from_config(cfg, datasets, stage=stage)
     return DataLoader(
-        PairDataset(cfg, pairs, modalities, stage=stage, geometry=geometry),
+        PairDataset(cfg, pairs, modalities, stage=stage, views=views),
         batch_size=cfg.TRAIN.BATCH_SIZE,
         sampler=EpochIndices(samples, rank=rank(), world_size=world_size()),
         generator=torch.Generator(),  # of workers' seeds, which nothing uses: the network's draws stay its own

@@ -12,7 +12,7 @@ from easydict import EasyDict
 
 from ...core.distributed import world_size
 from ...core.errors import InputError
-from ...core.geometry import ContextGeometry
+from ...core.view import EXEMPLAR, INTERMEDIATE, context_side
 from ...datasets.sequence import Collection, Sequence
 from ...datasets.usable import inside_share, usable_rows
 from ...models.base import PAIR_KINDS
@@ -23,7 +23,7 @@ VIDEO, STILL, SAME_CATEGORY, OTHER_CATEGORY = range(len(PAIR_KINDS))
 
 MOST_OWN = 0.2  # share of the target that the search region of a negative pair may hold
 _ATTEMPTS = 10  # draws of another object of the category, before one of another category is taken
-_WIDEST = 511 / 127  # largest square that an augmented region is cut from / square of the template
+_WIDEST = INTERMEDIATE / EXEMPLAR  # largest square that an augmented region is cut from / square of the template
 
 
 class PairKinds(Pairs):
@@ -154,7 +154,7 @@ def shows_target(sequence: Sequence, found: Sequence, row: int) -> bool:
         return True
     boxes = found.company.find(found.frame_of(row), sequence.company.own)
     box = found.boxes[row]
-    side = _WIDEST * ContextGeometry(127, 511).side(box)
+    side = _WIDEST * context_side(box)
     region = np.concatenate([box[:2] + box[2:] / 2 - side / 2, [side, side]])
     return bool((inside_share(boxes, region) > MOST_OWN).any())
 

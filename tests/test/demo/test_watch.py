@@ -10,19 +10,18 @@ from lib.core.errors import InputError
 from lib.test.demo import window as screen
 from lib.test.demo.boxes import first_boxes
 from lib.test.demo.film import Footage, Script, make_film
-from lib.test.demo.session import watch
+from lib.test.demo.session import start_targets, track_frame
 from lib.test.demo.window import Window
-from lib.test.tracker.crop_tracker import Tracker
 
 
 def test_score_maps_cover_the_search_regions_and_change_nothing():
     sequence = moving_sequence("heat")
-    tracker = Tracker(micro.model("iimf_track"), micro.config("iimf_track"), "cpu")
+    tracker = micro.tracker("iimf_track")
     boxes = {1: sequence.boxes[0], 3: sequence.boxes[0] + [10, 5, 4, 0]}
-    first = watch(tracker, {}, sequence.frames[0], boxes, name="heat", heat=True)
+    first = track_frame(tracker, {}, sequence.frames[0], boxes, name="heat", heat=True)
     assert not first.heats and first.given == {1, 3}
-    hot = watch(tracker, first.targets, sequence.frames[1], {}, name="heat", heat=True)
-    cold = watch(tracker, first.targets, sequence.frames[1], {}, name="heat")
+    hot = track_frame(tracker, first.targets, sequence.frames[1], {}, name="heat", heat=True)
+    cold = track_frame(tracker, first.targets, sequence.frames[1], {}, name="heat")
     assert not cold.heats and list(hot.heats) == [1, 3]
     for number, heat in hot.heats.items():
         assert hot.targets[number].box.tolist() == cold.targets[number].box.tolist()
@@ -36,15 +35,27 @@ def test_a_corrected_target_starts_anew_and_the_others_go_on():
     sequence = moving_sequence("redo")
     tracker = fake_tracker()
     boxes = {1: sequence.boxes[0], 2: sequence.boxes[0]}
-    before = watch(tracker, {}, sequence.frames[0], boxes, name="redo").targets
-    after = watch(tracker, before, sequence.frames[1], {1: np.array([5.0, 5, 20, 20])}, name="redo")
+    before = track_frame(tracker, {}, sequence.frames[0], boxes, name="redo").targets
+    after = track_frame(tracker, before, sequence.frames[1], {1: np.array([5.0, 5, 20, 20])}, name="redo")
     assert after.targets[1].box.tolist() == [5, 5, 20, 20] and after.given == {1}
     np.testing.assert_allclose(after.targets[2].box, sequence.boxes[1], atol=1.5)
     assert before[1].box.tolist() == sequence.boxes[0].tolist()
 
 
+def test_a_box_drawn_in_a_tracked_frame_leaves_the_other_targets_as_they_are():
+    """They are not tracked in that frame again: what a tracker learns there, it learns once."""
+    sequence, tracker = moving_sequence("redo"), fake_tracker()
+    boxes = {1: sequence.boxes[0], 2: sequence.boxes[0]}
+    before = track_frame(tracker, {}, sequence.frames[0], boxes, name="redo").targets
+    tracked = track_frame(tracker, before, sequence.frames[1], {}, name="redo")
+    calls = len(tracker.method.network.calls)
+    drawn = start_targets(tracker, tracked, {1: np.array([5.0, 5, 20, 20])}, name="redo")
+    assert drawn.targets[2] is tracked.targets[2] and len(tracker.method.network.calls) == calls
+    assert drawn.targets[1].box.tolist() == [5, 5, 20, 20] and drawn.given == {1}
+
+
 def test_a_frame_without_targets_is_only_shown():
-    assert watch(fake_tracker(), {}, moving_sequence("none").frames[0], {}, name="none").targets == {}
+    assert track_frame(fake_tracker(), {}, moving_sequence("none").frames[0], {}, name="none").targets == {}
 
 
 @pytest.fixture

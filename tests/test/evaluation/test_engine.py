@@ -14,10 +14,9 @@ from lib.datasets.annotation import read_numbers
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import TRACKERS
-from lib.test.evaluation.engine import Job, choose_devices, follow, follow_steps, read_ahead, run_job
-from lib.test.evaluation.read_ahead import DEPTH
+from lib.test.evaluation.engine import Job, choose_devices, follow, run_job
+from lib.test.evaluation.read_ahead import DEPTH, read_ahead
 from lib.test.results.files import finished, read_both_seconds, read_result, write_result
-from lib.test.tracker.crop_tracker import Tracker
 
 ROOT = Path(__file__).parents[3]
 
@@ -120,7 +119,7 @@ def collect(tracker, sequences, batch):
     return ended
 
 
-def test_lock_step_gives_each_sequence_what_it_gets_alone_in_any_order():
+def test_a_batch_gives_each_sequence_what_it_gets_alone_in_any_order():
     lengths = (9, 3, 5, 12, 1, 4, 7, 6, 8, 2)
     sequences = [moving_sequence(f"s{k}", length, step=(k, 6 - k)) for k, length in enumerate(lengths)]
     alone = collect(fake_tracker(), sequences, 1)
@@ -130,18 +129,18 @@ def test_lock_step_gives_each_sequence_what_it_gets_alone_in_any_order():
         assert together.keys() == alone.keys()
         for name, rows in alone.items():
             np.testing.assert_array_equal(together[name], rows)
-        assert max(tracker.model.calls) <= batch
-    assert len(tracker.model.calls) == max(lengths) - 1  # all fit: as many steps as the longest has
+        assert max(tracker.method.network.calls) <= batch
+    assert len(tracker.method.network.calls) == max(lengths) - 1  # all fit: as many steps as the longest has
 
 
 def test_places_of_sequences_that_end_are_taken_by_the_next_ones():
     tracker = fake_tracker()
     sequences = [moving_sequence(f"s{k}", length) for k, length in enumerate((6, 3, 4))]
     collect(tracker, sequences, 2)
-    assert tracker.model.calls == [2, 2, 1, 2, 2, 1]  # the third starts in step 4, while the first moves alone
+    assert tracker.method.network.calls == [2, 2, 1, 2, 2, 1]  # the third starts in step 4, while the first moves alone
 
 
-def test_unreadable_frame_in_lock_step_keeps_what_ended_before(tmp_path):
+def test_unreadable_frame_in_a_batch_keeps_what_ended_before(tmp_path):
     sequences = [moving_sequence("short", 3), moving_sequence("long", 30, broken=20), moving_sequence("other", 30)]
     with pytest.raises(InputError, match="/data/moving/000020.png"):
         follow(fake_tracker(), sequences, functools.partial(write_result, tmp_path), batch=3)
@@ -166,7 +165,7 @@ def test_no_more_than_a_few_frames_are_in_memory():
 def test_batched_is_alone_for_every_tracker(name):
     """On the frames of the bundled sequence, from several first boxes, with networks of random weights."""
     (demo,) = read_folder(ROOT / "docs" / "demo_sequence")
-    tracker = Tracker(micro.model(name), micro.config(name), "cpu")
+    tracker = micro.tracker(name)
     shifts = ((0, 0, 0, 0), (30, -10, 8, 4), (-25, 15, 0, 20))
     boxes = [demo.boxes[:1] + np.array(shift, float) for shift in shifts]
     sequences = [
@@ -184,7 +183,7 @@ def test_batched_is_alone_on_every_real_sequence(name):
     few = [
         replace(one, frames=replace(one.frames, paths=tuple(paths[:30] for paths in one.frames.paths))) for one in found
     ]
-    check_batched_is_alone(Tracker(micro.model(name), micro.config(name), "cpu"), few, batch=4)
+    check_batched_is_alone(micro.tracker(name), few, batch=4)
 
 
 def check_batched_is_alone(tracker, sequences, *, batch):
@@ -199,7 +198,7 @@ def test_sequence_without_a_first_box_is_named():
     sequence = moving_sequence("lonely")
     lonely = type(sequence)("lonely", sequence.frames, np.zeros((0, 4)))
     with pytest.raises(InputError, match="lonely: no box for the first frame"):
-        next(follow_steps(fake_tracker(), lonely))
+        follow(fake_tracker(), [lonely], lambda *result: None)
 
 
 def test_next_frame_is_decoded_while_this_one_is_used():

@@ -6,13 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fake_model import follow_alone
 
 from lib.core.boxes import clip_box
 from lib.core.config import load_config
-from lib.core.crop import sample_target
+from lib.core.crop import cut
 from lib.core.errors import InputError
+from lib.core.view import place_square
 from lib.datasets.readers.folder import read_folder
-from lib.test.evaluation.engine import follow_steps
 from lib.test.evaluation.open import load_tracker
 from lib.test.export.graphs import PACKAGES, describe, make_parts, write_part
 
@@ -39,10 +40,10 @@ def deployed():
 @pytest.mark.slow
 def test_boxes_equal_the_toolbox(deployed, tmp_path):
     tracker = load_tracker(load_config("iimf_track", "tiny"), ROOT / "pretrained_models/iimf_tiny.safetensors", "cpu")
-    for name, part in make_parts(tracker.model, tracker.geometry).items():
-        write_part(part, tmp_path / f"{name}.onnx", describe(tracker.model, tracker.geometry))
+    for name, part in make_parts(tracker.method).items():
+        write_part(part, tmp_path / f"{name}.onnx", describe(tracker.method))
     (sequence,) = read_folder(DEMO)
-    expected = np.stack([step.target.box for step in follow_steps(tracker, sequence)])
+    expected = np.stack(follow_alone(tracker, sequence))
     box = ",".join(map(repr, sequence.boxes[0].tolist()))
     # A process of its own, and a folder of its own: neither PyTorch nor this repository may be needed.
     alone = "import sys; sys.modules.update(torch=None, lib=None); sys.argv[0] = {0!r}; import runpy; "
@@ -62,14 +63,14 @@ def test_crops_equal_the_toolbox(deployed):
         box = np.concatenate([random.uniform(-10, 100, 2), random.uniform(3, 60, 2)])
         factor, size = random.choice([2.0, 4.0, 5.0]), int(random.choice([64, 128]))
         try:
-            expected = sample_target(image, box, factor, size)
+            view = place_square(box, factor, size, image.shape[:2])
         except InputError:
             with pytest.raises(ValueError, match="outside"):
                 deployed.cut(image, box, factor, size)
             continue
         pixels, scale = deployed.cut(image, box, factor, size)
-        np.testing.assert_array_equal(pixels, expected.image)
-        assert scale == expected.scale
+        np.testing.assert_array_equal(pixels, cut(image, view))
+        assert (scale, scale) == view.scale
 
 
 def test_clipping_equals_the_toolbox(deployed):

@@ -22,13 +22,12 @@ needs_onnx = pytest.mark.skipif(
 
 def export(variant, folder, suffix=".onnx", precision="fp32"):
     """A micro network, its parts and its files."""
-    model = micro.model(variant)
-    geometry = model.geometry(micro.config(variant).TEST)
-    parts = make_parts(model, geometry)
+    method = micro.tracker(variant).method
+    parts = make_parts(method)
     files = {name: folder / f"{name}{suffix}" for name in parts}
-    for name, part in make_parts(model, geometry, precision).items():
-        write_part(part, files[name], describe(model, geometry, config=variant))
-    return parts, files, compare(parts, files, geometry, model.modalities)
+    for name, part in make_parts(method, precision).items():
+        write_part(part, files[name], describe(method, config=variant))
+    return parts, files, compare(parts, files, method)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +72,8 @@ def test_an_onnx_file_tells_how_to_use_it_and_asks_for_nothing_it_ignores(tmp_pa
 
 
 def test_a_file_of_another_network_is_found_out(exported):
-    other = micro.model("iimf_track", seed=1)
-    geometry = other.geometry(micro.config("iimf_track").TEST)
-    worst = compare(make_parts(other, geometry), exported[1], geometry, other.modalities)
+    other = micro.tracker("iimf_track", seed=1).method
+    worst = compare(make_parts(other), exported[1], other)
     with pytest.raises(InputError, match="differ by .*more than 0.0001; nothing was kept"):
         check(worst, TOLERANCE["fp32"])
 
@@ -86,10 +84,15 @@ def test_a_difference_that_is_not_a_number_is_no_agreement():
 
 
 def test_a_tracker_that_learns_while_tracking_is_refused(monkeypatch):
-    model = micro.model("tbsi_track")
-    monkeypatch.setattr(model, "refresh", lambda memory, *seen: memory._replace(judges=memory.judges + 1))
+    method = micro.tracker("tbsi_track").method
+    answer = method.answer
+
+    def learned(boxes, scores, memory, prediction):
+        return answer(boxes, scores, memory._replace(judges=memory.judges + 1), prediction)
+
+    monkeypatch.setattr(method, "answer", learned)
     with pytest.raises(InputError, match="learns while it tracks"):
-        make_parts(model, model.geometry(micro.config("tbsi_track").TEST))
+        make_parts(method)
 
 
 def test_missing_packages_are_named_with_the_remedy(monkeypatch):

@@ -8,11 +8,11 @@ import torch
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.models import build_model
+from lib.models import build_method, build_model
 from lib.test.export.check import TOLERANCE
 from lib.test.export.graphs import PACKAGES, make_parts
 from lib.test.export.opencv import check_network, compare_opencv, write_opencv
-from lib.test.tracker.crop_tracker import Tracker
+from lib.test.tracker.crop_tracker import CropTracker
 
 DEMO = Path(__file__).parents[3] / "docs/demo_sequence/visible"
 OPENCV = ["TEST.SIZE_LR=0.4", "TEST.WINDOW_INFLUENCE=0.43", "TEST.PENALTY_K=0.055"]  # OpenCV's own constants
@@ -59,7 +59,7 @@ def test_opencv_follows_as_we_do(tmp_path):
     paths = write_opencv(make_follower(model), tmp_path)
     options = cv2.TrackerDaSiamRPN_Params()
     options.model, options.kernel_cls1, options.kernel_r1 = (str(paths[name]) for name in ("model", "cls", "loc"))
-    theirs, ours = cv2.TrackerDaSiamRPN_create(options), Tracker(model, cfg, "cpu")
+    theirs, ours = cv2.TrackerDaSiamRPN_create(options), CropTracker(build_method(model, cfg), "cpu")
     frames = [cv2.imread(str(path)) for path in sorted(DEMO.iterdir())[:8]]
     box = np.array([138, 28, 50, 64])
     theirs.init(frames[0], tuple(box.tolist()))
@@ -84,4 +84,4 @@ def test_what_opencv_cannot_run_is_refused():
 def test_a_siamese_tracker_is_sent_to_opencv():
     model, cfg = network()
     with pytest.raises(InputError, match="for the networks of SiamRPN there is --format opencv"):
-        make_parts(model, model.geometry(cfg.TEST))
+        make_parts(build_method(model, cfg))

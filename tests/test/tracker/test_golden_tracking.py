@@ -4,7 +4,8 @@ import golden
 import numpy as np
 import pytest
 
-from lib.test.tracker.crop_tracker import Tracker
+from lib.models import build_method
+from lib.test.tracker.crop_tracker import CropTracker
 
 
 @pytest.mark.slow
@@ -12,7 +13,7 @@ from lib.test.tracker.crop_tracker import Tracker
 def test_eight_tracked_frames(file):
     expected = np.array(golden.read(file)["boxes_xywh"])
     model, cfg = golden.public_model(file.removesuffix("_tracking"))
-    tracker = Tracker(model, cfg, "cpu")
+    tracker = CropTracker(build_method(model, cfg), "cpu")
     targets = tracker.start([golden.frame(1000, model.modalities)], [expected[0]], [file])
     boxes = [targets[0].box]
     for seed in range(1001, 1000 + len(expected)):
@@ -25,7 +26,7 @@ def test_eight_tracked_frames(file):
 @pytest.mark.slow
 def test_batch_of_targets_gets_the_boxes_that_each_gets_alone():
     model, cfg = golden.public_model("ostrack_ce")
-    tracker = Tracker(model, cfg, "cpu")
+    tracker = CropTracker(build_method(model, cfg), "cpu")
     firsts = [np.array([200.0, 150.0, 60.0, 48.0]), np.array([40.0, 250.0, 30.0, 90.0])]
     frames = [golden.frame(seed, model.modalities) for seed in (1000, 1001, 1002)]
     together = tracker.start([frames[0]] * 2, firsts)

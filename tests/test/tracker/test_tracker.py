@@ -1,15 +1,30 @@
 import logging
 import pickle
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from easydict import EasyDict
-from fake_model import CONFIG, FakeModel, MovingSquare, fake_tracker, follow_alone, follow_together, moving_sequence
+from fake_model import (
+    CONFIG,
+    FakeMethod,
+    FakeModel,
+    MovingSquare,
+    fake_tracker,
+    follow_alone,
+    follow_together,
+    make_tracker,
+    moving_sequence,
+)
 
+from lib.core import tree
 from lib.core.errors import InputError
+from lib.core.frame import Frame
+from lib.core.view import place_square
 from lib.datasets.sequence import stack_modalities
-from lib.test.tracker.crop_tracker import Tracker
+from lib.test.tracker.protocol import read_frame
 
 BOX = np.array([60.0, 50.0, 30.0, 20.0])
 
@@ -34,7 +49,7 @@ def test_batch_gives_each_target_what_it_gets_alone():
         moving_sequence("larger frame", step=(3, 3), size=(300, 400)),
     ]
     together = follow_together(tracker, sequences)
-    assert tracker.model.calls == [3] * 7
+    assert tracker.method.network.calls == [3] * 7
     for sequence, boxes in zip(sequences, together, strict=True):
         np.testing.assert_array_equal(boxes, follow_alone(tracker, sequence))
 
@@ -42,10 +57,10 @@ def test_batch_gives_each_target_what_it_gets_alone():
 @pytest.mark.parametrize("overrates", [(1.4, 0.8), (0.7, 1.9)])
 def test_calibration_takes_off_what_the_network_overrates(overrates):
     sequences = [moving_sequence("right", step=(6, 0)), moving_sequence("left", step=(-5, 2))]
-    plain = Tracker(FakeModel(overrates=overrates), CONFIG, "cpu")
+    plain = make_tracker(FakeModel(overrates=overrates), CONFIG)
     wrong = follow_together(plain, sequences)[0][-1]
     np.testing.assert_allclose(wrong[2:] / sequences[0].boxes[-1][2:], overrates, atol=0.1)
-    calibrated = Tracker(FakeModel(overrates=overrates), changed(CALIBRATE=True), "cpu")
+    calibrated = make_tracker(FakeModel(overrates=overrates), changed(CALIBRATE=True))
     together = follow_together(calibrated, sequences)
     for sequence, boxes in zip(sequences, together, strict=True):
         np.testing.assert_allclose(boxes, sequence.boxes, atol=1.5)
@@ -54,15 +69,15 @@ def test_calibration_takes_off_what_the_network_overrates(overrates):
 
 def test_calibration_learns_nothing_where_the_target_is_not_found():
     frame = MovingSquare(np.array([[60, 50, 100, 20]]))[0]  # its middle is beside the box that is given
-    tracker = Tracker(FakeModel(overrates=(1.4, 0.8)), changed(CALIBRATE=True), "cpu")
+    tracker = make_tracker(FakeModel(overrates=(1.4, 0.8)), changed(CALIBRATE=True))
     (target,) = tracker.start([frame], [BOX], ["beside"])
-    np.testing.assert_array_equal(target.bias, [1, 1])
+    np.testing.assert_array_equal(target.state.settings.bias, [1, 1])
 
 
 @pytest.mark.parametrize(("rate", "power"), [(0.0, 0), (0.5, 0.5), (1.0, 1)])
 def test_size_follows_as_far_as_its_rate_says(rate, power):
     boxes = np.array([[60, 50, 30, 20], [60, 50, 60, 30]])
-    tracker = Tracker(FakeModel(), changed(SIZE_RATE=rate), "cpu")
+    tracker = make_tracker(FakeModel(), changed(SIZE_RATE=rate))
     frames = MovingSquare(boxes)
     targets = tracker.start([frames[0]], [boxes[0]], ["grows"])
     (target,) = tracker.track(targets, [frames[1]])
@@ -72,10 +87,10 @@ def test_size_follows_as_far_as_its_rate_says(rate, power):
 
 def test_model_that_cannot_be_batched_sees_one_target_at_a_time():
     tracker = fake_tracker()
-    tracker.model.batched = False
+    tracker.method.batched = False
     sequences = [moving_sequence("a"), moving_sequence("b", step=(2, 4))]
     boxes = follow_together(tracker, sequences)
-    assert set(tracker.model.calls) == {1}
+    assert set(tracker.method.network.calls) == {1}
     np.testing.assert_allclose(boxes, [s.boxes for s in sequences], atol=1.0)
 
 
@@ -95,8 +110,8 @@ def test_lost_target_stays_and_says_so_once(caplog):
         for index in (1, 2):
             targets = tracker.track(targets, [frames[index]])
     np.testing.assert_array_equal(targets[0].box, BOX)
-    assert targets[0].score == 0 and not targets[0].visible
-    assert caplog.text.count("gone: the network's answer is not a number") == 1
+    assert targets[0].score == 0 and not targets[0].found
+    assert caplog.text.count("gone: the network's answer is not finite") == 1
 
 
 def test_frame_that_shrinks_around_the_target_does_not_stop_it():
@@ -162,11 +177,11 @@ def test_pair_through_a_model_of_one_modality_uses_the_visible_image_alone():
 
 def test_larger_search_region_finds_a_target_that_jumped():
     frames = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
-    tracker = Tracker(SearchingModel(), CONFIG, "cpu")
+    tracker = make_tracker(SearchingModel())
     targets, seen = tracker.start([frames[0]], [BOX]), []
     for index in (1, 2, 3):
         targets = tracker.track(targets, [frames[index]])
-        seen.append((targets[0].visible, targets[0].search_size))
+        seen.append((targets[0].found, targets[0].state.settings.size))
     assert seen == [(False, 768), (True, 256), (True, 256)]
     np.testing.assert_allclose(targets[0].box, [160, 120, 30, 20], atol=1.0)
 
@@ -174,33 +189,58 @@ def test_larger_search_region_finds_a_target_that_jumped():
 def test_targets_of_different_search_sizes_move_as_they_would_alone():
     frames = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
     still = moving_sequence("found", step=(2, 1))
-    tracker = Tracker(SearchingModel(), CONFIG, "cpu")
+    tracker = make_tracker(SearchingModel())
     start = tracker.start([frames[0], still.frames[0]], [BOX, still.boxes[0]])
     targets = tracker.track(start, [frames[1], still.frames[1]])
     together = tracker.track(targets, [frames[2], still.frames[2]])
-    assert tracker.model.calls == [2, 1, 1]
+    assert tracker.method.network.calls == [2, 1, 1]
     for target, images, expected in zip(targets, (frames[2], still.frames[2]), together, strict=True):
         np.testing.assert_array_equal(tracker.track([target], [images])[0].box, expected.box)
 
 
+class Searching(NamedTuple):
+    bias: np.ndarray
+    size: int
+
+
+class SearchingMethod(FakeMethod):
+    """Searches a region three times as large while the target is lost."""
+
+    def open(self, frame, box):
+        assert frame.size == (180, 240)
+        return Searching(np.ones(2), self.search_size)
+
+    def views(self, target, frame):
+        size = target.state.settings.size
+        return [place_square(target.box, self.search_factor * size / self.search_size, size, frame.size)]
+
+    def after(self, target, frame):
+        size = self.search_size if target.score > 0 else 3 * self.search_size
+        state = target.state._replace(settings=target.state.settings._replace(size=size))
+        return replace(target, state=state, found=target.found and size == self.search_size)
+
+
 class SearchingModel(FakeModel):
-    def search_size(self, target, frame):
-        assert frame == (180, 240)
-        return target.usual_size if target.score > 0 else 3 * target.usual_size
+    method_class = SearchingMethod
 
 
 def test_network_that_learns_online_gives_each_target_its_new_memory():
     sequences = [moving_sequence("a"), moving_sequence("b", colour=(10, 250, 90, 120, 120, 120))]
-    tracker = Tracker(LearningModel(), CONFIG, "cpu")
+    tracker = make_tracker(LearningModel())
     targets = tracker.start([s.frames[0] for s in sequences], [s.boxes[0] for s in sequences])
     moved = tracker.track(targets, [s.frames[1] for s in sequences])
     for before, after in zip(targets, moved, strict=True):
-        torch.testing.assert_close(after.memory.colour, before.memory.colour + 0.01)
+        torch.testing.assert_close(after.state.memory.colour, before.state.memory.colour + 0.01)
+
+
+class LearningMethod(FakeMethod):
+    def look(self, memory, pixels, prior):
+        answer = super().look(memory, pixels, prior)
+        return answer._replace(memory=memory._replace(colour=memory.colour + 0.01))
 
 
 class LearningModel(FakeModel):
-    def refresh(self, memory, prediction, boxes, scores):
-        return memory._replace(colour=memory.colour + 0.01)
+    method_class = LearningMethod
 
 
 def test_targets_can_be_pickled_and_go_on():
@@ -217,10 +257,10 @@ def test_tracking_leaves_its_arguments_alone():
     sequence = moving_sequence("pure")
     tracker = fake_tracker()
     targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
-    before = targets[0].box.copy(), targets[0].memory.colour.clone()
+    before = targets[0].box.copy(), targets[0].state.memory.colour.clone()
     tracker.track(targets, [sequence.frames[1]])
     np.testing.assert_array_equal(targets[0].box, before[0])
-    assert (targets[0].memory.colour == before[1]).all()
+    assert (targets[0].state.memory.colour == before[1]).all()
 
 
 def test_an_observer_sees_each_pass_and_changes_nothing():
@@ -229,6 +269,35 @@ def test_an_observer_sees_each_pass_and_changes_nothing():
     targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
     watched = tracker.track(targets, [sequence.frames[1]], lambda *views: seen.append(views))
     assert watched[0].box.tolist() == tracker.track(targets, [sequence.frames[1]])[0].box.tolist()
-    ((of, ((around, crop),), prediction),) = seen
-    assert of == targets and around is targets[0].box and crop.image.shape == (256, 256, 6)
-    assert prediction.mask.shape == (1, 256, 256)
+    ((of, ((view,),), maps),) = seen
+    assert of == targets and view.around is targets[0].box and view.size == (256, 256) and maps == [None]
+
+
+def test_a_memory_that_did_not_change_is_joined_once(monkeypatch):
+    """The join of the last pass serves as long as the same targets move."""
+    joined, tracker = [], fake_tracker()
+    monkeypatch.setattr(tree, "join", lambda memories, join=tree.join: joined.append(len(memories)) or join(memories))
+    sequences = [moving_sequence("a"), moving_sequence("b", step=(2, 4))]
+    follow_together(tracker, sequences)
+    assert joined == [2]
+
+
+def test_a_corrected_target_goes_on_from_its_box_with_what_it_learned():
+    sequence, tracker = moving_sequence("walk"), make_tracker(LearningModel())
+    targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
+    (moved,) = tracker.track(targets, [sequence.frames[1]])
+    (corrected,) = tracker.correct([moved], [sequence.boxes[1] + [2, 1, 0, 0]])
+    assert corrected.state.memory is moved.state.memory and corrected.age == moved.age == 1
+    views = []
+    tracker.track([corrected], [sequence.frames[2]], lambda targets, shown, maps: views.extend(shown))
+    np.testing.assert_array_equal(views[0][0].around, sequence.boxes[1] + [2, 1, 0, 0])
+
+
+def test_a_reduced_first_frame_is_read_at_its_own_size():
+    """A frame that was decoded smaller is cut where it is, not where a whole one would be."""
+    sequence = moving_sequence("half")
+    whole, tracker = read_frame(sequence.frames[0], 2, "half"), fake_tracker()
+    reduced = Frame([image[::2, ::2] for image in whole.images], whole.size, 2)
+    (target,) = tracker.start([reduced], [sequence.boxes[0]])
+    (moved,) = tracker.track([target], [sequence.frames[1]])
+    np.testing.assert_allclose(moved.box, sequence.boxes[1], atol=1.5)

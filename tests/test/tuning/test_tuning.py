@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_model import moving_sequence
+from fake_model import follow_alone, moving_sequence
 from micro import VARIANTS, config
 from safetensors.torch import save_file
 
 from lib.core.errors import InputError
 from lib.models import build_model
-from lib.test.evaluation import engine
 from lib.test.evaluation.open import load_tracker
 from lib.test.metrics import PLAIN, VOT_LT
 from lib.test.results.files import read_result
@@ -113,12 +112,10 @@ def test_one_network_tracks_as_each_setting_loaded_alone(weights):
             np.testing.assert_array_equal(target.box, targets[sequence * len(FACTORS) + place].box)
     boxes = np.array([target.box for target in targets[: len(FACTORS)]])
     assert len(np.unique(boxes, axis=0)) == len(FACTORS)  # the settings do differ
-    models = [many._tracker_of(trial.name).model for trial in trials()]
-    for tensors in zip(*(model.parameters() for model in (many.model, *models)), strict=True):
-        assert len({tensor.data_ptr() for tensor in tensors}) == 1  # one set of weights in memory
+    assert len({id(tracker.method.network) for tracker in many._trackers.values()}) == 1  # however many settings
 
 
-def test_sequences_in_lock_step_of_several_trials(weights, tmp_path):
+def test_batched_sequences_of_several_trials(weights, tmp_path):
     one, many = make_search(tmp_path / "one", weights), make_search(tmp_path / "many", weights)
     run_search(one, ["cpu"])
     run_search(many, ["cpu"], batch=4)
@@ -145,9 +142,9 @@ def test_siamese_trackers_take_their_settings(tmp_path, variant, changes):
     boxes = {}
     for name, cfg in configs.items():
         alone = load_tracker(cfg, tmp_path / "w.safetensors", "cpu")
-        boxes[name] = [step.target.box for step in engine.follow_steps(alone, sequence)]
-        shared = engine.follow_steps(many, replace(sequence, name=f"{name}/s"))
-        np.testing.assert_array_equal([step.target.box for step in shared], boxes[name])
+        boxes[name] = follow_alone(alone, sequence)
+        shared = follow_alone(many, replace(sequence, name=f"{name}/s"))
+        np.testing.assert_array_equal(shared, boxes[name])
     assert not np.array_equal(boxes["own"], boxes["other"])
 
 
@@ -161,7 +158,7 @@ def test_search_leaves_results_and_records_of_every_trial(weights, tmp_path):
         assert record["setting"] == trial.setting and record["test"] == decisive(trial.cfg)
         assert set(record["videos"]) == {"a", "b"} and record["frames_per_second"] > 0
         tracker = load_tracker(trial.cfg, weights, "cpu")
-        steps = [step.target.box for step in engine.follow_steps(tracker, sequences()[1])]
+        steps = follow_alone(tracker, sequences()[1])
         np.testing.assert_allclose(read_result(tmp_path / trial.name / "b.txt"), steps, atol=6e-5)
         again = tuning.measure(tmp_path / trial.name, search.videos, PLAIN)
         assert again["figures"] == record["figures"] and {"SR", "F", "Re"} <= set(again["figures"])

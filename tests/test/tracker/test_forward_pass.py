@@ -11,10 +11,9 @@ import torch
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.datasets.readers.folder import read_folder
-from lib.models import TRACKERS
+from lib.models import TRACKERS, build_method
 from lib.test.evaluation.open import load_tracker
-from lib.test.tracker.crop_tracker import Tracker
-from lib.test.tracker.forward_pass import Look, Mode, fill_up
+from lib.test.tracker.forward_pass import ForwardPass, Mode, fill_up
 
 ROOT = Path(__file__).parents[3]
 
@@ -64,14 +63,14 @@ def test_a_step_from_the_same_place_ends_where_the_docs_say(demo, mode):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("crops", ["exact", "fast"])
 def test_every_tracker_tracks_in_every_mode(demo, name, precision, crops):
-    tracker = Tracker(micro.model(name), micro.config(name), "cpu", Mode(precision, crops))
+    tracker = micro.tracker(name, mode=Mode(precision, crops))
     assert np.isfinite(follow(tracker, demo, 4)).all()
 
 
 def test_weights_become_smaller_but_for_constants_and_the_last_layers():
     model = micro.model("iimf_track")
     window = model.window.clone()
-    Look(model, torch.bfloat16)
+    ForwardPass(build_method(model, micro.config("iimf_track")), torch.bfloat16)
     kinds = {key: value.dtype for key, value in model.state_dict().items() if value.is_floating_point()}
     precise = {key for key, dtype in kinds.items() if dtype == torch.float32}
     assert precise and all("box_head.conv4" in key or "box_head.conv5" in key for key in precise)
@@ -80,7 +79,7 @@ def test_weights_become_smaller_but_for_constants_and_the_last_layers():
 
 def test_default_leaves_every_weight_alone():
     before = {key: value.clone() for key, value in micro.model("ostrack").state_dict().items()}
-    after = Look(micro.model("ostrack"), torch.float32).model.state_dict()
+    after = micro.tracker("ostrack").method.network.state_dict()
     assert all(torch.equal(before[key], value) for key, value in after.items())
 
 
@@ -89,7 +88,7 @@ def test_default_leaves_every_weight_alone():
 )
 def test_modes_that_make_no_sense_are_one_line(mode, message):
     with pytest.raises(InputError, match=message):
-        Tracker(micro.model("ostrack"), micro.config("ostrack"), "cpu", mode)
+        micro.tracker("ostrack", mode=mode)
 
 
 def test_places_that_are_left_are_filled_with_the_last_row():
@@ -98,8 +97,8 @@ def test_places_that_are_left_are_filled_with_the_last_row():
 
 
 @pytest.mark.slow
-def test_compiled_passes_give_the_boxes_of_eager_ones(demo):
-    model, cfg = micro.model("ostrack"), micro.config("ostrack")
-    expected = follow(Tracker(model, cfg, "cpu"), demo, 5)
-    compiled = Tracker(model, cfg, "cpu", Mode(compiled=True, batch=2))
+@pytest.mark.parametrize("name", ["ostrack", "dasiamrpn"])  # one that learns nothing, one whose memory changes
+def test_compiled_passes_give_the_boxes_of_eager_ones(demo, name):
+    expected = follow(micro.tracker(name), demo, 5)
+    compiled = micro.tracker(name, mode=Mode(compiled=True, batch=2))
     np.testing.assert_allclose(follow(compiled, demo, 5), expected, atol=0.01)

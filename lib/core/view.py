@@ -1,0 +1,120 @@
+"""Views: the one way from a frame's pixels to a network's input and back.
+
+A view is a rectangle of a frame, resized to what a network takes. Methods say where views lie; everything else (what
+is cut, on the CPU or on the device, boxes in units of the crop, boxes back in the frame) follows from the view alone.
+S side of a crop, C channels of all modalities together.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputError
+from .rounding import round_half_up
+
+MARGIN = 10  # pixels of every tracked box that stay inside the image
+BLACK = np.zeros(1, np.uint8)
+#: Of crops with context, since SiamFC: pixels of a template, and of the crop around a target that training cuts from.
+EXEMPLAR, INTERMEDIATE = 127, 511
+CONTEXT = 0.5  # of (w + h) added to both sides of the target there
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a network is shown of a frame. Crop units: 1 is the width (height) of the crop."""
+
+    around: np.ndarray  # [4] xywh, frame pixels: the box that the view was placed for
+    corner: tuple[int, int]  # first column and row that are cut; may lie outside the frame
+    extent: tuple[int, int]  # width and height of the part that is cut, frame pixels
+    size: tuple[int, int]  # width and height of the network's input, pixels
+    scale: tuple[float, float]  # crop pixels per frame pixel in x and y, of boxes
+    fill: np.ndarray | None  # [C] or [1] uint8, the colour outside the frame; None: its border is repeated
+    blind: int = 0  # so many last columns and rows of the frame count as outside it
+
+    def to_crop(self, box: np.ndarray) -> np.ndarray:
+        """A frame box in crop units: [4] xywh pixels -> [4] xywh.
+
+        The centre of the crop is (size - 1) / 2 in crop pixels, as in the training code of OSTrack.
+        """
+        box, around = np.asarray(box, np.float64), np.asarray(self.around, np.float64)
+        size, scale = np.array(self.size), np.array(self.scale)
+        centre = (size - 1) / 2 + (box[:2] + box[2:] / 2 - around[:2] - around[2:] / 2) * scale
+        extent = box[2:] * scale
+        return np.concatenate([(centre - extent / 2) / size, extent / size])
+
+    def to_frame(self, box: np.ndarray) -> np.ndarray:
+        """A network's box in the frame: [4] cxcywh in crop units -> [4] xywh pixels.
+
+        The centre of the crop is size / 2 here: OSTrack's tracking code differs by half a crop pixel from its training
+        code, and results contain that.
+        """
+        size, scale = np.array(self.size), np.array(self.scale)
+        box = np.asarray(box, np.float64) * np.tile(size / scale, 2)
+        centre = box[:2] + self.around[:2] + 0.5 * self.around[2:] - 0.5 * size / scale
+        return np.concatenate([centre - 0.5 * box[2:], box[2:]])
+
+    @property
+    def prior(self) -> np.ndarray:
+        """[2] width and height of `around` in crop units."""
+        return self.around[2:] * np.array(self.scale) / np.array(self.size)
+
+    @property
+    def region(self) -> np.ndarray:
+        """[4] xywh, frame pixels: where crop units 0 and 1 lie for `to_frame`."""
+        extent = np.array(self.size) / np.array(self.scale)
+        return np.concatenate([self.around[:2] + self.around[2:] / 2 - extent / 2, extent])
+
+    def outside(self, frame: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """Rows and columns of the view that a frame of this height and width does not have: top, bottom, left, right;
+        each at most all of them."""
+        parts: list[int] = []
+        for start, extent, end in zip(self.corner[::-1], self.extent[::-1], frame, strict=True):
+            parts += [min(max(0, -start), extent), min(max(0, start + extent - end + self.blind), extent)]
+        top, bottom, left, right = parts
+        return top, bottom, left, right
+
+
+def place_square(box: np.ndarray, factor: float, size: int, frame: tuple[int, int], fill: np.ndarray = BLACK) -> View:
+    """The square of side ceil(sqrt(w h) * factor) around a box (xywh, pixels): `sample_target` of the OSTrack code
+    base, which every public checkpoint was trained with.
+
+    frame: height and width of the image; fill: [C] or [1] uint8. The public code blanks the last column and
+    row of the image whenever the square reaches them: hence `blind`. Raises InputError when the box has no area or its
+    square lies wholly outside the image.
+    """
+    x, y, w, h = (float(value) for value in box)
+    if not (math.isfinite(x) and math.isfinite(y) and w > 0 and h > 0 and w * h < math.inf):
+        raise InputError(f"box x={x:g} y={y:g} w={w:g} h={h:g} has no area: width and height must be above 0 pixels")
+    side = math.ceil(math.sqrt(w * h) * factor)
+    corner = round(x + 0.5 * w - side * 0.5), round(y + 0.5 * h - side * 0.5)
+    scale = size / side
+    view = View(box, corner, (side, side), (size, size), (scale, scale), fill, blind=1)
+    top, bottom, left, right = view.outside(frame)
+    if left + right >= side or top + bottom >= side:
+        raise InputError(
+            f"box x={x:g} y={y:g} w={w:g} h={h:g} lies wholly outside its {frame[1]}x{frame[0]} image: "
+            "check the box and the image size"
+        )
+    return view
+
+
+def place_with_context(box: np.ndarray, side: float, size: int, scale: float, fill: np.ndarray | None) -> View:
+    """The square of `side` pixels around a box (xywh, pixels), as trackers after SiamFC cut it (DaSiamRPN).
+
+    scale: crop pixels per frame pixel, of boxes. The square may lie wholly outside the image.
+    """
+    whole = round_half_up(side)
+    left, top = (round_half_up(float(value) - (whole + 1) / 2) for value in box[:2] + box[2:] / 2)
+    return View(box, (left, top), (whole, whole), (size, size), (scale, scale), fill)
+
+
+def context_side(box: np.ndarray, context: float = CONTEXT) -> float:
+    """Side of the square of a box and its context: [4] xywh pixels -> sqrt((w + p) (h + p)), p = context * (w + h)."""
+    pad = context * (box[2] + box[3])
+    return math.sqrt((box[2] + pad) * (box[3] + pad))
+
+
+def mean_colour(image: np.ndarray) -> np.ndarray:
+    """The mean of each channel, cut to a whole number: [H, W, C] uint8 -> [C] uint8."""
+    return image.mean(axis=(0, 1)).astype(np.uint8)

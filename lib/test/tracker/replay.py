@@ -1,0 +1,72 @@
+"""Boxes that are known already, as trackers: result files of anybody, and the box that never moves."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...core.errors import InputError
+from ...core.frame import Frame, Images
+from ...core.target import Target
+from .protocol import Observer, check_first_box, name_targets, read_frame
+
+
+class StaticBox:
+    """The first box for ever: what a benchmark gives for nothing."""
+
+    modalities = 1
+
+    def start(
+        self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
+    ) -> list[Target]:
+        """As `Tracker.start`."""
+        targets = []
+        for name, images, given in zip(name_targets(names, len(boxes)), frames, boxes, strict=True):
+            box = np.array(given, np.float64)
+            check_first_box(box, read_frame(images, self.modalities, name).size, name)
+            targets.append(Target(name, box))
+        return targets
+
+    def track(
+        self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
+    ) -> list[Target]:
+        """The targets where they were."""
+        return [replace(target, age=target.age + 1) for target in targets]
+
+    def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
+        """The targets at other boxes, where they stay from now on."""
+        return [replace(target, box=np.array(box, np.float64)) for target, box in zip(targets, boxes, strict=True)]
+
+    def reduction(self, target: Target) -> int:
+        """Nobody looks at the frames: as small as they can be."""
+        return 8
+
+
+class Replay(StaticBox):
+    """Results as a tracker: each target has its result's box in each frame, whatever the frame shows and whatever it
+    was corrected to before."""
+
+    def __init__(self, read: Callable[[str], np.ndarray]):
+        """read: the boxes [T, 4] (xywh, pixels) of a sequence by its name; raises InputError where there are none."""
+        self._read = read
+
+    def start(
+        self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
+    ) -> list[Target]:
+        """Targets named as their results are. The first box is the result's, not the given one."""
+        targets = super().start(frames, boxes, names)
+        return [self._at(replace(target, state=self._read(target.name)), 0) for target in targets]
+
+    def track(
+        self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
+    ) -> list[Target]:
+        """The targets one row of their results on. Raises InputError where a result has no such row."""
+        return [self._at(target, target.age + 1) for target in targets]
+
+    @staticmethod
+    def _at(target: Target, row: int) -> Target:
+        boxes = target.state
+        if row >= len(boxes):
+            raise InputError(f"{target.name}: its result has {len(boxes)} boxes, none for frame {row + 1}")
+        found = bool(np.isfinite(boxes[row]).all())
+        return replace(target, box=boxes[row], score=float(found), found=found, age=row)

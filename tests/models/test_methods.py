@@ -1,0 +1,70 @@
+"""Where methods look and what they believe, without their networks."""
+
+import micro
+import numpy as np
+import pytest
+
+from lib.core.frame import Frame
+from lib.core.target import Target
+from lib.models import build_method, build_model
+from lib.models.method import CropState
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+FRAME = Frame([IMAGE], (60, 80))
+
+
+def method(variant, *changes):
+    cfg = micro.config(variant, *changes)
+    return build_method(build_model(cfg), cfg)
+
+
+def target(method, box, **settings):
+    """A target at a box, with other settings than it starts with."""
+    box = np.array(box, np.float64)
+    return Target("walk", box, state=CropState(None, method.open(FRAME, box)._replace(**settings)))
+
+
+def test_context_search_of_twice_the_size_shows_twice_the_region_at_the_same_scale():
+    siamese = method("siamrpn")
+    box = [30.0, 20.0, 20.0, 20.0]  # side sqrt(40 * 40)
+    (near,), (far,) = (siamese.views(target(siamese, box, search_size=size), FRAME) for size in (255, 511))
+    assert near.scale == far.scale == (127 / 40, 127 / 40)
+    assert (
+        near.size == (255, 255) and far.size == (511, 511) and far.extent[0] == pytest.approx(2 * near.extent[0], abs=1)
+    )
+    middle = far.to_frame(np.array([0.5, 0.5, 63.5 / 511, 63.5 / 511]))
+    np.testing.assert_allclose(middle, box)
+
+
+def test_small_targets_get_their_own_search_size():
+    siamese = method("siamrpn", "TEST.SMALL_TARGET_SHARE=0.004", "TEST.SEARCH_SIZE=271")
+    assert siamese.open(FRAME, np.array([0.0, 0, 4.3, 4.3])).search_size == 287
+    assert siamese.open(FRAME, np.array([0.0, 0, 4.5, 4.5])).search_size == 271
+
+
+def test_context_clip_keeps_the_centre_in_the_image():
+    box = method("siamrpn").clip(np.array([-30.0, 50, 20, 300]), (60, 80))
+    np.testing.assert_allclose(box, [-10, 30, 20, 60])  # centre (0, 60), height of the image
+
+
+def test_a_renewed_template_has_the_first_frames_colour_around_it():
+    siamese = method("siamrpn", "TEST.TEMPLATE_UPDATE.INTERVAL=1", "TEST.TEMPLATE_UPDATE.SCORE=0.0")
+    first = target(siamese, [30.0, 20.0, 20.0, 20.0])
+    (view,) = siamese.fresh_views(first, Frame([np.zeros_like(IMAGE)], (60, 80)))
+    np.testing.assert_array_equal(view.fill, IMAGE.mean(axis=(0, 1)).astype(np.uint8))
+
+
+def test_corners_in_the_wrong_order_are_no_size():
+    slow, plain = method("ostrack", "TEST.SIZE_RATE=0.3"), method("ostrack")
+    settings = plain.open(FRAME, np.array([1.0, 1, 1, 1]))
+    size = slow.believe(np.array([-0.2, 0.25]), np.array([0.25, 0.25]), settings)
+    np.testing.assert_allclose(size, [0, 0.25])
+    given = np.array([-0.2, 0.1])
+    assert plain.believe(given, np.array([0.25, 0.25]), settings) is given
+
+
+def test_methods_share_a_network_and_cost_no_weights():
+    cfg, other = micro.config("dasiamrpn"), micro.config("dasiamrpn", "TEST.PENALTY_K=0.3")
+    network = build_model(cfg)
+    first, second = build_method(network, cfg), build_method(network, other)
+    assert first.network is second.network and first.choice.penalty_k != second.choice.penalty_k == 0.3
