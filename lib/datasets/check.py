@@ -17,7 +17,7 @@ from ..core.measure.machine import usable_cores
 from .collection import collect_problems
 from .image import read_image
 from .sequence import FileFrames, Sequence
-from .stills import Stills
+from .still_images import StillImages
 
 #: kind -> what a table calls it
 KINDS = {
@@ -91,7 +91,7 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
 
 def _once(sequences: Many[Sequence]) -> Many[int]:
     """Places of the sequences to look at: of the objects of a still image the first, since all share the file."""
-    if not isinstance(sequences, Stills):
+    if not isinstance(sequences, StillImages):
         return range(len(sequences))
     return np.unique(sequences.images, return_index=True)[1].tolist()
 

@@ -90,7 +90,7 @@ def _number(sequences: Many[Sequence], video: str, places: Iterable[int]) -> tup
             if isinstance(sequences, Clips):
                 number = int(sequences.times[sequences.tracks[place].first + row])
             else:
-                number = sequence.frame_of(row) + (0 if sequence.company is None else sequence.company.first)
+                number = sequence.frame_of(row) + (0 if sequence.objects is None else sequence.objects.first)
             frames.append(Frame(sequence, f"{track:02d}", row, number))
     return str(Path(video).with_suffix("")) if still else video, sorted(frames, key=lambda frame: frame.number)
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
 from .image import decode_image
-from .sequence import Company, FileFrames, Frames, Sequence
+from .sequence import AnnotatedObjects, FileFrames, Frames, Sequence
 
 VERSION = 2
 IMAGES, INDEX = "images.bin", "index.npz"
@@ -106,7 +106,7 @@ def _unpack(path: Path, described: list[dict[str, Any]], arrays: dict[str, np.nd
         if entry["size"] is not None:
             known["size"] = tuple(entry["size"])
         if "objects" in known:
-            known["company"] = Company(known.pop("objects"), *entry["company"])
+            known["objects"] = AnnotatedObjects(known["objects"], *entry["company"])
         frames = PackedFrames(path, arrays["starts"][first], tuple(entry["modalities"]))
         said = {name: entry[name] for name in ("name", "attributes", "category", "video")}
         yield Sequence(frames=frames, **said, **known)
@@ -135,7 +135,7 @@ def _describe(sequence: Sequence) -> dict[str, Any]:
         "attributes": sequence.attributes,
         "category": sequence.category,
         "video": sequence.video,
-        "company": None if sequence.company is None else [sequence.company.own, sequence.company.first],
+        "company": None if sequence.objects is None else [sequence.objects.own, sequence.objects.first],
         "size": sequence.size,
     }
 
@@ -149,5 +149,5 @@ def _together(sequences: Many[Sequence], name: str) -> np.ndarray:
 
 def _rows(sequence: Sequence, name: str) -> np.ndarray | None:
     if name == "objects":
-        return None if sequence.company is None else sequence.company.objects
+        return None if sequence.objects is None else sequence.objects.rows
     return getattr(sequence, name)

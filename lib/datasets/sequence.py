@@ -50,22 +50,22 @@ class FileFrames(Frames):
 
 
 @dataclass(frozen=True, eq=False)
-class Company:
+class AnnotatedObjects:
     """All annotated objects of a video or an image; the sequences that were made of it share the array."""
 
-    objects: np.ndarray  # [N, 6] frame, identity, xywh pixels
+    rows: np.ndarray  # [N, 6] frame, identity, xywh pixels
     own: int  # identity of the sequence's target
     first: int = 0  # what the sequence's first frame is called here
 
     def others(self, frame: int) -> np.ndarray:
         """[K, 4] xywh pixels of all objects but the target in a frame of the sequence."""
-        here = (self.objects[:, 0] == self.first + frame) & (self.objects[:, 1] != self.own)
-        return self.objects[here, 2:]
+        here = (self.rows[:, 0] == self.first + frame) & (self.rows[:, 1] != self.own)
+        return self.rows[here, 2:]
 
     def find(self, frame: int, identity: int) -> np.ndarray:
         """[K, 4] xywh pixels of one object in a frame of the sequence, K 0 where it is not annotated."""
-        here = (self.objects[:, 0] == self.first + frame) & (self.objects[:, 1] == identity)
-        return self.objects[here, 2:]
+        here = (self.rows[:, 0] == self.first + frame) & (self.rows[:, 1] == identity)
+        return self.rows[here, 2:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Sequence:
     size: tuple[int, int] | None = None  # (width, height) of the frames in pixels, where the set states it
     category: str = ""  # what the target is, in the set's own words; "": not known
     video: str = ""  # what several sequences are parts of, tracks of a video or objects of an image; "": it is alone
-    company: Company | None = None  # what else is annotated in its frames, where the set says so
+    objects: AnnotatedObjects | None = None  # what else is annotated in its frames, where the set says so
 
     @property
     def valid(self) -> np.ndarray:

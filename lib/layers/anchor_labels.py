@@ -55,11 +55,11 @@ class LabelRule:
         order = draw_order(boxes, corners.shape[0])
         if positive is None:
             positive = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
-        hits = choose(self._hits(overlap), self.most_positive, order) & positive[:, None]
+        hits = first_in_order(self._hits(overlap), self.most_positive, order) & positive[:, None]
         free = overlap < self.negative
         misses = self._misses(free & ~hits, self._occupied(corners, others, free), order)
         around = near_cells(anchors, boxes, self.reach)
-        foes = choose(around, self.near, order) | choose(~around, self.elsewhere, order)
+        foes = first_in_order(around, self.near, order) | first_in_order(~around, self.elsewhere, order)
         classes = torch.full_like(overlap, IGNORED, dtype=torch.int64)
         classes = classes.masked_fill(torch.where(positive[:, None], misses, foes), NEGATIVE).masked_fill(
             hits, POSITIVE
@@ -83,9 +83,9 @@ class LabelRule:
 
     def _misses(self, free: Tensor, occupied: Tensor, order: Tensor) -> Tensor:
         """[B, N] bool: the negatives of a positive pair, first those on other objects."""
-        semantic = choose(occupied & free, self.most_distractor, order)
+        semantic = first_in_order(occupied & free, self.most_distractor, order)
         rest = self.total - self.most_positive - semantic.sum(1, keepdim=True)
-        return semantic | choose(free & ~semantic, rest, order)
+        return semantic | first_in_order(free & ~semantic, rest, order)
 
 
 def near_cells(anchors: Tensor, boxes: Tensor, reach: int) -> Tensor:
@@ -101,7 +101,7 @@ def near_cells(anchors: Tensor, boxes: Tensor, reach: int) -> Tensor:
     return cells.expand(-1, anchors.shape[1], -1, -1).flatten(1)
 
 
-def choose(mask: Tensor, count: int | Tensor, order: Tensor) -> Tensor:
+def first_in_order(mask: Tensor, count: int | Tensor, order: Tensor) -> Tensor:
     """At most `count` of the mask's True, those first in `order`: [B, N] bool, whole or [B, 1], [B, N] -> [B, N]."""
     rank = order.masked_fill(~mask, torch.iinfo(order.dtype).max).argsort(dim=1, stable=True).argsort(dim=1)
     return mask & (rank < count)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .steady import SteadyConv2d
+from .batch_invariant import BatchInvariantConv2d
 
 
 class Prediction(NamedTuple):
@@ -93,9 +93,9 @@ def _add_branch(head: nn.Module, branch: str, in_channels: int, channels: int, o
     """conv1..conv4: 3x3 convolution, BatchNorm, ReLU, halving the channels; conv5: 1x1."""
     widths = [in_channels, channels, channels // 2, channels // 4, channels // 8]
     for number, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
-        layer = nn.Sequential(SteadyConv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU())
+        layer = nn.Sequential(BatchInvariantConv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU())
         head.add_module(f"conv{number}_{branch}", layer)
-    head.add_module(f"conv5_{branch}", SteadyConv2d(widths[-1], outputs, 1))
+    head.add_module(f"conv5_{branch}", BatchInvariantConv2d(widths[-1], outputs, 1))
 
 
 def _run_branch(head: nn.Module, branch: str, x: Tensor) -> Tensor:

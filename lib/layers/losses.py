@@ -59,7 +59,7 @@ def box_losses(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (1 - giou).mean(), (predicted - expected).abs().mean(), iou.detach()
 
 
-def halves_loss(logits: Tensor, classes: Tensor) -> Tensor:
+def balanced_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
     """Half the mean negative log-likelihood of the positives, half that of the negatives (SiamRPN, CVPR 2018).
 
     logits: [B, 2, ...]; classes: [B, ...] 1, 0, or -1 for what does not count. A class without a member adds 0.

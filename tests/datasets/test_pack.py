@@ -81,7 +81,7 @@ def test_categories_and_company_are_kept(pack, lasher, tmp_path):
     same(plain, packed)
     for one, other in zip(plain, packed, strict=True):
         assert (one.category, one.video) == (other.category, other.video) == ("n00000002", "v1")
-        assert one.company.others(1).tolist() == other.company.others(1).tolist() != []
+        assert one.objects.others(1).tolist() == other.objects.others(1).tolist() != []
 
 
 def test_sparse_annotation_and_two_kinds_of_boxes(pack, lasher, tmp_path):

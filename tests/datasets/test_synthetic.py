@@ -133,7 +133,7 @@ def test_distractors_are_near_the_target(scenes):
     """In most frames another thing is inside the search region (4 times the target's size)."""
     near = []
     for scene in scenes:
-        assert any(actor.role in ("twin", "kin") for actor in scene.actors)
+        assert any(actor.role in ("twin", "same_kind") for actor in scene.actors)
         for frame in np.nonzero(scene.boxes[:, 2] > 0)[0]:
             x, y, w, h = scene.boxes[frame]
             reach = 2 * np.sqrt(w * h)
@@ -257,14 +257,14 @@ def test_sequences_know_their_category_and_their_distractors():
         scene = sequence.frames.scene
         things = {k for k, actor in enumerate(scene.actors) if actor.role not in ("target", "occluder")}
         for frame in range(10):
-            boxes = sequence.company.others(frame)
+            boxes = sequence.objects.others(frame)
             assert len(boxes) <= len(things) and (boxes[:, :2] >= 0).all()
             assert (boxes[:, :2] + boxes[:, 2:] <= scene.size).all() and (boxes[:, 2:] > 0).all()
             box = sequence.boxes[frame]
             assert not len(boxes) or np.abs(boxes - box).max(1).min() > 0, "the target is no other object"
             own = scene.objects[(scene.objects[:, 0] == frame) & (scene.objects[:, 1] == scene.target), 2:]
             assert not len(own) or (np.abs(own[0, :2] + own[0, 2:] / 2 - box[:2] - box[2:] / 2) <= box[2:] / 4).all()
-    assert any(len(sequence.company.others(5)) for sequence in sequences[:8])
+    assert any(len(sequence.objects.others(5)) for sequence in sequences[:8])
 
 
 def test_leaving_set_loses_its_target_and_sees_it_again():

@@ -11,10 +11,10 @@ import torch
 
 from ..errors import InputError
 
-Job = dict[str, Any]
+MeasurementJob = dict[str, Any]
 
 
-def answer_job(measure: Callable[[Job], Job]) -> None:
+def answer_job(measure: Callable[[MeasurementJob], MeasurementJob]) -> None:
     """Read a job, do it, write the answer. What it cannot do is one line and a non-zero exit status; what it says
     besides goes to the standard error. `job["cache"]` is the folder of compiled code."""
     job = json.load(sys.stdin)

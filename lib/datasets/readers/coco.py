@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
-from ..stills import Stills
+from ..still_images import StillImages
 
 
-def read_training(folder: str | Path) -> Stills:
+def read_training(folder: str | Path) -> StillImages:
     """The objects of train2017, without crowds and boxes without area. Raises InputError for missing files."""
     root = Path(folder)
     path = root / "annotations" / "instances_train2017.json"
@@ -32,4 +32,4 @@ def read_training(folder: str | Path) -> Stills:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not COCO's annotation: {error!r}; download it again") from None
     found, numbers = np.unique(np.array(kinds, str), return_inverse=True)
-    return Stills(images, names, owners, boxes, numbers, found.tolist(), np.array(sizes).reshape(-1, 2))
+    return StillImages(images, names, owners, boxes, numbers, found.tolist(), np.array(sizes).reshape(-1, 2))

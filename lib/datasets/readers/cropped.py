@@ -18,7 +18,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.geometry import ContextGeometry
 from ..layout import ImageList
-from ..sequence import VISIBLE, Collection, Company, FileFrames, Sequence
+from ..sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 SIDE, TEMPLATE = 511, 127  # pixels of a crop, and of the target with its context in it
 IMAGES, BOXES, CATEGORIES = "crop511", "train.json", "categories.json"
@@ -70,7 +70,7 @@ class CroppedTracks(Collection):
             size=(SIDE, SIDE),
             category=self.kinds[index],
             video=track.video,
-            company=Company(self._objects(track, boxes, scales), index),
+            objects=AnnotatedObjects(self._objects(track, boxes, scales), index),
         )
 
     def _objects(self, track: Track, boxes: np.ndarray, scales: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 from ...core.errors import InputError
 from ..image import read_image
 from ..layout import first_existing
-from ..sequence import VISIBLE, Collection, Company, FileFrames, Sequence
+from ..sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 TABLES = ("yt_bb_detection_train.csv", "youtube_boundingboxes_detection_train.csv")
 FIELDS = 10
@@ -77,7 +77,7 @@ class Clips(Collection):
             size=size,
             category=track.category,
             video=track.video,
-            company=Company(self._objects(index, times, size), index),
+            objects=AnnotatedObjects(self._objects(index, times, size), index),
         )
 
     def _times(self, track: Track) -> np.ndarray:

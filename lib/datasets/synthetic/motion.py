@@ -62,7 +62,7 @@ def roam(rng: np.random.Generator, frames: int, size: tuple[int, int], leaves: b
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraPath:
     """The way of the picture plane over the background."""
 
     matrices: np.ndarray  # [T, 3, 3] background pixels -> frame pixels
@@ -75,7 +75,7 @@ class Camera:
         return (self.matrices @ fixed)[:, :2]
 
 
-def film(rng: np.random.Generator, frames: int, size: tuple[int, int], picture: tuple[int, int]) -> Camera:
+def draw_camera(rng: np.random.Generator, frames: int, size: tuple[int, int], picture: tuple[int, int]) -> CameraPath:
     """A camera that pans, shakes, zooms and rolls a little over a background, or stands still (30 %).
 
     size, picture: (width, height) of the frame and of the background. What lies beyond the background is mirrored.
@@ -92,7 +92,7 @@ def film(rng: np.random.Generator, frames: int, size: tuple[int, int], picture: 
         roll = wander(rng, frames, 0.06 * rng.random(), 25)[:, 0]
     middle = (np.array(picture) - 1) / 2
     matrices = similarity(np.array(size) / 2 + pan + way, cover * zoom, roll) @ translation(-middle)
-    return Camera(matrices, zoom, moving)
+    return CameraPath(matrices, zoom, moving)
 
 
 def similarity(centre: np.ndarray, scale: np.ndarray, angle: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .motion import translation
 from .scene import Actor, Scene, window
-from .weather import Stream
+from .weather import Conditions
 
 NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its own piece from
 
@@ -46,9 +46,9 @@ def target_mask(scene: Scene, frame: int) -> np.ndarray:
     return canvas[..., 0] > 127
 
 
-def _opacity(actor: Actor, stream: Stream, frame: int) -> float:
+def _opacity(actor: Actor, conditions: Conditions, frame: int) -> float:
     """Things fade where a modality cannot tell them from the background; what stands in front does not."""
-    return actor.opacity if actor.role == "occluder" else actor.opacity * float(stream.fade[frame])
+    return actor.opacity if actor.role == "occluder" else actor.opacity * float(conditions.fade[frame])
 
 
 def _backdrop(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -71,21 +71,21 @@ def _paste(canvas: np.ndarray, layer: np.ndarray, matrix: np.ndarray, opacity: f
     part[...] = cv2.add(cv2.multiply(part, keep, scale=1 / 255), colour)
 
 
-def _develop(rng: np.random.Generator, image: np.ndarray, stream: Stream, frame: int) -> np.ndarray:
-    """Optics, motion blur, exposure, sensor noise and JPEG of one stream."""
-    if stream.softness > 0.3:
-        image = cv2.GaussianBlur(image, (0, 0), stream.softness)
-    if stream.blur[frame] > 2:
-        image = _smear(image, stream.blur[frame], stream.direction)
-    image = cv2.LUT(image, stream.curves[frame])
-    if stream.noise[frame] > 0.3:
+def _develop(rng: np.random.Generator, image: np.ndarray, conditions: Conditions, frame: int) -> np.ndarray:
+    """Optics, motion blur, exposure, sensor noise and JPEG of one conditions."""
+    if conditions.softness > 0.3:
+        image = cv2.GaussianBlur(image, (0, 0), conditions.softness)
+    if conditions.blur[frame] > 2:
+        image = _smear(image, conditions.blur[frame], conditions.direction)
+    image = cv2.LUT(image, conditions.curves[frame])
+    if conditions.noise[frame] > 0.3:
         bank = _noise(image.ndim)
         y, x = rng.integers(0, NOISE_SIDE - np.array(image.shape[:2]))
         part = bank[y : y + image.shape[0], x : x + image.shape[1]]
-        gain = stream.noise[frame] / NOISE_SPREAD
+        gain = conditions.noise[frame] / NOISE_SPREAD
         image = cv2.addWeighted(image, 1, part, gain, -128 * gain)
-    if stream.quality is not None:
-        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, stream.quality])[1]
+    if conditions.quality is not None:
+        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, conditions.quality])[1]
         image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))
     return image
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .motion import Camera, translation
+from .motion import CameraPath, translation
 from .sprite import Sprite
 from .weather import Weather
 
@@ -21,7 +21,7 @@ class Actor:
     sprite: Sprite
     matrices: np.ndarray  # [T, 3, 3] sprite pixels -> frame pixels (whole numbers are pixel centres)
     poses: np.ndarray  # [T] int
-    role: str  # target, twin, kin, stranger or occluder
+    role: str  # target, twin, same_kind, other_kind or occluder
     opacity: float = 1.0
 
     @functools.cached_property
@@ -42,7 +42,7 @@ class Scene:
     size: tuple[int, int]  # (width, height) of the frames
     background: np.ndarray  # [H, W, 3] uint8
     background_infrared: np.ndarray  # [H, W] uint8
-    camera: Camera
+    camera: CameraPath
     actors: list[Actor]
     weather: Weather
     shift: np.ndarray  # [T, 2] misregistration of the infrared stream, pixels

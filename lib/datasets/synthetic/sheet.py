@@ -40,8 +40,8 @@ def _pair(sequence: Sequence, rng: np.random.Generator) -> np.ndarray:
     return cv2.copyMakeBorder(row, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
-def _crop(sequence: Sequence, frame: int, around: np.ndarray, look: tuple[float, int]) -> list[np.ndarray]:
-    return [sample_target(image, around, *look).image.copy() for image in sequence.frames[frame]]
+def _crop(sequence: Sequence, frame: int, around: np.ndarray, recipe: tuple[float, int]) -> list[np.ndarray]:
+    return [sample_target(image, around, *recipe).image.copy() for image in sequence.frames[frame]]
 
 
 def _side(box: np.ndarray, factor: float) -> int:

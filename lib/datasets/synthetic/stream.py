@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..sequence import INFRARED, VISIBLE, Company, Frames, Sequence
+from ..sequence import INFRARED, VISIBLE, AnnotatedObjects, Frames, Sequence
 from .attribute import attributes
-from .casting import CATEGORIES, draw_theme
 from .material import list_material, load_material
 from .render import render
 from .scene import Scene
+from .scene_objects import CATEGORIES, draw_theme
 from .staging import stage
 
 SIZE = (320, 256)  # (width, height): near the 360x270 of thermal cameras, and a third cheaper
@@ -86,10 +86,10 @@ class StreamedSequence(Sequence):
         return self.frames.category  # type: ignore[attr-defined]
 
     @property
-    def company(self) -> Company:  # type: ignore[override]
+    def objects(self) -> AnnotatedObjects:  # type: ignore[override]
         """The target's distractors."""
         scene = self.frames.scene  # type: ignore[attr-defined]
-        return Company(scene.objects, scene.target)
+        return AnnotatedObjects(scene.objects, scene.target)
 
     @property
     def attributes(self) -> dict[str, bool]:  # type: ignore[override]

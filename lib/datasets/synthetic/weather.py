@@ -47,7 +47,7 @@ GREY = 0.3  # share of sequences whose visible camera has no colour
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class Conditions:
     """One modality's course over T frames."""
 
     kind: str
@@ -65,13 +65,13 @@ class Weather:
     """Both modalities' courses and which of them shows the target."""
 
     informative: str  # one of INFORMATIVE
-    visible: Stream
-    infrared: Stream
+    visible: Conditions
+    infrared: Conditions
     grey: bool  # the visible camera has no colour
-    marks: dict[str, bool] = field(default_factory=dict)  # LI HI AIV MB TC
+    flags: dict[str, bool] = field(default_factory=dict)  # LI HI AIV MB TC
 
 
-def forecast(rng: np.random.Generator, frames: int, *, visible_only: bool = False) -> Weather:
+def draw_weather(rng: np.random.Generator, frames: int, *, visible_only: bool = False) -> Weather:
     """Draw the conditions of a sequence: both modalities informative 60 %, visible only 15 %, infrared only 25 %.
 
     visible_only: the infrared stream will not be looked at.
@@ -79,24 +79,24 @@ def forecast(rng: np.random.Generator, frames: int, *, visible_only: bool = Fals
     informative = "visible" if visible_only else str(rng.choice(INFORMATIVE, p=SHARES))
     # Where one modality shows nothing, the other is mostly left in peace: else nothing would tell the target.
     trouble = {"both": 0.55, "visible": 0.2, "infrared": 0.2}[informative]
-    visible = _stream(rng, frames, VISIBLE, None if informative == "infrared" else trouble)
-    infrared = _stream(rng, frames, INFRARED, None if informative == "visible" else trouble)
+    visible = _draw_conditions(rng, frames, VISIBLE, None if informative == "infrared" else trouble)
+    infrared = _draw_conditions(rng, frames, INFRARED, None if informative == "visible" else trouble)
     jump = informative != "infrared" and rng.random() < 0.05
     if jump:
         frame = int(rng.integers(1, frames))
         dimmed = visible.curves[frame:] * rng.uniform(0.35, 0.6)
         visible.curves[frame:] = dimmed.astype(np.uint8)
-    marks = {
+    flags = {
         "LI": visible.kind == "dark",
         "HI": visible.kind == "overexposed",
         "AIV": bool(jump),
         "MB": bool((visible.blur > 3).any()),
         "TC": infrared.kind == "crossover",
     }
-    return Weather(informative, visible, infrared, bool(rng.random() < GREY), marks)
+    return Weather(informative, visible, infrared, bool(rng.random() < GREY), flags)
 
 
-def _stream(rng: np.random.Generator, frames: int, kinds: dict, trouble: float | None) -> Stream:
+def _draw_conditions(rng: np.random.Generator, frames: int, kinds: dict, trouble: float | None) -> Conditions:
     """trouble: share of streams in a mild condition; None: a severe one, the modality is of no use."""
     useless = trouble is None
     table = kinds["severe" if useless else "mild"]
@@ -108,7 +108,7 @@ def _stream(rng: np.random.Generator, frames: int, kinds: dict, trouble: float |
     state["noise"] = state["noise"] * rng.uniform(0.4, 1.4)
     state["gain"] = state["gain"] * np.exp(wander(rng, frames, 0.04 + 0.12 * rng.random(), 20)[:, 0])
     state["gamma"] = state["gamma"] * np.exp(rng.normal(0, 0.15))
-    return Stream(
+    return Conditions(
         kind=kind,
         curves=_curves(state, inverted=kind == "inverted"),
         noise=state["noise"],

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lib.core.config import load_config
-from lib.layers.steady import SteadyConv2d
+from lib.layers.batch_invariant import BatchInvariantConv2d
 from lib.models import build_model
 from lib.models.base import cat_memories
 
@@ -25,7 +25,7 @@ def threads(request):
 @pytest.mark.parametrize("layout", ["planes", "last"])
 def test_convolution_of_an_image_does_not_depend_on_its_batch(channels, outputs, kernel, side, layout, threads):
     torch.manual_seed(0)
-    steady = SteadyConv2d(channels, outputs, kernel, padding=kernel // 2).eval()
+    steady = BatchInvariantConv2d(channels, outputs, kernel, padding=kernel // 2).eval()
     images = torch.randn(max(SIZES), channels, side, side)
     if layout == "last":
         images = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
@@ -39,7 +39,7 @@ def test_convolution_of_an_image_does_not_depend_on_its_batch(channels, outputs,
 
 @pytest.mark.parametrize("training", [True, False])
 def test_what_is_to_learn_has_the_plain_convolution(training):
-    steady = SteadyConv2d(8, 4, 1).train(training)
+    steady = BatchInvariantConv2d(8, 4, 1).train(training)
     image = torch.randn(1, 8, 5, 5)
     assert torch.equal(steady(image), torch.nn.Conv2d.forward(steady, image))
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 _SMALL = 20480
 
 
-class SteadyConv2d(nn.Conv2d):
+class BatchInvariantConv2d(nn.Conv2d):
     """nn.Conv2d; on a CPU each image of a batch gets, bit for bit, what it gets alone.
 
     PyTorch picks the kernel by batch size, by number of threads and by strides that mean nothing where a side is 1.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .sequence import VISIBLE, Collection, Company, FileFrames, Sequence
+from .sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 
 @dataclass(frozen=True, eq=False)
-class Stills(Collection):
+class StillImages(Collection):
     """N objects in I images. Boxes are xywh pixels."""
 
     folder: Path
@@ -42,7 +42,7 @@ class Stills(Collection):
             size=size,  # type: ignore[arg-type]
             category=self.labels[self.kinds[index]],
             video=self.names[image],
-            company=Company(self._objects(image), index),
+            objects=AnnotatedObjects(self._objects(image), index),
         )
 
     @cached_property

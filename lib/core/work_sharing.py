@@ -11,7 +11,7 @@ from torch.distributed.rendezvous import rendezvous
 _PAUSE = 0.2  # seconds
 
 
-class Meeting:
+class WorkSharing:
     """The other processes, on any machine."""
 
     def __init__(self, store: Store, rank: int, size: int):
@@ -38,9 +38,9 @@ class Meeting:
             left = self._store.add("left", 0)
 
 
-def meet() -> Meeting | None:
+def share_work() -> WorkSharing | None:
     """The other processes where torchrun started this one with others."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
     store, rank, size = next(iter(rendezvous("env://")))
-    return Meeting(store, rank, size)
+    return WorkSharing(store, rank, size)
