@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class DatasetEntry(NamedTuple):
-    """Where a data set is found and who reads it."""
+    """The folder and the reader of a data set."""
 
     key: str  # key of local.py that holds its folder
     reader: str  # "module:function", called with that folder, returns the sequences
@@ -77,10 +77,10 @@ DATASETS: dict[str, DatasetEntry] = {
     "synthetic_rgb_leaving": DatasetEntry("photos_dir", ".synthetic.stream:stream_visible_leaving"),
 }
 
-#: The family names the training part of these sets in a configuration as it names the test part on the command line.
+#: Configurations of the OSTrack code base give the training part of these sets the name of the test part.
 TRAINING = {"lasot": "lasot_train", "trackingnet": "trackingnet_train"}
 
-#: Sets that papers report on. Who picks a checkpoint by one of them has fitted it to the test.
+#: Sets that papers report on. A checkpoint chosen by its score on one of them is fitted to the test data.
 BENCHMARKS = frozenset(
     {"lasher_test", "lasher_unaligned_test", "rgbt234", "rgbt210", "gtot", "vtuav_st", "vtuav_lt", "vot19rgbt"}
     | {"vot20rgbt", "lasot", "lasot_extension_subset", "otb", "uav", "uav20l", "nfs", "tnl2k", "tc128"}
@@ -89,18 +89,18 @@ BENCHMARKS = frozenset(
 
 
 def load_training_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
-    """As `load_dataset`, by the names of configurations: `LASOT` and `TRACKINGNET` are training parts there; a set that
-    papers report on is loaded with a warning."""
+    """As `load_dataset`, with the names of configurations, where `LASOT` and `TRACKINGNET` are training parts. Warns of
+    a set that papers report on."""
     if _is_benchmark(name):
-        log.warning("DATA.TRAIN.DATASETS_NAME: %s is a test set: figures on it of what learns here mean nothing", name)
+        log.warning("DATA.TRAIN.DATASETS_NAME: %s is a test set: do not report scores on it after this training", name)
     return _load_named(name, folders)
 
 
 def load_validation_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
-    """As `load_training_set`, since public recipes want test sets here."""
+    """As `load_training_set`, for validation. Public recipes validate on test sets, so these only cause a warning."""
     if _is_benchmark(name):
         log.warning(
-            "DATA.VAL.DATASETS_NAME: %s is a test set: a checkpoint chosen by it must not be published with figures on "
+            "DATA.VAL.DATASETS_NAME: %s is a test set: a checkpoint chosen by it must not be published with scores on "
             "it; to choose one, train on LasHeR_train882 and validate on LasHeR_val97",
             name,
         )
@@ -117,11 +117,10 @@ def _is_benchmark(name: str) -> bool:
 
 
 def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True) -> Many[Sequence]:
-    """The sequences of a data set, by any name of the family (`LasHeR_train`, `lasher_test`, …).
+    """The sequences of a data set, by its name in any case (`LasHeR_train`, `lasher_test`, …).
 
-    folders: the paths of local.py. indexed: annotations that have not changed come from the index that an earlier start
-    left in the user's cache folder. Raises InputError for an unknown name and for a folder that is not there, naming
-    the key to set.
+    folders: the paths of local.py. indexed: read unchanged annotations from the index in the user's cache folder.
+    Raises InputError for an unknown name and for a missing folder; the message names the key to set.
     """
     reader, folder = find_dataset(name, folders)
     read: Callable[[Path], Many[Sequence]] = resolve(reader, __package__)
@@ -132,7 +131,7 @@ def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True)
 
 
 def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
-    """Who reads a data set, and its folder, which is there: the packed one if there is one.
+    """The reader of a data set and its existing folder; the packed set where there is one.
 
     Raises InputError as `load_dataset`.
     """

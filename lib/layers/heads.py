@@ -12,12 +12,12 @@ from .batch_invariant import BatchInvariantConv2d
 
 
 class Prediction(NamedTuple):
-    """What a head says about a search region."""
+    """A head's output for a search region."""
 
     score_map: Tensor  # [B, 1, n, n] in (0, 1)
     size_map: Tensor  # [B, 2, n, n] width and height; empty (B, 0, n, n) where a head has none
     offset_map: Tensor  # [B, 2, n, n] centre offset within the cell, in cells; empty where a head has none
-    boxes: Tensor  # [B, 4] the box that the maps say without any window
+    boxes: Tensor  # [B, 4] the box read from the maps without a window
 
 
 class CenterHead(nn.Module):
@@ -101,7 +101,7 @@ def _add_branch(head: nn.Module, branch: str, in_channels: int, channels: int, o
 def _run_branch(head: nn.Module, branch: str, x: Tensor) -> Tensor:
     for number in range(1, 6):
         layer = head.get_submodule(f"conv{number}_{branch}")
-        x = layer(x.to(next(layer.parameters()).dtype))  # the last ones may keep more digits than the rest
+        x = layer(x.to(next(layer.parameters()).dtype))  # the last layers may have a higher precision than the rest
     return x
 
 

@@ -108,10 +108,10 @@ def test_youtube_bb_that_cannot_be_used(tmp_path):
     folders = {"youtubebb_dir": str(tmp_path)}
     table = tmp_path / "yt_bb_detection_train.csv"
     table.write_text(TABLE)
-    with pytest.raises(InputError, match="first frame lies at none of train/0/vidA_1000_0_0.jpg, train/vidA/1000.jpg"):
+    with pytest.raises(InputError, match="first frame is at none of train/0/vidA_1000_0_0.jpg, train/vidA/1000.jpg"):
         load_training_set("YOUTUBEBB", folders)
     table.write_text("youtube_id,timestamp_ms\n" + TABLE.replace("0.1,0.2,0.1,0.2", "0.1,0.2"))
-    with pytest.raises(InputError, match="line 7 is no row of 10 fields"):
+    with pytest.raises(InputError, match="line 7 is not a row of 10 fields"):
         load_training_set("YOUTUBEBB", folders)
 
 

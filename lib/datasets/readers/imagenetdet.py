@@ -1,4 +1,4 @@
-"""ImageNet DET (Russakovsky et al., IJCV 2015), the training images with boxes: 200 categories, as still sequences.
+"""ImageNet DET (Russakovsky et al., IJCV 2015), the training images with boxes, 200 categories: still images.
 
 Data/DET/train/<part>/…/<image>.JPEG  Annotations/DET/train/<part>/…/<image>.xml     corners, with the synset's number
 """

@@ -1,4 +1,4 @@
-"""LasHeR's 19 attribute flags of a synthetic scene, from what is known about it."""
+"""LasHeR's 19 attribute flags of a synthetic scene, computed from the scene."""
 
 import numpy as np
 

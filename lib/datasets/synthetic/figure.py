@@ -1,4 +1,4 @@
-"""A walking person drawn from parts: the commonest target of thermal video, with a gait and own body heat."""
+"""A walking person drawn from body parts, with gait and body heat: the most common target of thermal video."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""How things move: smooth curves, the camera, and the matrices that put a sprite into a frame.
+"""How objects and the camera move: smooth curves, and the matrices that put a sprite into a frame.
 
 T frames; every curve is a uniform cubic B-spline, so it is smooth (C2) and never leaves its knots' hull.
 """
@@ -34,9 +34,9 @@ def wander(rng: np.random.Generator, frames: int, spread: float | np.ndarray, sp
 
 
 def roam(rng: np.random.Generator, frames: int, size: tuple[int, int], leaves: bool) -> np.ndarray:
-    """A target's way through the frame: [frames, 2] centres in pixels, with stops and turns.
+    """A target's path through the frame: [frames, 2] centres in pixels, with stops and turns.
 
-    size: (width, height). leaves: the target goes out of the frame and comes back elsewhere.
+    size: (width, height). leaves: the target leaves the frame and comes back elsewhere.
     """
     extent = np.array(size, float)
     count = 5 + int(frames / rng.uniform(9, 30))
@@ -63,7 +63,7 @@ def roam(rng: np.random.Generator, frames: int, size: tuple[int, int], leaves: b
 
 @dataclass(frozen=True)
 class CameraPath:
-    """The way of the picture plane over the background."""
+    """How the image plane moves over the background."""
 
     matrices: np.ndarray  # [T, 3, 3] background pixels -> frame pixels
     zoom: np.ndarray  # [T] magnification relative to the mean

@@ -1,4 +1,4 @@
-"""Drawing a frame: 8-bit OpenCV warps and look-ups, infrared as one channel until the end."""
+"""Rendering a frame with 8-bit OpenCV warps and look-up tables; infrared is one channel until the end."""
 
 import functools
 
@@ -9,12 +9,11 @@ from .motion import translation
 from .scene import Actor, Scene, window
 from .weather import Conditions
 
-NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its own piece from
+NOISE_SIDE, NOISE_SPREAD = 768, 40  # of the noise image that every frame takes a random part of
 
 
 def render(scene: Scene, frame: int, *, visible_only: bool = False) -> list[np.ndarray]:
-    """Frame `frame` of a scene: visible and infrared, [height, width, 3] uint8 RGB each; visible_only: without the
-    latter."""
+    """Frame `frame` of a scene: visible and, unless `visible_only`, infrared, [height, width, 3] uint8 RGB each."""
     rng = np.random.default_rng([scene.seed, frame])
     aside = translation(scene.shift[frame])
     visible = _backdrop(scene.background, scene.camera.matrices[frame], scene.size)
@@ -47,7 +46,7 @@ def target_mask(scene: Scene, frame: int) -> np.ndarray:
 
 
 def _opacity(actor: Actor, conditions: Conditions, frame: int) -> float:
-    """Things fade where a modality cannot tell them from the background; what stands in front does not."""
+    """Objects fade where a modality cannot tell them from the background; occluders do not."""
     return actor.opacity if actor.role == "occluder" else actor.opacity * float(conditions.fade[frame])
 
 
@@ -72,7 +71,7 @@ def _paste(canvas: np.ndarray, layer: np.ndarray, matrix: np.ndarray, opacity: f
 
 
 def _develop(rng: np.random.Generator, image: np.ndarray, conditions: Conditions, frame: int) -> np.ndarray:
-    """Optics, motion blur, exposure, sensor noise and JPEG of one conditions."""
+    """Optics, motion blur, exposure, sensor noise and JPEG of one modality."""
     if conditions.softness > 0.3:
         image = cv2.GaussianBlur(image, (0, 0), conditions.softness)
     if conditions.blur[frame] > 2:
@@ -91,7 +90,7 @@ def _develop(rng: np.random.Generator, image: np.ndarray, conditions: Conditions
 
 
 def _smear(image: np.ndarray, length: float, direction: float) -> np.ndarray:
-    """Motion blur; long ones on a picture of half the size, where they cost a quarter and look the same."""
+    """Motion blur; a long one is applied at half the resolution, which costs a quarter and looks the same."""
     height, width = image.shape[:2]
     if length > 8:
         return cv2.resize(_smear(cv2.resize(image, (width // 2, height // 2)), length / 2, direction), (width, height))
@@ -105,7 +104,7 @@ def _smear(image: np.ndarray, length: float, direction: float) -> np.ndarray:
 
 @functools.cache
 def _noise(dimensions: int) -> np.ndarray:
-    """The bank of noise: uint8 around 128, slightly correlated between the colours as after demosaicing."""
+    """The noise image: uint8 around 128, slightly correlated between the colours as after demosaicing."""
     rng = np.random.default_rng(7)
     grey = rng.normal(0, 1, (NOISE_SIDE, NOISE_SIDE, 1))
     bank = grey if dimensions == 2 else 0.6 * grey + 0.8 * rng.normal(0, 1, (NOISE_SIDE, NOISE_SIDE, 3))

@@ -1,4 +1,4 @@
-"""The objects of a scene: the target, its distractors (twins, others of its kind, other kinds) and occluders."""
+"""The objects of a scene: the target, its distractors (twins, others of its kind, things of any kind) and occluders."""
 
 from dataclasses import dataclass
 
@@ -18,28 +18,28 @@ CATEGORIES = {"body": "person", "walker": "person"}  # of a theme, where it is n
 
 @dataclass(frozen=True, eq=False)
 class SceneObjects:
-    """Looks of everything that appears: per thing its poses."""
+    """The appearances of a scene's objects: a list of poses for each object."""
 
     theme: str
     target: list[Appearance]
-    twins: list[list[Appearance]]
-    same_kind: list[list[Appearance]]
-    other_kinds: list[list[Appearance]]
+    twins: list[list[Appearance]]  # distractors like the target in one modality
+    same_kind: list[list[Appearance]]  # distractors of the target's kind
+    others: list[list[Appearance]]  # distractors of any kind
     occluders: list[list[Appearance]]
 
 
 def draw_theme(rng: np.random.Generator, material: Material) -> str:
-    """What kind of thing a scene is about."""
+    """The kind of a scene's target."""
     usable = {theme: share for theme, share in THEMES.items() if theme != "body" or len(material.bodies) > 4}
     weights = np.array(list(usable.values()))
     return str(rng.choice(list(usable), p=weights / weights.sum()))
 
 
 class ObjectMaker:
-    """Finds things of one kind for one scene."""
+    """Makes the objects of one scene, whose target is of one kind."""
 
     def __init__(self, rng: np.random.Generator, material: Material, theme: str, ambient: float) -> None:
-        """theme: one of THEMES; ambient: mean infrared grey level of the background, which heat is drawn around."""
+        """theme: one of THEMES; ambient: mean infrared grey level of the background, from which heat is drawn."""
         self.rng, self.material, self.theme, self.ambient = rng, material, theme, ambient
         self.family = self._family()
         self.source = material.photos[rng.integers(len(material.photos))]
@@ -48,7 +48,7 @@ class ObjectMaker:
     def make_all(
         self, size: float, informative: str, background: np.ndarray, native: Appearance | None = None
     ) -> SceneObjects:
-        """The players of a scene around a target of `size` pixels (square root of its box area).
+        """The objects of a scene around a target of `size` pixels (square root of its box area).
 
         native: the target, when it is a part of the background.
         """
@@ -58,12 +58,12 @@ class ObjectMaker:
         twins = [self._twin(target, informative) for _ in range(int(rng.choice([0, 1, 2], p=[0.3, 0.55, 0.15])))]
         near = [level + rng.normal(0, 12) if rng.random() < 0.5 else self.level() for _ in range(rng.integers(1, 4))]
         same_kind = [self.make_object(size * np.exp(rng.normal(0, 0.22)), heat, rng.random() < 0.2) for heat in near]
-        other_kinds = [self._other_kind(size, background) for _ in range(rng.integers(0, 3))]
+        others = [self._other(size, background) for _ in range(rng.integers(0, 3))]
         occluders = [self._occluder(size, background) for _ in range(int(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15])))]
-        return SceneObjects(self.theme, target, twins, same_kind, other_kinds, occluders)
+        return SceneObjects(self.theme, target, twins, same_kind, others, occluders)
 
     def level(self) -> float:
-        """The heat of a thing: well away from the background's, warmer in three of four cases."""
+        """The mean heat of an object: well away from the background's, warmer in three of four cases."""
         contrast = self.rng.uniform(45, 130)
         warm, cold = self.ambient + contrast, self.ambient - contrast
         if self.theme in UPRIGHT:
@@ -73,7 +73,7 @@ class ObjectMaker:
         return warm if warm < 245 and self.rng.random() < 0.7 else cold
 
     def make_object(self, size: float, level: float, sways: bool) -> list[Appearance]:
-        """One thing of the scene's kind at `size` pixels and mean heat `level`: its poses."""
+        """The poses of one object of the scene's kind, at `size` pixels and mean heat `level`."""
         rng = self.rng
         if self.theme == "walker":
             appearances = [_cropped(appearance) for appearance in walker(rng, int(rng.integers(4, 7)))]
@@ -115,11 +115,11 @@ class ObjectMaker:
         return Cutout(picture[y : y + h, x : x + w], alpha, None, "piece")
 
     def _twin(self, target: list[Appearance], informative: str) -> list[Appearance]:
-        """Alike in one modality; never in the only one that shows anything."""
+        """Like the target in one modality; never in the only informative one."""
         visible_differs = informative == "visible" or (informative == "both" and self.rng.random() < 0.5)
         return recoloured(self.rng, target) if visible_differs else reheated(self.rng, target)
 
-    def _other_kind(self, size: float, background: np.ndarray) -> list[Appearance]:
+    def _other(self, size: float, background: np.ndarray) -> list[Appearance]:
         theme, self.theme = self.theme, str(self.rng.choice(["walker", "cutout", "piece"]))
         family, self.family = self.family, self._family()
         source = self.source
@@ -133,7 +133,7 @@ class ObjectMaker:
         return appearances
 
     def _occluder(self, size: float, background: np.ndarray) -> list[Appearance]:
-        """A foreground piece: a pole, a trunk, a bush, cut from this background or another picture."""
+        """A foreground piece like a pole, a trunk or a bush, cut from this background or another photograph."""
         rng = self.rng
         stretch = float(rng.choice([1, 1, rng.uniform(4, 12)])) * float(np.exp(rng.normal(0, 0.3)))
         source = background if rng.random() < 0.5 else self.material.photos[rng.integers(len(self.material.photos))]
@@ -149,7 +149,7 @@ class ObjectMaker:
 
 
 def appearance_of(cutout: Cutout) -> Appearance:
-    """A cut-out as a appearance; where its infrared is not known, its mask stands in until heat is drawn."""
+    """A cut-out as an appearance; where its infrared is not known, its mask is a placeholder until heat is drawn."""
     return Appearance(cutout.rgb, cutout.alpha if cutout.heat is None else cutout.heat, cutout.alpha)
 
 
@@ -159,14 +159,14 @@ def _levelled(heat: np.ndarray, level: float, gain: float) -> np.ndarray:
 
 
 def _retoned(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
-    """Other light and tint, and sometimes mixed channels."""
+    """The same colours under another light and tint, sometimes with permuted channels."""
     mix = np.eye(3) if rng.random() < 0.5 else np.eye(3)[rng.permutation(3)]
     mix = mix * rng.uniform(0.6, 1.3, (3, 1))
     return cv2.transform(rgb, np.hstack([mix, rng.uniform(-15, 25, (3, 1))]).astype(np.float32))
 
 
 def _same_frame(appearances: list[Appearance]) -> list[Appearance]:
-    """Poses brought to one image size, by the largest."""
+    """Poses padded to one image size, that of the largest."""
     height = max(appearance.alpha.shape[0] for appearance in appearances)
     width = max(appearance.alpha.shape[1] for appearance in appearances)
     return [

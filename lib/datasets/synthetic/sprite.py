@@ -1,4 +1,4 @@
-"""Sprites: things with an outline, a visible and a thermal appearance, ready to be warped into a frame.
+"""Sprites: objects with an outline, a visible and a thermal appearance, ready to be warped into a frame.
 
 K poses, h x w sprite pixels.
 """
@@ -15,7 +15,7 @@ MARGIN = 4  # transparent pixels around every sprite, so that bilinear edges fad
 
 
 class Appearance(NamedTuple):
-    """One pose of a thing at any resolution; colour and heat are defined under the transparent part too."""
+    """One pose of an object at any resolution; colour and heat are defined under the transparent part too."""
 
     rgb: np.ndarray  # [h, w, 3] uint8
     heat: np.ndarray  # [h, w] uint8
@@ -24,7 +24,7 @@ class Appearance(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A thing at its largest size in the sequence, colours multiplied by alpha."""
+    """An object at its largest size in the sequence, colours multiplied by alpha."""
 
     appearances: list[Appearance]
     visible: list[np.ndarray]  # K of [h, w, 4] uint8, RGB times alpha, alpha
@@ -38,7 +38,7 @@ class Sprite:
 
 
 def fit(appearance: Appearance, size: float) -> Appearance:
-    """Scale a appearance so that the square root of its area is `size` pixels, and add the margin."""
+    """Scale an appearance so that the square root of its area is `size` pixels, and add the margin."""
     height, width = appearance.alpha.shape
     scale = size / np.sqrt(height * width)
     shape = max(3, round(width * scale)), max(3, round(height * scale))
@@ -47,7 +47,7 @@ def fit(appearance: Appearance, size: float) -> Appearance:
 
 
 def add_margin(appearance: Appearance) -> Appearance:
-    """A appearance with the transparent margin around it."""
+    """Add the transparent margin around an appearance."""
     border = [cv2.BORDER_REPLICATE, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT]
     sides = (MARGIN,) * 4
     return Appearance(
@@ -58,9 +58,9 @@ def add_margin(appearance: Appearance) -> Appearance:
 def assemble(appearances: list[Appearance], smallest: float, edge: float) -> Sprite:
     """Make a sprite of its poses.
 
-    smallest: the least magnification it will be drawn at. Parts that would be thinner than about 2.5 pixels then
-    are taken off, because a mask that thin has no definite box. edge: blur of the outline in pixels, the same
-    for all things of a scene, so that the outline never gives the target away.
+    smallest: the least magnification at which it is drawn. Parts thinner than about 2.5 pixels at that size are
+    removed, because a mask that thin has no definite box. edge: blur of the outline in pixels, the same for all
+    objects of a scene, so that the outline does not give the target away.
     """
     width = int(np.ceil(2.5 / smallest)) | 1
     room = (min(appearances[0].alpha.shape) - 2 * MARGIN) // 2 | 1
@@ -82,7 +82,7 @@ def assemble(appearances: list[Appearance], smallest: float, edge: float) -> Spr
 
 
 def bend(rng: np.random.Generator, appearance: Appearance, poses: int) -> list[Appearance]:
-    """Poses of a thing that sways: rows and columns are shifted by a travelling wave."""
+    """Poses of an object that sways: rows and columns are shifted by a travelling wave."""
     height, width = appearance.alpha.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     strength = rng.uniform(0.02, 0.1) * min(height, width) * rng.dirichlet(np.ones(2))
@@ -98,7 +98,7 @@ def bend(rng: np.random.Generator, appearance: Appearance, poses: int) -> list[A
 
 
 def recoloured(rng: np.random.Generator, appearances: list[Appearance]) -> list[Appearance]:
-    """The same thing in other colours: alike in the infrared only."""
+    """The same object in other colours: alike in the infrared stream only."""
     turn = int(rng.integers(50, 130))
     tone = np.linspace(0, 1, 256) ** rng.choice([0.35, 0.5, 2.0, 3.0])
     curve = (255 * (1 - tone if rng.random() < 0.5 else tone)).astype(np.uint8)
@@ -109,7 +109,7 @@ def recoloured(rng: np.random.Generator, appearances: list[Appearance]) -> list[
 
 
 def reheated(rng: np.random.Generator, appearances: list[Appearance]) -> list[Appearance]:
-    """The same thing at another temperature: alike in the visible only."""
+    """The same object at another temperature: alike in the visible stream only."""
     mean = float(np.mean([appearance.heat.mean() for appearance in appearances]))
     level = mean + (rng.uniform(55, 110) if mean < 128 else -rng.uniform(55, 110))
     gain = rng.uniform(0.3, 1) * rng.choice([-1, 1])
@@ -118,7 +118,7 @@ def reheated(rng: np.random.Generator, appearances: list[Appearance]) -> list[Ap
 
 
 def _largest(alpha: np.ndarray) -> np.ndarray:
-    """Without what has come off the main part: crumbs would make the box jump."""
+    """The mask without parts that are not connected to the main one, which would make the box jump."""
     count, labels, boxes, _ = cv2.connectedComponentsWithStats((alpha > 127).astype(np.uint8), connectivity=4)
     if count < 3:
         return alpha

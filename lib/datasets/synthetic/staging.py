@@ -1,4 +1,4 @@
-"""From a seed to a scene: what is in it, and everybody's way through the frames."""
+"""From a seed to a scene: its objects and their paths through the frames."""
 
 import math
 from dataclasses import replace
@@ -14,8 +14,8 @@ from .sprite import MARGIN, Appearance, add_margin, assemble
 from .thermal import background_heat, sensor_pattern
 from .weather import draw_weather
 
-NATIVE = 0.12  # share of the scenes whose target is a part of the background: nothing of it was pasted
-LEAST_TEXTURE = 24  # grey levels: a plain part of the background would be no target
+NATIVE = 0.12  # share of the scenes whose target is a part of the background instead of a pasted object
+LEAST_TEXTURE = 24  # grey levels; a part of the background with less texture cannot be tracked
 SMALLEST, LARGEST = 12, 95  # side of a target (square root of its box area), pixels in a frame 256 pixels high
 
 
@@ -30,8 +30,8 @@ def stage(
 ) -> Scene:
     """The scene of a seed: `frames` frames of `size` (width, height). The same arguments give the same scene.
 
-    visible_only: the visible stream tells the target from everything else. leaves: the target goes out of the frame,
-    and there is nothing else in it.
+    visible_only: the visible stream is always informative. leaves: the target leaves the frame, and there are no other
+    objects.
     """
     rng = np.random.default_rng(seed)
     theme = draw_theme(rng, material)
@@ -46,7 +46,7 @@ def stage(
     if native is not None:
         side = float(np.sqrt(native.boxes[0, 2:].prod()))
     objects = maker.make_all(side, weather.informative, background, native.sprite.appearances[0] if native else None)
-    objects = replace(objects, twins=[], same_kind=[], other_kinds=[], occluders=[]) if leaves else objects
+    objects = replace(objects, twins=[], same_kind=[], others=[], occluders=[]) if leaves else objects
     limit = 4 * min(1.0, side / 40)
     shift = limit * rng.random() * _direction(rng.uniform(0, 2 * np.pi))
     return Scene(
@@ -89,7 +89,7 @@ def _patch(rng: np.random.Generator, background: np.ndarray, heat: np.ndarray, s
 
 
 class _Placer:
-    """Places actors; the target first, the others around it."""
+    """Places the actors: the target first, the others around it."""
 
     def __init__(
         self, rng: np.random.Generator, frames: int, size: tuple[int, int], camera: CameraPath, *, upright: bool
@@ -119,7 +119,7 @@ class _Placer:
         return None
 
     def place(self, objects: SceneObjects, native: Actor | None, leaves: bool) -> list[Actor]:
-        """All actors in drawing order; leaves: the target does, which otherwise is a matter of chance."""
+        """All actors in drawing order. leaves: the target leaves the frame; otherwise it does so in 12 % of cases."""
         rng = self.rng
         way = roam(rng, self.frames, self.size, leaves=bool(rng.random() < 0.12) or leaves)
         growth = wander(rng, self.frames, 0.5 * rng.random(), rng.uniform(12, 40))[:, 0]
@@ -130,7 +130,7 @@ class _Placer:
         side = np.sqrt(target.boxes[:, 2:].prod(1))
         followers = [self._follower(appearances, "twin", way, side) for appearances in objects.twins]
         followers += [self._follower(appearances, "same_kind", way, side) for appearances in objects.same_kind]
-        followers += [self._follower(appearances, "other_kind", way, side) for appearances in objects.other_kinds]
+        followers += [self._follower(appearances, "other", way, side) for appearances in objects.others]
         in_front = [rng.random() < 0.3 and not _covers(actor, target) for actor in followers]
         behind = [actor for actor, front in zip(followers, in_front, strict=True) if not front]
         before = [actor for actor, front in zip(followers, in_front, strict=True) if front]
@@ -138,7 +138,7 @@ class _Placer:
         return [*behind, target, *before, *(actor for actor in occluders if not _covers(actor, target))]
 
     def _follower(self, appearances: list[Appearance], role: str, way: np.ndarray, side: np.ndarray) -> Actor:
-        """A distractor that is in the target's surroundings: moving along, passing by, or standing at its way."""
+        """A distractor near the target: it moves along with it, roams freely, or stands beside its path."""
         rng, frames = self.rng, self.frames
         kind = rng.choice(["along", "fixed", "roaming"], p=[0.6, 0.28, 0.12])
         growth = np.exp(wander(rng, frames, 0.15 * rng.random(), 25)[:, 0])
@@ -153,20 +153,20 @@ class _Placer:
         return self._actor(appearances, role, way + reach[:, None] * _direction(around), growth)
 
     def _occluder(self, appearances: list[Appearance], way: np.ndarray) -> Actor:
-        """A foreground thing fixed to the scene where the target will pass."""
+        """A foreground object fixed to the scene where the target will pass."""
         frame = int(self.rng.integers(self.frames // 5, self.frames))
         actor = self._fixed(appearances, "occluder", way[frame] + self.rng.normal(0, 4, 2), frame)
         opacity = float(self.rng.uniform(0.35, 0.7)) if self.rng.random() < 0.1 else 1.0
         return Actor(actor.sprite, actor.matrices, actor.poses, "occluder", opacity)
 
     def _fixed(self, appearances: list[Appearance], role: str, point: np.ndarray, frame: int) -> Actor:
-        """A thing that stands still in the background's world."""
+        """An object that is fixed to the background."""
         return self._actor(appearances, role, self.camera.carry(point, frame), self.camera.zoom, still=True)
 
     def _actor(
         self, appearances: list[Appearance], role: str, way: np.ndarray, growth: np.ndarray, *, still: bool = False
     ) -> Actor:
-        """way: [T, 2] centres; growth: [T] size relative to the appearances; still: without turning of its own."""
+        """way: [T, 2] centres; growth: [T] size relative to the appearances; still: with little rotation of its own."""
         rng, frames = self.rng, self.frames
         scale = growth / growth.max()
         sprite = assemble(appearances, float(scale.min()), self.edge)
