@@ -3,7 +3,7 @@
 A data set with its own rules is added by one rule for one video, one `Protocol` in `PROTOCOLS` and a line in `RULES`.
 """
 
-from .long_term import OXUVA, VOT_LT, LongTerm, LongTermScores
+from .long_term import OXUVA, VOT_LT, LongTermProtocol, LongTermScores
 from .measure import matlab_range, overlap
 from .protocol import Metric, Protocol, Scores, Truth, match_rows, score
 from .rgb import GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, PYTRACKING, UAV
@@ -15,7 +15,7 @@ __all__ = [
     "LASHER",
     "LASOT",
     "LASOT_ALL",
-    "LongTerm",
+    "LongTermProtocol",
     "LongTermScores",
     "Metric",
     "OTB",

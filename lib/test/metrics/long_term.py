@@ -69,12 +69,12 @@ class LongTermScores(Scores):
         return self._combine(*(curve[:, 0] for curve in self.curves))
 
     def _combine(self, *parts: np.ndarray) -> dict[str, np.ndarray]:
-        assert isinstance(self.protocol, LongTerm)
+        assert isinstance(self.protocol, LongTermProtocol)
         return self.protocol.combine(*parts)
 
 
 @dataclass(frozen=True, eq=False)
-class LongTerm(Protocol):
+class LongTermProtocol(Protocol):
     """A protocol that reads confidences."""
 
     _: KW_ONLY
@@ -206,7 +206,7 @@ def _figure(name: str, title: str, source: str) -> Metric:
     return Metric(name, title, "none", np.zeros(1), 0, source)
 
 
-VOT_LT = LongTerm(
+VOT_LT = LongTermProtocol(
     "vot_lt",
     (
         _figure("F", "F-score: of precision and recall at the best confidence threshold", VOT_LT_PAPER),
@@ -217,7 +217,7 @@ VOT_LT = LongTerm(
     parts=precision_and_recall,
     combine=_f_score,
 )
-OXUVA = LongTerm(
+OXUVA = LongTermProtocol(
     "oxuva",
     (
         _figure("MaxGM", "maximum geometric mean: with the best share of boxes withdrawn", OXUVA_PAPER),
