@@ -58,7 +58,7 @@ def iou_and_union(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 def generalized_iou(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """GIoU (Rezatofighi et al., CVPR 2019) and IoU of the pairs of two arrays of `xyxy` boxes [..., 4]: [...], [...]."""
+    """GIoU (Rezatofighi et al., CVPR 2019) and IoU of the pairs of two arrays of `xyxy` boxes [..., 4]: two [...]."""
     iou, union = iou_and_union(a, b)
     hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     return iou - (hull - union) / hull, iou
