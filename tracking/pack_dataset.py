@@ -18,7 +18,7 @@ from lib.core.paths import read_local
 from lib.core.registry import choose
 from lib.datasets import DATASETS, load_dataset
 from lib.datasets.pack import pack
-from lib.datasets.stills import Stills
+from lib.datasets.still_images import StillImages
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -39,7 +39,7 @@ def main() -> None:
         raise InputError("nowhere to write: give --out FOLDER, or set packed_dir in local.py")
     folders = {DATASETS[name].key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
     sequences = load_dataset(name, folders)
-    if isinstance(sequences, Stills):
+    if isinstance(sequences, StillImages):
         raise InputError(f"{name}: its images are shared by many objects and stay where they are; it is not packed")
     folder = Path(out) / name
     pack(sequences, folder)

@@ -28,8 +28,8 @@ from lib.core.config import load_config
 from lib.core.distributed import own_device
 from lib.core.errors import InputError, run
 from lib.core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
-from lib.core.meeting import Meeting, meet
 from lib.core.paths import read_local
+from lib.core.work_sharing import WorkSharing, share_work
 from lib.datasets.camera import CAMERAS, keep_camera
 from lib.datasets.sequence import Sequence
 from lib.test.evaluation.engine import Job, choose_devices, run_job, run_share, share_cores
@@ -110,9 +110,9 @@ def main() -> None:
     record_run(folder, cfg, checkpoint, integer_boxes=args.integer_boxes, mode=mode)
     if is_launcher(args):
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker_name}-{config}")))
-    meeting = meet()
-    pending = left_to_do(sequences, folder, meeting)
-    workers = meeting.size if meeting else len(devices)
+    sharing = share_work()
+    pending = left_to_do(sequences, folder, sharing)
+    workers = sharing.size if sharing else len(devices)
     mode = replace(mode, batch=max(1, min(args.batch, -(-len(pending) // workers))))  # none takes what others wait for
     job = Job(
         build=functools.partial(load_tracker, cfg, checkpoint, mode=mode),
@@ -121,12 +121,12 @@ def main() -> None:
         batch=mode.batch,
     )
     begin = time.perf_counter()
-    if meeting:
+    if sharing:
         share_cores()
-        run_share(job, str(own_device(args.device)), meeting)
+        run_share(job, str(own_device(args.device)), sharing)
     elif pending:
         run_job(job, devices[: len(pending)])
-    if not meeting or meeting.rank == 0:
+    if not sharing or sharing.rank == 0:
         report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
 
 
@@ -138,11 +138,11 @@ def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
     return [keep_camera(sequence, args.modality, modalities, args.fails_at) for sequence in sequences]
 
 
-def left_to_do(sequences: list[Sequence], folder: Path, meeting: Meeting | None) -> list[Sequence]:
+def left_to_do(sequences: list[Sequence], folder: Path, sharing: WorkSharing | None) -> list[Sequence]:
     """What is not finished yet, here or on another machine."""
     done = {sequence.name for sequence in sequences if finished(folder, sequence)}
-    done = meeting.gather(done) if meeting else done
-    if done and (not meeting or meeting.rank == 0):
+    done = sharing.gather(done) if sharing else done
+    if done and (not sharing or sharing.rank == 0):
         log.info("%d of %d sequences are finished and skipped", len(done), len(sequences))
     return [sequence for sequence in sequences if sequence.name not in done]
 

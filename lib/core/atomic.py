@@ -1,4 +1,4 @@
-"""Files that exist only when they are whole."""
+"""Writing files so that they exist only when they are complete."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it over `path` on success, remove it on any failure.
 
     The old file stays intact until the new one is complete and on disk, whatever interrupts the write
-    (full disk, Ctrl-C, a crash). Missing folders are made.
+    (full disk, Ctrl-C, a crash). Missing folders are created.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "boxes.txt"

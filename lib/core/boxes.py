@@ -1,6 +1,6 @@
-"""Boxes: the one place where conventions are converted and overlaps are computed.
+"""Boxes: conversions between conventions, and overlaps.
 
-Files and annotations hold `xywh` (top-left corner and size, pixels); networks speak `cxcywh` (centre and size,
+Files and annotations hold `xywh` (top-left corner and size, pixels); networks predict `cxcywh` (centre and size,
 fractions of the crop's side); losses compare `xyxy` corners.
 """
 
@@ -40,7 +40,7 @@ def cxcywh_to_xyxy(box: Boxes) -> Boxes:
 def clip_box(box: np.ndarray, height: int, width: int, margin: float = 10) -> np.ndarray:
     """Clip `xywh` boxes to the image so that at least `margin` pixels of each side stay inside it.
 
-    box: [..., 4] pixels; returns the same shape. The rule of the OSTrack family, whose margin is 10.
+    box: [..., 4] pixels; returns the same shape. The rule of the OSTrack code base, whose margin is 10.
     """
     x1, y1, x2, y2 = np.moveaxis(xywh_to_xyxy(np.asarray(box, np.float64)), -1, 0)
     x1 = np.minimum(np.maximum(0, x1), width - margin)
@@ -51,14 +51,14 @@ def clip_box(box: np.ndarray, height: int, width: int, margin: float = 10) -> np
 
 
 def iou_and_union(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pairwise overlap of `xyxy` boxes [..., 4] and [..., 4]: intersection over union, and the union's area."""
+    """Overlap of the pairs of two arrays of `xyxy` boxes [..., 4]: intersection over union, and the union's area."""
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     union = _area(a) + _area(b) - overlap
     return overlap / union, union
 
 
 def generalized_iou(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """GIoU of `xyxy` boxes [..., 4] and [..., 4] (Rezatofighi et al., CVPR 2019), and their IoU: [...], [...]."""
+    """GIoU (Rezatofighi et al., CVPR 2019) and IoU of the pairs of two arrays of `xyxy` boxes [..., 4]: two [...]."""
     iou, union = iou_and_union(a, b)
     hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     return iou - (hull - union) / hull, iou

@@ -1,7 +1,7 @@
-"""Weights in one byte a value: matrices as whole numbers with one scale a row, everything else in float16.
+"""Storing weights in one byte per value: matrices as int8 with one scale per row, everything else in float16.
 
-A matrix `name` [rows, ...] is stored as int8 [rows, ...] beside `name.row_scale` float32 [rows]; their product is the
-matrix again, each value at most half a scale, so 1/254 of its row's largest value, from where it was.
+A matrix `name` [rows, ...] is stored as int8 [rows, ...] with `name.row_scale`, float32 [rows]. Their product restores
+the matrix with an error of at most half a scale, which is 1/254 of the row's largest value.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 _SCALE = ".row_scale"
-_SMALLEST = 4096  # values from which a matrix is worth it
+_SMALLEST = 4096  # values of the smallest matrix that is stored as int8
 
 
 def compact(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as they are stored in one byte a value: matrices and kernels of some size; the rest as float16."""
+    """Large matrices and kernels as int8 with a scale per row, the rest as float16."""
     stored: dict[str, Tensor] = {}
     for key, value in weights.items():
         if not value.is_floating_point():
@@ -30,7 +30,7 @@ def compact(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def expand(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of `compact` again, its matrices in float32; weights stored otherwise stay as they are."""
+    """The inverse of `compact`, with its matrices in float32; all other weights stay as they are."""
     weights = {key: value for key, value in stored.items() if not key.endswith(_SCALE)}
     for key in stored.keys() - weights.keys():
         name = key.removesuffix(_SCALE)

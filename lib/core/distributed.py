@@ -1,4 +1,4 @@
-"""Which process this is, and what processes tell each other. A single process needs no set-up."""
+"""The rank of this process, the number of processes, and exchanges between them. A single process needs no set-up."""
 
 import os
 import time
@@ -16,7 +16,7 @@ _PAUSE = 0.5  # seconds
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the other processes when torchrun started this one; leave them at the end, whatever happens."""
+    """Join the process group when torchrun started this process; leave it at the end, also after an error."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -24,8 +24,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
-        # Gloo's threads need Python's lock to let go of the tensors of the last exchange, and whoever destroys the
-        # group waits for those threads with the lock held: without a pause in between, both wait for ever.
+        # Gloo's threads need the GIL to release the tensors of the last exchange, and destroy_process_group waits for
+        # these threads while it holds the GIL: without a pause in between this is a deadlock.
         time.sleep(_PAUSE)
         dist.destroy_process_group()
 
@@ -36,7 +36,7 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    """How many processes work together."""
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -53,7 +53,7 @@ def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
 
 
 def average_buffers(module: nn.Module) -> None:
-    """Give every process the mean of all processes' running statistics (the floating buffers that are saved)."""
+    """Average the running statistics (the saved floating-point buffers) over all processes."""
     learned = {name for name, _ in module.named_parameters()}
     buffers = [
         value for name, value in module.state_dict().items() if name not in learned and value.is_floating_point()
@@ -66,7 +66,7 @@ def average_buffers(module: nn.Module) -> None:
 
 
 def choose_device_type(name: str = "auto") -> str:
-    """ "cuda", "mps" or "cpu": what a name asks for, or for "auto" the first of these that is there.
+    """The device type of a name: "cuda", "mps" or "cpu"; for "auto" the first of these that is available.
 
     Raises InputError for a device that this machine or this PyTorch does not have.
     """
@@ -79,7 +79,10 @@ def choose_device_type(name: str = "auto") -> str:
 
 
 def own_device(name: str = "auto") -> torch.device:
-    """The device of this process: each process that torchrun started has a GPU of its own. Raises InputError."""
+    """The device of this process; each process that torchrun started has its own GPU.
+
+    Raises InputError as `choose_device_type`.
+    """
     kind = choose_device_type(name)
     if kind == "cuda":
         return torch.device(kind, int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

@@ -1,4 +1,4 @@
-"""What the toolbox says when it was given something that it cannot use."""
+"""Errors about bad input, and how they end a program."""
 
 import logging
 import sys

@@ -51,7 +51,7 @@ def write_reference(experiments: Path = EXPERIMENTS) -> str:
 
 
 def _rows(schemas: Mapping[str, Mapping[str, Rule]]) -> list[Row]:
-    """A row for each wording of each key, in the order of the files; what is unread has none."""
+    """A row for each description of each key, in the order of the files; keys that nothing reads have none."""
     order = dict.fromkeys(key for rules in schemas.values() for key, rule in rules.items() if not rule.unread)
     rows = []
     for key in order:
@@ -76,7 +76,7 @@ def _table(rows: list[Row], trackers: tuple[str, ...]) -> str:
 
 
 def _defaults(row: Row) -> str:
-    """The default, or those of the trackers where they differ."""
+    """The default value, or that of each tracker where they differ."""
     texts: dict[str, list[str]] = {}
     for tracker, default in zip(row.trackers, row.defaults, strict=True):
         texts.setdefault(f"`{_text(default)}`", []).append(tracker)
@@ -86,7 +86,7 @@ def _defaults(row: Row) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as YAML has it."""
+    """A value in YAML syntax."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

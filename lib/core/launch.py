@@ -1,5 +1,5 @@
-"""torchrun as it is started here, for training and for tracking: the options that say where processes run, its exit
-status kept, machines that do not find each other explained."""
+"""Starting torchrun for training and for tracking: the options for processes and machines, the exit status, and
+explanations where machines do not find each other."""
 
 import argparse
 import os
@@ -8,26 +8,26 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-_REFUSAL = "error: "  # how a process begins the one line that it ends with
-#: What torchrun says, after its traceback, where machines do not find each other -> what to do.
+_REFUSAL = "error: "  # beginning of the last line of a process that ends with an InputError
+#: What torchrun prints after its traceback when machines do not find each other -> the remedy.
 _REASONS = (
     (
         re.compile(r"EADDRINUSE|[Aa]ddress already in use"),
-        "--port: another program uses it on this machine; give all machines another --port",
+        "--port: another program uses it on this machine; give another --port to all machines",
     ),
     (
         re.compile(r"waiting for clients|RendezvousTimeoutError"),
-        "--world-size: not all machines came in time; start the command on each, with a --rank of its own",
+        "--world-size: not all machines joined in time; start the command on each of them, each with its own --rank",
     ),
     (
         re.compile(r"RendezvousConnectionError|DistNetworkError: The client socket"),
-        "--ip, --port: machine 0 does not answer there; start it with --rank 0, and check address, port and firewall",
+        "--ip, --port: machine 0 does not answer; start it with --rank 0, and check address, port and firewall",
     ),
 )
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser, again: str) -> None:
-    """`--mode` and what belongs to it; again: what happens when all processes start again."""
+    """Add `--mode` and the options that belong to it; again: from where processes continue after a restart."""
     parser.add_argument("--mode", choices=("single", "multiple", "multi_node"), default="single")
     parser.add_argument("--nproc_per_node", type=int, default=1, metavar="N", help="processes (GPUs) on this machine")
     parser.add_argument("--world-size", "--nnodes", type=int, default=1, metavar="N", help="multi_node: machines")
@@ -37,22 +37,22 @@ def add_launch_arguments(parser: argparse.ArgumentParser, again: str) -> None:
     parser.add_argument("--wait", type=int, default=900, metavar="S", help="multi_node: seconds to wait for the others")
     parser.add_argument(
         "--max_restarts", type=int, default=0, metavar="N",
-        help=f"so often all processes start again, {again}, when one of them dies",
+        help=f"when a process dies, restart all processes up to N times; they continue {again}",
     )  # fmt: skip
 
 
 def is_launcher(args: argparse.Namespace) -> bool:
-    """Whether this process is to start torchrun, not one that torchrun started."""
+    """Whether this process has to start torchrun and was not started by it."""
     return args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ
 
 
 def torchrun_command(args: argparse.Namespace, name: str) -> list[str]:
-    """The command of this process, once per process; name: the same on all machines."""
+    """The torchrun command that runs this command once per process; name: of the run, the same on all machines."""
     launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={args.nproc_per_node}"]
     launcher += [f"--max_restarts={args.max_restarts}"]
     if args.mode == "multiple":
         launcher += ["--standalone"]
-    elif args.max_restarts:  # machines must be able to meet again
+    elif args.max_restarts:  # machines must be able to find each other again
         launcher += [f"--nnodes={args.world_size}", "--rdzv_backend=c10d", f"--rdzv_endpoint={args.ip}:{args.port}"]
         launcher += [f"--rdzv_id={name}"]
         launcher += [f"--rdzv_conf=is_host={int(args.rank == 0)},join_timeout={args.wait},read_timeout={args.wait}"]
@@ -63,12 +63,12 @@ def torchrun_command(args: argparse.Namespace, name: str) -> list[str]:
 
 
 def run_processes(command: Sequence[str]) -> int:
-    """Run torchrun, pass on all that it says, and say in a last line what a process refused, or why they did not meet.
+    """Run torchrun and pass on its output. After a failure, repeat the error of a process, or explain it, as last line.
 
-    Returns its exit status, 128 + number where a signal ended it, as shells count.
+    Returns its exit status; 128 + signal number where a signal ended it, as in shells.
     """
     reason = ""
-    # Processes that start again would read the addresses of those that died from the store that torchrun shares.
+    # Restarted processes would read the addresses of the dead ones from the store that torchrun shares.
     environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment) as process:
         for line in process.stderr or ():
@@ -81,7 +81,7 @@ def run_processes(command: Sequence[str]) -> int:
 
 
 def explain(line: str) -> str:
-    """What to do about a line of torchrun or of a process; empty where it is about something else."""
+    """The remedy for an error line of torchrun or of a process; empty for any other line."""
     if line.startswith(_REFUSAL):
         return line.removeprefix(_REFUSAL).strip()
     return next((remedy for pattern, remedy in _REASONS if pattern.search(line)), "")

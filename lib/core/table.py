@@ -1,4 +1,4 @@
-"""A table and its forms: terminal, Markdown, LaTeX, CSV."""
+"""Tables for the terminal, as Markdown, LaTeX and CSV."""
 
 import csv
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ TEX = {  # the backslash first: the others put new ones
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """rows[0] is the header. ranks: place of a cell -> BEST or SECOND. notes: what a reader must know."""
+    """A table. rows[0] is the header. ranks: (row, column) of a cell -> BEST or SECOND. notes: lines below it."""
 
     title: str
     rows: list[Row]
@@ -29,14 +29,14 @@ class Table:
 
 
 def format_text(table: Table) -> str:
-    """Aligned columns for a terminal; the first one to the left, numbers to the right."""
+    """Aligned columns for a terminal: the first one left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*table.rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table.rows]
     return "\n".join([table.title, "", lines[0], "-" * len(lines[0]), *lines[1:], *table.notes])
 
 
 def format_markdown(table: Table) -> str:
-    """A Markdown table, best figures bold, second ones in italics."""
+    """A Markdown table with the best scores in bold, the second ones in italics."""
     signs = {BEST: "**", SECOND: "*", None: ""}
     rows = [["---", *["---:"] * (len(table.rows[0]) - 1)]]
     for line, row in enumerate(table.rows):
@@ -49,7 +49,7 @@ def format_markdown(table: Table) -> str:
 
 
 def format_latex(table: Table) -> str:
-    """A LaTeX table (package booktabs), best figures bold, second ones underlined."""
+    """A LaTeX table (package booktabs) with the best scores in bold, the second ones underlined."""
     commands = {BEST: "\\textbf{%s}", SECOND: "\\underline{%s}", None: "%s"}
     lines = []
     for line, row in enumerate(table.rows):
@@ -72,13 +72,13 @@ def format_latex(table: Table) -> str:
 
 
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write a table as CSV, whole or not at all."""
+    """Write a table as CSV, completely or not at all."""
     with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, completely or not at all."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Reading pickled torch files as data: tensors and plain containers come out, nothing of the file runs."""
+"""Reading pickled torch files as data: tensors and plain containers are loaded, and no code of the file runs."""
 
 import importlib
 import pickle
@@ -28,8 +28,8 @@ _SAFE = {
 }
 
 
-class Foreign:
-    """What stands in for an object of a class that is not ours to run: it swallows its state."""
+class Placeholder:
+    """Replaces an object of a class that is not allowed; it only keeps its state."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         self.state: Any = None
@@ -53,7 +53,7 @@ class _Unpickler(pickle.Unpickler):
         known = (module, name) in _SAFE
         if module == "torch" and (name.endswith("Storage") or isinstance(getattr(torch, name, None), torch.dtype)):
             known = True
-        return getattr(importlib.import_module(module), name) if known else Foreign
+        return getattr(importlib.import_module(module), name) if known else Placeholder
 
 
 def load_pickled(path: Path) -> Any:
@@ -68,7 +68,7 @@ def load_pickled(path: Path) -> Any:
 
 
 def _restricted_pickle() -> types.ModuleType:
-    """A stand-in for the pickle module, which is what torch.load takes."""
+    """A replacement for the pickle module, as torch.load expects one."""
     module = types.ModuleType("restricted_pickle")
     module.Unpickler = _Unpickler  # type: ignore[attr-defined]
     module.UnpicklingError = pickle.UnpicklingError  # type: ignore[attr-defined]

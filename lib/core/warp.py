@@ -1,20 +1,20 @@
-"""A rectangle of an image, of any place and shape, as a square: one bilinear look at each pixel."""
+"""Resampling a rectangle of an image to a square, with one bilinear interpolation."""
 
 import cv2
 import numpy as np
 
 
 def warp_region(image: np.ndarray, region: np.ndarray, size: int, fill: np.ndarray) -> np.ndarray:
-    """Stretch `region` over [size, size, C] pixels.
+    """Resample `region` to [size, size, C].
 
     image: [H, W, C] uint8; region: [4] xywh pixels, where pixel (0, 0) covers 0 to 1 in both directions, not rounded to
     whole pixels; fill: [C] uint8, the colour outside the image.
     """
     scale = size / region[2:]
-    # OpenCV speaks of the centres of pixels, which lie half a pixel behind their edges.
+    # OpenCV's coordinates are those of pixel centres, half a pixel after the pixels' edges.
     shift = (0.5 - region[:2]) * scale - 0.5
     matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
-    planes = [image[..., first : first + 4] for first in range(0, image.shape[2], 4)]  # it fills four at a time
+    planes = [image[..., first : first + 4] for first in range(0, image.shape[2], 4)]  # OpenCV takes four fill values
     fills = [fill[first : first + 4].tolist() for first in range(0, image.shape[2], 4)]
     warped = [
         cv2.warpAffine(plane, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=colour).reshape(size, size, -1)

@@ -11,76 +11,76 @@ from ..core.registry import choose, resolve
 from .index import open_index
 from .sequence import Frames, Sequence
 
-__all__ = ["DATASETS", "Entry", "Frames", "Sequence", "load_dataset", "load_training_set", "load_validation_set"]
+__all__ = ["DATASETS", "DatasetEntry", "Frames", "Sequence", "load_dataset", "load_training_set", "load_validation_set"]
 
 log = logging.getLogger(__name__)
 
 
-class Entry(NamedTuple):
-    """Where a data set is found and who reads it."""
+class DatasetEntry(NamedTuple):
+    """The folder and the reader of a data set."""
 
     key: str  # key of local.py that holds its folder
     reader: str  # "module:function", called with that folder, returns the sequences
 
 
-DATASETS: dict[str, Entry] = {
-    "lasher_train": Entry("lasher_dir", ".readers.lasher:read_training"),
-    "lasher_train882": Entry("lasher_dir", ".readers.lasher:read_held_in"),
-    "lasher_val97": Entry("lasher_dir", ".readers.lasher:read_held_out"),
-    "lasher_test": Entry("lasher_dir", ".readers.lasher:read_testing"),
-    "lasher_unaligned_train": Entry("lasher_unaligned_dir", ".readers.lasher:read_unaligned_training"),
-    "lasher_unaligned_test": Entry("lasher_unaligned_dir", ".readers.lasher:read_unaligned_testing"),
-    "rgbt234": Entry("rgbt234_dir", ".readers.rgbt234:read_rgbt234"),
-    "rgbt210": Entry("rgbt210_dir", ".readers.rgbt234:read_rgbt210"),
-    "gtot": Entry("gtot_dir", ".readers.gtot:read_gtot"),
-    "vtuav_st": Entry("vtuav_dir", ".readers.vtuav:read_short_term"),
-    "vtuav_lt": Entry("vtuav_dir", ".readers.vtuav:read_long_term"),
-    "vtuav_st_train": Entry("vtuav_dir", ".readers.vtuav:read_short_term_training"),
-    "vtuav_lt_train": Entry("vtuav_dir", ".readers.vtuav:read_long_term_training"),
-    "vot19rgbt": Entry("vot19rgbt_dir", ".readers.vot:read_rgbt2019"),
-    "vot18": Entry("vot18_dir", ".readers.vot:read_vot2018"),
-    "votlt18": Entry("votlt18_dir", ".readers.vot:read_lt2018"),
-    "votlt19": Entry("votlt19_dir", ".readers.vot:read_lt2019"),
-    "vot20rgbt": Entry("vot20rgbt_dir", ".readers.vot:read_rgbt2020"),
-    "got10k_train_full": Entry("got10k_dir", ".readers.got10k:read_training"),
-    "got10k_vottrain": Entry("got10k_dir", ".readers.got10k:read_vot_training"),
-    "got10k_votval": Entry("got10k_dir", ".readers.got10k:read_vot_validation"),
-    "got10k_official_val": Entry("got10k_dir", ".readers.got10k:read_validation"),
-    "got10k_val": Entry("got10k_dir", ".readers.got10k:read_validation"),
-    "got10k_test": Entry("got10k_dir", ".readers.got10k:read_testing"),
-    "lasot": Entry("lasot_dir", ".readers.lasot:read_testing"),
-    "lasot_train": Entry("lasot_dir", ".readers.lasot:read_training"),
-    "lasot_extension_subset": Entry("lasot_extension_subset_dir", ".readers.lasot:read_extension"),
-    "trackingnet": Entry("trackingnet_dir", ".readers.trackingnet:read_testing"),
-    "trackingnet_train": Entry("trackingnet_dir", ".readers.trackingnet:read_training"),
-    "otb": Entry("otb_dir", ".readers.tabled:read_otb"),
-    "uav": Entry("uav_dir", ".readers.tabled:read_uav"),
-    "uav20l": Entry("uav_dir", ".readers.tabled:read_uav20l"),
-    "nfs": Entry("nfs_dir", ".readers.tabled:read_nfs"),
-    "tc128": Entry("tc128_dir", ".readers.tc128:read_tc128"),
-    "tnl2k": Entry("tnl2k_dir", ".readers.tnl2k:read_tnl2k"),
-    "coco17": Entry("coco_dir", ".readers.coco:read_training"),
-    "imagenetvid": Entry("imagenet_dir", ".readers.imagenetvid:read_training"),
-    "imagenetdet": Entry("imagenet_dir", ".readers.imagenetdet:read_training"),
-    "youtubebb": Entry("youtubebb_dir", ".readers.youtubebb:read_training"),
-    "vid511": Entry("crop511_dir", ".readers.cropped:read_vid"),
-    "youtubebb511": Entry("crop511_dir", ".readers.cropped:read_youtubebb"),
-    "det511": Entry("crop511_dir", ".readers.cropped:read_det"),
-    "coco511": Entry("crop511_dir", ".readers.cropped:read_coco"),
-    "got10k511": Entry("crop511_dir", ".readers.cropped:read_got10k"),
-    "lasot511": Entry("crop511_dir", ".readers.cropped:read_lasot"),
-    "videos": Entry("videos_dir", ".readers.folder:read_videos"),
-    "synthetic_train": Entry("photos_dir", ".synthetic:stream_training"),
-    "synthetic_val": Entry("photos_dir", ".synthetic:stream_validation"),
-    "synthetic_rgb_train": Entry("photos_dir", ".synthetic.stream:stream_visible_training"),
-    "synthetic_rgb_val": Entry("photos_dir", ".synthetic.stream:stream_visible_validation"),
-    "synthetic_rgb_leaving": Entry("photos_dir", ".synthetic.stream:stream_visible_leaving"),
+DATASETS: dict[str, DatasetEntry] = {
+    "lasher_train": DatasetEntry("lasher_dir", ".readers.lasher:read_training"),
+    "lasher_train882": DatasetEntry("lasher_dir", ".readers.lasher:read_held_in"),
+    "lasher_val97": DatasetEntry("lasher_dir", ".readers.lasher:read_held_out"),
+    "lasher_test": DatasetEntry("lasher_dir", ".readers.lasher:read_testing"),
+    "lasher_unaligned_train": DatasetEntry("lasher_unaligned_dir", ".readers.lasher:read_unaligned_training"),
+    "lasher_unaligned_test": DatasetEntry("lasher_unaligned_dir", ".readers.lasher:read_unaligned_testing"),
+    "rgbt234": DatasetEntry("rgbt234_dir", ".readers.rgbt234:read_rgbt234"),
+    "rgbt210": DatasetEntry("rgbt210_dir", ".readers.rgbt234:read_rgbt210"),
+    "gtot": DatasetEntry("gtot_dir", ".readers.gtot:read_gtot"),
+    "vtuav_st": DatasetEntry("vtuav_dir", ".readers.vtuav:read_short_term"),
+    "vtuav_lt": DatasetEntry("vtuav_dir", ".readers.vtuav:read_long_term"),
+    "vtuav_st_train": DatasetEntry("vtuav_dir", ".readers.vtuav:read_short_term_training"),
+    "vtuav_lt_train": DatasetEntry("vtuav_dir", ".readers.vtuav:read_long_term_training"),
+    "vot19rgbt": DatasetEntry("vot19rgbt_dir", ".readers.vot:read_rgbt2019"),
+    "vot18": DatasetEntry("vot18_dir", ".readers.vot:read_vot2018"),
+    "votlt18": DatasetEntry("votlt18_dir", ".readers.vot:read_lt2018"),
+    "votlt19": DatasetEntry("votlt19_dir", ".readers.vot:read_lt2019"),
+    "vot20rgbt": DatasetEntry("vot20rgbt_dir", ".readers.vot:read_rgbt2020"),
+    "got10k_train_full": DatasetEntry("got10k_dir", ".readers.got10k:read_training"),
+    "got10k_vottrain": DatasetEntry("got10k_dir", ".readers.got10k:read_vot_training"),
+    "got10k_votval": DatasetEntry("got10k_dir", ".readers.got10k:read_vot_validation"),
+    "got10k_official_val": DatasetEntry("got10k_dir", ".readers.got10k:read_validation"),
+    "got10k_val": DatasetEntry("got10k_dir", ".readers.got10k:read_validation"),
+    "got10k_test": DatasetEntry("got10k_dir", ".readers.got10k:read_testing"),
+    "lasot": DatasetEntry("lasot_dir", ".readers.lasot:read_testing"),
+    "lasot_train": DatasetEntry("lasot_dir", ".readers.lasot:read_training"),
+    "lasot_extension_subset": DatasetEntry("lasot_extension_subset_dir", ".readers.lasot:read_extension"),
+    "trackingnet": DatasetEntry("trackingnet_dir", ".readers.trackingnet:read_testing"),
+    "trackingnet_train": DatasetEntry("trackingnet_dir", ".readers.trackingnet:read_training"),
+    "otb": DatasetEntry("otb_dir", ".readers.tabled:read_otb"),
+    "uav": DatasetEntry("uav_dir", ".readers.tabled:read_uav"),
+    "uav20l": DatasetEntry("uav_dir", ".readers.tabled:read_uav20l"),
+    "nfs": DatasetEntry("nfs_dir", ".readers.tabled:read_nfs"),
+    "tc128": DatasetEntry("tc128_dir", ".readers.tc128:read_tc128"),
+    "tnl2k": DatasetEntry("tnl2k_dir", ".readers.tnl2k:read_tnl2k"),
+    "coco17": DatasetEntry("coco_dir", ".readers.coco:read_training"),
+    "imagenetvid": DatasetEntry("imagenet_dir", ".readers.imagenetvid:read_training"),
+    "imagenetdet": DatasetEntry("imagenet_dir", ".readers.imagenetdet:read_training"),
+    "youtubebb": DatasetEntry("youtubebb_dir", ".readers.youtubebb:read_training"),
+    "vid511": DatasetEntry("crop511_dir", ".readers.cropped:read_vid"),
+    "youtubebb511": DatasetEntry("crop511_dir", ".readers.cropped:read_youtubebb"),
+    "det511": DatasetEntry("crop511_dir", ".readers.cropped:read_det"),
+    "coco511": DatasetEntry("crop511_dir", ".readers.cropped:read_coco"),
+    "got10k511": DatasetEntry("crop511_dir", ".readers.cropped:read_got10k"),
+    "lasot511": DatasetEntry("crop511_dir", ".readers.cropped:read_lasot"),
+    "videos": DatasetEntry("videos_dir", ".readers.folder:read_videos"),
+    "synthetic_train": DatasetEntry("photos_dir", ".synthetic:stream_training"),
+    "synthetic_val": DatasetEntry("photos_dir", ".synthetic:stream_validation"),
+    "synthetic_rgb_train": DatasetEntry("photos_dir", ".synthetic.stream:stream_visible_training"),
+    "synthetic_rgb_val": DatasetEntry("photos_dir", ".synthetic.stream:stream_visible_validation"),
+    "synthetic_rgb_leaving": DatasetEntry("photos_dir", ".synthetic.stream:stream_visible_leaving"),
 }
 
-#: The family names the training part of these sets in a configuration as it names the test part on the command line.
+#: Configurations of the OSTrack code base give the training part of these sets the name of the test part.
 TRAINING = {"lasot": "lasot_train", "trackingnet": "trackingnet_train"}
 
-#: Sets that papers report on. Who picks a checkpoint by one of them has fitted it to the test.
+#: Sets that papers report on. A checkpoint chosen by its score on one of them is fitted to the test data.
 BENCHMARKS = frozenset(
     {"lasher_test", "lasher_unaligned_test", "rgbt234", "rgbt210", "gtot", "vtuav_st", "vtuav_lt", "vot19rgbt"}
     | {"vot20rgbt", "lasot", "lasot_extension_subset", "otb", "uav", "uav20l", "nfs", "tnl2k", "tc128"}
@@ -89,18 +89,18 @@ BENCHMARKS = frozenset(
 
 
 def load_training_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
-    """As `load_dataset`, by the names of configurations: `LASOT` and `TRACKINGNET` are training parts there; a set that
-    papers report on is loaded with a warning."""
+    """As `load_dataset`, with the names of configurations, where `LASOT` and `TRACKINGNET` are training parts. Warns of
+    a set that papers report on."""
     if _is_benchmark(name):
-        log.warning("DATA.TRAIN.DATASETS_NAME: %s is a test set: figures on it of what learns here mean nothing", name)
+        log.warning("DATA.TRAIN.DATASETS_NAME: %s is a test set: do not report scores on it after this training", name)
     return _load_named(name, folders)
 
 
 def load_validation_set(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
-    """As `load_training_set`, since public recipes want test sets here."""
+    """As `load_training_set`, for validation. Public recipes validate on test sets, so these only cause a warning."""
     if _is_benchmark(name):
         log.warning(
-            "DATA.VAL.DATASETS_NAME: %s is a test set: a checkpoint chosen by it must not be published with figures on "
+            "DATA.VAL.DATASETS_NAME: %s is a test set: a checkpoint chosen by it must not be published with scores on "
             "it; to choose one, train on LasHeR_train882 and validate on LasHeR_val97",
             name,
         )
@@ -117,11 +117,10 @@ def _is_benchmark(name: str) -> bool:
 
 
 def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True) -> Many[Sequence]:
-    """The sequences of a data set, by any name of the family (`LasHeR_train`, `lasher_test`, …).
+    """The sequences of a data set, by its name in any case (`LasHeR_train`, `lasher_test`, …).
 
-    folders: the paths of local.py. indexed: annotations that have not changed come from the index that an earlier start
-    left in the user's cache folder. Raises InputError for an unknown name and for a folder that is not there, naming
-    the key to set.
+    folders: the paths of local.py. indexed: read unchanged annotations from the index in the user's cache folder.
+    Raises InputError for an unknown name and for a missing folder; the message names the key to set.
     """
     reader, folder = find_dataset(name, folders)
     read: Callable[[Path], Many[Sequence]] = resolve(reader, __package__)
@@ -132,7 +131,7 @@ def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True)
 
 
 def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
-    """Who reads a data set, and its folder, which is there: the packed one if there is one.
+    """The reader of a data set and its existing folder; the packed set where there is one.
 
     Raises InputError as `load_dataset`.
     """

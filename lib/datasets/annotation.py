@@ -1,4 +1,4 @@
-"""Numbers from text files: annotations, flags and result files of every origin."""
+"""Reading numbers from text files: annotations, flags and result files of any origin."""
 
 import re
 from pathlib import Path
@@ -15,8 +15,8 @@ LINE_END = re.compile(r"\r*\n|\r")  # RGBT234's kite2/infrared.txt ends one line
 def read_numbers(path: str | Path, columns: int = 4) -> np.ndarray:
     """[rows, columns] float64 from a text file of one row per line.
 
-    Numbers may be set apart by a comma, tabs or blanks; CRLF, a byte order mark, trailing empty lines and NaN are
-    fine. Raises InputError with file and line for anything else, so that no row can slip to a neighbouring frame.
+    Numbers may be separated by commas, tabs or blanks; CRLF, a byte order mark, trailing empty lines and NaN are
+    accepted. Raises InputError with file and line for anything else, so that rows and frames stay in step.
     """
     return cached_numbers(path, columns, lambda: parse_numbers(path, read_lines(path), columns))
 
@@ -25,7 +25,7 @@ def parse_numbers(path: str | Path, lines: list[str], columns: int) -> np.ndarra
     """[rows, columns] float64 from the lines of a file, which is named in messages. Raises as `read_numbers` does."""
     if not lines:
         raise InputError(f"{path}: file is empty; expected {columns} numbers per line")
-    try:  # numpy's reader is four times as fast; whatever it does not take goes to the careful one
+    try:  # numpy's reader is four times as fast; what it refuses is parsed line by line
         values = np.loadtxt(lines, delimiter="," if "," in lines[0] else None, comments=None, ndmin=2)
         if values.shape == (len(lines), columns) and not np.isinf(values).any():
             return values
@@ -49,7 +49,7 @@ def read_flags(path: str | Path) -> np.ndarray:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """Stripped lines without the empty ones at the end, e.g. the names of a list file (apostrophes and all kept)."""
+    """The stripped lines of a text file, without empty ones at the end. Raises InputError when it cannot be read."""
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:

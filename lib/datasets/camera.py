@@ -1,7 +1,7 @@
-"""A camera that is missing: what a model of two modalities sees in its place, in training and in tracking.
+"""A missing camera: what a two-modality model gets in its place, in training and in tracking.
 
-The absent stream is black, 0 in every pixel before normalisation, as a covered or dead sensor is, and as every crop is
-outside its image.
+The absent stream is black (every pixel is 0 before normalisation), like a covered or dead sensor and like OSTrack's
+padding of crops.
 """
 
 from collections.abc import Sequence as Many
@@ -18,9 +18,9 @@ CAMERAS = (VISIBLE, INFRARED)
 
 @dataclass(frozen=True)
 class OneCamera(Frames):
-    """Frames of which one modality is seen; of files the other is not even read, so that it may be missing."""
+    """Frames with one modality. Files of the other modality are not read, so they may be missing."""
 
-    frames: Frames  # of the camera that is there alone, or of both
+    frames: Frames  # of the working camera alone, or of both cameras
     kept: str  # VISIBLE or INFRARED
     modalities: tuple[str, ...] = CAMERAS
 
@@ -39,11 +39,11 @@ class OneCamera(Frames):
 
 @dataclass(frozen=True)
 class FailingCamera(Frames):
-    """Frames of which one modality is seen only for a while."""
+    """Frames of two cameras, one of which fails during the sequence."""
 
     whole: Frames  # of both cameras
-    rest: OneCamera
-    since: int  # the first frame that only one camera saw
+    rest: OneCamera  # the frames of the working camera
+    since: int  # first frame without the failed camera
 
     @property
     def modalities(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -60,20 +60,20 @@ class FailingCamera(Frames):
 
 
 def keep_camera(sequence: Sequence, kept: str, modalities: int, since: int = 0) -> Sequence:
-    """The sequence as a model of 1 or 2 modalities sees it when only one camera works.
+    """The sequence as a model of 1 or 2 modalities gets it when only one camera works.
 
-    kept: "visible" or "infrared"; since: the frame from which on the other one is gone. A model of two gets the absent
-    stream for it, a model of one the camera that is there. With infrared alone from the start the boxes are its own
-    where the set annotates both streams. Raises InputError for a sequence that was not recorded with that camera,
-    and where the other one works at first, not with both or not until then.
+    kept: "visible" or "infrared"; since: first frame without the other camera. A two-modality model gets the absent
+    stream in its place, a one-modality model gets the working camera. With infrared alone from frame 0, the infrared
+    boxes are used where the set annotates both streams. Raises InputError for a sequence without the kept camera and,
+    when `since` is above 0, for a sequence without the other camera or with no more than `since` frames.
     """
     frames = sequence.frames
     if kept not in frames.modalities:
         raise InputError(f"{sequence.name}: has no {kept} stream, only {', '.join(frames.modalities)}")
     if since and frames.modalities != CAMERAS:
-        raise InputError(f"{sequence.name}: has {kept} alone, so that no camera can fail at frame {since}")
+        raise InputError(f"{sequence.name}: has only the {kept} stream, so no camera can fail at frame {since}")
     if since and since >= len(sequence):
-        raise InputError(f"{sequence.name}: has {len(sequence)} frames, so that no camera can fail at frame {since}")
+        raise InputError(f"{sequence.name}: has {len(sequence)} frames, so no camera can fail at frame {since}")
     if isinstance(frames, FileFrames):
         frames = FileFrames((frames.paths[frames.modalities.index(kept)],), (kept,))
     shown: Many[str] = CAMERAS if modalities == len(CAMERAS) else (kept,)

@@ -1,4 +1,4 @@
-"""What is wrong with a data set on disk, before a long run finds out."""
+"""Finding what is wrong with a data set on disk before a long run does."""
 
 import functools
 import logging
@@ -17,9 +17,9 @@ from ..core.measure.machine import usable_cores
 from .collection import collect_problems
 from .image import read_image
 from .sequence import FileFrames, Sequence
-from .stills import Stills
+from .still_images import StillImages
 
-#: kind -> what a table calls it
+#: kind of problem -> its row in the report
 KINDS = {
     "sequence": "sequences missing or not readable",
     "count": "counts that differ (streams, annotation, set)",
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What was looked at, and what is wrong with it."""
+    """What was checked, and what is wrong with it."""
 
     sequences: int
     frames: int
@@ -48,8 +48,8 @@ class Findings(NamedTuple):
 
 
 def read_all(read: "functools.partial[Many[Sequence]]") -> tuple[Many[Sequence], list[Problem]]:
-    """The sequences that a reader can read, and what it says about the others."""
-    listener = _Listener()
+    """The sequences that a reader can read, and its messages about the others."""
+    listener = _WarningCollector()
     log = logging.getLogger(__package__)
     log.addHandler(listener)
     propagate, log.propagate = log.propagate, False  # a thousand warnings would bury the table
@@ -67,31 +67,31 @@ def read_all(read: "functools.partial[Many[Sequence]]") -> tuple[Many[Sequence],
 
 
 def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
-    """Files, boxes and pictures of every sequence.
+    """Check the files, boxes and images of every sequence.
 
-    images: frames of each sequence that are decoded, evenly spread, at least the first, whose size the boxes are held
-    against; None: all of them.
+    images: how many frames of each sequence are decoded, evenly spread, at least the first; None: all. Boxes are
+    checked against the size of the first frame.
     """
     frames, decoded = 0, 0
     problems: list[Problem] = []
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for place in tqdm(_once(sequences), desc="checking", unit="sequence", dynamic_ncols=True):
+        for place in tqdm(_places_to_check(sequences), desc="checking", unit="sequence", dynamic_ncols=True):
             try:
                 sequence = sequences[place]
-            except InputError as error:  # sets whose sequences are made one by one
+            except InputError as error:  # in sets that make their sequences on access
                 problems.append(Problem("sequence", str(error)))
                 continue
             missing = list(_missing_images(sequence.frames))
             gone = {problem.line.partition(": ")[0] for problem in missing}
-            size, seen, broken = _look(sequence, images, gone, pool)
+            size, seen, broken = _check_images(sequence, images, gone, pool)
             problems += [*missing, *broken, *_check_boxes(sequence, size)]
             frames, decoded = frames + len(sequence), decoded + seen
     return Findings(len(sequences), frames, decoded, problems)
 
 
-def _once(sequences: Many[Sequence]) -> Many[int]:
-    """Places of the sequences to look at: of the objects of a still image the first, since all share the file."""
-    if not isinstance(sequences, Stills):
+def _places_to_check(sequences: Many[Sequence]) -> Many[int]:
+    """Indices of the sequences to check: of the objects of one still image only the first, since all share the file."""
+    if not isinstance(sequences, StillImages):
         return range(len(sequences))
     return np.unique(sequences.images, return_index=True)[1].tolist()
 
@@ -109,16 +109,16 @@ def _names(folder: Path) -> frozenset[str]:
     return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
 
 
-def _look(
+def _check_images(
     sequence: Sequence, images: int | None, gone: set[str], pool: ThreadPoolExecutor
 ) -> tuple[tuple[int, int] | None, int, list[Problem]]:
-    """Size (width, height) of the first frame, how many images were decoded, and what is wrong with them."""
+    """Size (width, height) of the first frame, the number of decoded images, and their problems."""
     length = len(sequence)
     count = length if images is None else min(length, max(1, images))
     picked = np.unique(np.linspace(0, length - 1, count).round().astype(int)).tolist() if length else []
     sizes, decoded, problems = [], 0, []
-    looks = pool.map(functools.partial(_decode, sequence, gone), picked)
-    for index, (found, failed) in zip(picked, looks, strict=True):
+    results = pool.map(functools.partial(_decode, sequence, gone), picked)
+    for index, (found, failed) in zip(picked, results, strict=True):
         sizes += found[:1]
         decoded += len(found)
         problems += [Problem("image", line) for line in failed]
@@ -129,7 +129,7 @@ def _look(
 
 
 def _decode(sequence: Sequence, gone: set[str], index: int) -> tuple[list[tuple[int, int]], list[str]]:
-    """Size of each stream of a frame, and what cannot be decoded."""
+    """Size (width, height) of each stream of a frame, and a message for each image that cannot be decoded."""
     frames = sequence.frames
     if not isinstance(frames, FileFrames):
         return [image.shape[1::-1] for image in frames[index]], []
@@ -162,8 +162,8 @@ def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[P
             yield Problem("outside", f"{where} lies outside its {size[0]}x{size[1]} image")
 
 
-class _Listener(logging.Handler):
-    """What readers warn of: counts that do not agree."""
+class _WarningCollector(logging.Handler):
+    """Collects the warnings of readers, which are about counts that do not agree."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

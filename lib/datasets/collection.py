@@ -1,5 +1,5 @@
-"""Reading the sequences of a set one by one. The first that cannot be read ends it, as it must before a run; whoever
-checks a set hears of all of them."""
+"""Reading the sequences of a set one by one. The first unreadable sequence raises an error, as it must before a run;
+inside `collect_problems` all problems are collected instead, for a check of the set."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _problems: ContextVar[list[str] | None] = ContextVar("problems", default=None)
 
 @contextmanager
 def collect_problems() -> Iterator[list[str]]:
-    """Inside, a sequence that cannot be read is left out, and what is wrong with it is a line of the list."""
+    """In this context an unreadable sequence is left out, and its problem is appended to the list as one line."""
     problems: list[str] = []
     token = _problems.set(problems)
     try:
@@ -28,8 +28,8 @@ def collect_problems() -> Iterator[list[str]]:
 
 
 def refuse(messages: Iterable[str], message: str) -> None:
-    """Raise InputError with `message`, which names the first case and how many there are; where problems are
-    collected, note each of `messages` instead. Nothing happens when there are none."""
+    """Raise InputError with `message`, which names the first case and the number of cases; where problems are
+    collected, append each of `messages` instead. Does nothing when there are no cases."""
     cases = list(messages)
     problems = _problems.get()
     if cases and problems is None:
@@ -39,7 +39,7 @@ def refuse(messages: Iterable[str], message: str) -> None:
 
 
 def read_each(read: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """`read` of every item. Raises InputError as `read` does, or notes it where problems are collected."""
+    """`read` of every item. Raises InputError as `read` does, or appends it where problems are collected."""
     problems = _problems.get()
     if problems is None:
         return [read(item) for item in items]

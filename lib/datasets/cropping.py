@@ -1,5 +1,5 @@
-"""Cutting a set to crops of 511 pixels around each target, once, for trainings that read nothing else
-(the layout of `lib.datasets.readers.cropped`). Needs no random draw: the same set gives the same files."""
+"""Cutting a data set to crops of 511 pixels around each target, once, for trainings that read only these crops
+(layout: `lib.datasets.readers.cropped`). Nothing is random: the same set gives the same files."""
 
 import json
 import logging
@@ -27,20 +27,20 @@ log = logging.getLogger(__name__)
 
 QUALITY = 95  # of JPEG
 LEAST_VISIBLE = 0.25  # unoccluded share of the target, where known
-_AT_ONCE = 8  # videos that a process is given together
+_QUEUED = 8  # videos per process that wait to be cut
 
 
-class Frame(NamedTuple):
-    """One target in one frame: row of its sequence and what the frame is called in the video."""
+class TargetFrame(NamedTuple):
+    """One target in one frame."""
 
     sequence: Sequence
     track: str
-    row: int
-    number: int
+    row: int  # of the sequence's annotation
+    number: int  # of the frame in the video
 
 
 class Cut(NamedTuple):
-    """What became of one video: boxes by track and frame, categories by track, frames that cannot be read."""
+    """The crops of one video: boxes by track and frame, categories by track, a message for each unreadable frame."""
 
     video: str
     boxes: dict[str, dict[str, list[float]]]
@@ -49,10 +49,10 @@ class Cut(NamedTuple):
 
 
 def cut_set(sequences: Many[Sequence], folder: Path, *, workers: int) -> list[str]:
-    """Write the crops of all usable frames, then the two files that say what they show.
+    """Write the crops of all usable frames, then their boxes and categories as two JSON files.
 
-    Crops that are there already stay, so that an interrupted run goes on. workers: processes, 0 for none. Returns what
-    could not be read, a line each; such frames are left out. Raises InputError when nothing can be read.
+    Existing crops are kept, so an interrupted run continues. workers: number of processes, 0 for none. Unreadable
+    frames are left out; returns a line for each of them. Raises InputError when nothing can be read.
     """
     videos = group_by_video(sequences)
     cut = partial(_cut_video, folder=folder / IMAGES)
@@ -70,15 +70,15 @@ def cut_set(sequences: Many[Sequence], folder: Path, *, workers: int) -> list[st
 
 
 def group_by_video(sequences: Many[Sequence]) -> dict[str, list[int]]:
-    """Places of the sequences by the video or image that they are part of."""
+    """Indices of the sequences by the video or image that they are part of."""
     videos: dict[str, list[int]] = {}
     for place, sequence in enumerate(sequences):
         videos.setdefault(sequence.video or sequence.name, []).append(place)
     return videos
 
 
-def _number(sequences: Many[Sequence], video: str, places: Iterable[int]) -> tuple[str, list[Frame]]:
-    """The usable frames of a video under the numbers that all of its tracks share."""
+def _number(sequences: Many[Sequence], video: str, places: Iterable[int]) -> tuple[str, list[TargetFrame]]:
+    """The usable frames of a video, with frame numbers that all of its tracks share."""
     still = isinstance(sequences, Collection) and sequences.still
     frames = []
     for track, place in enumerate(places):
@@ -88,12 +88,12 @@ def _number(sequences: Many[Sequence], video: str, places: Iterable[int]) -> tup
             if isinstance(sequences, Clips):
                 number = int(sequences.times[sequences.tracks[place].first + row])
             else:
-                number = sequence.frame_of(row) + (0 if sequence.company is None else sequence.company.first)
-            frames.append(Frame(sequence, f"{track:02d}", row, number))
+                number = sequence.frame_of(row) + (0 if sequence.objects is None else sequence.objects.first)
+            frames.append(TargetFrame(sequence, f"{track:02d}", row, number))
     return str(Path(video).with_suffix("")) if still else video, sorted(frames, key=lambda frame: frame.number)
 
 
-def _run(cut: partial, videos: Iterator[tuple[str, list[Frame]]], workers: int) -> Iterator[Cut]:
+def _run(cut: partial, videos: Iterator[tuple[str, list[TargetFrame]]], workers: int) -> Iterator[Cut]:
     if not workers:
         yield from map(cut, videos)
         return
@@ -101,13 +101,13 @@ def _run(cut: partial, videos: Iterator[tuple[str, list[Frame]]], workers: int) 
         waiting: list = []
         for video in videos:
             waiting.append(pool.submit(cut, video))
-            if len(waiting) >= _AT_ONCE * workers:  # no more videos are read than can be cut
+            if len(waiting) >= _QUEUED * workers:  # bounds how many videos are held in memory
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
 
 
-def _cut_video(video: tuple[str, list[Frame]], folder: Path) -> Cut:
+def _cut_video(video: tuple[str, list[TargetFrame]], folder: Path) -> Cut:
     name, frames = video
     result = Cut(name, {}, {}, [])
     last: tuple[int, np.ndarray | None] = (-1, None)

@@ -1,7 +1,7 @@
 """Reading images: jpeg4py where its native library is present (about twice as fast), OpenCV otherwise.
 
-Every read can be a reduced one, by 2, 4 or 8: [H, W] becomes [ceil(H / k), ceil(W / k)]; pixel i covers pixels k i to
-k i + k - 1 of the file, so that a place x of the image is x / k there. JPEG files are then not even decoded whole.
+An image can be read at a resolution reduced by k = 2, 4 or 8: [H, W] becomes [ceil(H / k), ceil(W / k)]; pixel i covers
+pixels k i to k i + k - 1 of the file, so a coordinate x becomes x / k. JPEG files are then decoded only in part.
 """
 
 import functools
@@ -32,7 +32,7 @@ Decoder = Callable[[str | np.ndarray, int], np.ndarray | None]
 
 
 def choose_reduction(side: float, size: int) -> int:
-    """The largest reduction that leaves a square of `side` pixels at least the `size` pixels that it is resized to.
+    """The largest reduction that leaves a square of `side` pixels at least `size` pixels, its size after resizing.
 
     >>> [choose_reduction(side, 128) for side in (255, 256, 1000, 5000)]
     [1, 2, 4, 8]
@@ -53,7 +53,7 @@ def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
 
 
 def decode_image(data: np.ndarray, source: str, reduction: int = 1) -> np.ndarray:
-    """As `read_image`, from the content of a file, [N] uint8. source: what messages call it."""
+    """As `read_image`, from the content of a file, [N] uint8. source: the name used in messages."""
     if data[:2].tobytes() == JPEG_START:
         image = _jpeg_decoder()(data, reduction)
         if image is not None:
@@ -62,7 +62,7 @@ def decode_image(data: np.ndarray, source: str, reduction: int = 1) -> np.ndarra
 
 
 def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
-    """A reduced image, from the whole one: every pixel the mean of those that it covers, [H, W, C] uint8."""
+    """Reduce an image [H, W, C] uint8: every new pixel is the mean of the pixels that it covers."""
     if reduction == 1:
         return image
     height, width = image.shape[:2]
@@ -81,7 +81,7 @@ def _read_opencv(path: str | Path, reduction: int) -> np.ndarray:
 
 
 def _decode_opencv(data: np.ndarray, source: str | Path, reduction: int) -> np.ndarray:
-    jpeg = data[:2].tobytes() == JPEG_START  # only these become smaller in OpenCV's decoder, and as here
+    jpeg = data[:2].tobytes() == JPEG_START  # OpenCV's decoder reduces only JPEG, by the rule at the top
     image = cv2.imdecode(data, _REDUCED_JPEG[reduction if jpeg else 1]) if data.size else None
     if image is None:
         raise InputError(f"{source}: image cannot be decoded; the file is damaged, replace it")
@@ -90,7 +90,7 @@ def _decode_opencv(data: np.ndarray, source: str | Path, reduction: int) -> np.n
 
 @functools.cache
 def _jpeg_decoder() -> Decoder:
-    """A decoder that returns None for what it cannot read: OpenCV then has the last word, with or without jpeg4py."""
+    """A decoder that returns None for what it cannot read, which is then left to OpenCV; without jpeg4py always."""
     try:
         import jpeg4py
     except (ImportError, OSError):
@@ -103,7 +103,7 @@ def _jpeg_decoder() -> Decoder:
             if reduction == 1:
                 return jpeg.decode()
             jpeg.parse_header()
-            # libjpeg-turbo decodes at the largest of its scales that fits what it is given
+            # libjpeg-turbo decodes at the largest of its scales that fits the given buffer
             size = (-(-jpeg.height // reduction), -(-jpeg.width // reduction), 3)
             return jpeg.decode(np.empty(size, np.uint8))
         except (jpeg4py.JPEGRuntimeError, OSError, ValueError):

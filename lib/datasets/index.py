@@ -1,8 +1,8 @@
 """An index of the numbers in a set's annotation files: TrackingNet's 30,132 files are parsed once, not at each start.
 
-It lies under the user's cache folder. A file counts as known only while its inode, size, modification and change times
-are those that it was parsed with; every other is read again. The numbers are memory-mapped, so that all processes of a
-training share them, and checked by a checksum when the index is opened: whatever does not fit is read from the files.
+It is kept in the user's cache folder. A file is parsed again when its inode, size, modification or change time has
+changed. The numbers are memory-mapped, so all processes of a training share them. Checksums are verified when the index
+is opened; if they do not match, the files are parsed.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from ..core.atomic import write_atomically
 log = logging.getLogger(__name__)
 
 VERSION = 1
-WORTH = 500  # files; fewer are parsed before an index is opened
-SETTLED = 2_000_000_000  # ns; a file that changed later than this could change again without another time stamp
+MIN_FILES = 500  # with fewer, parsing is as fast as opening an index
+SETTLED = 2_000_000_000  # ns; a file that changed more recently could change again within the same time stamp
 
 Stamp = list[int]  # inode, size, mtime and ctime in ns
 Place = tuple[Stamp, int, int, int]  # stamp, first value, rows, columns
@@ -34,7 +34,7 @@ _current: ContextVar["Index | None"] = ContextVar("index", default=None)
 
 
 class Index:
-    """What is known of one data set's annotation files."""
+    """The numbers in one data set's annotation files."""
 
     def __init__(self, folder: Path):
         """folder: where the index lies; it need not exist."""
@@ -44,7 +44,7 @@ class Index:
         self._read = 0
 
     def numbers(self, path: str | Path, columns: int, read: Callable[[], np.ndarray]) -> np.ndarray:
-        """[rows, columns] float64 of a file, or of a folder of files, read-only: what is known, or else `read`.
+        """[rows, columns] float64 of a file, or of a folder of files, read-only: from the index, or else from `read`.
 
         Raises what `read` raises.
         """
@@ -52,7 +52,7 @@ class Index:
         try:
             stamp, latest = _stamp(path)
         except OSError:
-            return read()  # it has the right words for what is wrong
+            return read()  # raises the right message
         known = self._places.get(key)
         if known is not None and list(known[0]) == stamp:
             _, start, rows, width = known
@@ -66,8 +66,8 @@ class Index:
         return values
 
     def save(self) -> None:
-        """Write what is new, if it is worth it. A folder that cannot be written to is said and does no harm."""
-        if not self._read or len(self._found) < WORTH:
+        """Write the index if a file was parsed and there are enough files. A failure to write is only logged."""
+        if not self._read or len(self._found) < MIN_FILES:
             return
         places, start = {}, 0
         for key, (stamp, values) in self._found.items():
@@ -91,14 +91,14 @@ class Index:
 
 
 def cached_numbers(path: str | Path, columns: int, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """The numbers of a file from the index that is open, if there is one, or else `read`."""
+    """The numbers of a file from the open index, if there is one, or else from `read`."""
     index = _current.get()
     return read() if index is None else index.numbers(path, columns, read)
 
 
 @contextmanager
 def open_index(name: str, root: Path) -> Iterator[None]:
-    """Inside, the annotation files of data set `name` in folder `root` are parsed only where they are not known."""
+    """In this context, annotation files of data set `name` in `root` are read from its index where possible."""
     home = _home()
     if home is None:
         yield
@@ -114,7 +114,7 @@ def open_index(name: str, root: Path) -> Iterator[None]:
 
 
 def _stamp(path: str | Path) -> tuple[Stamp, int]:
-    """Stamp and latest change, ns, of a file; of a folder with its files, their number, sizes and times count too."""
+    """Stamp and latest change (ns) of a file, or of a folder, where the number, sizes and times of its files count."""
     status = os.stat(path)
     stamp, latest = [status.st_ino, status.st_size], [status.st_mtime_ns, status.st_ctime_ns]
     if not stat.S_ISDIR(status.st_mode):
@@ -134,7 +134,7 @@ def _home() -> Path | None:
 
 
 def _load(folder: Path) -> tuple[dict[str, Place], np.ndarray]:
-    """Places by key and the values; empty where the index is absent, of another version or not what was written."""
+    """Places by key, and the values; empty where the index is absent, of another version or damaged."""
     try:
         content = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if content["version"] == VERSION:

@@ -23,7 +23,7 @@ FRAME = re.compile(r"(\d+)\D*\.(?:jpe?g|png|bmp)$", re.IGNORECASE)  # 00001v.png
 
 @dataclass(frozen=True)
 class ImageList(abc.Sequence[Path]):
-    """Image paths of one folder, as a list; half a million names would take seconds to build and to pickle as paths."""
+    """Image paths of one folder. Only names are stored: half a million paths would take seconds to build and pickle."""
 
     folder: Path
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class ImageList(abc.Sequence[Path]):
 
 @dataclass(frozen=True)
 class NumberedImages(abc.Sequence[Path]):
-    """Image paths whose names are consecutive numbers: nothing is listed, so that a million cost as much as one."""
+    """Image paths whose names are consecutive numbers. Nothing is listed, so a million cost as much as one."""
 
     folder: Path
     length: int
@@ -68,8 +68,8 @@ class NumberedImages(abc.Sequence[Path]):
 
 
 def number_images(folder: Path, length: int, *, first: int = 1, digits: int = 8) -> abc.Sequence[Path]:
-    """The images `first` to `first + length - 1` without a look at each; what the folder lists where one end of them is
-    missing. Raises InputError as `list_images` does."""
+    """The images `first` to `first + length - 1`, of which only the two ends are checked; if one of these is missing,
+    the images that the folder lists. Raises InputError as `list_images` does."""
     images = NumberedImages(folder, length, first, digits)
     return images if length and images[0].is_file() and images[-1].is_file() else list_images(folder)
 
@@ -93,8 +93,8 @@ def make_sequence(
 ) -> Sequence:
     """A sequence whose images and annotation have one length: the shortest, with one warning where they differ.
 
-    images: modality -> folder, or its image paths. boxes: [T, 4] xywh pixels; a single row only says where the target
-    starts, and shortens nothing. known: further arrays of `Sequence` with one row per frame (`boxes_infrared`,
+    images: modality -> folder, or its image paths. boxes: [T, 4] xywh pixels; a single row is the first box alone and
+    does not limit the length. known: further arrays of `Sequence` with one row per frame (`boxes_infrared`,
     `visible_share`).
     """
     paths = {modality: list_images(what) if isinstance(what, Path) else what for modality, what in images.items()}
@@ -114,8 +114,8 @@ def make_sequence(
 def find_sequences(root: Path, marker: str, key: str, depth: int = 1) -> dict[str, Path]:
     """Sequence name -> folder of all that hold `marker` (a file or folder), up to `depth` levels down, sorted by path.
 
-    Raises InputError that names the key of local.py when there is none, and for two of one name, whose results would
-    overwrite each other.
+    Raises InputError that names the key of local.py when there is none, and for two with the same name, whose results
+    would overwrite each other.
     """
     folders = sorted({path.parent for level in range(depth) for path in root.glob(f"{'*/' * level}*/{marker}")})
     if not folders:
@@ -123,20 +123,20 @@ def find_sequences(root: Path, marker: str, key: str, depth: int = 1) -> dict[st
     found: dict[str, Path] = {}
     for folder in folders:
         if folder.name in found:
-            raise InputError(f"{folder} and {found[folder.name]} have one name; remove one of them")
+            raise InputError(f"{folder} and {found[folder.name]} have the same name; remove one of them")
         found[folder.name] = folder
     return found
 
 
 def check_count(root: Path, count: int, expected: int, what: str) -> None:
-    """Say when a set is not whole: its figures cannot be compared with published ones."""
+    """Warn when a set is not complete: its scores cannot be compared with published ones."""
     if count != expected:
         message = "%s: %d sequences, %s has %d; scores cannot be compared with published ones"
         log.warning(message, root, count, what, expected)
 
 
 def first_existing(folder: Path, names: Iterable[str]) -> Path | None:
-    """The first of the named files that is there."""
+    """The first of the named files that exists."""
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 

@@ -1,7 +1,7 @@
-"""Variables of a MATLAB 5 file: number arrays, texts and cells of texts, which is what flag files of benchmarks hold.
+"""Reading MATLAB 5 files: number arrays, texts and cells of texts, which the flag files of benchmarks hold.
 
-Format: MathWorks, MAT-File Format, version 5. A file is a header of 128 bytes and elements of a tag (type, size) and
-data; an element may be packed by zlib, and an array is an element whose parts are elements again.
+Format: MathWorks, MAT-File Format, version 5. A file is a header of 128 bytes, then elements of a tag (type, size) and
+data. An element may be compressed by zlib; an array is an element whose parts are elements.
 """
 
 import struct
@@ -18,7 +18,7 @@ HEADER = 128
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8", 16: "u1", 17: "u2"}
 MATRIX, PACKED = 14, 15  # element types
 CELL, TEXT, NUMBERS = 1, 4, range(6, 16)  # classes of arrays
-LARGEST = 1 << 26  # bytes that a packed element may unpack to
+LARGEST = 1 << 26  # bytes that a compressed element may expand to
 
 
 def read_mat(path: str | Path) -> dict[str, Any]:

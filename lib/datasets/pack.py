@@ -1,7 +1,7 @@
-"""A data set as two files, for disks that are slow to open a million of them: all images in a row, and an index.
+"""A data set as two files, for disks on which opening a million image files is slow: all images, and an index.
 
-<packed_dir>/<name>/images.bin   the image files as they are, by sequence and stream
-<packed_dir>/<name>/index.npz    where each begins; names, boxes and all else that a reader found
+<packed_dir>/<name>/images.bin   the image files as they are, one after another, by sequence and stream
+<packed_dir>/<name>/index.npz    where each image begins; names, boxes and everything else that a reader found
 """
 
 import functools
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
 from .image import decode_image
-from .sequence import Company, FileFrames, Frames, Sequence
+from .sequence import AnnotatedObjects, FileFrames, Frames, Sequence
 
 VERSION = 2
 IMAGES, INDEX = "images.bin", "index.npz"
@@ -61,9 +61,9 @@ def _open(path: Path, process: int) -> int:
 
 
 def pack(sequences: Many[Sequence], folder: Path) -> None:
-    """Write the sequences of a set into `folder`; the index comes last, so that what has one is whole.
+    """Write the sequences of a set into `folder`. The index is written last, so a folder with an index is complete.
 
-    Raises InputError when the folder is taken, for frames that are no files and for files that cannot be read.
+    Raises InputError when the folder is not empty, for frames that are not files and for unreadable files.
     """
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: is not empty; remove it to pack the data set anew")
@@ -89,7 +89,7 @@ def read_pack(folder: Path) -> list[Sequence]:
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         whole = False
     if not whole:
-        raise InputError(f"{folder}: {IMAGES} and {INDEX} are not whole; remove the folder and pack the data set again")
+        raise InputError(f"{folder}: {IMAGES} or {INDEX} is incomplete; remove the folder and pack the data set again")
     return list(_unpack(folder / IMAGES, header["sequences"], arrays))
 
 
@@ -106,15 +106,15 @@ def _unpack(path: Path, described: list[dict[str, Any]], arrays: dict[str, np.nd
         if entry["size"] is not None:
             known["size"] = tuple(entry["size"])
         if "objects" in known:
-            known["company"] = Company(known.pop("objects"), *entry["company"])
+            known["objects"] = AnnotatedObjects(known["objects"], *entry["company"])
         frames = PackedFrames(path, arrays["starts"][first], tuple(entry["modalities"]))
-        said = {name: entry[name] for name in ("name", "attributes", "category", "video")}
-        yield Sequence(frames=frames, **said, **known)
+        texts = {name: entry[name] for name in ("name", "attributes", "category", "video")}
+        yield Sequence(frames=frames, **texts, **known)
 
 
 def _files(sequence: Sequence) -> Iterator[Path]:
     if not isinstance(sequence.frames, FileFrames):
-        raise InputError(f"{sequence.name}: is not made of image files; this set cannot be packed")
+        raise InputError(f"{sequence.name}: its frames are not image files; this set cannot be packed")
     for paths in sequence.frames.paths:
         yield from paths
 
@@ -135,13 +135,13 @@ def _describe(sequence: Sequence) -> dict[str, Any]:
         "attributes": sequence.attributes,
         "category": sequence.category,
         "video": sequence.video,
-        "company": None if sequence.company is None else [sequence.company.own, sequence.company.first],
+        "company": None if sequence.objects is None else [sequence.objects.own, sequence.objects.first],
         "size": sequence.size,
     }
 
 
 def _together(sequences: Many[Sequence], name: str) -> np.ndarray:
-    """One array of all sequences, one behind the other; of those that have it."""
+    """The array `name` of all sequences that have it, concatenated."""
     found = [rows for sequence in sequences if (rows := _rows(sequence, name)) is not None]
     empty = np.zeros((0, ARRAYS[name]) if ARRAYS[name] > 1 else 0, np.int64 if name == "annotated" else np.float64)
     return np.concatenate([empty, *found])
@@ -149,5 +149,5 @@ def _together(sequences: Many[Sequence], name: str) -> np.ndarray:
 
 def _rows(sequence: Sequence, name: str) -> np.ndarray | None:
     if name == "objects":
-        return None if sequence.company is None else sequence.company.objects
+        return None if sequence.objects is None else sequence.objects.rows
     return getattr(sequence, name)

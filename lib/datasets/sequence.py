@@ -1,4 +1,4 @@
-"""What a sequence is, whatever set it comes from: frames per modality, boxes, flags."""
+"""What a sequence is, whatever data set it belongs to: frames per modality, boxes, flags."""
 
 from abc import ABC, abstractmethod
 from collections import abc
@@ -16,7 +16,7 @@ VISIBLE, INFRARED = "visible", "infrared"
 
 
 class Frames(ABC):
-    """The pictures of a sequence. Picklable, so that loader workers can have their own."""
+    """The images of a sequence. Picklable, so that loader workers can have copies."""
 
     modalities: tuple[str, ...]  # (VISIBLE, INFRARED) or (VISIBLE,)
 
@@ -28,7 +28,7 @@ class Frames(ABC):
         """One [H, W, 3] uint8 RGB image per modality. Raises InputError with the path of an unreadable file."""
 
     def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
-        """As `self[index]`, reduced by 1, 2, 4 or 8 as `lib.datasets.image` says; files take less time that way."""
+        """As `self[index]`, reduced by 1, 2, 4 or 8 as `lib.datasets.image` says; for files this is faster."""
         return [shrink(image, reduction) for image in self[index]]
 
 
@@ -50,22 +50,22 @@ class FileFrames(Frames):
 
 
 @dataclass(frozen=True, eq=False)
-class Company:
-    """All annotated objects of a video or an image; the sequences that were made of it share the array."""
+class AnnotatedObjects:
+    """All annotated objects of a video or an image, the target included. Its sequences share the array."""
 
-    objects: np.ndarray  # [N, 6] frame, identity, xywh pixels
+    rows: np.ndarray  # [N, 6] frame, identity, xywh pixels
     own: int  # identity of the sequence's target
-    first: int = 0  # what the sequence's first frame is called here
+    first: int = 0  # number of the sequence's first frame in `rows`
 
     def others(self, frame: int) -> np.ndarray:
         """[K, 4] xywh pixels of all objects but the target in a frame of the sequence."""
-        here = (self.objects[:, 0] == self.first + frame) & (self.objects[:, 1] != self.own)
-        return self.objects[here, 2:]
+        here = (self.rows[:, 0] == self.first + frame) & (self.rows[:, 1] != self.own)
+        return self.rows[here, 2:]
 
     def find(self, frame: int, identity: int) -> np.ndarray:
         """[K, 4] xywh pixels of one object in a frame of the sequence, K 0 where it is not annotated."""
-        here = (self.objects[:, 0] == self.first + frame) & (self.objects[:, 1] == identity)
-        return self.objects[here, 2:]
+        here = (self.rows[:, 0] == self.first + frame) & (self.rows[:, 1] == identity)
+        return self.rows[here, 2:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +81,8 @@ class Sequence:
     visible_share: np.ndarray | None = None  # [T] float in [0, 1], unoccluded share of the target, where known
     size: tuple[int, int] | None = None  # (width, height) of the frames in pixels, where the set states it
     category: str = ""  # what the target is, in the set's own words; "": not known
-    video: str = ""  # what several sequences are parts of, tracks of a video or objects of an image; "": it is alone
-    company: Company | None = None  # what else is annotated in its frames, where the set says so
+    video: str = ""  # the video or image that several sequences are tracks or objects of; "": it is the only one
+    objects: AnnotatedObjects | None = None  # all annotated objects of its frames, where the set has them
 
     @property
     def valid(self) -> np.ndarray:
@@ -98,18 +98,18 @@ class Sequence:
 
 
 class Collection(abc.Sequence[Sequence]):
-    """Sequences that are made when they are asked for: there are hundreds of thousands, and training draws a few."""
+    """Sequences that are made on access: a set holds hundreds of thousands, and training draws a few of them."""
 
     still: bool = False  # whether each shows one image
 
     @property
     @abstractmethod
     def categories(self) -> abc.Sequence[str]:
-        """The category of each sequence, without making any."""
+        """The category of each sequence. No sequence is made for it."""
 
     @abstractmethod
     def make(self, index: int) -> Sequence:
-        """One of them, by its place."""
+        """Make the sequence at an index."""
 
     @overload
     def __getitem__(self, index: int) -> Sequence: ...
@@ -129,8 +129,8 @@ def stack_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: st
 def pick_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: str) -> list[np.ndarray]:
     """One frame as a model of 1 or 2 modalities reads it: [H, W, 3] uint8 for each of them.
 
-    A visible image alone stands in for the infrared one as its grey copy, since infrared images are grey in three
-    equal channels. A model of one modality reads the visible image and leaves the infrared one.
+    A missing infrared image is replaced by a grey copy of the visible one, since infrared images have three equal
+    channels. A model of one modality reads the visible image and ignores the infrared one.
     Raises InputError, which names the sequence, when the two differ in size: all channels share one geometry.
     """
     if modalities == 1:

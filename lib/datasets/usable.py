@@ -1,4 +1,4 @@
-"""Which annotated frames are worth training with."""
+"""Which annotated frames are good enough to train with."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ LEAST_INSIDE = 0.5  # share of a box that must lie in its image
 
 
 def usable_rows(sequence: Sequence, least: float) -> np.ndarray:
-    """Rows with a box that is large enough, mostly inside the frame where its size is known, and shows at least the
-    share `least` of the target where that is known."""
+    """Rows whose box is large enough, mostly inside the frame (where its size is known), and whose target is visible to
+    at least the share `least` (where that is known)."""
     boxes = sequence.boxes
     usable = (boxes[:, 2:] >= LEAST_SIDE).all(1)
     if sequence.visible_share is not None:

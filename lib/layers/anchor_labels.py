@@ -1,8 +1,8 @@
-"""What anchors should answer: labels and box targets of SiamRPN's training, drawn from each sample alone.
+"""Labels and box targets of the anchors in SiamRPN's training.
 
 B samples, A anchors per cell, n cells on each side, N = A n^2. Boxes are cxcywh, pixels of the crop relative to its
-centre. Which anchors count is drawn by a hash of the sample's own box: no random state, the same alone and in any
-batch, on any device.
+centre. Which anchors count is drawn by a hash of the sample's box, without random state: a sample gets the same labels
+alone and in any batch, on any device.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Labels(NamedTuple):
 class LabelRule:
     """Thresholds are overlaps (IoU), the rest are numbers of anchors per sample (SiamRPN; DaSiamRPN, ECCV 2018)."""
 
-    positive: float = 0.6  # above it an anchor is the target
-    negative: float = 0.3  # below it an anchor is not
-    forced: float = 0.4  # the best anchor counts as positive from here on, where none reaches `positive`
+    positive: float = 0.6  # above it an anchor is positive
+    negative: float = 0.3  # below it an anchor may be negative
+    forced: float = 0.4  # where no anchor is above `positive`, the best one is positive from here on
     most_positive: int = 16
     total: int = 64  # positives and negatives of a positive pair; negatives fill only total - most_positive
     distractor: float = 0.5  # above it an anchor lies on another object
@@ -45,9 +45,9 @@ class LabelRule:
     ) -> Labels:
         """Labels of a batch.
 
-        anchors: [4, A, n, n]; boxes: [B, 4] of the target or, in a negative pair, of the object that is not it;
-        positive: [B] bool, None: all; others: [B, K, 4] boxes of other objects in the crop, not a number where there
-        are fewer than K.
+        anchors: [4, A, n, n]; boxes: [B, 4] of the target or, in a negative pair, of the object that is not the target;
+        positive: [B] bool, None: all; others: [B, K, 4] boxes of other objects in the crop, NaN where there are fewer
+        than K.
         """
         shape = anchors.shape[1:]
         corners = cxcywh_to_xyxy(anchors.flatten(1).T)
@@ -55,11 +55,11 @@ class LabelRule:
         order = draw_order(boxes, corners.shape[0])
         if positive is None:
             positive = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
-        hits = choose(self._hits(overlap), self.most_positive, order) & positive[:, None]
+        hits = first_in_order(self._hits(overlap), self.most_positive, order) & positive[:, None]
         free = overlap < self.negative
         misses = self._misses(free & ~hits, self._occupied(corners, others, free), order)
         around = near_cells(anchors, boxes, self.reach)
-        foes = choose(around, self.near, order) | choose(~around, self.elsewhere, order)
+        foes = first_in_order(around, self.near, order) | first_in_order(~around, self.elsewhere, order)
         classes = torch.full_like(overlap, IGNORED, dtype=torch.int64)
         classes = classes.masked_fill(torch.where(positive[:, None], misses, foes), NEGATIVE).masked_fill(
             hits, POSITIVE
@@ -79,13 +79,13 @@ class LabelRule:
         if others is None or not others.shape[1]:
             return torch.zeros_like(free)
         overlap = iou_and_union(corners[:, None], cxcywh_to_xyxy(others)[:, None])[0]
-        return (overlap > self.distractor).any(2) & free  # not a number is above nothing
+        return (overlap > self.distractor).any(2) & free  # NaN > threshold is False
 
     def _misses(self, free: Tensor, occupied: Tensor, order: Tensor) -> Tensor:
         """[B, N] bool: the negatives of a positive pair, first those on other objects."""
-        semantic = choose(occupied & free, self.most_distractor, order)
+        semantic = first_in_order(occupied & free, self.most_distractor, order)
         rest = self.total - self.most_positive - semantic.sum(1, keepdim=True)
-        return semantic | choose(free & ~semantic, rest, order)
+        return semantic | first_in_order(free & ~semantic, rest, order)
 
 
 def near_cells(anchors: Tensor, boxes: Tensor, reach: int) -> Tensor:
@@ -101,8 +101,8 @@ def near_cells(anchors: Tensor, boxes: Tensor, reach: int) -> Tensor:
     return cells.expand(-1, anchors.shape[1], -1, -1).flatten(1)
 
 
-def choose(mask: Tensor, count: int | Tensor, order: Tensor) -> Tensor:
-    """At most `count` of the mask's True, those first in `order`: [B, N] bool, whole or [B, 1], [B, N] -> [B, N]."""
+def first_in_order(mask: Tensor, count: int | Tensor, order: Tensor) -> Tensor:
+    """Keep at most `count` True of a mask, those lowest in `order`: [B, N] bool, int or [B, 1], [B, N] -> [B, N]."""
     rank = order.masked_fill(~mask, torch.iinfo(order.dtype).max).argsort(dim=1, stable=True).argsort(dim=1)
     return mask & (rank < count)
 

@@ -1,7 +1,7 @@
-"""Anchors: boxes of fixed shapes around every score cell, and how a network changes them.
+"""Anchors: boxes of fixed shapes around every score cell, and the deltas by which a network changes them.
 
-B targets, A anchors per cell, n cells on each side. Coordinates are pixels of the crop, relative to its centre, boxes
-are cxcywh along the first dimension that is no batch dimension.
+B targets, A anchors per cell, n cells on each side. Coordinates are pixels of the crop, relative to its centre. Boxes
+are cxcywh along the first dimension after the batch.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-MOST_CHANGE = 4.0  # logarithm of how much larger or smaller than its anchor a box can be read
+MOST_CHANGE = 4.0  # largest logarithm of the ratio of a box's size to its anchor's
 
 
 def anchor_shapes(ratios: Sequence[float], scales: Sequence[float], stride: int) -> Tensor:
@@ -30,8 +30,8 @@ def anchor_shapes(ratios: Sequence[float], scales: Sequence[float], stride: int)
 def anchor_boxes(shapes: Tensor, grid: int, stride: int) -> Tensor:
     """Every anchor of a map: [A, 2], n -> [4, A, n, n].
 
-    Cell j is centred `stride` * (j - floor(n / 2)) from the crop's centre. With true division every box would be off
-    by half a stride, which is how the public code behaves under Python 3.
+    Cell j is centred `stride` * (j - floor(n / 2)) from the crop's centre. True division, which the public code has
+    under Python 3, would shift every box by half a stride.
     """
     steps = (torch.arange(grid, device=shapes.device, dtype=shapes.dtype) - grid // 2) * stride
     y, x = torch.meshgrid(steps, steps, indexing="ij")
@@ -41,13 +41,13 @@ def anchor_boxes(shapes: Tensor, grid: int, stride: int) -> Tensor:
 
 
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """The changes that make boxes of anchors: [B, 4], [4, A, n, n] -> [B, 4, A, n, n]."""
+    """The deltas from anchors to boxes: [B, 4], [4, A, n, n] -> [B, 4, A, n, n]."""
     boxes = boxes[:, :, None, None, None]
     offset = (boxes[:, :2] - anchors[:2]) / anchors[2:]
     return torch.cat([offset, (boxes[:, 2:] / anchors[2:]).log()], dim=1)
 
 
 def decode(deltas: Tensor, anchors: Tensor) -> Tensor:
-    """The boxes that changes make of anchors: [B, 4, A, n, n], [4, A, n, n] -> [B, 4, A, n, n]."""
+    """The boxes from deltas and anchors: [B, 4, A, n, n], [4, A, n, n] -> [B, 4, A, n, n]."""
     centre = deltas[:, :2] * anchors[2:] + anchors[:2]
     return torch.cat([centre, deltas[:, 2:].clamp(-MOST_CHANGE, MOST_CHANGE).exp() * anchors[2:]], dim=1)

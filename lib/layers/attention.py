@@ -20,8 +20,8 @@ def scramble(x: Tensor) -> Tensor:
 
 
 def fused_is_slow(x: Tensor) -> bool:
-    """Whether attention over `x` is faster in its three steps: on processors in fewer digits than float32, where the
-    fused kernel takes up to twice their time forward and seven times backward (PyTorch 2.13)."""
+    """Whether attention over `x` is faster as three separate steps: on a CPU below float32 precision, where the fused
+    kernel takes up to twice their time in the forward pass and seven times in the backward pass (PyTorch 2.13)."""
     return x.device.type == "cpu" and (x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"))
 
 
@@ -92,8 +92,8 @@ class CastBlock(_Residual):
 class GatherBlock(_Residual):
     """Double CAST "s2t": one query gathers from two sources under one softmax (IIMF).
 
-    The two attended maps leave the joint softmax separately. As one call of scaled_dot_product_attention that takes
-    block-diagonal values, twice the multiplications and up to six times the time; so it is written out.
+    The two attended maps leave the joint softmax separately. This is written out, because one call of
+    scaled_dot_product_attention with block-diagonal values does twice the multiplications in up to six times the time.
     """
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0):
@@ -109,7 +109,7 @@ class GatherBlock(_Residual):
 
 
 class SpreadBlock(_Residual):
-    """Double CAST "t2s" and "t2t": two queries at one position share one softmax over one source (IIMF)."""
+    """Double CAST "t2s" and "t2t": the two queries of a position share one softmax over one source (IIMF)."""
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0):
         super().__init__(dim, num_heads, mlp_ratio, drop_path)

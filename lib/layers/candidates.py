@@ -1,6 +1,6 @@
-"""Candidate elimination: search tokens that the template does not look at leave early (OSTrack, ECCV 2022, 3.2).
+"""Candidate elimination: search tokens with little attention from the template are dropped (OSTrack, ECCV 2022, 3.2).
 
-N targets, Lz template tokens, L search tokens still in the running, C channels.
+N targets, Lz template tokens, L remaining search tokens, C channels.
 """
 
 import math
@@ -13,7 +13,7 @@ from .vit import attend, attention_weights
 
 
 class Candidates(NamedTuple):
-    """Template tokens, the remaining search tokens and where those came from."""
+    """Template tokens, the remaining search tokens and their places in the search grid."""
 
     z: Tensor  # [N, Lz, C]
     x: Tensor  # [N, L, C]
@@ -21,9 +21,9 @@ class Candidates(NamedTuple):
 
 
 def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Candidates:
-    """Run a timm block that keeps the share `keep` of its search tokens, between attention and MLP.
+    """Run a timm block that keeps only the share `keep` of its search tokens after the attention.
 
-    judges: [N, Lz] weights that sum to 1, the template tokens whose attention decides.
+    judges: [N, Lz] weights, each row sums to 1, of the template tokens whose attention decides.
     """
     template_length = tokens.z.shape[1]
     joint = torch.cat([tokens.z, tokens.x], dim=1)
@@ -31,31 +31,31 @@ def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Ca
     joint = joint + block.drop_path1(block.ls1(attend(block.attn, normed, normed)))
     z, x, place = joint[:, :template_length], joint[:, template_length:], tokens.place
     if keep < 1:
-        looks = attention_weights(block.attn, normed[:, :template_length], normed)[..., template_length:]
-        received = torch.einsum("nhzx,nz->nx", looks, judges) / looks.shape[1]
+        weights = attention_weights(block.attn, normed[:, :template_length], normed)[..., template_length:]
+        received = torch.einsum("nhzx,nz->nx", weights, judges) / weights.shape[1]
         best = received.topk(math.ceil(keep * x.shape[1]), dim=1).indices
-        x, place = take(x, best), place.gather(1, best)
+        x, place = gather_tokens(x, best), place.gather(1, best)
     joint = torch.cat([z, x], dim=1)
     joint = joint + block.drop_path2(block.ls2(block.mlp(block.norm2(joint))))
     return Candidates(joint[:, :template_length], joint[:, template_length:], place)
 
 
-def take(tokens: Tensor, index: Tensor) -> Tensor:
+def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:
     """Rows of [N, L, C] at index [N, K]: [N, K, C]."""
     return tokens.gather(1, index.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
 
 
 def restore(tokens: Tensor, place: Tensor, length: int) -> Tensor:
-    """Put [N, K, C] back to their places [N, K] in a grid of `length`; the others are zero: [N, length, C]."""
+    """Put tokens [N, K, C] back to their places [N, K] in a grid of `length`, the rest is zero: [N, length, C]."""
     empty = tokens.new_zeros(tokens.shape[0], length, tokens.shape[2])
     return empty.scatter(1, place.unsqueeze(-1).expand_as(tokens), tokens)
 
 
 def choose_judges(kind: str, grid: int, box: Tensor) -> Tensor:
-    """Weights of the template tokens that judge (`CE_TEMPLATE_RANGE`): [B, grid^2], each row sums to 1.
+    """Weights of the template tokens that decide (`CE_TEMPLATE_RANGE`): [B, grid^2], each row sums to 1.
 
-    kind: ALL; CTR_POINT, the token left of and above the centre; CTR_REC, the central one to four; GT_BOX, those whose
-    centre lies in the target's box. box: [B, 4] cxcywh in units of the template's side.
+    kind: ALL; CTR_POINT, the token left of and above the centre; CTR_REC, the one to four central ones; GT_BOX, those
+    whose centre lies in the target's box. box: [B, 4] cxcywh in units of the template's side.
     """
     first, last = (grid - 1) // 2, grid // 2
     mask = torch.zeros(grid, grid, dtype=box.dtype, device=box.device)

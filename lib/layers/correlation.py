@@ -1,4 +1,4 @@
-"""Correlation of search features with kernels that come from a template. B targets, H channels, K maps."""
+"""Correlation of search features with kernels made from a template. B targets, H channels, K maps."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torch.nn.functional import conv2d
 
 
 def correlate(features: Tensor, kernels: Tensor) -> Tensor:
-    """Every sample with its own kernels: [B, H, f, f], [B, K, H, k, k] -> [B, K, f - k + 1, f - k + 1].
+    """Correlate each sample with its own kernels: [B, H, f, f], [B, K, H, k, k] -> [B, K, f - k + 1, f - k + 1].
 
-    Always in float32 at least: a sum of thousands of products is what boxes are read from. On a CPU one convolution
-    after the other is several times faster than a grouped one, on other devices the other way round; they differ by
-    rounding (1e-6 relative).
+    Computed in float32 at least, since boxes are read from sums of thousands of products. One convolution per sample is
+    several times faster than a grouped one on a CPU and slower on other devices; the results differ by rounding (1e-6
+    relative).
     """
     with torch.autocast(features.device.type, enabled=False):
         dtype = torch.promote_types(features.dtype, torch.float32)

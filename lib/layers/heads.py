@@ -8,16 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .steady import SteadyConv2d
+from .batch_invariant import BatchInvariantConv2d
 
 
 class Prediction(NamedTuple):
-    """What a head says about a search region."""
+    """A head's output for a search region."""
 
     score_map: Tensor  # [B, 1, n, n] in (0, 1)
     size_map: Tensor  # [B, 2, n, n] width and height; empty (B, 0, n, n) where a head has none
     offset_map: Tensor  # [B, 2, n, n] centre offset within the cell, in cells; empty where a head has none
-    boxes: Tensor  # [B, 4] the box that the maps say without any window
+    boxes: Tensor  # [B, 4] the box read from the maps without a window
 
 
 class CenterHead(nn.Module):
@@ -93,15 +93,15 @@ def _add_branch(head: nn.Module, branch: str, in_channels: int, channels: int, o
     """conv1..conv4: 3x3 convolution, BatchNorm, ReLU, halving the channels; conv5: 1x1."""
     widths = [in_channels, channels, channels // 2, channels // 4, channels // 8]
     for number, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
-        layer = nn.Sequential(SteadyConv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU())
+        layer = nn.Sequential(BatchInvariantConv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU())
         head.add_module(f"conv{number}_{branch}", layer)
-    head.add_module(f"conv5_{branch}", SteadyConv2d(widths[-1], outputs, 1))
+    head.add_module(f"conv5_{branch}", BatchInvariantConv2d(widths[-1], outputs, 1))
 
 
 def _run_branch(head: nn.Module, branch: str, x: Tensor) -> Tensor:
     for number in range(1, 6):
         layer = head.get_submodule(f"conv{number}_{branch}")
-        x = layer(x.to(next(layer.parameters()).dtype))  # the last ones may keep more digits than the rest
+        x = layer(x.to(next(layer.parameters()).dtype))  # the last layers may have a higher precision than the rest
     return x
 
 

@@ -1,7 +1,7 @@
 """Low-rank adaptation: a frozen weight plus a learned product of two thin matrices (Hu et al., ICLR 2022, eq. 3).
 
-While a network trains the sum is a parametrization of the weight; `merged_state` writes it out, so that a checkpoint
-looks as if the weight itself had learned.
+During training the sum is a parametrization of the weight; `merged_state` computes it, so that a checkpoint looks as if
+the weight itself had been trained.
 """
 
 import math
@@ -32,9 +32,9 @@ class LowRank(nn.Module):
 
 
 def add_lora(encoder: VisionEncoder, rank: int, alpha: float) -> None:
-    """Freeze patch embedding, blocks and norms; let each block's `attn.qkv` and `attn.proj` learn at low rank.
+    """Freeze patch embedding, blocks and norms; train each block's `attn.qkv` and `attn.proj` at low rank.
 
-    Position codes and mixing layers go on learning in full.
+    Position codes and mixing layers are still trained in full.
     """
     for frozen in (encoder.patch_embed, encoder.norm_pre, encoder.blocks, encoder.norm):
         frozen.requires_grad_(False)

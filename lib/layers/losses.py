@@ -59,10 +59,10 @@ def box_losses(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (1 - giou).mean(), (predicted - expected).abs().mean(), iou.detach()
 
 
-def halves_loss(logits: Tensor, classes: Tensor) -> Tensor:
-    """Half the mean negative log-likelihood of the positives, half that of the negatives (SiamRPN, CVPR 2018).
+def balanced_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Cross entropy in which positives and negatives have half the weight each (SiamRPN, CVPR 2018): scalar.
 
-    logits: [B, 2, ...]; classes: [B, ...] 1, 0, or -1 for what does not count. A class without a member adds 0.
+    logits: [B, 2, ...]; classes: [B, ...] 1, 0, or -1 for ignored anchors. A class without members adds 0.
     """
     likelihood = logits.log_softmax(1)
     total = likelihood.new_zeros(())

@@ -1,4 +1,4 @@
-"""Pixels to network input."""
+"""From pixels to network input."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ class Normalize(nn.Module):
     std: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], modalities: int):
-        """mean, std: 3 values for every modality alike, or 3 per modality."""
+        """mean, std: 3 values for all modalities, or 3 per modality."""
         super().__init__()
         for name, values in (("mean", mean), ("std", std)):
             table = torch.tensor(values).view(-1, 3)[:modalities].expand(modalities, 3)
@@ -25,7 +25,7 @@ class Normalize(nn.Module):
 
 
 class RawBGR(nn.Module):
-    """Pixels as they are, blue first: what the SiamRPN family's weights were trained with."""
+    """Pixels without normalisation in BGR order, as the weights of SiamRPN trackers expect them."""
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, M, 3, H, W] uint8 RGB -> float32 BGR, 0 to 255"""

@@ -8,10 +8,10 @@ from .correlation import correlate
 
 
 class UPChannelRPN(nn.Module):
-    """Anchor scores and box changes by correlation with kernels that the template makes (SiamRPN, CVPR 2018).
+    """Anchor scores and box deltas by correlation with kernels made from the template (SiamRPN, CVPR 2018).
 
-    Hidden width is the trunk's. `corr_scale` multiplies the kernels: with 1, which public weights have, the logits
-    of a fresh network have a standard deviation of about 22 and training does not settle.
+    It has as many hidden channels as the trunk. `corr_scale` multiplies the kernels: with 1, as in public weights, the
+    logits of a new network have a standard deviation of about 22 and training does not converge.
     """
 
     corr_scale: Tensor
@@ -39,7 +39,7 @@ class UPChannelRPN(nn.Module):
         logits = correlate(self.search_cls_conv(search), cls_kernels)
         boxes = correlate(self.search_loc_conv(search), loc_kernels)
         adjust = self.loc_adjust
-        with torch.autocast(boxes.device.type, enabled=False):  # boxes stay as exact as the correlation
+        with torch.autocast(boxes.device.type, enabled=False):  # boxes keep the precision of the correlation
             deltas = conv2d(boxes, adjust.weight.to(boxes.dtype), adjust.bias.to(boxes.dtype))  # type: ignore[union-attr]
         return logits.unflatten(1, (2, self.anchors)), deltas.unflatten(1, (4, self.anchors))
 

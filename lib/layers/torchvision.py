@@ -1,7 +1,7 @@
-"""Makes timm importable beside a torch build that torchvision's native part does not fit.
+"""Making timm importable where torchvision's native library does not match the installed torch.
 
-timm imports torchvision, whose Python part registers kernels for two native operators. Where the native part cannot
-be loaded (a CPU torch beside a CUDA torchvision) those operators do not exist and the import fails; declaring their
+timm imports torchvision, whose Python part registers kernels for two native operators. Where the native library cannot
+be loaded (a CPU torch with a CUDA torchvision) those operators do not exist and the import fails; declaring their
 schemas is enough. No torchvision operator is ever called.
 """
 

@@ -25,10 +25,10 @@ _PUBLIC_SUFFIXES = ("_tbsi", "_ce")
 class VisionEncoder(nn.Module):
     """Patch embedding, position codes, blocks and final norm of a timm ViT, for a template and a search region."""
 
-    recompute = False  # blocks keep their input alone and compute again on the way back: less memory, more time
+    recompute = False  # gradient checkpointing of the blocks: less memory, more time
 
     def __init__(self, vit: VisionTransformer, *, stride: int, template_size: int, search_size: int):
-        """vit: see `create_vit`; stride: patch size; sizes: sides of the square inputs, pixels, multiples of it."""
+        """vit: see `create_vit`; stride: patch size; sizes: sides of the square inputs in pixels, multiples of it."""
         super().__init__()
         self.embed_dim: int = vit.embed_dim
         first: Any = vit.blocks[0]
@@ -53,11 +53,11 @@ class VisionEncoder(nn.Module):
         return self.norm_pre(self.patch_embed(image) + self.pos_embed_x)
 
     def last_block(self, tokens: Tensor, search_only: bool) -> Tensor:
-        """[N, Lz + Lx, C] -> the last block's output, of the search rows alone where nobody reads the template's."""
+        """[N, Lz + Lx, C] -> the last block's output, of the search rows alone for `search_only`."""
         return self.run_block(self.blocks[-1], tokens, self.pos_embed_z.shape[1] if search_only else 0)
 
     def run_block(self, block: nn.Module, tokens: Tensor, first_row: int = 0) -> Tensor:
-        """As the function of that name, and computed again in the backward pass where `recompute` says so."""
+        """As the function `run_block`, with gradient checkpointing if `recompute` is set."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(run_block, block, tokens, first_row, use_reentrant=False)
         return run_block(block, tokens, first_row)
@@ -78,7 +78,7 @@ class PatchEmbed(nn.Module):
 def create_vit(name: str, *, drop_path_rate: float = 0.0, pretrained: bool = False, **shape: int) -> VisionTransformer:
     """A timm ViT by name, without its classifier.
 
-    name: any VisionTransformer of timm; the public suffixes `_tbsi` and `_ce` are taken off. shape: timm's own words
+    name: any VisionTransformer of timm; the public suffixes `_tbsi` and `_ce` are removed. shape: timm's arguments
     (`patch_size`, `img_size`, `embed_dim`, `depth`, `num_heads`); 0 leaves timm's value. pretrained: timm's weights
     (downloaded). Raises InputError for a name that timm does not know or that is not such a ViT.
     """
@@ -103,7 +103,7 @@ def create_vit(name: str, *, drop_path_rate: float = 0.0, pretrained: bool = Fal
 
 
 def _is_plain(vit: nn.Module) -> TypeGuard[VisionTransformer]:
-    """Whether the encoder computes all that this network of timm does."""
+    """Whether this timm network does nothing that the encoder does not."""
     return (
         isinstance(vit, VisionTransformer)
         and type(vit.patch_embed) is TimmPatchEmbed
@@ -131,7 +131,7 @@ def resize_position_code(code: Tensor, grid: int) -> Tensor:
 
 
 def resize_patch_kernel(kernel: Tensor, stride: int) -> Tensor:
-    """[C, 3, p, p] -> [C, 3, stride, stride], bicubic, as the family does for a stride other than the patch size."""
+    """[C, 3, p, p] -> [C, 3, stride, stride], bicubic, as the OSTrack code base does where stride and patch differ."""
     if kernel.shape[-1] == stride:
         return kernel
     return interpolate(kernel, size=(stride, stride), mode="bicubic", align_corners=False)
@@ -161,7 +161,7 @@ def attend(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
 
 
 def attention_weights(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
-    """Softmax weights with which `rows` [N, Lq, C] look at `tokens` [N, L, C]: [N, H, Lq, L]."""
+    """Softmax attention weights of `rows` [N, Lq, C] over `tokens` [N, L, C]: [N, H, Lq, L]."""
     query = attention.q_norm(_project(attention, rows, 0, 1)[0])
     key = attention.k_norm(_project(attention, tokens, 1, 2)[0])
     return (attention.scale * query @ key.mT).softmax(dim=-1)
@@ -169,7 +169,7 @@ def attention_weights(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
 
 def _project(attention: Any, tokens: Tensor, start: int, stop: int) -> list[Tensor]:
     """The parts `start` to `stop` of (query, key, value), each [N, H, L, C / H]."""
-    tokens = tokens.contiguous()  # a part of the rows takes another path otherwise, slower and with N in its rounding
+    tokens = tokens.contiguous()  # a slice takes a slower kernel, whose rounding depends on N
     width = attention.attn_dim
     part = slice(start * width, stop * width)
     bias = None if attention.qkv.bias is None else attention.qkv.bias[part]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..core.errors import InputError
 from ..layers.attention import CastBlock, Fusion, GatherBlock, SpreadBlock
-from ..layers.steady import SteadyConv2d
+from ..layers.batch_invariant import BatchInvariantConv2d
 from ..layers.vit import split_streams
 from .one_stream import OneStream
 from .tbsi_track import MixingEncoder, mixing_arguments
@@ -122,7 +122,9 @@ class IIMFTrack(OneStream):
         super().__init__(cfg)
         dim = self.backbone.embed_dim
         self.tbsi_fuse_search = Fusion(dim)
-        self.tbsi_fuse_middle = nn.Sequential(SteadyConv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU())
+        self.tbsi_fuse_middle = nn.Sequential(
+            BatchInvariantConv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU()
+        )
         self.dropped_keys = [*super().dropped_keys, *_UNUSED, *self.backbone.unused_template_layers()]
 
     def mixing(self, cfg: EasyDict) -> dict[str, Any]:

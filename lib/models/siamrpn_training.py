@@ -14,7 +14,7 @@ from torch.nn.functional import smooth_l1_loss
 from ..core.boxes import cxcywh_to_xyxy, iou_and_union
 from ..layers.anchor_labels import NEGATIVE, POSITIVE, LabelRule, Labels
 from ..layers.anchors import decode
-from ..layers.losses import halves_loss
+from ..layers.losses import balanced_cross_entropy
 from .base import PAIR_KINDS, Batch
 
 _ON_OBJECT = 0.5  # IoU above which an anchor lies on an object, in figures
@@ -61,7 +61,7 @@ class AnchorTraining:
         logits, deltas = prediction.logits.float(), prediction.deltas.float()
         labels = self.labels(anchors, batch.search_box, batch.positive, batch.others)
         losses = {
-            "cls": self.cls_weight * halves_loss(logits, labels.classes),
+            "cls": self.cls_weight * balanced_cross_entropy(logits, labels.classes),
             "loc": self.loc_weight * self.box_loss(deltas, labels),
         }
         with torch.no_grad():

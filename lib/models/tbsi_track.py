@@ -12,7 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..layers.attention import CastBlock, Fusion
-from ..layers.steady import SteadyConv2d
+from ..layers.batch_invariant import BatchInvariantConv2d
 from ..layers.vit import VisionEncoder, split_streams
 from .one_stream import OneStream, check_blocks
 
@@ -123,7 +123,9 @@ class TBSITrack(OneStream):
     def __init__(self, cfg: EasyDict):
         super().__init__(cfg)
         dim = self.backbone.embed_dim
-        self.tbsi_fuse_search = nn.Sequential(SteadyConv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU())
+        self.tbsi_fuse_search = nn.Sequential(
+            BatchInvariantConv2d(2 * dim, dim, 3, padding=1), nn.BatchNorm2d(dim), nn.ReLU()
+        )
         self.dropped_keys = [*super().dropped_keys, *self.backbone.unused_template_layers()]
 
     def mixing(self, cfg: EasyDict) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from torch.distributed import HashStore
 
 from lib.core.config import load_config
-from lib.core.meeting import Meeting
+from lib.core.work_sharing import WorkSharing
 from lib.datasets.readers.folder import read_folder
 from lib.test.evaluation.engine import follow
 from lib.test.evaluation.open import load_tracker
@@ -25,7 +25,7 @@ LENGTHS = {"long": 9, "middle": 7, "short": 4, "single": 1}
 
 def test_every_number_goes_to_one_process():
     store = HashStore()
-    here, there = Meeting(store, 0, 2), Meeting(store, 1, 2)
+    here, there = WorkSharing(store, 0, 2), WorkSharing(store, 1, 2)
     assert [here.draw(), there.draw(), there.draw(), here.draw()] == [0, 1, 2, 3]
     assert here.count(5) == 5 and there.count(2) == 7
     store.set("words/1", json.dumps(["b", "c"]))

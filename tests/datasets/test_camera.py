@@ -40,9 +40,9 @@ def test_camera_that_fails_is_seen_until_then(tmp_path, kept, after):
     assert len(failing) == 3 and failing.frames.modalities == (VISIBLE, INFRARED)
     assert failing.boxes[0].tolist() == [10, 20, 30, 40], "both cameras see the first frame"
     assert keep_camera(sequence, kept, 1, since=2).frames.modalities == (kept,)
-    with pytest.raises(InputError, match="a: has 3 frames, so that no camera can fail at frame 3"):
+    with pytest.raises(InputError, match="a: has 3 frames, so no camera can fail at frame 3"):
         keep_camera(sequence, kept, 2, since=3)
-    with pytest.raises(InputError, match="a: has visible alone, so that no camera can fail at frame 2"):
+    with pytest.raises(InputError, match="a: has only the visible stream, so no camera can fail at frame 2"):
         keep_camera(keep_camera(sequence, VISIBLE, 1), VISIBLE, 2, since=2)
 
 

@@ -54,7 +54,7 @@ def test_imagenet_vid_files_that_are_wrong(tmp_path):
 
 def test_videos_that_did_not_change_are_not_parsed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(index, "WORTH", 1)
+    monkeypatch.setattr(index, "MIN_FILES", 1)
     monkeypatch.setattr(index, "SETTLED", -(10**12))
     for name in ("v1", "v2"):
         put_vid(tmp_path, {0: [(0, 1, 2, 5, 7, 0)], 1: [(0, 1, 2, 5, 7, 0)]}, name)

@@ -16,7 +16,7 @@ ROWS = "1.5,2,3,4\n2,3,4,nan\n3,4,5,6\n"
 def videos(tmp_path, monkeypatch):
     """TrackingNet's layout with three videos of an hour ago; the index lies in tmp_path."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(index, "WORTH", 2)
+    monkeypatch.setattr(index, "MIN_FILES", 2)
     monkeypatch.setattr(index, "SETTLED", -(10**12))  # a file's change time cannot be set back
     root = tmp_path / "trackingnet"
     (root / "TRAIN_0" / "anno").mkdir(parents=True)

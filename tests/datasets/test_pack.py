@@ -81,7 +81,7 @@ def test_categories_and_company_are_kept(pack, lasher, tmp_path):
     same(plain, packed)
     for one, other in zip(plain, packed, strict=True):
         assert (one.category, one.video) == (other.category, other.video) == ("n00000002", "v1")
-        assert one.company.others(1).tolist() == other.company.others(1).tolist() != []
+        assert one.objects.others(1).tolist() == other.objects.others(1).tolist() != []
 
 
 def test_sparse_annotation_and_two_kinds_of_boxes(pack, lasher, tmp_path):
@@ -102,13 +102,13 @@ def test_pack_that_is_cut_short_is_refused(pack, lasher):
     folder = Path(lasher["packed_dir"]) / "lasher_test"
     content = (folder / "images.bin").read_bytes()
     (folder / "images.bin").write_bytes(content[:-1])
-    with pytest.raises(InputError, match="not whole"):
+    with pytest.raises(InputError, match="is incomplete"):
         read_pack(folder)
     (folder / "images.bin").write_bytes(bytes(len(content)))
     with pytest.raises(InputError, match="images.bin: frame 0 at byte 0: image cannot be decoded"):
         read_pack(folder)[0].frames[0]
     (folder / "index.npz").write_bytes(b"")
-    with pytest.raises(InputError, match="not whole"):
+    with pytest.raises(InputError, match="is incomplete"):
         read_pack(folder)
 
 

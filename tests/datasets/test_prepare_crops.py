@@ -82,9 +82,9 @@ def test_crops_are_read_as_they_were_cut(tmp_path, command, workers, capsys):
             np.testing.assert_allclose([columns[0], columns[-1] + 1], [box[0], box[0] + box[2]], atol=1.5)
             assert box[2] / box[3] == pytest.approx(original.boxes[row, 2] / original.boxes[row, 3])
     # what is beside a target is told in the crop of the frame that both are in
-    assert len(first.company.others(0)) == 0 and len(first.company.others(1)) == 1
+    assert len(first.objects.others(0)) == 0 and len(first.objects.others(1)) == 1
     scale = first.boxes[1, 2] / 40
-    np.testing.assert_allclose(first.company.others(1)[0, :2] - first.boxes[1, :2], np.array([96, 18]) * scale)
+    np.testing.assert_allclose(first.objects.others(1)[0, :2] - first.boxes[1, :2], np.array([96, 18]) * scale)
 
 
 def test_interrupted_run_goes_on_and_leaves_finished_crops(tmp_path, command):
@@ -126,7 +126,7 @@ def test_still_images_and_sparse_videos(tmp_path, command):
     command("coco17", "--data_dir", tmp_path / "coco", "--out", tmp_path / "crops", "--workers", 0)
     stills = load_training_set("coco511", {"crop511_dir": str(tmp_path / "crops")})
     assert stills.still and len(stills) == 2 and list(stills.categories) == ["cup", "cup"]
-    assert len(stills[0]) == 1 and len(stills[0].company.others(0)) == 1
+    assert len(stills[0]) == 1 and len(stills[0].objects.others(0)) == 1
 
     (tmp_path / "ytbb").mkdir()
     (tmp_path / "ytbb" / "yt_bb_detection_train.csv").write_text(TABLE)
@@ -135,7 +135,7 @@ def test_still_images_and_sparse_videos(tmp_path, command):
     command("youtubebb", "--data_dir", tmp_path / "ytbb", "--out", tmp_path / "crops", "--workers", 0)
     clips = load_training_set("youtubebb511", {"crop511_dir": str(tmp_path / "crops")})
     assert [path.name for path in clips[0].frames.paths[0]] == ["001000.00.x.jpg", "003000.00.x.jpg"]
-    assert [len(clips[0].company.others(row)) for row in (0, 1)] == [0, 1]
+    assert [len(clips[0].objects.others(row)) for row in (0, 1)] == [0, 1]
 
 
 def test_target_at_a_fraction_of_a_pixel_is_in_the_middle():

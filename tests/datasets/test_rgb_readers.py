@@ -173,7 +173,7 @@ def test_coco_objects_are_still_sequences(tmp_path):
     items = [{"image_id": image, "iscrowd": crowd, "bbox": box} for image, crowd, box in boxes]
     path.write_text(json.dumps({"images": images, "annotations": items}))
     stills = load_training_set("COCO17", {"coco_dir": str(tmp_path)})
-    assert len(stills) == 2 and isinstance(stills, coco.Stills)
+    assert len(stills) == 2 and isinstance(stills, coco.StillImages)
     sequence = pickle.loads(pickle.dumps(stills))[1]
     assert sequence.boxes.tolist() == [[2, 2, 3.5, 3]] * 2 and len(sequence) == 2
     assert sequence.frames[0][0].mean() == 0 and stills[0].frames[1][0].mean() == pytest.approx(10, abs=1)

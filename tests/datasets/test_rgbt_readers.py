@@ -157,5 +157,5 @@ def test_folders_without_sequences_name_the_key(tmp_path):
 def test_two_sequences_of_one_name_are_refused(tmp_path, caplog):
     put_pair(tmp_path / "a")
     put_pair(tmp_path / "more" / "a")
-    with caplog.at_level(logging.ERROR), pytest.raises(InputError, match="have one name"):
+    with caplog.at_level(logging.ERROR), pytest.raises(InputError, match="have the same name"):
         read_rgbt234(tmp_path)

@@ -39,10 +39,10 @@ def test_imagenet_det_objects_are_still_sequences(tmp_path, caplog):
     assert stills.still and len(stills) == 3 and list(stills.categories) == ["n02084071", "n01503061", "n01503061"]
     dog, bird, other = pickle.loads(pickle.dumps(stills))[:]
     assert dog.boxes.tolist() == [[1, 2, 4, 5]] * 2 and dog.size == (8, 8) and dog.frames[1][0].shape == (8, 8, 3)
-    assert dog.company.others(0).tolist() == dog.company.others(1).tolist() == [[0, 0, 3, 4]]
-    assert bird.company.others(1).tolist() == [[1, 2, 4, 5]] and bird.video == dog.video != other.video
+    assert dog.objects.others(0).tolist() == dog.objects.others(1).tolist() == [[0, 0, 3, 4]]
+    assert bird.objects.others(1).tolist() == [[1, 2, 4, 5]] and bird.video == dog.video != other.video
     assert other.frames.paths[0][0].as_posix().endswith("Data/DET/train/ILSVRC2014_train_0006/x_1.JPEG")
-    assert len(other.company.others(0)) == 0 and "has 333474" in caplog.text
+    assert len(other.objects.others(0)) == 0 and "has 333474" in caplog.text
     put_det(tmp_path, "bad", []).write_text("<annotation><object>")
     with pytest.raises(InputError, match="bad.xml: not an annotation of ImageNet DET"):
         load_training_set("IMAGENETDET", {"imagenet_dir": str(tmp_path)})
@@ -63,16 +63,16 @@ def test_coco_knows_categories_sizes_and_neighbours(tmp_path):
     stills = load_training_set("coco17", {"coco_dir": str(tmp_path)})
     assert [sequence.category for sequence in stills] == list(stills.categories) == ["car", "car", "cat"]
     assert [sequence.size for sequence in stills] == [None, (8, 6), (8, 6)]
-    assert [len(sequence.company.others(0)) for sequence in stills] == [0, 1, 1]
-    assert stills[1].company.others(1).tolist() == [[3, 3, 2, 2]]
+    assert [len(sequence.objects.others(0)) for sequence in stills] == [0, 1, 1]
+    assert stills[1].objects.others(1).tolist() == [[3, 3, 2, 2]]
 
 
 def test_tracks_of_a_video_know_their_kind_and_each_other(tmp_path):
     put_vid(tmp_path, {3: [(0, 1, 2, 5, 7, 0)], 4: [(0, 1, 2, 5, 7, 0), (1, 0, 0, 4, 4, 1)], 5: [(1, 0, 0, 4, 5, 0)]})
     first, second = load_training_set("IMAGENETVID", {"imagenet_dir": str(tmp_path)})
     assert first.category == "n00000002" and first.video == second.video == "v1"
-    assert [first.company.others(frame).tolist() for frame in (0, 1)] == [[], [[0, 0, 4, 4]]]
-    assert [second.company.others(frame).tolist() for frame in (0, 1)] == [[[1, 2, 4, 5]], []]
+    assert [first.objects.others(frame).tolist() for frame in (0, 1)] == [[], [[0, 0, 4, 4]]]
+    assert [second.objects.others(frame).tolist() for frame in (0, 1)] == [[[1, 2, 4, 5]], []]
     put_got10k(tmp_path, "val", 1)
     (tmp_path / "val" / "GOT-10k_Val_000001" / "meta_info.ini").write_text("[METAINFO]\nobject_class: brown bear\n")
     assert got10k.read_validation(tmp_path)[0].category == "brown bear"
@@ -100,18 +100,18 @@ def test_youtube_bb_tracks_are_their_labelled_frames(tmp_path, pattern):
     first, second = pickle.loads(pickle.dumps(clips))[:]
     assert first.boxes.tolist() == [[5, 5, 10, 5], [0, 0, 0, 0], [0, 0, 10, 5]] and first.size == (20, 10)
     assert first.valid.tolist() == [True, False, True] and len(first) == 3 and first.frames[0][0].shape == (10, 20, 3)
-    assert [first.company.others(frame).tolist() for frame in (0, 2)] == [[], [[10, 0, 10, 10]]]
-    assert second.company.others(0).tolist() == [[0, 0, 10, 5]] and first.video == second.video == "vidA"
+    assert [first.objects.others(frame).tolist() for frame in (0, 2)] == [[], [[10, 0, 10, 10]]]
+    assert second.objects.others(0).tolist() == [[0, 0, 10, 5]] and first.video == second.video == "vidA"
 
 
 def test_youtube_bb_that_cannot_be_used(tmp_path):
     folders = {"youtubebb_dir": str(tmp_path)}
     table = tmp_path / "yt_bb_detection_train.csv"
     table.write_text(TABLE)
-    with pytest.raises(InputError, match="first frame lies at none of train/0/vidA_1000_0_0.jpg, train/vidA/1000.jpg"):
+    with pytest.raises(InputError, match="first frame is at none of train/0/vidA_1000_0_0.jpg, train/vidA/1000.jpg"):
         load_training_set("YOUTUBEBB", folders)
     table.write_text("youtube_id,timestamp_ms\n" + TABLE.replace("0.1,0.2,0.1,0.2", "0.1,0.2"))
-    with pytest.raises(InputError, match="line 7 is no row of 10 fields"):
+    with pytest.raises(InputError, match="line 7 is not a row of 10 fields"):
         load_training_set("YOUTUBEBB", folders)
 
 
@@ -146,8 +146,8 @@ def test_cropped_targets_are_centred_at_the_scale_of_their_template(tmp_path):
     assert (first.category, second.category, first.video) == ("dog", "", "a/v1")
     assert [path.name for path in first.frames.paths[0]] == ["000003.00.x.jpg", "000007.00.x.jpg"]
     shifted = np.array(expected) + [50 * scale, 0, 0, 0]
-    np.testing.assert_allclose(first.company.others(0), [shifted])
-    assert len(first.company.others(1)) == 0 and len(second.company.others(0)) == 1
+    np.testing.assert_allclose(first.objects.others(0), [shifted])
+    assert len(first.objects.others(1)) == 0 and len(second.objects.others(0)) == 1
 
 
 def test_cropped_sets_that_cannot_be_used(tmp_path):

@@ -1,4 +1,4 @@
-"""Synthetic sequences: exact boxes, the same pixels everywhere, the layout on disk."""
+"""Synthetic sequences: exact boxes, the same pixels everywhere."""
 
 import pickle
 import subprocess
@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from lib.core.errors import InputError
-from lib.datasets import DATASETS, load_dataset
-from lib.datasets.readers.lasher import ATTRIBUTES, read_testing
-from lib.datasets.synthetic import contact_sheet, stream, stream_training, stream_validation, write_sequences
+from lib.datasets import load_dataset
+from lib.datasets.synthetic import stream, stream_training, stream_validation
 from lib.datasets.synthetic.material import list_material, load_material
 from lib.datasets.synthetic.render import render, target_mask
 from lib.datasets.synthetic.staging import stage
@@ -133,7 +132,7 @@ def test_distractors_are_near_the_target(scenes):
     """In most frames another thing is inside the search region (4 times the target's size)."""
     near = []
     for scene in scenes:
-        assert any(actor.role in ("twin", "kin") for actor in scene.actors)
+        assert any(actor.role in ("twin", "same_kind") for actor in scene.actors)
         for frame in np.nonzero(scene.boxes[:, 2] > 0)[0]:
             x, y, w, h = scene.boxes[frame]
             reach = 2 * np.sqrt(w * h)
@@ -181,75 +180,6 @@ def test_a_folder_of_no_use_is_named(tmp_path, empty):
         load_dataset("synthetic_train", {"photos_dir": str(folder)})
 
 
-def test_the_registry_draws_without_a_folder():
-    assert {"synthetic_train", "synthetic_val"} <= set(DATASETS)
-    assert len(load_dataset("synthetic_val", {"photos_dir": ""})[0].boxes) == 60
-
-
-def test_written_sequences_read_back_as_lasher(tmp_path):
-    out = tmp_path / "set"
-    sequences = stream(DRAWN, 60, held_out=True, frames=12, size=(96, 80))
-    absent = next(s for s in sequences if (s.boxes[:, 2] == 0).any())
-    chosen = [absent, sequences[0] if absent is not sequences[0] else sequences[1]]
-    write_sequences(chosen, out, recipe="test")
-    folder = out / "testingset" / absent.name
-    assert sorted(path.name for path in out.iterdir()) == [
-        "AttriSeqsTxt", "recipe.txt", "testingset", "testingsetList.txt",
-    ]  # fmt: skip
-    assert (folder / "visible/v000000.jpg").is_file() and (folder / "infrared/i000011.jpg").is_file()
-    rows = (folder / "visible.txt").read_text().split()
-    assert rows == (folder / "infrared.txt").read_text().split() == (folder / "init.txt").read_text().split()
-    assert [row == "0,0,0,0" for row in rows] == (~absent.valid).tolist()
-    read = read_testing(out)
-    assert [sequence.name for sequence in read] == [sequence.name for sequence in chosen]
-    np.testing.assert_allclose(read[0].boxes, absent.boxes, atol=0.006)
-    assert read[0].attributes == absent.attributes and list(read[0].attributes) == list(ATTRIBUTES)
-    difference = np.abs(read[1].frames[3][1].astype(int) - chosen[1].frames[3][1])
-    assert difference.mean() < 6
-
-
-def test_nothing_is_overwritten_and_an_interrupted_run_continues(tmp_path, monkeypatch):
-    out, sequences = tmp_path / "set", stream(DRAWN, 2, held_out=True, frames=3, size=(96, 80))
-    real = cv2.imencode
-    calls = []
-
-    def fail_in_the_second(*arguments):
-        calls.append(None)
-        if len(calls) == 9:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr("lib.datasets.synthetic.writer.cv2.imencode", fail_in_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        write_sequences(sequences, out, recipe="a")
-    assert [path.name for path in (out / "testingset").iterdir()] == [sequences[0].name]
-    monkeypatch.undo()
-    stamp = (out / "testingset" / sequences[0].name / "visible.txt").stat().st_mtime_ns
-    write_sequences(sequences, out, recipe="a")
-    assert (out / "testingset" / sequences[0].name / "visible.txt").stat().st_mtime_ns == stamp
-    assert (out / "testingset" / sequences[1].name / "init.txt").is_file()
-    with pytest.raises(InputError, match="not empty"):
-        write_sequences(sequences, out, recipe="b")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/thesis.tex").write_text("")
-    with pytest.raises(InputError, match="mine: is not empty"):
-        write_sequences(sequences, tmp_path / "mine", recipe="a")
-
-
-def test_contact_sheet_shows_each_pair():
-    sheet = contact_sheet(stream(DRAWN, 6, held_out=False, frames=12))
-    assert sheet.shape[1] == 4 * 326 and sheet.shape[0] in (134, 268)
-    assert (sheet == (0, 255, 0)).all(-1).sum() > 200
-
-
-def test_visible_set_has_one_stream_that_always_tells_the_target():
-    sequences = load_dataset("synthetic_rgb_train", {"photos_dir": ""})[:12]
-    assert len(sequences[0].frames[0]) == 1 and sequences[0].frames.modalities == ("visible",)
-    assert {sequence.frames.scene.weather.informative for sequence in sequences} == {"visible"}
-    held_out = load_dataset("synthetic_rgb_val", {"photos_dir": ""})[0]
-    assert held_out.name == "synthetic_rgb_val_00000" and len(held_out.boxes) == 60
-
-
 def test_sequences_know_their_category_and_their_distractors():
     sequences = stream(DRAWN, 40, held_out=False, frames=10)
     assert {sequence.category for sequence in sequences} == {"person", "cutout", "piece"}
@@ -257,19 +187,11 @@ def test_sequences_know_their_category_and_their_distractors():
         scene = sequence.frames.scene
         things = {k for k, actor in enumerate(scene.actors) if actor.role not in ("target", "occluder")}
         for frame in range(10):
-            boxes = sequence.company.others(frame)
+            boxes = sequence.objects.others(frame)
             assert len(boxes) <= len(things) and (boxes[:, :2] >= 0).all()
             assert (boxes[:, :2] + boxes[:, 2:] <= scene.size).all() and (boxes[:, 2:] > 0).all()
             box = sequence.boxes[frame]
             assert not len(boxes) or np.abs(boxes - box).max(1).min() > 0, "the target is no other object"
             own = scene.objects[(scene.objects[:, 0] == frame) & (scene.objects[:, 1] == scene.target), 2:]
             assert not len(own) or (np.abs(own[0, :2] + own[0, 2:] / 2 - box[:2] - box[2:] / 2) <= box[2:] / 4).all()
-    assert any(len(sequence.company.others(5)) for sequence in sequences[:8])
-
-
-def test_leaving_set_loses_its_target_and_sees_it_again():
-    sequences = load_dataset("synthetic_rgb_leaving", {"photos_dir": ""})
-    assert len(sequences) == 20 and len({sequence.name for sequence in sequences}) == 20
-    for sequence in sequences[:10]:
-        absent = np.flatnonzero(~sequence.valid)
-        assert sequence.valid[:8].all() and len(absent) >= 8 and sequence.valid[-30:].all()
+    assert any(len(sequence.objects.others(5)) for sequence in sequences[:8])

@@ -137,7 +137,7 @@ def test_another_public_model_is_refused_by_name(public):
 def count_operations(model):
     """Multiplications and additions of one target and frame, template embedded beforehand, attention included.
 
-    With gradients: without, small convolutions of a single image are computed twice (SteadyConv2d).
+    With gradients: without, small convolutions of a single image are computed twice (BatchInvariantConv2d).
     """
     template, search = golden.inputs(model.modalities)
     memory = model.embed(template[:1])

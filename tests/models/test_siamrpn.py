@@ -11,10 +11,10 @@ from lib.core.boxes import cxcywh_to_xyxy, iou_and_union, xywh_to_cxcywh, xyxy_t
 from lib.core.checkpoint import identify, load_state
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.layers.anchor_labels import LabelRule, choose, draw_order, near_cells
+from lib.layers.anchor_labels import LabelRule, draw_order, first_in_order, near_cells
 from lib.layers.anchors import anchor_boxes, anchor_shapes, decode, encode
 from lib.layers.correlation import correlate, correlate_grouped
-from lib.layers.losses import halves_loss
+from lib.layers.losses import balanced_cross_entropy
 from lib.layers.trunks import AlexNetTrunk
 from lib.models import build_model
 from lib.models.siamrpn_names import SCALE, export
@@ -175,7 +175,7 @@ def test_draws_are_even():
     order = draw_order(torch.randn(400, 4, generator=torch.Generator().manual_seed(0)), 300).double() / 2**31
     assert order.min() >= 0 and order.max() < 1
     assert (order.mean(0) - 0.5).abs().max() < 0.08 and (order.mean(1) - 0.5).abs().max() < 0.08
-    drawn = choose(torch.ones(400, 300, dtype=torch.bool), 30, draw_order(torch.randn(400, 4), 300))
+    drawn = first_in_order(torch.ones(400, 300, dtype=torch.bool), 30, draw_order(torch.randn(400, 4), 300))
     assert (drawn.sum(1) == 30).all() and drawn.sum(0).min() > 15 and drawn.sum(0).max() < 70  # 40 expected
 
 
@@ -196,11 +196,13 @@ def test_correlation_by_hand_in_groups_and_under_autocast():
 def test_loss_by_hand_and_without_one_class():
     logits = torch.tensor([[[0.0, 1.0, 2.0, -1.0], [1.0, 0.0, 0.5, 3.0]]], requires_grad=True)
     likelihood = logits.log_softmax(1)[0]
-    value = halves_loss(logits, torch.tensor([[1, 0, 0, -1]]))
+    value = balanced_cross_entropy(logits, torch.tensor([[1, 0, 0, -1]]))
     expected = -0.5 * likelihood[1, 0] - 0.25 * (likelihood[0, 1] + likelihood[0, 2])
     torch.testing.assert_close(value, expected)
-    torch.testing.assert_close(halves_loss(logits, torch.tensor([[-1, 0, 0, -1]])), -0.25 * likelihood[0, 1:3].sum())
-    nothing = halves_loss(logits, torch.tensor([[-1, -1, -1, -1]]))
+    torch.testing.assert_close(
+        balanced_cross_entropy(logits, torch.tensor([[-1, 0, 0, -1]])), -0.25 * likelihood[0, 1:3].sum()
+    )
+    nothing = balanced_cross_entropy(logits, torch.tensor([[-1, -1, -1, -1]]))
     nothing.backward()
     assert nothing == 0 and not logits.grad.any()
 

@@ -14,7 +14,7 @@ from lib.core.crop import cut
 from lib.core.errors import InputError
 from lib.core.view import context_side, mean_colour, place_with_context
 from lib.datasets import DATASETS
-from lib.datasets.sequence import VISIBLE, Collection, Company, Frames, Sequence
+from lib.datasets.sequence import VISIBLE, AnnotatedObjects, Collection, Frames, Sequence
 from lib.datasets.usable import usable_rows
 from lib.models.base import PAIR_KINDS
 from lib.train.data.blur import cross_kernel, motion_kernel
@@ -50,14 +50,14 @@ def track(category, video="", places=(((100, 90, 40, 30), 200),), own=0, length=
     """One of the things of a video; its boxes stay where they are."""
     boxes = np.array([place for place, _ in places], float)
     objects = [[frame, number, *box] for frame in range(length) for number, box in enumerate(boxes)]
-    company = Company(np.array(objects), own) if video else None
+    objects = AnnotatedObjects(np.array(objects), own) if video else None
     frames = Blocks(tuple(places), length)
     name = f"{category}-{video}-{own}"
     own_boxes = np.repeat(boxes[own][None], length, 0)
-    return Sequence(name, frames, own_boxes, category=category, video=video, company=company, **known)
+    return Sequence(name, frames, own_boxes, category=category, video=video, objects=objects, **known)
 
 
-class Stills(Collection):
+class StillImages(Collection):
     """A still set from ready sequences."""
 
     still = True
@@ -115,7 +115,7 @@ def test_processes_have_the_mix_each_and_epochs_differ():
 
 
 def test_positive_pairs_show_the_target_again():
-    pairs = sampler([videos(), Stills([track("cup", "image", length=2)])], intervals=[2, 1])
+    pairs = sampler([videos(), StillImages([track("cup", "image", length=2)])], intervals=[2, 1])
     video = draws(pairs, VIDEO)
     assert {abs(pair.template - pair.search) for pair in video} == {1, 2}
     assert {pair.template - pair.search for pair in video} == {-2, -1, 1, 2}
@@ -267,8 +267,8 @@ def test_public_recipes_draw_from_their_sets(name):
     found = [
         videos(),
         [track("", "x")],
-        Stills([track("cat", "image", length=2)]),
-        Stills([track("cup", "b", length=2)]),
+        StillImages([track("cat", "image", length=2)]),
+        StillImages([track("cup", "b", length=2)]),
     ]
     made = PairKinds.from_config(cfg, found[: len(cfg.DATA.TRAIN.DATASETS_NAME)], stage=0)
     for kind in range(4):
@@ -299,7 +299,7 @@ def views(recipe, box, image, seed=0, others=None, **known):
         def __getitem__(self, index):
             return [image]
 
-    video = Sequence("a", Shown(), np.array([box], float), company=Company(objects, 0))
+    video = Sequence("a", Shown(), np.array([box], float), objects=AnnotatedObjects(objects, 0))
     made = ContextViews(0.5, plain, recipe, known.get("grey", 0.0), known.get("flip", 0.0))
     return made(Pair(video, 0, 0), lambda sequence, row, reduction: image, np.random.default_rng(seed))
 

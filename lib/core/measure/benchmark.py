@@ -1,4 +1,4 @@
-"""What every benchmark shares: turns, jobs in processes of their own, and how its figures are reported."""
+"""What all benchmarks share: alternating repetitions, measurements in separate processes, and the report."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark hands back: tables for readers, and all that was measured, for JSON."""
+    """The result of a benchmark: tables for readers, and all measurements for JSON."""
 
     tables: list[Table]
     content: dict[str, Any]
@@ -29,7 +29,7 @@ class Report:
 def take_turns(sides: Many[str], measure: Callable[[str, int], Record], *, repeats: int) -> dict[str, list[Record]]:
     """Side -> one record of `measure(side, turn)` per repetition.
 
-    The sides take turns, each time in the other order, so that what else the machine does meets all of them.
+    The sides alternate, in reversed order every other time, so that other load on the machine affects all of them.
     """
     records: dict[str, list[Record]] = {side: [] for side in sides}
     for turn in range(repeats):
@@ -39,10 +39,10 @@ def take_turns(sides: Many[str], measure: Callable[[str, int], Record], *, repea
 
 
 def run_job(module: str, job: Mapping[str, Any], *, python: str = sys.executable, name: str) -> dict[str, Any]:
-    """Do a job in a process of its own: JSON in, JSON out, and `process_s`, the seconds from its start to its end.
+    """Run a measurement in a separate process: JSON in, JSON out, with `process_s`, the seconds from start to end.
 
-    module: what does it, by its full name; name: the job's, in messages. Raises InputError with the job's own last line
-    when it fails, or when `python` cannot be started.
+    module: full name of the module that runs it; name: the measurement's name in messages. Raises InputError with the
+    last line that the process printed when it fails, or when `python` cannot be started.
     """
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
@@ -54,13 +54,13 @@ def run_job(module: str, job: Mapping[str, Any], *, python: str = sys.executable
         raise InputError(f"--python {python}: cannot be started: {error.strerror}") from None
     seconds = time.perf_counter() - begin
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]
         raise InputError(f"{name} failed: {last.removeprefix('error: ')}")
     return json.loads(done.stdout) | {"process_s": seconds}
 
 
 def machine_words(machine: Mapping[str, str] | None = None) -> str:
-    """The machine in one line, for a table's notes; by default this one."""
+    """A machine (default: this one) in one line, for the notes of a table."""
     words = {"cores": "{} cores", "memory": "{} of memory", "python": "Python {}", "numpy": "NumPy {}"}
     words |= {"torch": "PyTorch {}", "threads": "{} threads"}
     return ", ".join(words.get(key, "{}").format(value) for key, value in (machine or describe_machine()).items())

@@ -1,4 +1,4 @@
-"""The device that a figure was measured on, and how busy it was."""
+"""The device of a measurement, and its utilisation."""
 
 import subprocess
 from statistics import mean
@@ -8,7 +8,7 @@ import torch
 
 
 def describe_device(device: torch.device) -> dict[str, str]:
-    """PyTorch's version, and its threads on a CPU or the name of the GPU."""
+    """PyTorch's version, and the number of threads on a CPU or the name of the GPU."""
     words = {"torch": torch.__version__}
     if device.type == "cuda":
         return words | {"gpu": torch.cuda.get_device_name(device), "cuda": f"CUDA {torch.version.cuda}"}
@@ -16,7 +16,7 @@ def describe_device(device: torch.device) -> dict[str, str]:
 
 
 class Utilisation:
-    """Share of the time in which an NVIDIA GPU computed at all, by nvidia-smi, five times a second while entered."""
+    """Share of the time in which an NVIDIA GPU is busy, from nvidia-smi, five times a second inside `with`."""
 
     def __init__(self, device: torch.device):
         self.command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
@@ -44,6 +44,6 @@ class Utilisation:
             self.process.wait()
 
     def mean(self) -> float | None:
-        """In [0, 1]; None where nothing was seen: another device, no nvidia-smi, or too short a time."""
+        """The mean utilisation in [0, 1]; None without a value: another device, no nvidia-smi, or too short a time."""
         seen = [int(line) / 100 for line in self.text.split() if line.isdigit()]
         return mean(seen) if seen else None

@@ -1,4 +1,4 @@
-"""A measurement in a process of its own: job and answer are JSON on the standard streams."""
+"""A measurement in a separate process: job and answer are JSON on the standard streams."""
 
 import contextlib
 import json
@@ -11,12 +11,15 @@ import torch
 
 from ..errors import InputError
 
-Job = dict[str, Any]
+MeasurementJob = dict[str, Any]
 
 
-def answer_job(measure: Callable[[Job], Job]) -> None:
-    """Read a job, do it, write the answer. What it cannot do is one line and a non-zero exit status; what it says
-    besides goes to the standard error. `job["cache"]` is the folder of compiled code."""
+def answer_job(measure: Callable[[MeasurementJob], MeasurementJob]) -> None:
+    """Read a job from standard input, run `measure`, write the answer to standard output.
+
+    Other output goes to standard error. An InputError or a lack of GPU memory ends the process with one line and a
+    non-zero exit status. `job["cache"]` is the folder for compiled code.
+    """
     job = json.load(sys.stdin)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = job["cache"]
     with contextlib.redirect_stdout(sys.stderr):

@@ -1,4 +1,4 @@
-"""On what a figure was measured, and with which code."""
+"""The machine and the state of the code of a measurement."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from ..paths import ROOT
 
 
 def describe_machine() -> dict[str, str]:
-    """Processor, usable cores, memory, system, and the versions that decide speed."""
+    """Processor, usable cores, memory, system, and the versions of Python and NumPy."""
     gigabytes = _first(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo"))
     return {
         "processor": _first(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo")) or platform.processor() or "unknown",
@@ -30,7 +30,7 @@ def usable_cores() -> int:
 
 
 def describe_code() -> str:
-    """The state of the code, as git names it ("-dirty" where files differ from it); "unknown" outside git."""
+    """The state of the code by `git describe` ("-dirty" where files were changed); "unknown" outside a repository."""
     if not (ROOT / ".git").exists():
         return "unknown"
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags"]
@@ -41,6 +41,6 @@ def describe_code() -> str:
 
 
 def _first(pattern: str, path: Path) -> str:
-    """The first match's group in a file of the system; empty where there is none."""
+    """The group of a pattern's first match in a system file; empty where there is none."""
     found = re.search(pattern, path.read_text(encoding="utf-8")) if path.is_file() else None
     return found[1].strip() if found else ""

@@ -1,4 +1,4 @@
-"""COCO 2017 (Lin et al., ECCV 2014) as a set of still sequences: every annotated object is one, two equal frames long.
+"""COCO 2017 (Lin et al., ECCV 2014): every annotated object is a sequence of two equal frames.
 
 images/train2017/<image>.jpg  annotations/instances_train2017.json     x, y, w, h
 """
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
-from ..stills import Stills
+from ..still_images import StillImages
 
 
-def read_training(folder: str | Path) -> Stills:
-    """The objects of train2017, without crowds and boxes without area. Raises InputError for missing files."""
+def read_training(folder: str | Path) -> StillImages:
+    """The objects of train2017 without crowds and empty boxes. Raises InputError for what is missing or malformed."""
     root = Path(folder)
     path = root / "annotations" / "instances_train2017.json"
     images = next((place for place in (root / "images" / "train2017", root / "train2017") if place.is_dir()), None)
@@ -32,4 +32,4 @@ def read_training(folder: str | Path) -> Stills:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not COCO's annotation: {error!r}; download it again") from None
     found, numbers = np.unique(np.array(kinds, str), return_inverse=True)
-    return Stills(images, names, owners, boxes, numbers, found.tolist(), np.array(sizes).reshape(-1, 2))
+    return StillImages(images, names, owners, boxes, numbers, found.tolist(), np.array(sizes).reshape(-1, 2))

@@ -1,10 +1,10 @@
-"""Sets cut to crops of 511 pixels around each target, SiamRPN's way (`tracking/prepare_crops.py` makes them).
+"""Sets cut to crops of 511 pixels around each target, as SiamRPN does (`tracking/prepare_crops.py` makes them).
 
 <set>/crop511/<video>/<frame>.<track>.x.jpg     000000.00.x.jpg
 <set>/train.json                                {video: {track: {frame: [x1, y1, x2, y2] or [w, h]}}}, in the frame
 <set>/categories.json                           {video: {track: name}}, optional
 
-A target is centred in its crop, at the scale that makes the square of its template 127 pixels.
+A target is centred in its crop, at the scale at which its template region is 127 pixels wide.
 """
 
 import json
@@ -18,7 +18,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.view import EXEMPLAR, INTERMEDIATE, context_side
 from ..layout import ImageList
-from ..sequence import VISIBLE, Collection, Company, FileFrames, Sequence
+from ..sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 SIDE, TEMPLATE = INTERMEDIATE, EXEMPLAR  # pixels of a crop, and of the target with its context in it
 IMAGES, BOXES, CATEGORIES = "crop511", "train.json", "categories.json"
@@ -26,7 +26,7 @@ STILLS = ("coco", "det")
 
 
 class Track(NamedTuple):
-    """One target; rows of all boxes from `first` on."""
+    """One target. Its boxes are the `rows` rows from `first` on."""
 
     video: str
     name: str  # 00, 01, …
@@ -36,12 +36,12 @@ class Track(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CroppedTracks(Collection):
-    """Tracks, and the rows of all of them one behind the other, those of one video side by side."""
+    """Tracks, with the rows of all tracks concatenated; those of one video are adjacent."""
 
     folder: Path
     tracks: list[Track]
     frames: np.ndarray  # [N] number of the frame in its video
-    boxes: np.ndarray  # [N, 4] xywh in the frame, not a number where only the size is known
+    boxes: np.ndarray  # [N, 4] xywh in the frame; x and y are NaN where only the size is known
     owners: np.ndarray  # [N] track of each row
     kinds: list[str]  # category of each track
     videos: dict[str, slice]  # rows of each video
@@ -68,11 +68,11 @@ class CroppedTracks(Collection):
             size=(SIDE, SIDE),
             category=self.kinds[index],
             video=track.video,
-            company=Company(self._objects(track, boxes, scales), index),
+            objects=AnnotatedObjects(self._objects(track, boxes, scales), index),
         )
 
     def _objects(self, track: Track, boxes: np.ndarray, scales: np.ndarray) -> np.ndarray:
-        """[K, 6] the other objects in the crops of a track, where the set says where they are."""
+        """[K, 6] the other objects in the crops of a track, where their position is known."""
         together = self.videos[track.video]
         frames, others, owners = self.frames[together], self.boxes[together], self.owners[together]
         first = track.first - together.start
@@ -89,9 +89,9 @@ class CroppedTracks(Collection):
 
 
 def place_in_crop(boxes: np.ndarray, around: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Boxes in the crops around others: [K, 4] and [K or 1, 4] xywh in the frame, [K or 1] -> [K, 4] xywh, crop pixels.
+    """Boxes in crops around the boxes `around`: [K, 4], [K or 1, 4] xywh in the frame, [K or 1] -> [K, 4] xywh pixels.
 
-    Where only sizes are known, boxes are taken to be the ones that were cut around.
+    A box of which only the size is known is placed at the centre of the crop.
     """
     offset = (boxes[:, :2] + boxes[:, 2:] / 2 - around[:, :2] - around[:, 2:] / 2) * scales[:, None]
     extent = boxes[:, 2:] * scales[:, None]

@@ -25,10 +25,10 @@ ABSENCE = ("absent.txt", "full_occlusion.txt", "out_of_view.txt", "absence.label
 
 
 def read_folder(folder: str | Path) -> list[Sequence]:
-    """The sequences in a folder (at most two levels down, LaSOT's classes), or the one that the folder itself is.
+    """The sequences in a folder (at most two levels down, as in LaSOT), or the folder itself as one sequence.
 
-    Only the first box is needed: a sequence whose annotation has one row can be tracked, not scored. A sequence
-    without any annotation is left out with a warning. Raises InputError when nothing is left.
+    Only the first box is needed: a sequence whose annotation has one row can be tracked but not scored. A sequence
+    without annotation is left out with a warning. Raises InputError when no sequence is left.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -48,7 +48,7 @@ def read_folder(folder: str | Path) -> list[Sequence]:
 
 
 def read_videos(folder: str | Path) -> list[Sequence]:
-    """As `read_folder`, of the user's own sequences. Raises InputError that names videos_dir."""
+    """As `read_folder`, for the user's own sequences. Raises InputError that names videos_dir."""
     try:
         return read_folder(folder)
     except InputError as error:
@@ -71,7 +71,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _image_folders(folder: Path) -> dict[str, Path]:
-    """Modality -> image folder; empty when the folder is no sequence."""
+    """Modality -> image folder; empty when the folder is not a sequence."""
     if (folder / VISIBLE).is_dir():
         names = [name for name in (VISIBLE, INFRARED) if (folder / name).is_dir()]
         return {name: folder / name for name in names}

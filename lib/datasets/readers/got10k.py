@@ -2,9 +2,9 @@
 
 {train,val,test}/list.txt  <split>/<seq>/00000001.jpg  groundtruth.txt  cover.label  absence.label  meta_info.ini
 
-The test annotation is its first row: results go to the benchmark's server. The splits of the training set that trackers
-for VOT use are positions in train/list.txt. The file behind them takes the numbers of the excluded names, which begin
-with 1, for positions, which begin with 0: it excludes the neighbours. It is kept, so that trainings compare.
+The test annotation is the first box alone: the benchmark's server scores the results. The splits of the training set
+for VOT trackers are positions in train/list.txt. Their public file uses the numbers of the excluded names, which start
+at 1, as positions, which start at 0, and so excludes each next sequence instead. It is kept for comparable trainings.
 """
 
 import re
@@ -23,7 +23,7 @@ from ..sequence import VISIBLE, Sequence
 
 SPLITS = Path(__file__).parents[1] / "splits"
 SIZES = {"train": 9335, "val": 180, "test": 180}
-COVER = 8  # levels of cover.label: the share of the target that shows, in eighths
+COVER = 8  # levels of cover.label: the visible share of the target in eighths
 OBJECT = re.compile(r"^object_class\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 RESOLUTION = re.compile(r"resolution\s*[:=]\s*\(?\s*(\d+)\s*,\s*(\d+)")
 
@@ -70,7 +70,7 @@ def _read(root: Path, split: str, positions: Iterable[int] | None = None) -> lis
 
 
 def read_labels(folder: Path) -> dict[str, Any]:
-    """The annotation of one sequence: `boxes`, `category` and, where it says so, `visible_share` and `size`."""
+    """The annotation of one sequence: `boxes`, `category`, `size` and, where it is annotated, `visible_share`."""
     known: dict[str, Any] = {"boxes": read_boxes(folder / "groundtruth.txt"), **_read_facts(folder)}
     share = _read_share(folder)
     return known if share is None else known | {"visible_share": share}
@@ -86,7 +86,7 @@ def _read_sequence(folder: Path, split: str) -> Sequence:
 
 
 def _read_share(folder: Path) -> np.ndarray | None:
-    """[T] share of the target that shows: 0 where it is flagged as absent."""
+    """[T] visible share of the target, 0 where it is flagged as absent."""
     if not (folder / "cover.label").is_file():
         return None
     share = read_numbers(folder / "cover.label", 1)[:, 0] / COVER
@@ -98,7 +98,7 @@ def _read_share(folder: Path) -> np.ndarray | None:
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:
-    """Size of the frames, None where it is not said, and what the target is."""
+    """Size of the frames (None where it is not stated), and the target's category."""
     path = folder / "meta_info.ini"
     text = "\n".join(read_lines(path)) if path.is_file() else ""
     size, target = RESOLUTION.search(text), OBJECT.search(text)

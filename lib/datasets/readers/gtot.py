@@ -1,7 +1,7 @@
 """GTOT (Li et al., TIP 2016): 50 registered visible and infrared sequences, a box for each stream.
 
 <seq>/v/00001v.png  <seq>/i/00001i.png  groundTruth_v.txt  groundTruth_i.txt     corners x1 y1 x2 y2
-AttrMat.mat, of the evaluation kit: names of the sequences and a column of flags per attribute
+AttrMat.mat of the evaluation kit: the names of the sequences and a column of flags per attribute
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ ATTRIBUTES = "AttrMat.mat"
 
 
 def read_gtot(folder: str | Path) -> list[Sequence]:
-    """The 50 sequences, with attributes where AttrMat.mat lies beside them. Raises InputError for what is missing or
+    """The 50 sequences, with attributes where AttrMat.mat is in the folder. Raises InputError for what is missing or
     malformed."""
     folders = find_sequences(Path(folder), "v", "gtot_dir", depth=2)
     check_count(Path(folder), len(folders), 50, "GTOT")
@@ -31,7 +31,7 @@ def read_gtot(folder: str | Path) -> list[Sequence]:
 
 
 def read_attributes(path: Path) -> dict[str, dict[str, bool]]:
-    """Sequence -> attribute -> flag, from AttrMat.mat. Raises InputError for a file without them."""
+    """Sequence -> attribute -> flag, from AttrMat.mat. Raises InputError for a file without names and flags."""
     variables = read_mat(path)
     names = variables.pop("seqName", [])
     columns = {name: values.ravel() for name, values in variables.items() if isinstance(values, np.ndarray)}

@@ -1,4 +1,4 @@
-"""ImageNet DET (Russakovsky et al., IJCV 2015), the training images with boxes: 200 categories, as still sequences.
+"""ImageNet DET (Russakovsky et al., IJCV 2015), the training images with boxes, 200 categories: still images.
 
 Data/DET/train/<part>/…/<image>.JPEG  Annotations/DET/train/<part>/…/<image>.xml     corners, with the synset's number
 """
@@ -13,14 +13,14 @@ from ...core.errors import InputError
 from ..collection import read_each
 from ..index import cached_numbers
 from ..layout import check_count
-from ..stills import Stills
+from ..still_images import StillImages
 from .imagenetvid import read_corners, synset_name
 
 IMAGES = 333_474  # with at least one box; the negatives of ILSVRC2013_train_extra have none
 COLUMNS = 8  # of a row: image of its folder, x, y, w, h, synset, width, height
 
 
-def read_training(folder: str | Path) -> Stills:
+def read_training(folder: str | Path) -> StillImages:
     """The objects of the training images (IMAGENETDET). Raises InputError for what is missing or malformed."""
     root = Path(folder)
     tried = [place / "Annotations" / "DET" / "train" for place in (root, root / "ILSVRC")]
@@ -41,7 +41,7 @@ def read_training(folder: str | Path) -> Stills:
     sizes = np.zeros((len(names), 2), int)
     sizes[owners] = objects[:, 6:]
     images = annotations.parents[2] / "Data" / "DET" / "train"
-    return Stills(images, names, owners, objects[:, 1:5], kinds, [synset_name(label) for label in labels], sizes)
+    return StillImages(images, names, owners, objects[:, 1:5], kinds, [synset_name(label) for label in labels], sizes)
 
 
 def _read_folder(folder: Path) -> tuple[list[str], np.ndarray]:

@@ -15,7 +15,7 @@ from ...core.errors import InputError
 from ..collection import read_each
 from ..index import cached_numbers
 from ..layout import NumberedImages, check_count
-from ..sequence import VISIBLE, Company, FileFrames, Sequence
+from ..sequence import VISIBLE, AnnotatedObjects, FileFrames, Sequence
 
 VIDEOS = 3862
 COLUMNS = 8  # of a row: frame, track, x, y, w, h, occluded, synset
@@ -89,5 +89,5 @@ def _read_tracks(annotations: Path, images: Path) -> Iterator[Sequence]:
             visible_share=share,
             category=synset_name(int(own[0, 7])),
             video=images.name,
-            company=Company(rows[:, :6], track, first),
+            objects=AnnotatedObjects(rows[:, :6], track, first),
         )

@@ -57,7 +57,7 @@ def _read(root: Path, names: Iterable[str], key: str, *, testing: bool) -> list[
 
 
 def read_flagged_boxes(folder: Path) -> dict[str, np.ndarray]:
-    """The annotation of one sequence: `boxes` and, where there are flags, `visible_share` (0: not to be seen)."""
+    """The annotation of one sequence: `boxes` and, where there are flags, `visible_share` (0: not visible)."""
     boxes = read_boxes(folder / "groundtruth.txt")
     flags = [read_flags(folder / name) for name in FLAGS if (folder / name).is_file()]
     if not flags:

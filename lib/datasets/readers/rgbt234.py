@@ -2,8 +2,8 @@
 
 <seq>/visible/00001v.jpg  <seq>/infrared/00001i.jpg  visible.txt  infrared.txt  init.txt     x,y,w,h
 
-RGBT234 annotates both streams, up to hundreds of pixels apart; RGBT210 has init.txt alone. RGBT234 holds the names of
-RGBT210 with other boxes in most of them, so the two are kept apart.
+RGBT234 annotates both streams, up to hundreds of pixels apart; RGBT210 has init.txt alone. RGBT234 contains all names
+of RGBT210, most of them with other boxes, so the two have separate readers.
 """
 
 from dataclasses import replace
@@ -65,8 +65,8 @@ def _read(root: Path, name: str, count: int) -> list[Sequence]:
 
 
 def _read_attributes(root: Path) -> dict[str, dict[str, bool]]:
-    """Sequence name -> attributes, where the flag files lie beside the sequences. They go by SequencesName.txt, whose
-    order is not alphabetical; RGBT210's have RGBT234's 234 rows."""
+    """Sequence name -> attributes, where the flag files are beside the sequences. Their rows follow SequencesName.txt,
+    whose order is not alphabetical; those of RGBT210 have the 234 rows of RGBT234."""
     place = next((root / part for part in FLAG_FOLDERS if (root / part / NAMES).is_file()), None)
     if place is None:
         return {}

@@ -1,6 +1,6 @@
-"""OTB100, UAV123, UAV20L and NfS (30 frames/s): sequences that are ranges of image folders, listed in a table.
+"""OTB100, UAV123, UAV20L and NfS (30 frames/s): sequences are ranges of image folders, listed in a table.
 
-Tables in splits/: name, folder, first and last image, and how many annotation rows come before the first that counts.
+Columns of the tables in splits/: name, folder, first and last image, number of annotation rows to skip at the start.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     folder: str
     first: int
     last: int
-    omitted: int = 0  # frames at the start that do not count
+    omitted: int = 0  # frames skipped at the start
 
 
 def read_otb(folder: str | Path) -> list[Sequence]:
@@ -54,7 +54,7 @@ def read_uav20l(folder: str | Path) -> list[Sequence]:
 
 
 def read_nfs(folder: str | Path) -> list[Sequence]:
-    """Need for Speed (Kiani Galoogahi et al., ICCV 2017) at 30 frames/s, with the family's boxes per frame.
+    """Need for Speed (Kiani Galoogahi et al., ICCV 2017) at 30 frames/s, with the OSTrack code base's boxes.
 
     Raises InputError for what is missing or malformed.
     """

@@ -1,6 +1,6 @@
 """TNL2K (Wang et al., CVPR 2021): 700 testing sequences of visible video with a sentence each.
 
-<seq>/imgs/*.jpg  groundtruth.txt     x,y,w,h; image names of many kinds
+<seq>/imgs/*.jpg  groundtruth.txt     x,y,w,h; the names of images differ from sequence to sequence
 """
 
 from pathlib import Path

@@ -47,7 +47,7 @@ def read_lt2019(folder: str | Path) -> list[Sequence]:
 def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
     """[T, 2 N] of N corners -> [T, 4] xywh: the upright hull, scaled about the mean corner to the polygon's area.
 
-    The rule that Siamese trackers start from on VOT; a polygon without area becomes a box without area.
+    The rule by which Siamese trackers are initialised on VOT; a polygon without area becomes a box without area.
 
     >>> polygons_to_boxes(np.array([[1, 0, 2, 1, 1, 2, 0, 1.0]])).round(3).tolist()
     [[0.293, 0.293, 1.414, 1.414]]
@@ -80,7 +80,7 @@ def _read_visible(root: Path, key: str, count: int, what: str) -> list[Sequence]
 
 
 def _find(root: Path, key: str) -> dict[str, Path]:
-    """The sequences of a folder; those of its list where it has one."""
+    """The sequences of a folder; only those of its list.txt where it has one."""
     folders = find_sequences(root, "groundtruth.txt", key, depth=2)
     if (root / "list.txt").is_file():
         names = [name for name in read_lines(root / "list.txt") if name]

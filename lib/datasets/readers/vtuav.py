@@ -2,7 +2,7 @@
 
 test_ST_001/<seq>/rgb/000000.jpg  ir/000000.jpg  rgb.txt  ir.txt     x y w h, row k belongs to image 10 k
 
-Images are counted by position: in some sequences the first file's number is not 0.
+Images are counted by their position in the folder: in some sequences the first file's number is not 0.
 """
 
 from pathlib import Path

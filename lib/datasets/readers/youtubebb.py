@@ -1,9 +1,9 @@
-"""YouTube-BoundingBoxes (Real et al., CVPR 2017): 240,000 clips of 23 categories, visible, one box a second.
+"""YouTube-BoundingBoxes (Real et al., CVPR 2017): 240,000 clips of 23 categories, visible, one box per second.
 
 yt_bb_detection_train.csv     youtube_id, timestamp_ms, class_id, class_name, object_id, presence, xmin xmax ymin ymax
-<frames>                      of the labelled moments only; how the usual download scripts lay them out, see `PATTERNS`
+<frames>                      the labelled ones only, where the usual download scripts put them: see `PATTERNS`
 
-Box corners are shares of the frame, whose size the first frame tells. Every labelled track is a sequence of its
+Box corners are fractions of the frame; its size is read from the first frame. Every labelled track is a sequence of its
 labelled frames, 0,0,0,0 where the target is absent.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from ...core.errors import InputError
 from ..image import read_image
 from ..layout import first_existing
-from ..sequence import VISIBLE, Collection, Company, FileFrames, Sequence
+from ..sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 TABLES = ("yt_bb_detection_train.csv", "youtube_boundingboxes_detection_train.csv")
 FIELDS = 10
@@ -35,7 +35,7 @@ PATTERNS = (
 
 
 class Track(NamedTuple):
-    """One object of one video; rows of the table from `first` on."""
+    """One object of one video: the `rows` rows of the table from `first` on."""
 
     video: str
     kind: str
@@ -47,13 +47,13 @@ class Track(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Clips(Collection):
-    """Tracks, and all their rows one behind the other."""
+    """Tracks, with the rows of all tracks concatenated."""
 
     folder: Path
     pattern: str
     tracks: list[Track]
     times: np.ndarray  # [N] ms
-    corners: np.ndarray  # [N, 4] xmin, xmax, ymin, ymax as shares of the frame; 0 where absent
+    corners: np.ndarray  # [N, 4] xmin, xmax, ymin, ymax as fractions of the frame; 0 where absent
     siblings: dict[str, list[int]]  # video -> its tracks
 
     def __len__(self) -> int:
@@ -77,7 +77,7 @@ class Clips(Collection):
             size=size,
             category=track.category,
             video=track.video,
-            company=Company(self._objects(index, times, size), index),
+            objects=AnnotatedObjects(self._objects(index, times, size), index),
         )
 
     def _times(self, track: Track) -> np.ndarray:
@@ -88,7 +88,7 @@ class Clips(Collection):
         return np.stack([left, top, right - left, bottom - top], axis=1) * (*size, *size)
 
     def _objects(self, index: int, times: list[int], size: tuple[int, int]) -> np.ndarray:
-        """[K, 6] what is annotated at the moments of a track, its own boxes included."""
+        """[K, 6] all objects annotated at the times of a track, itself included."""
         found = [np.zeros((0, 6))]
         for other in self.siblings[self.tracks[index].video]:
             track = self.tracks[other]
@@ -101,7 +101,7 @@ class Clips(Collection):
 
 def read_training(folder: str | Path) -> Clips:
     """The labelled tracks of the training part with two boxes or more (YOUTUBEBB). Raises InputError for a missing or
-    malformed table, and when the first frame of the first track lies where no pattern looks."""
+    malformed table, and when the first frame of the first track is at none of the places in PATTERNS."""
     root = Path(folder)
     table = first_existing(root, TABLES)
     if table is None:
@@ -139,7 +139,7 @@ def image_size(path: Path) -> tuple[int, int]:
                     break
                 file.seek(length - 2, 1)
     except (OSError, struct.error, IndexError):
-        pass  # the reader of images has the right words
+        pass  # read_image raises the right message
     height, width = read_image(path).shape[:2]
     return width, height
 
@@ -153,8 +153,8 @@ def _read_rows(table: Path) -> Iterator[list[str]]:
                     raise ValueError(row)
             except (ValueError, IndexError):
                 if number == 1:
-                    continue  # some copies have a line of names
-                raise InputError(f"{table}: line {number} is no row of {FIELDS} fields; download it again") from None
+                    continue  # some copies have a header
+                raise InputError(f"{table}: line {number} is not a row of {FIELDS} fields; download it again") from None
             yield row
 
 
@@ -164,4 +164,4 @@ def _find_pattern(root: Path, track: Track, time: int) -> str:
         if (root / pattern.format(**named)).is_file():
             return pattern
     tried = ", ".join(pattern.format(**named) for pattern in PATTERNS)
-    raise InputError(f"{root}: the first frame lies at none of {tried}; put the frames there")
+    raise InputError(f"{root}: the first frame is at none of {tried}; put the frames at one of these places")

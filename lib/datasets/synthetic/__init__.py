@@ -1,7 +1,7 @@
-"""Synthetic RGB-T sequences: endless, seeded, with exact boxes, rendered when asked for.
+"""Synthetic RGB-T sequences: any number of them, seeded, with exact boxes, rendered on access.
 
-`stream_training` and `stream_validation` give sequences like any reader; `write_sequences` puts them on disk in
-LasHeR's layout. Raw material is a folder of photographs, cut-outs and aligned stills, or nothing: then it is drawn.
+`stream_training` and `stream_validation` return sequences as a reader does; `write_sequences` writes them in LasHeR's
+layout. The raw material is a folder of photographs, cut-outs and aligned stills; without a folder it is drawn.
 """
 
 from .sheet import contact_sheet

@@ -1,4 +1,4 @@
-"""LasHeR's 19 attribute flags of a synthetic scene, from what is known about it."""
+"""LasHeR's 19 attribute flags of a synthetic scene, computed from the scene."""
 
 import numpy as np
 
@@ -26,15 +26,15 @@ def attributes(scene: Scene) -> dict[str, bool]:
         "TO": bool((covered < 0.05).any()),
         "HO": glass,
         "LR": bool(area.min() < LOW_RESOLUTION),
-        "DEF": len(target.sprite.looks) > 1,
+        "DEF": len(target.sprite.appearances) > 1,
         "BC": scene.weather.informative != "both",
-        "SA": bool(roles & {"twin", "kin"}),
+        "SA": bool(roles & {"twin", "same_kind"}),
         "CM": scene.camera.moving,
         "OV": not present.all(),
         "FM": bool((steps > FAST).any()),
         "SV": _outside(area / area[0]),
         "ARC": _outside(aspect / aspect[0]),
-        **scene.weather.marks,
+        **scene.weather.flags,
     }
     return {name: flags.get(name, False) for name in ATTRIBUTES}
 

@@ -1,29 +1,29 @@
-"""A walking person drawn from parts: the commonest target of thermal video, with a gait and own body heat."""
+"""A walking person drawn from body parts, with gait and body heat: the most common target of thermal video."""
 
 import cv2
 import numpy as np
 
-from .sprite import Look
+from .sprite import Appearance
 
 HEIGHT, WIDTH = 132, 84
 SKIN, HAIR, SHIRT, TROUSERS, SHOES, BAG = 1, 2, 3, 4, 5, 6
 
 
-def walker(rng: np.random.Generator, poses: int = 6) -> list[Look]:
+def walker(rng: np.random.Generator, poses: int = 6) -> list[Appearance]:
     """The phases of one step of a random person: colours, clothing heat and build drawn at random."""
     build = _Build(rng)
     rgb, heat = _colours(rng).astype(np.float32), _temperatures(rng)
     folds = rng.normal(1, rng.uniform(0.05, 0.3), (14, 7, 1)).astype(np.float32)
     light = cv2.resize(folds, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)[..., None]
-    looks = []
+    appearances = []
     for phase in np.linspace(0, 2 * np.pi, poses, endpoint=False):
         parts = build.draw(phase)
         grown = cv2.dilate(parts, np.ones((3, 3), np.uint8))
         body = np.where(parts > 0, parts, grown)
         alpha = cv2.GaussianBlur((parts > 0).astype(np.uint8) * 255, (0, 0), 0.9)
         clothed = cv2.convertScaleAbs(np.maximum(rgb[body] * light, 0))
-        looks.append(Look(clothed, cv2.GaussianBlur(heat[body], (0, 0), 1.2), alpha))
-    return looks
+        appearances.append(Appearance(clothed, cv2.GaussianBlur(heat[body], (0, 0), 1.2), alpha))
+    return appearances
 
 
 class _Build:

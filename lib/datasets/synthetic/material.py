@@ -1,7 +1,7 @@
-"""The raw material of the synthetic scenes, from a folder of pictures or drawn: read once per process.
+"""The raw material of the synthetic scenes: images from a folder, read once per process, or drawn ones.
 
-What a picture is follows from the picture and its place: images with an alpha channel are cut-outs; folders that
-hold `visible/` and `infrared/` with equal file names are aligned stills; all others are photographs.
+Images with an alpha channel are cut-outs; files with equal names in sibling folders `visible/` and `infrared/` are
+aligned stills; all others are photographs.
 """
 
 import functools
@@ -22,23 +22,23 @@ from .texture import painting
 log = logging.getLogger(__name__)
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-MOST = {"photos": 600, "cutouts": 600, "stills": 400}  # pictures of a kind held in memory
+MOST = {"photos": 600, "cutouts": 600, "stills": 400}  # images of each kind held in memory
 LONGEST = {"photos": 320, "cutouts": 192, "stills": 420}  # their longest side, pixels
-HELD_OUT = 8  # every eighth picture (by a checksum of its name) is for validation only
+HELD_OUT = 8  # every eighth image (by a checksum of its name) is for validation only
 
 
 class Cutout(NamedTuple):
-    """A thing cut out of a picture, tightly; colour is defined under the transparent part too."""
+    """An object cut tightly out of an image; colour is defined under the transparent part too."""
 
     rgb: np.ndarray  # [h, w, 3] uint8
     alpha: np.ndarray  # [h, w] uint8
     heat: np.ndarray | None  # [h, w] uint8, its true infrared where known
     family: str
-    home: tuple[int, int] = (0, 0)  # x, y of its top-left pixel in the picture that it was found in
+    home: tuple[int, int] = (0, 0)  # x, y of its top-left pixel in the image that it was cut from
 
 
 class Still(NamedTuple):
-    """An aligned pair and the warm things in it."""
+    """An aligned pair of images and the warm objects in it."""
 
     visible: np.ndarray  # [H, W, 3] uint8
     infrared: np.ndarray  # [H, W] uint8
@@ -47,7 +47,7 @@ class Still(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """Everything that scenes are made of. Read-only: scenes share it."""
+    """The images that scenes are made of. Read-only, since scenes share it."""
 
     photos: list[np.ndarray]  # [H, W, 3] uint8
     cutouts: list[Cutout]
@@ -55,7 +55,7 @@ class Material:
 
     @functools.cached_property
     def bodies(self) -> list[Cutout]:
-        """The warm things of all stills."""
+        """The warm objects of all stills."""
         return [body for still in self.stills for body in still.bodies]
 
     @functools.cached_property
@@ -68,7 +68,7 @@ class Material:
 
 
 class Listing(NamedTuple):
-    """The files of a folder by what they are."""
+    """The files of a folder by kind."""
 
     photos: list[Path]
     cutouts: list[Path]
@@ -77,7 +77,7 @@ class Listing(NamedTuple):
 
 @functools.lru_cache(maxsize=2)
 def load_material(folder: Path, held_out: bool) -> Material:
-    """Material of one split, from the folder or (`Path("")`) drawn. Raises InputError as `list_material` does."""
+    """The material of one split, from a folder, or drawn for `Path("")`. Raises InputError as `list_material` does."""
     if folder == Path(""):
         return _drawn(held_out)
     listing = list_material(folder)
@@ -88,7 +88,7 @@ def load_material(folder: Path, held_out: bool) -> Material:
     photos += [still.visible for still in stills] if not photos else []
     for kind, found in (("photographs", photos), ("cut-outs", cutouts)):
         if not found:
-            log.warning("%s: no %s for %s; drawn ones stand in", folder, kind, "validation" if held_out else "training")
+            log.warning("%s: no %s for %s; drawn ones are used", folder, kind, "validation" if held_out else "training")
     drawn = _drawn(held_out)
     return Material(photos or drawn.photos, cutouts or drawn.cutouts, stills)
 
@@ -96,7 +96,7 @@ def load_material(folder: Path, held_out: bool) -> Material:
 def list_material(folder: Path) -> Listing:
     """Sort the images under a folder. Raises InputError that names photos_dir when there are none."""
     if not folder.is_dir():
-        raise InputError(f"photos_dir {str(folder)!r} is no folder; correct it in local.py or leave it empty")
+        raise InputError(f"photos_dir {str(folder)!r} is not a folder; correct it in local.py or leave it empty")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(f"photos_dir {str(folder)!r} holds no images; correct it in local.py or leave it empty")
@@ -182,7 +182,7 @@ def _read_cutout(path: Path) -> Cutout | None:
 
 
 def _bleed(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Carry the colours of the thing into its transparent surroundings, so that scaling mixes in no foreign ones."""
+    """Extend the object's colours into the transparent part, so that scaling does not mix in other colours."""
     weight = (alpha > 127).astype(np.float32)
     total = cv2.GaussianBlur(weight, (0, 0), 3)[..., None] + 1e-3
     spread = cv2.GaussianBlur(rgb * weight[..., None], (0, 0), 3) + 1e-3 * rgb[weight > 0].mean(0)
@@ -200,7 +200,7 @@ def _shrink(image: np.ndarray, longest: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _drawn(held_out: bool) -> Material:
-    """Procedural pictures and things: seeds of the two splits never meet."""
+    """Procedural photographs and cut-outs, from a seed of their own for each split."""
     rng = np.random.default_rng([2024, int(held_out)])
     photos = [painting(rng, 240, 320) for _ in range(32 if held_out else 96)]
     cutouts = []

@@ -1,4 +1,4 @@
-"""How things move: smooth curves, the camera, and the matrices that put a sprite into a frame.
+"""How objects and the camera move: smooth curves, and the matrices that put a sprite into a frame.
 
 T frames; every curve is a uniform cubic B-spline, so it is smooth (C2) and never leaves its knots' hull.
 """
@@ -34,9 +34,9 @@ def wander(rng: np.random.Generator, frames: int, spread: float | np.ndarray, sp
 
 
 def roam(rng: np.random.Generator, frames: int, size: tuple[int, int], leaves: bool) -> np.ndarray:
-    """A target's way through the frame: [frames, 2] centres in pixels, with stops and turns.
+    """A target's path through the frame: [frames, 2] centres in pixels, with stops and turns.
 
-    size: (width, height). leaves: the target goes out of the frame and comes back elsewhere.
+    size: (width, height). leaves: the target leaves the frame and comes back elsewhere.
     """
     extent = np.array(size, float)
     count = 5 + int(frames / rng.uniform(9, 30))
@@ -62,8 +62,8 @@ def roam(rng: np.random.Generator, frames: int, size: tuple[int, int], leaves: b
 
 
 @dataclass(frozen=True)
-class Camera:
-    """The way of the picture plane over the background."""
+class CameraPath:
+    """How the image plane moves over the background."""
 
     matrices: np.ndarray  # [T, 3, 3] background pixels -> frame pixels
     zoom: np.ndarray  # [T] magnification relative to the mean
@@ -75,7 +75,7 @@ class Camera:
         return (self.matrices @ fixed)[:, :2]
 
 
-def film(rng: np.random.Generator, frames: int, size: tuple[int, int], picture: tuple[int, int]) -> Camera:
+def draw_camera(rng: np.random.Generator, frames: int, size: tuple[int, int], picture: tuple[int, int]) -> CameraPath:
     """A camera that pans, shakes, zooms and rolls a little over a background, or stands still (30 %).
 
     size, picture: (width, height) of the frame and of the background. What lies beyond the background is mirrored.
@@ -92,7 +92,7 @@ def film(rng: np.random.Generator, frames: int, size: tuple[int, int], picture: 
         roll = wander(rng, frames, 0.06 * rng.random(), 25)[:, 0]
     middle = (np.array(picture) - 1) / 2
     matrices = similarity(np.array(size) / 2 + pan + way, cover * zoom, roll) @ translation(-middle)
-    return Camera(matrices, zoom, moving)
+    return CameraPath(matrices, zoom, moving)
 
 
 def similarity(centre: np.ndarray, scale: np.ndarray, angle: np.ndarray) -> np.ndarray:

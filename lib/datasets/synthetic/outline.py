@@ -1,4 +1,4 @@
-"""Closed outlines and the exact extent of a soft mask."""
+"""Closed random outlines, and the exact extent of a soft mask."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Drawing a frame: 8-bit OpenCV warps and look-ups, infrared as one channel until the end."""
+"""Rendering a frame with 8-bit OpenCV warps and look-up tables; infrared is one channel until the end."""
 
 import functools
 
@@ -7,14 +7,13 @@ import numpy as np
 
 from .motion import translation
 from .scene import Actor, Scene, window
-from .weather import Stream
+from .weather import Conditions
 
-NOISE_SIDE, NOISE_SPREAD = 768, 40  # a bank of noise that every frame cuts its own piece from
+NOISE_SIDE, NOISE_SPREAD = 768, 40  # of the noise image that every frame takes a random part of
 
 
 def render(scene: Scene, frame: int, *, visible_only: bool = False) -> list[np.ndarray]:
-    """Frame `frame` of a scene: visible and infrared, [height, width, 3] uint8 RGB each; visible_only: without the
-    latter."""
+    """Frame `frame` of a scene: visible and, unless `visible_only`, infrared, [height, width, 3] uint8 RGB each."""
     rng = np.random.default_rng([scene.seed, frame])
     aside = translation(scene.shift[frame])
     visible = _backdrop(scene.background, scene.camera.matrices[frame], scene.size)
@@ -46,9 +45,9 @@ def target_mask(scene: Scene, frame: int) -> np.ndarray:
     return canvas[..., 0] > 127
 
 
-def _opacity(actor: Actor, stream: Stream, frame: int) -> float:
-    """Things fade where a modality cannot tell them from the background; what stands in front does not."""
-    return actor.opacity if actor.role == "occluder" else actor.opacity * float(stream.fade[frame])
+def _opacity(actor: Actor, conditions: Conditions, frame: int) -> float:
+    """Objects fade where a modality cannot tell them from the background; occluders do not."""
+    return actor.opacity if actor.role == "occluder" else actor.opacity * float(conditions.fade[frame])
 
 
 def _backdrop(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -71,27 +70,27 @@ def _paste(canvas: np.ndarray, layer: np.ndarray, matrix: np.ndarray, opacity: f
     part[...] = cv2.add(cv2.multiply(part, keep, scale=1 / 255), colour)
 
 
-def _develop(rng: np.random.Generator, image: np.ndarray, stream: Stream, frame: int) -> np.ndarray:
-    """Optics, motion blur, exposure, sensor noise and JPEG of one stream."""
-    if stream.softness > 0.3:
-        image = cv2.GaussianBlur(image, (0, 0), stream.softness)
-    if stream.blur[frame] > 2:
-        image = _smear(image, stream.blur[frame], stream.direction)
-    image = cv2.LUT(image, stream.curves[frame])
-    if stream.noise[frame] > 0.3:
+def _develop(rng: np.random.Generator, image: np.ndarray, conditions: Conditions, frame: int) -> np.ndarray:
+    """Optics, motion blur, exposure, sensor noise and JPEG of one modality."""
+    if conditions.softness > 0.3:
+        image = cv2.GaussianBlur(image, (0, 0), conditions.softness)
+    if conditions.blur[frame] > 2:
+        image = _smear(image, conditions.blur[frame], conditions.direction)
+    image = cv2.LUT(image, conditions.curves[frame])
+    if conditions.noise[frame] > 0.3:
         bank = _noise(image.ndim)
         y, x = rng.integers(0, NOISE_SIDE - np.array(image.shape[:2]))
         part = bank[y : y + image.shape[0], x : x + image.shape[1]]
-        gain = stream.noise[frame] / NOISE_SPREAD
+        gain = conditions.noise[frame] / NOISE_SPREAD
         image = cv2.addWeighted(image, 1, part, gain, -128 * gain)
-    if stream.quality is not None:
-        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, stream.quality])[1]
+    if conditions.quality is not None:
+        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, conditions.quality])[1]
         image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))
     return image
 
 
 def _smear(image: np.ndarray, length: float, direction: float) -> np.ndarray:
-    """Motion blur; long ones on a picture of half the size, where they cost a quarter and look the same."""
+    """Motion blur; a long one is applied at half the resolution, which costs a quarter and looks the same."""
     height, width = image.shape[:2]
     if length > 8:
         return cv2.resize(_smear(cv2.resize(image, (width // 2, height // 2)), length / 2, direction), (width, height))
@@ -105,7 +104,7 @@ def _smear(image: np.ndarray, length: float, direction: float) -> np.ndarray:
 
 @functools.cache
 def _noise(dimensions: int) -> np.ndarray:
-    """The bank of noise: uint8 around 128, slightly correlated between the colours as after demosaicing."""
+    """The noise image: uint8 around 128, slightly correlated between the colours as after demosaicing."""
     rng = np.random.default_rng(7)
     grey = rng.normal(0, 1, (NOISE_SIDE, NOISE_SIDE, 1))
     bank = grey if dimensions == 2 else 0.6 * grey + 0.8 * rng.normal(0, 1, (NOISE_SIDE, NOISE_SIDE, 3))

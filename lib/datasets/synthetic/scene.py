@@ -1,4 +1,4 @@
-"""A scene: everything that a sequence shows, where it is in each of T frames, and what is true about it."""
+"""A scene: everything that a sequence shows, where it is in each of T frames, and the ground truth."""
 
 import functools
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .motion import Camera, translation
+from .motion import CameraPath, translation
 from .sprite import Sprite
 from .weather import Weather
 
@@ -16,12 +16,12 @@ SHARE_GRID = 32  # pixels of the longest side on which occlusion is measured
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """A sprite and its way through the sequence."""
+    """A sprite and its path through the sequence."""
 
     sprite: Sprite
     matrices: np.ndarray  # [T, 3, 3] sprite pixels -> frame pixels (whole numbers are pixel centres)
     poses: np.ndarray  # [T] int
-    role: str  # target, twin, kin, stranger or occluder
+    role: str  # target, twin, same_kind, other or occluder
     opacity: float = 1.0
 
     @functools.cached_property
@@ -30,7 +30,7 @@ class Actor:
         hull = self.sprite.hulls[self.poses]
         flat = np.concatenate([hull, np.ones_like(hull[..., :1])], axis=-1) @ self.matrices.transpose(0, 2, 1)
         points = flat[..., :2] / flat[..., 2:]
-        # Pixel (0, 0) covers [0, 1): its centre, which the matrices speak of, lies at 0.5.
+        # Pixel (0, 0) covers [0, 1): its centre, which the matrices use, lies at 0.5.
         low, high = points.min(1) + 0.5, points.max(1) + 0.5
         return np.concatenate([low, high - low], axis=1)
 
@@ -42,7 +42,7 @@ class Scene:
     size: tuple[int, int]  # (width, height) of the frames
     background: np.ndarray  # [H, W, 3] uint8
     background_infrared: np.ndarray  # [H, W] uint8
-    camera: Camera
+    camera: CameraPath
     actors: list[Actor]
     weather: Weather
     shift: np.ndarray  # [T, 2] misregistration of the infrared stream, pixels
@@ -52,12 +52,12 @@ class Scene:
 
     @functools.cached_property
     def target(self) -> int:
-        """Position of the target in `actors`."""
+        """Index of the target in `actors`."""
         return next(index for index, actor in enumerate(self.actors) if actor.role == "target")
 
     @functools.cached_property
     def objects(self) -> np.ndarray:
-        """[N, 6] frame, position in `actors`, xywh pixels inside the frame: all but occluders, where they show."""
+        """[N, 6] frame, index in `actors`, xywh pixels inside the frame: all actors but occluders, where in view."""
         rows = []
         for index, actor in enumerate(self.actors):
             low = np.maximum(actor.boxes[:, :2], 0)
@@ -81,9 +81,9 @@ class Scene:
         return boxes
 
     def _tight(self, frame: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """The box with corners `low` and `high`, held to the pixels of the mask: [4] xywh, zeros if it has none.
+        """The box with corners `low` and `high`, limited to the pixels of the mask: [4] xywh, zeros if it has none.
 
-        A tip too thin to reach the centre of a pixel does not count, nor does what is beyond the frame's edge.
+        Parts too thin to contain the centre of a pixel and parts outside the frame do not count.
         """
         target = self.actors[self.target]
         start, end = window(target.matrices[frame], target.sprite.size, self.size)

@@ -1,4 +1,4 @@
-"""A contact sheet of training pairs: what the network is asked, at a glance."""
+"""A contact sheet of training pairs, to see at a glance what a network is trained on."""
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ def contact_sheet(sequences: list[Sequence], *, columns: int = 4) -> np.ndarray:
 
 
 def _pair(sequence: Sequence, rng: np.random.Generator) -> np.ndarray:
-    """[134, 326, 3] uint8, or an empty array when the target is never to be seen in two frames."""
+    """[134, 326, 3] uint8, or an empty array when the target is visible in fewer than two frames."""
     share = np.ones(len(sequence.boxes)) if sequence.visible_share is None else sequence.visible_share
     usable = np.nonzero(sequence.valid & (share >= LEAST_VISIBLE))[0]
     if len(usable) < 2:

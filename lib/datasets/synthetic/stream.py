@@ -1,4 +1,4 @@
-"""Sequences that exist as a seed until a frame or a box is asked for."""
+"""Sequences that are stored as a seed; frames and boxes are made on access."""
 
 import functools
 import itertools
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..sequence import INFRARED, VISIBLE, Company, Frames, Sequence
+from ..sequence import INFRARED, VISIBLE, AnnotatedObjects, Frames, Sequence
 from .attribute import attributes
-from .casting import CATEGORIES, draw_theme
 from .material import list_material, load_material
 from .render import render
 from .scene import Scene
+from .scene_objects import CATEGORIES, draw_theme
 from .staging import stage
 
 SIZE = (320, 256)  # (width, height): near the 360x270 of thermal cameras, and a third cheaper
@@ -25,7 +25,7 @@ SEED_STEP = 1_000_003  # distance between the seeds of the two splits, more than
 
 @dataclass(frozen=True)
 class SyntheticFrames(Frames):
-    """Frames that follow from a seed: the same in every process and in whatever order they are asked for."""
+    """Frames that follow from a seed: the same in every process and in any order of access."""
 
     folder: Path  # raw material, Path("") for none
     held_out: bool  # which split of the material
@@ -33,7 +33,7 @@ class SyntheticFrames(Frames):
     length: int
     size: tuple[int, int] = SIZE
     modalities: tuple[str, ...] = (VISIBLE, INFRARED)
-    leaves: bool = False  # the target goes out of the frame
+    leaves: bool = False  # the target leaves the frame
 
     def __len__(self) -> int:
         return self.length
@@ -45,12 +45,12 @@ class SyntheticFrames(Frames):
 
     @property
     def scene(self) -> Scene:
-        """Everything about the sequence; the latest few are kept."""
+        """The scene behind the frames; the last few scenes are cached."""
         return _scene(self)
 
     @property
     def category(self) -> str:
-        """What the scene is about, without staging it."""
+        """The target's category; the scene is not built for it."""
         material = load_material(self.folder, self.held_out)
         theme = draw_theme(np.random.default_rng(self.seed), material)  # the scene's first draw
         return CATEGORIES.get(theme, theme)
@@ -64,7 +64,7 @@ def _scene(frames: SyntheticFrames) -> Scene:
 
 
 class StreamedSequence(Sequence):
-    """A sequence whose annotation is worked out when it is read."""
+    """A sequence whose annotation is computed on access."""
 
     def __init__(self, name: str, frames: SyntheticFrames) -> None:
         object.__setattr__(self, "name", name)
@@ -82,14 +82,14 @@ class StreamedSequence(Sequence):
 
     @property
     def category(self) -> str:  # type: ignore[override]
-        """What the target is."""
+        """The target's category."""
         return self.frames.category  # type: ignore[attr-defined]
 
     @property
-    def company(self) -> Company:  # type: ignore[override]
-        """The target's distractors."""
+    def objects(self) -> AnnotatedObjects:  # type: ignore[override]
+        """The target and its distractors."""
         scene = self.frames.scene  # type: ignore[attr-defined]
-        return Company(scene.objects, scene.target)
+        return AnnotatedObjects(scene.objects, scene.target)
 
     @property
     def attributes(self) -> dict[str, bool]:  # type: ignore[override]
@@ -111,9 +111,9 @@ def stream(
     """`number` sequences of `frames` frames from the raw material in `folder` (`Path("")`: drawn).
 
     held_out: use the material that training never sees. size: (width, height). modalities: both, or the visible one
-    alone. leaves: the target goes out of the frame, unless it is a part of the background, and there is nothing else in
-    it. Nothing is read or drawn before the first box or frame is asked for. Raises InputError that names photos_dir
-    when the folder is of no use.
+    alone. leaves: the target leaves the frame, unless it is a part of the background, and there are no other objects.
+    Nothing is read or drawn before the first access to a box or frame. Raises InputError that names photos_dir when
+    the folder does not exist or holds no images.
     """
     if folder != Path(""):
         list_material(folder)
@@ -129,17 +129,17 @@ def stream(
 
 
 def stream_training(folder: Path) -> list[Sequence]:
-    """Twenty thousand short sequences. Raises InputError that names photos_dir when the folder is of no use."""
+    """Twenty thousand short sequences. Raises InputError as `stream` does."""
     return stream(Path(folder), TRAINING, held_out=False, frames=TRAINING_FRAMES)
 
 
 def stream_validation(folder: Path) -> list[Sequence]:
-    """Sixty sequences of objects and backgrounds that training never shows. Raises as `stream_training`."""
+    """Sixty sequences of objects and backgrounds that training never sees. Raises InputError as `stream` does."""
     return stream(Path(folder), VALIDATION, held_out=True, frames=VALIDATION_FRAMES)
 
 
 def stream_visible_training(folder: Path) -> list[Sequence]:
-    """As `stream_training`, without infrared: the visible stream tells the target from everything else."""
+    """As `stream_training`, without infrared: the visible stream is always informative."""
     return stream(Path(folder), TRAINING, held_out=False, frames=TRAINING_FRAMES, modalities=(VISIBLE,))
 
 
@@ -149,8 +149,8 @@ def stream_visible_validation(folder: Path) -> list[Sequence]:
 
 
 def stream_visible_leaving(folder: Path) -> list[Sequence]:
-    """Twenty longer sequences without infrared and of validation material, in which the target, alone in them, leaves
-    the frame for several frames and comes back to stay. Raises as `stream_training`."""
+    """Twenty longer sequences of validation material without infrared. The target is the only object; it leaves the
+    frame for several frames and comes back to stay. Raises InputError as `stream` does."""
     drawn = stream(
         Path(folder), 20 * LEAVING, held_out=True, frames=LEAVING_FRAMES, seed=2, modalities=(VISIBLE,), leaves=True
     )

@@ -1,4 +1,4 @@
-"""Procedural pictures: the licence-free stand-in for photographs."""
+"""Procedural images, which replace photographs where there are none."""
 
 import cv2
 import numpy as np
@@ -17,10 +17,9 @@ def fractal(rng: np.random.Generator, height: int, width: int, coarsest: int = 3
 
 
 def painting(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A picture of fields, stripes, blocks and grain: [height, width, 3] uint8 RGB.
+    """An image of fields, stripes, blocks and grain: [height, width, 3] uint8 RGB.
 
-    Regions with hard edges beside smooth ones, each with its own colour and texture: what a tracker meets in
-    photographs, without a photograph.
+    Regions with hard and smooth edges, each with its own colour and texture, as in photographs.
     """
     regions = _regions(rng, height, width)
     count = int(regions.max()) + 1
@@ -47,7 +46,7 @@ def _regions(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _palette(rng: np.random.Generator, count: int) -> np.ndarray:
-    """[count, 3] float32 colours that share a tint, as the things of one scene do."""
+    """[count, 3] float32 colours that share a tint, as the objects of one scene do."""
     tint = rng.uniform(60, 200) + rng.normal(0, 18, 3)
     return (tint + rng.normal(0, 45, (count, 1)) + rng.normal(0, 15, (count, 3))).astype(np.float32)
 

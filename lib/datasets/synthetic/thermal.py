@@ -1,7 +1,7 @@
-"""Infrared from visible: never a grey copy.
+"""Infrared images from visible ones, with heat that is independent of colour.
 
-Heat is independent of colour. A surface is split into a few regions (bands of a random colour mix, bands of
-position), each region gets its own temperature, and the result is soft, as thermal pictures are.
+A surface is split into a few regions (bands of a random colour mix, bands of position), each region gets its own
+temperature, and the result is blurred, as thermal images are.
 """
 
 import cv2
@@ -20,7 +20,7 @@ def channel_mix(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 def region_curve(rng: np.random.Generator, regions: int, texture: float) -> np.ndarray:
     """[256] float32: each of a few bands of the input gets its own temperature; zero mean, unit spread.
 
-    texture: how much of the picture's own structure survives inside a region; its sign is random.
+    texture: how much of the image's own structure remains inside a region; its sign is random.
     """
     edges = np.sort(rng.uniform(0, 255, regions - 1))
     level = rng.normal(0, 1, regions)[np.searchsorted(edges, np.arange(256))]
@@ -44,8 +44,8 @@ def surface_heat(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 def background_heat(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """Infrared of a background photograph: [H, W, 3] uint8 -> [H, W] uint8.
 
-    Bands of a colour mix (walls, grass, road at their own temperatures), a vertical course (cold sky, warm
-    ground), a slow random field.
+    Sum of bands of a colour mix (walls, grass, road at their own temperatures), a vertical profile (cold sky, warm
+    ground) and a slow random field.
     """
     height, width = picture.shape[:2]
     mixed = channel_mix(rng, picture)
@@ -61,7 +61,7 @@ def background_heat(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray
 def invent_infrared(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """Infrared for a frame of a visible video: [H, W, 3] uint8 -> [H, W, 3] uint8, three equal channels.
 
-    Generators of one seed give one heat: frames of a video then agree with each other, surface by surface.
+    Generators with the same seed give every surface the same heat, so that the frames of a video agree.
     """
     heat = cv2.add(background_heat(rng, picture), sensor_pattern(rng, *picture.shape[:2]), dtype=cv2.CV_16S)
     grey = np.clip(heat - 128, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What stands between the scene and the picture: exposure, fog, blur, crossover, noise; per modality, per frame."""
+"""The imaging conditions of a scene: exposure, fog, blur, thermal crossover and noise, per modality and frame."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +7,8 @@ import numpy as np
 from .motion import wander
 
 FAIR = {"gain": 1.0, "gamma": 1.0, "veil": 0.0, "veil_level": 0.6, "noise": 2.0, "blur": 0.0, "fade": 1.0}
-FAINT = (0.15, 0.5)  # with it, what darkness or fog leaves of a thing drowns in the noise
-# Ranges of what changes. Severe leaves a modality of no use, mild only makes it harder.
+FAINT = (0.15, 0.5)  # opacity; what darkness or fog leaves of an object is then below the noise
+# Ranges of what changes. A severe condition makes a modality useless, a mild one only makes it harder.
 VISIBLE = {
     "severe": {
         "dark": {"gain": (0.02, 0.09), "gamma": (1, 1.4), "noise": (4, 10), "fade": FAINT},
@@ -47,13 +47,13 @@ GREY = 0.3  # share of sequences whose visible camera has no colour
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
-    """One modality's course over T frames."""
+class Conditions:
+    """The conditions of one modality over T frames."""
 
     kind: str
     curves: np.ndarray  # [T, 256] uint8 tone curves
     noise: np.ndarray  # [T] standard deviation, grey levels
-    fade: np.ndarray  # [T] opacity of things against the background (1: all there, 0: not to be seen)
+    fade: np.ndarray  # [T] opacity of objects against the background (1: opaque, 0: invisible)
     blur: np.ndarray  # [T] length of the motion blur, pixels
     direction: float  # of the motion blur, radians
     softness: float  # of the optics, pixels
@@ -62,42 +62,42 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class Weather:
-    """Both modalities' courses and which of them shows the target."""
+    """The conditions of both modalities, and which of them shows the target."""
 
     informative: str  # one of INFORMATIVE
-    visible: Stream
-    infrared: Stream
+    visible: Conditions
+    infrared: Conditions
     grey: bool  # the visible camera has no colour
-    marks: dict[str, bool] = field(default_factory=dict)  # LI HI AIV MB TC
+    flags: dict[str, bool] = field(default_factory=dict)  # LI HI AIV MB TC
 
 
-def forecast(rng: np.random.Generator, frames: int, *, visible_only: bool = False) -> Weather:
+def draw_weather(rng: np.random.Generator, frames: int, *, visible_only: bool = False) -> Weather:
     """Draw the conditions of a sequence: both modalities informative 60 %, visible only 15 %, infrared only 25 %.
 
-    visible_only: the infrared stream will not be looked at.
+    visible_only: the infrared stream will not be used.
     """
     informative = "visible" if visible_only else str(rng.choice(INFORMATIVE, p=SHARES))
-    # Where one modality shows nothing, the other is mostly left in peace: else nothing would tell the target.
+    # Where one modality is useless, the other is mostly clear: otherwise the target could not be found.
     trouble = {"both": 0.55, "visible": 0.2, "infrared": 0.2}[informative]
-    visible = _stream(rng, frames, VISIBLE, None if informative == "infrared" else trouble)
-    infrared = _stream(rng, frames, INFRARED, None if informative == "visible" else trouble)
+    visible = _draw_conditions(rng, frames, VISIBLE, None if informative == "infrared" else trouble)
+    infrared = _draw_conditions(rng, frames, INFRARED, None if informative == "visible" else trouble)
     jump = informative != "infrared" and rng.random() < 0.05
     if jump:
         frame = int(rng.integers(1, frames))
         dimmed = visible.curves[frame:] * rng.uniform(0.35, 0.6)
         visible.curves[frame:] = dimmed.astype(np.uint8)
-    marks = {
+    flags = {
         "LI": visible.kind == "dark",
         "HI": visible.kind == "overexposed",
         "AIV": bool(jump),
         "MB": bool((visible.blur > 3).any()),
         "TC": infrared.kind == "crossover",
     }
-    return Weather(informative, visible, infrared, bool(rng.random() < GREY), marks)
+    return Weather(informative, visible, infrared, bool(rng.random() < GREY), flags)
 
 
-def _stream(rng: np.random.Generator, frames: int, kinds: dict, trouble: float | None) -> Stream:
-    """trouble: share of streams in a mild condition; None: a severe one, the modality is of no use."""
+def _draw_conditions(rng: np.random.Generator, frames: int, kinds: dict, trouble: float | None) -> Conditions:
+    """trouble: share of streams in a mild condition; None: a severe condition, the modality is useless."""
     useless = trouble is None
     table = kinds["severe" if useless else "mild"]
     kind = str(rng.choice(list(table))) if trouble is None or rng.random() < trouble else "clear"
@@ -108,7 +108,7 @@ def _stream(rng: np.random.Generator, frames: int, kinds: dict, trouble: float |
     state["noise"] = state["noise"] * rng.uniform(0.4, 1.4)
     state["gain"] = state["gain"] * np.exp(wander(rng, frames, 0.04 + 0.12 * rng.random(), 20)[:, 0])
     state["gamma"] = state["gamma"] * np.exp(rng.normal(0, 0.15))
-    return Stream(
+    return Conditions(
         kind=kind,
         curves=_curves(state, inverted=kind == "inverted"),
         noise=state["noise"],
@@ -121,7 +121,7 @@ def _stream(rng: np.random.Generator, frames: int, kinds: dict, trouble: float |
 
 
 def _course(rng: np.random.Generator, frames: int, useless: bool) -> np.ndarray:
-    """[T] strength of the condition in [0, 1]: constant, or a spell that comes or goes (20 %, mild ones 50 %)."""
+    """[T] strength of the condition in [0, 1]: constant, or a ramp up or down (20 % of severe ones, 50 % of mild)."""
     level = rng.uniform(0.85, 1)
     if rng.random() > (0.2 if useless else 0.5):
         return np.full(frames, level)

@@ -21,9 +21,9 @@ JPEG_QUALITY = 95
 def write_sequences(sequences: Iterable[Sequence], root: str | Path, *, recipe: str, split: str = "testing") -> None:
     """Write `<root>/<split>set/<sequence>/{visible,infrared}/`, the annotations, the flags and the list of names.
 
-    A sequence appears under its name only when it is whole. recipe: one line that says what is written; it is kept
-    in the folder, so that an interrupted run continues with the sequences that are missing. Raises InputError when
-    the folder holds anything else, or another recipe: nothing is overwritten.
+    A sequence folder gets its name only when it is complete. recipe: one line that identifies what is written; it is
+    stored in the folder, so that an interrupted run continues with the missing sequences. Raises InputError when the
+    folder holds anything else or another recipe; nothing is overwritten.
     """
     root, sequences = Path(root), list(sequences)
     _claim(root, recipe)
@@ -36,7 +36,7 @@ def write_sequences(sequences: Iterable[Sequence], root: str | Path, *, recipe: 
 
 
 def _claim(root: Path, recipe: str) -> None:
-    """Make the folder ours, or make sure that it already is."""
+    """Mark a new folder with the recipe, or check that it has this recipe."""
     held = root / RECIPE
     if held.is_file() and held.read_text() == f"{recipe}\n":
         shutil.rmtree(root / PARTIAL, ignore_errors=True)
@@ -48,7 +48,7 @@ def _claim(root: Path, recipe: str) -> None:
 
 
 def _write_sequence(sequence: Sequence, root: Path, target: Path) -> None:
-    """The flags first, the folder last and at once: whoever finds the folder finds all of it."""
+    """Write the flags first and rename the folder last, so that a folder with its final name is complete."""
     partial = root / PARTIAL / sequence.name
     try:
         for modality, _ in NAMES:

@@ -21,8 +21,8 @@ from ...core.checkpoint import load_state, load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
 from ...core.measure.gpu import describe_device
-from ...core.measure.job import Job, answer_job
-from ...core.measure.memory import peak_memory
+from ...core.measure.job import MeasurementJob, answer_job
+from ...core.measure.peak_memory import peak_memory
 from ...models import build_method, build_model
 from ..tracker.forward_pass import CompiledPass, ForwardPass, Mode
 from .products import Product, make_yardstick, moved_bytes, operations, products_of
@@ -31,12 +31,12 @@ _SQUARE = 2048  # side of the matrices of a plain product
 _COPIED = 2**28  # bytes of a plain copy, more than any cache holds
 
 
-def measure(job: Job) -> Job:
+def measure(job: MeasurementJob) -> MeasurementJob:
     """All that is asked for: per batch seconds, operations, bytes; parameters, memory, and what the machine can do."""
     before = peak_memory()
     bench = open_bench(job)
     weights = [*bench.forward.parameters(), *bench.forward.buffers()]
-    answer: Job = {
+    answer: MeasurementJob = {
         "before_mib": before,
         "parameters": sum(weight.numel() for weight in bench.forward.parameters()),
         "weights_mib": sum(weight.numel() * weight.element_size() for weight in weights) / 2**20,
@@ -47,7 +47,7 @@ def measure(job: Job) -> Job:
     return answer | bench.time_machine()
 
 
-def open_bench(job: Job) -> "Bench":
+def open_bench(job: MeasurementJob) -> "Bench":
     """The network of a job, ready to be timed. Raises InputError for what cannot be built or computed there."""
     device = own_device(job["device"])
     if job["threads"]:
@@ -72,7 +72,7 @@ class Bench:
     device: torch.device
     passes: int
 
-    def time_batch(self, batch: int) -> Job:
+    def time_batch(self, batch: int) -> MeasurementJob:
         """Seconds of the first pass, of each that follows and of the products alone after each, on the clock and on the
         cores; the sums of both."""
         with torch.no_grad():
@@ -100,12 +100,12 @@ class Bench:
 
     def count(self, batch: int) -> Counter[Product]:
         """The products of a pass, on tensors without content. With gradients, for the plain convolutions: without, some
-        are computed twice for the sake of equal rounding (SteadyConv2d)."""
+        are computed twice for the sake of equal rounding (BatchInvariantConv2d)."""
         with FakeTensorMode(allow_non_fake_inputs=True):
             given = self.inputs(batch)
             return products_of(lambda: self.forward(*given))
 
-    def time_machine(self) -> Job:
+    def time_machine(self) -> MeasurementJob:
         """Operations per second of a large product in the same arithmetic, bytes per second of a large copy; on a CPU
         per second of all its threads together."""
         matrix = torch.randn(_SQUARE, _SQUARE, device=self.device).to(self.mode.dtype)

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...core.measure.memory import peak_memory
+from ...core.measure.peak_memory import peak_memory
 
-Job = dict[str, Any]  # side, dataset, annotations, results (name -> folder); of a report: script, arguments
+ScoringJob = dict[str, Any]  # side, dataset, annotations, results (name -> folder); of a report: script, arguments
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     json.dump(answer | {"peak_mib": peak_memory()}, sys.stdout)
 
 
-def score_with_toolbox(job: Job) -> Job:
+def score_with_toolbox(job: ScoringJob) -> ScoringJob:
     """The toolbox: files checked and read, figures, speeds where time files are, warnings about odd boxes."""
     entries, sources, metrics = (
         importlib.import_module(f"..{name}", __package__) for name in ("analysis.board", "analysis.sources", "metrics")
@@ -40,7 +40,7 @@ def score_with_toolbox(job: Job) -> Job:
     return _measure(job, lambda: sources.read_videos(job["dataset"], job["annotations"], None), score)
 
 
-def score_with_rgbt(job: Job) -> Job:
+def score_with_rgbt(job: ScoringJob) -> ScoringJob:
     """The package rgbt: files read and rounded to whole pixels, the three figures of its LasHeR classes."""
     try:
         dataset, metrics = importlib.import_module("rgbt.dataset.basedataset"), importlib.import_module("rgbt.metrics")
@@ -56,14 +56,16 @@ def score_with_rgbt(job: Job) -> Job:
     return _measure(job, lambda: dataset.BaseRGBTDataet(job["annotations"], names, "ltwh"), score)
 
 
-def report_with_toolbox(job: Job) -> Job:
+def report_with_toolbox(job: ScoringJob) -> ScoringJob:
     """The analysis command with everything that the job asks for."""
     sys.argv = [job["script"], *job["arguments"]]
     runpy.run_path(job["script"], run_name="__main__")
     return {}
 
 
-def _measure(job: Job, read: Callable[[], Any], score: Callable[[Any, str, str], dict[str, float]]) -> Job:
+def _measure(
+    job: ScoringJob, read: Callable[[], Any], score: Callable[[Any, str, str], dict[str, float]]
+) -> ScoringJob:
     """Seconds for the annotations and for each tracker, figures, and the memory in use before."""
     before, begin = peak_memory(), time.perf_counter()
     truth = read()
@@ -75,7 +77,7 @@ def _measure(job: Job, read: Callable[[], Any], score: Callable[[Any, str, str],
     return {"annotations_s": seconds[0], "tracker_s": seconds[1:], "figures": figures, "before_mib": before}
 
 
-SIDES: dict[str, Callable[[Job], Job]] = {
+SIDES: dict[str, Callable[[ScoringJob], ScoringJob]] = {
     "toolbox": score_with_toolbox,
     "rgbt": score_with_rgbt,
     "report": report_with_toolbox,

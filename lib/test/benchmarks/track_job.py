@@ -23,8 +23,8 @@ from ...core.checkpoint import load_state, load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
 from ...core.measure.gpu import describe_device
-from ...core.measure.job import Job, answer_job
-from ...core.measure.memory import peak_memory
+from ...core.measure.job import MeasurementJob, answer_job
+from ...core.measure.peak_memory import peak_memory
 from ...core.target import Target
 from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Frames, Sequence
@@ -37,7 +37,7 @@ from ..tracker.forward_pass import Mode
 _WARM = 3  # frames before anything counts
 
 
-def measure(job: Job) -> Job:
+def measure(job: MeasurementJob) -> MeasurementJob:
     """Follow the sequences of a job: frames, seconds in all and of each stage, MiB halfway and at the end."""
     device = own_device(job["device"])
     if job["threads"]:
@@ -67,7 +67,12 @@ def measure(job: Job) -> Job:
         begin, begin_core = time.perf_counter(), time.process_time()
         follow(tracker, sequences, watch.saving(save), count, batch=job["batch"])
         seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
-    answer: Job = {"frames": done, "track_s": seconds, "track_core_s": core, "by_core": watch.now is time.thread_time}
+    answer: MeasurementJob = {
+        "frames": done,
+        "track_s": seconds,
+        "track_core_s": core,
+        "by_core": watch.now is time.thread_time,
+    }
     answer["stages"] = {name: watch.seconds[name] for name in Stopwatch.STAGES}
     answer |= {"half_mib": memory[0], "peak_mib": peak_memory(), "device": describe_device(device)}
     if device.type == "cuda":
@@ -75,7 +80,7 @@ def measure(job: Job) -> Job:
     return answer
 
 
-def make_tracker(job: Job, device: torch.device, watch: "Stopwatch") -> "TimedTracker":
+def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") -> "TimedTracker":
     """The tracker of a job, whose stages are timed."""
     cfg = load_config(job["script"], job["config"], job["set"])
     torch.manual_seed(0)

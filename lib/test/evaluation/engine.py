@@ -18,8 +18,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ...core.distributed import choose_device_type
 from ...core.errors import InputError
 from ...core.measure.machine import usable_cores
-from ...core.meeting import Meeting
 from ...core.target import Target
+from ...core.work_sharing import WorkSharing
 from ...datasets.sequence import Sequence
 from ..tracker.protocol import Tracker
 from .read_ahead import Reel, decoding_threads
@@ -142,7 +142,7 @@ def run_job(job: Job, devices: Ordered[str]) -> None:
             run_workers(job.work, len(job.sequences), devices, bar.update)
 
 
-def run_share(job: Job, device: str, meeting: Meeting) -> None:
+def run_share(job: Job, device: str, sharing: WorkSharing) -> None:
     """The share of one of several processes, on any machines: each takes the next sequence when it has a free place.
 
     Returns when this process, and in rank 0 when every process, is through. A failure ends this process alone; torchrun
@@ -158,7 +158,7 @@ def run_share(job: Job, device: str, meeting: Meeting) -> None:
             unit="frame",
             dynamic_ncols=True,
             smoothing=0.1,
-            disable=meeting.rank > 0,
+            disable=sharing.rank > 0,
         ) as bar,
     ):
 
@@ -166,13 +166,13 @@ def run_share(job: Job, device: str, meeting: Meeting) -> None:
             nonlocal undone, told
             undone += frames
             if (now := time.monotonic()) - told >= _TELL:
-                bar.update(meeting.count(undone) - bar.n)
+                bar.update(sharing.count(undone) - bar.n)
                 undone, told = 0, now
 
-        job.work(device, numbers(meeting.draw, len(job.sequences)), tell)
-        meeting.count(undone)
-        meeting.leave()
-        bar.update(meeting.count(0) - bar.n if meeting.rank == 0 else 0)
+        job.work(device, numbers(sharing.draw, len(job.sequences)), tell)
+        sharing.count(undone)
+        sharing.leave()
+        bar.update(sharing.count(0) - bar.n if sharing.rank == 0 else 0)
 
 
 def share_cores() -> None:

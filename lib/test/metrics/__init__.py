@@ -1,28 +1,28 @@
-"""Benchmark figures from arrays of boxes: one protocol per set of rules: a table of metrics and a rule for a video.
+"""Benchmark scores from arrays of boxes, by protocols: each has a table of metrics and a rule for one video.
 
-A data set is added by one rule for one video, one `Protocol` in `PROTOCOLS` and one line in `RULES`.
+A data set with its own rules is added by one rule for one video, one `Protocol` in `PROTOCOLS` and a line in `RULES`.
 """
 
-from .long_term import OXUVA, VOT_LT, LongTerm, LongTermScores
+from .long_term import OXUVA, VOT_LT, LongTermProtocol, LongTermScores
 from .measure import matlab_range, overlap
 from .protocol import Metric, Protocol, Scores, Truth, match_rows, score
-from .rgb import FAMILY, GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, UAV
+from .rgb import GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, PYTRACKING, UAV
 from .rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
 
 __all__ = [
-    "FAMILY",
     "GOT10K",
     "GTOT",
     "LASHER",
     "LASOT",
     "LASOT_ALL",
-    "LongTerm",
+    "LongTermProtocol",
     "LongTermScores",
     "Metric",
     "OTB",
     "OXUVA",
     "PLAIN",
     "PROTOCOLS",
+    "PYTRACKING",
     "Protocol",
     "RGBT210",
     "RGBT234",
@@ -40,11 +40,11 @@ __all__ = [
 ]
 
 _RGBT = (LASHER, RGBT234, RGBT234_ROUNDED, RGBT210, GTOT, GTOT_ROUNDED, VTUAV)
-_RGB = (OTB, LASOT, LASOT_ALL, FAMILY, UAV, GOT10K)
+_RGB = (OTB, LASOT, LASOT_ALL, PYTRACKING, UAV, GOT10K)
 _LONG_TERM = (VOT_LT, OXUVA)
 PROTOCOLS = {protocol.name: protocol for protocol in (PLAIN, *_RGBT, *_RGB, *_LONG_TERM)}
 
-#: Which rules a data set is scored by: the longest beginning of its name that is listed here.
+#: Beginning of a data set's name -> name of its protocol; the longest match counts.
 RULES = {
     **{name: name for name in ("lasher", "rgbt234", "rgbt210", "gtot", "vtuav", "otb", "lasot", "uav", "got10k")},
     **dict.fromkeys(("nfs", "tnl2k"), "pytracking"),
@@ -54,7 +54,7 @@ RULES = {
 
 
 def protocol_of(dataset: str) -> Protocol:
-    """The rules of a data set by its name: `LasHeR_test` -> those of LasHeR; plain ones for sets without their own.
+    """The protocol of a data set by its name: `LasHeR_test` -> LasHeR's; the plain one for sets without their own.
 
     >>> protocol_of("vtuav_st").name, protocol_of("folder").name
     ('vtuav', 'plain')

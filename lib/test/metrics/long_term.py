@@ -1,4 +1,5 @@
-"""Long-term tracking: targets leave and come back, so a tracker must also say that there is none, or how sure it is.
+"""Long-term tracking: targets leave and come back, so a tracker also reports whether the target is there, or a
+confidence.
 
 vot_lt   precision, recall and F of Lukezic et al., Now You See Me: Evaluating Performance in Long-Term Visual Tracking,
          arXiv 1804.07056, as VOT-LT ranks by it. At a confidence threshold t, the boxes with confidence >= t count:
@@ -6,11 +7,11 @@ vot_lt   precision, recall and F of Lukezic et al., Now You See Me: Evaluating P
          Both are averaged over videos; F = 2 Pr Re / (Pr + Re) at the threshold where it is highest.
 oxuva    true positive and true negative rate of Valmadre et al., Long-term Tracking in the Wild, ECCV 2018: targets
          found with an overlap of at least 0.5, absent ones reported absent, all frames of the set together; GM, their
-         geometric mean; MaxGM, the highest GM when a random share of the boxes is withdrawn, which is fair to trackers
-         that always answer.
+         geometric mean; MaxGM, the highest GM when a random share of the boxes is withdrawn, for a fair comparison with
+         trackers that always report a box.
 
-Overlap is 0 where the target is absent or no box is given. The first frame does not count: its box is given. Results
-are [T, 6]: boxes, confidence, and 1 where the target is reported; [T, 4] takes every box as certain.
+Overlap is 0 where the target is absent or the tracker gives no box. The first frame does not count, since its box is
+given. Results are [T, 6]: boxes, confidence, and 1 where the target is reported; in [T, 4] every box is certain.
 """
 
 from collections.abc import Callable
@@ -25,29 +26,29 @@ from .protocol import Metric, Protocol, Scores, Truth
 
 VOT_LT_PAPER = "Lukezic et al., Now You See Me: Evaluating Performance in Long-Term Visual Tracking, 2018, and VOT-LT"
 OXUVA_PAPER = "Valmadre et al., Long-term Tracking in the Wild: A Benchmark, ECCV 2018"
-FOUND = 0.5  # overlap from which OxUvA takes a target as found
-POINTS = 100  # thresholds of a curve that is kept, beside the best one
+FOUND = 0.5  # overlap from which a target is found by OxUvA's rules
+POINTS = 100  # thresholds of a curve, besides the best one
 
 
-class Frames(NamedTuple):
-    """The F frames of one video that count."""
+class Outcomes(NamedTuple):
+    """The outcome of each of the F frames of one video that count."""
 
     overlap: np.ndarray  # [F] in [0, 1]; 0 without a target or without a box
     confidence: np.ndarray  # [F]; -inf without a box
-    reported: np.ndarray  # [F] bool: there is a box and the tracker stands by it
+    reported: np.ndarray  # [F] bool: there is a box, and the tracker reports the target
     present: np.ndarray  # [F] bool
 
 
 @dataclass(frozen=True, eq=False)
 class LongTermScores(Scores):
-    """Figures that are no means over videos: of curves[p] [S, K], the quoted place is the first one, for all p."""
+    """Scores that are not means over videos: of every curves[p] [S, K], the quoted value is at index 0."""
 
-    videos: tuple[Frames, ...] = ()  # what they were made of
+    videos: tuple[Outcomes, ...] = ()
 
     @property
     def confidences(self) -> dict[str, np.ndarray]:
-        """What the tracker was when it was how sure: state -> confidences of its boxes in all videos."""
-        whole = Frames(*map(np.concatenate, zip(*self.videos, strict=True)))
+        """The confidences of all boxes by what the box was on: state -> [N]."""
+        whole = Outcomes(*map(np.concatenate, zip(*self.videos, strict=True)))
         boxed, found = np.isfinite(whole.confidence), whole.overlap >= FOUND
         states = {
             "on the target": boxed & whole.present & found,
@@ -58,53 +59,53 @@ class LongTermScores(Scores):
 
     @property
     def overall(self) -> dict[str, float]:
-        """Metric name -> figure in [0, 1]; NaN for a rate of which the set has no frame."""
+        """Metric name -> score in [0, 1]; NaN for a rate for which the set has no frames."""
         parts = (curve[:, 0].mean(0) for curve in self.curves)
         return {name: float(value) for name, value in self._combine(*parts).items()}
 
     @property
     def per_sequence(self) -> dict[str, np.ndarray]:
-        """Metric name -> [S] figures in [0, 1], at the threshold of the set; NaN as in `overall`."""
+        """Metric name -> [S] scores in [0, 1], at the threshold of the set; NaN as in `overall`."""
         return self._combine(*(curve[:, 0] for curve in self.curves))
 
     def _combine(self, *parts: np.ndarray) -> dict[str, np.ndarray]:
-        assert isinstance(self.protocol, LongTerm)
+        assert isinstance(self.protocol, LongTermProtocol)
         return self.protocol.combine(*parts)
 
 
 @dataclass(frozen=True, eq=False)
-class LongTerm(Protocol):
-    """Rules that read confidences."""
+class LongTermProtocol(Protocol):
+    """A protocol that reads confidences."""
 
     _: KW_ONLY
-    parts: Callable[[Many[Frames]], tuple[np.ndarray, ...]]  # each [S, K], first what is quoted
-    combine: Callable[..., dict[str, np.ndarray]]  # those parts, each [...] -> metric name -> [...]
+    parts: Callable[[Many[Outcomes]], tuple[np.ndarray, ...]]  # each [S, K], the quoted value first
+    combine: Callable[..., dict[str, np.ndarray]]  # the parts, each [...] -> metric name -> [...]
     confident: bool = True
     additive: bool = False
 
-    def scores(self, videos: Many[Frames]) -> Scores:
-        """The figures of one tracker from the frames of its videos."""
+    def scores(self, videos: Many[Outcomes]) -> Scores:
+        """The scores of one tracker from the outcomes of its videos."""
         frames = np.array([len(video.overlap) for video in videos])
         return LongTermScores(self, self.parts(videos), frames, tuple(videos))
 
 
-def precision_and_recall(videos: Many[Frames]) -> tuple[np.ndarray, np.ndarray]:
-    """[S, 1 + POINTS] precision and recall of each video: at the threshold of the best F, then from the highest one
-    down, each with an equal share of all answers more. Raises ValueError for a video without a target."""
+def precision_and_recall(videos: Many[Outcomes]) -> tuple[np.ndarray, np.ndarray]:
+    """[S, 1 + POINTS] precision and recall of each video: first at the threshold of the best F, then at thresholds from
+    the highest down, each of which adds an equal number of boxes. Raises ValueError for a video without a target."""
     for index, video in enumerate(videos):
         if not video.present.any():
-            raise ValueError(f"video {index}: no target after the first frame; recall has no meaning")
-    answers = [_Answers.of(video) for video in videos]
+            raise ValueError(f"video {index}: no target after the first frame; recall is undefined")
+    ranked = [_RankedBoxes.of(video) for video in videos]
     known = -np.sort(-np.concatenate([video.confidence for video in videos]))
     known = known[np.isfinite(known)] if np.isfinite(known).any() else np.array([np.inf])
     every = -np.unique(-known)
     pairs = np.zeros((2, len(every)))
-    for answer in answers:  # one video at a time: thresholds x videos numbers would not fit
-        pairs += answer.at(every)
+    for boxes in ranked:  # one video at a time: thresholds x videos values would not fit in memory
+        pairs += boxes.at(every)
     best = every[harmonic_mean(*pairs).argmax()]
     shares = np.linspace(0, len(known) - 1, POINTS).round().astype(int)
     thresholds = np.concatenate([[best], known[shares]])
-    precision, recall = np.stack([answer.at(thresholds) for answer in answers], 1)
+    precision, recall = np.stack([boxes.at(thresholds) for boxes in ranked], 1)
     return precision, recall
 
 
@@ -129,15 +130,15 @@ def maximum_geometric_mean(positive: np.ndarray, negative: np.ndarray) -> np.nda
     return np.sqrt(kept * positive * (kept * negative + 1 - kept))
 
 
-class _Answers(NamedTuple):
-    """The boxes of one video in the order of their confidence."""
+class _RankedBoxes(NamedTuple):
+    """The boxes of one video, the most confident first."""
 
-    confidence: np.ndarray  # [A] ascending negatives
+    confidence: np.ndarray  # [A] negated, so ascending
     gained: np.ndarray  # [A + 1] overlap of the first 0, 1, … boxes
     present: int  # frames with a target
 
     @classmethod
-    def of(cls, video: Frames) -> "_Answers":
+    def of(cls, video: Outcomes) -> "_RankedBoxes":
         order = np.argsort(-video.confidence, kind="stable")[: np.isfinite(video.confidence).sum()]
         gained = np.concatenate([[0.0], np.cumsum(video.overlap[order])])
         return cls(-video.confidence[order], gained, int(video.present.sum()))
@@ -149,7 +150,7 @@ class _Answers(NamedTuple):
         return np.stack([np.where(count, gained / np.maximum(count, 1), 1.0), gained / self.present])
 
 
-def _count_found(videos: Many[Frames]) -> tuple[np.ndarray, ...]:
+def _count_found(videos: Many[Outcomes]) -> tuple[np.ndarray, ...]:
     """Each [S, 1]: found and present targets, rejected and absent ones."""
     found = [(video.present & video.reported & (video.overlap >= FOUND)).sum() for video in videos]
     rejected = [(~video.present & ~video.reported).sum() for video in videos]
@@ -173,7 +174,7 @@ def _rates(found: np.ndarray, present: np.ndarray, rejected: np.ndarray, absent:
     }
 
 
-def _frames(truth: Truth, result: np.ndarray) -> Frames:
+def _outcomes(truth: Truth, result: np.ndarray) -> Outcomes:
     """All frames but the first; of two annotations the better one counts. result: [T, 6] or [T, 4]."""
     if result.shape[1] == 4:
         result = np.concatenate([result, np.ones((len(result), 2))], axis=1)
@@ -185,17 +186,17 @@ def _frames(truth: Truth, result: np.ndarray) -> Frames:
         shared = np.fmax(shared, np.where(there, _bounded_overlap(boxes, result[:, :4], truth.size), 0))
         present |= there
     answered = np.isfinite(result[:, :5]).all(1) & (result[:, 2:4] > 0).all(1)
-    frames = Frames(
+    outcomes = Outcomes(
         np.where(answered, shared, 0),
         np.where(answered, result[:, 4], -np.inf),
         answered & (result[:, 5] > 0),
         present,
     )
-    return Frames(*(values[1:] for values in frames))
+    return Outcomes(*(values[1:] for values in outcomes))
 
 
 def _bounded_overlap(boxes: np.ndarray, result: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """[T] overlap of the parts inside the image where its size is known, as VOT's toolkit computes it."""
+    """[T] overlap, of the parts inside the image where its size is known, as VOT's toolkit computes it."""
     if size is not None:
         boxes, result = clip_to_image(boxes, size), clip_to_image(result, size)
     return overlap(boxes.astype(np.float64), result)
@@ -205,18 +206,18 @@ def _figure(name: str, title: str, source: str) -> Metric:
     return Metric(name, title, "none", np.zeros(1), 0, source)
 
 
-VOT_LT = LongTerm(
+VOT_LT = LongTermProtocol(
     "vot_lt",
     (
         _figure("F", "F-score: of precision and recall at the best confidence threshold", VOT_LT_PAPER),
         _figure("Pr", "precision: mean overlap over the frames with a box", VOT_LT_PAPER),
         _figure("Re", "recall: mean overlap over the frames with a target", VOT_LT_PAPER),
     ),
-    _frames,
+    _outcomes,
     parts=precision_and_recall,
     combine=_f_score,
 )
-OXUVA = LongTerm(
+OXUVA = LongTermProtocol(
     "oxuva",
     (
         _figure("MaxGM", "maximum geometric mean: with the best share of boxes withdrawn", OXUVA_PAPER),
@@ -224,7 +225,7 @@ OXUVA = LongTerm(
         _figure("TPR", "true positive rate: targets found with an overlap of at least 0.5", OXUVA_PAPER),
         _figure("TNR", "true negative rate: absent targets reported absent", OXUVA_PAPER),
     ),
-    _frames,
+    _outcomes,
     parts=_count_found,
     combine=_rates,
 )

@@ -1,4 +1,4 @@
-"""What the boxes of one video are compared by: distances, overlaps, and shares of frames on either side of a threshold.
+"""Comparing the boxes of one video: distances, overlaps, and the share of frames above or below a threshold.
 
 Boxes are [T, 4] float64 `xywh` pixels. Float64 matters: in float32, ties at the thresholds move SR by 3e-5.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Errors(NamedTuple):
-    """The F frames of one video that count, by each measure. NaN is a miss by all of them."""
+    """The errors of the F frames of one video that count. NaN is a miss by every measure."""
 
     center: np.ndarray  # [F] pixels
     normalized: np.ndarray  # [F] target sizes
@@ -69,7 +69,7 @@ def share_above(overlaps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def average(overlaps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """[F] -> [1] mean overlap, where NaN is none: for figures that have no threshold."""
+    """[F] -> [1] mean overlap, with NaN as 0, for metrics without a threshold."""
     return np.full(len(thresholds), np.nan_to_num(overlaps).mean())
 
 
@@ -88,8 +88,8 @@ def clip_to_image(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def repair(result: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """[T, 4] -> [T, 4] as the kits that descend from OTB's do: the first row is the given box, later rows with NaN or
-    without area repeat the row before."""
+    """[T, 4] -> [T, 4] as in OTB's kit and those derived from it: the first row is the given box, later rows with NaN
+    or without area repeat the row before."""
     broken = np.isnan(result).any(1) | (result[:, 2:] <= 0).any(1)
     broken[:1] = False
     last = np.maximum.accumulate(np.where(broken, 0, np.arange(len(result))))

@@ -1,4 +1,4 @@
-"""What a benchmark's figures are made of: metrics, a rule for one video, and an average over videos or frames."""
+"""What makes up a benchmark's scores: metrics, a rule for one video, and an average over videos or frames."""
 
 from collections.abc import Callable
 from collections.abc import Sequence as Many
@@ -23,7 +23,7 @@ class Truth(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """One figure: a curve over thresholds and the way it becomes a number."""
+    """One score: a curve over thresholds, and how it becomes a number."""
 
     name: str
     title: str
@@ -59,18 +59,18 @@ class Protocol:
     errors: Callable[[Truth, np.ndarray], Any]  # of the frames that count; boxes are float64, one row per truth row
     pooled: bool = False  # average over all frames that count instead of over videos
     missing: int = 0  # rows that a result may lack at its end: these frames are failures
-    confident: bool = False  # results have a confidence beside each box
-    additive: bool = True  # the figures of a set are averages of those of its videos
+    confident: bool = False  # results need a confidence for each box
+    additive: bool = True  # the scores of a set are averages of those of its videos
 
     def scores(self, videos: Many[Any]) -> "Scores":
-        """The figures of one tracker from the errors of its videos."""
+        """The scores of one tracker from the errors of its videos."""
         curves = [[metric.curve(errors) for errors in videos] for metric in self.metrics]
         return Scores(self, tuple(map(np.array, curves)), np.array([len(errors.overlap) for errors in videos]))
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The figures of one tracker on S videos."""
+    """The scores of one tracker on S videos."""
 
     protocol: Protocol
     curves: tuple[np.ndarray, ...]  # [S, K] per metric
@@ -84,23 +84,23 @@ class Scores:
 
     @property
     def overall(self) -> dict[str, float]:
-        """Metric name -> figure in [0, 1]."""
+        """Metric name -> score in [0, 1]."""
         pairs = zip(self.protocol.metrics, self.mean_curves, strict=True)
         return {metric.name: float(metric.figure(curve)) for metric, curve in pairs}
 
     @property
     def per_sequence(self) -> dict[str, np.ndarray]:
-        """Metric name -> [S] figures in [0, 1]."""
+        """Metric name -> [S] scores in [0, 1]."""
         pairs = zip(self.protocol.metrics, self.curves, strict=True)
         return {metric.name: metric.figure(curves) for metric, curves in pairs}
 
 
 def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) -> Scores:
     """Score one tracker: results[s] is [>= T_s, 4], or one row per frame where only some frames are annotated;
-    [>= T_s, 6] with confidence and report (1: there is a target) for rules that read them.
+    [>= T_s, 6] with confidence and report (1: there is a target) for protocols that read them.
 
-    Raises ValueError for no videos, for a result shorter than the protocol allows and for a video of which no frame
-    counts.
+    Raises ValueError when there are no videos, when a result is shorter than the protocol allows and when no frame of a
+    video counts.
     """
     if not truths:
         raise ValueError("no videos to score")
@@ -120,9 +120,9 @@ def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) ->
 def match_rows(truth: Truth, result: np.ndarray, missing: int = 0) -> np.ndarray:
     """[T, C] float64: the rows of a result [.., C] that belong to the T annotated ones.
 
-    Rows behind the last annotated frame are left out. Up to `missing` rows may lack at the end and become NaN, which
-    every measure counts as a failure. Where only some frames are annotated (VTUAV), a result holds a row for every
-    frame, or one for every annotated frame. Raises ValueError for fewer rows.
+    Rows after the last annotated frame are left out. Up to `missing` rows may be absent at the end and become NaN,
+    which every measure counts as a failure. Where only some frames are annotated (VTUAV), a result has a row for every
+    frame or for every annotated frame. Raises ValueError for fewer rows.
     """
     result = result.astype(np.float64)
     needed, what, rows = len(truth.boxes), "annotated frames", np.arange(len(truth.boxes))

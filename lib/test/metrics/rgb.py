@@ -1,4 +1,4 @@
-"""The RGB benchmarks that one-stream trackers report, and plain rules for any folder of sequences."""
+"""The protocols of RGB benchmarks, and a plain protocol for any folder of sequences."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from .rgbt import kit_errors, precision_and_success
 
 OTB_PAPER = "Wu et al., Online Object Tracking: A Benchmark, CVPR 2013, and its kit; NPR as in LaSOT's kit"
 LASOT_PAPER = "Fan et al., LaSOT: A High-quality Benchmark for Large-scale Single Object Tracking, CVPR 2019"
-PYTRACKING = "rules of the PyTracking analysis, which OSTrack and its descendants report with"
+PYTRACKING_SOURCE = "rules of the PyTracking analysis, which OSTrack and its descendants report with"
 GOT10K_PAPER = "Huang et al., GOT-10k: A Large High-Diversity Benchmark, TPAMI 2021, and the got10k toolkit"
 PLAIN_SOURCE = "Wu et al., Online Object Tracking, CVPR 2013; Fan et al., LaSOT, CVPR 2019"
 
@@ -20,7 +20,7 @@ def _has_area(boxes: np.ndarray) -> np.ndarray:
 
 
 def _shown(truth: Truth) -> np.ndarray:
-    """[T] bool: not flagged as absent; everything where the set has no flags."""
+    """[T] bool: not flagged as absent; all True where the set has no flags."""
     return np.ones(len(truth.boxes), bool) if truth.absent is None else ~truth.absent
 
 
@@ -77,20 +77,20 @@ def _got10k_errors(truth: Truth, result: np.ndarray) -> Errors:
 
 
 def _grid(metric: Metric) -> Metric:
-    """The same thresholds as multiples of their step, as Python code makes them; ties may differ from MATLAB's."""
+    """The same thresholds as multiples of their step, as Python computes them; ties may differ from MATLAB's."""
     step = {"center": 1, "normalized": 0.01, "overlap": 0.05}[metric.measure]
     return replace(metric, thresholds=np.arange(len(metric.thresholds)) * step)
 
 
-_FAMILY = tuple(map(_grid, precision_and_success(PYTRACKING)))
+_PYTRACKING = tuple(map(_grid, precision_and_success(PYTRACKING_SOURCE)))
 _RATES = np.arange(101) / 100
 
 PLAIN = Protocol("plain", precision_and_success(PLAIN_SOURCE), _plain_errors)
 OTB = Protocol("otb", precision_and_success(OTB_PAPER), kit_errors, missing=1)
 LASOT = Protocol("lasot", precision_and_success(LASOT_PAPER), _lasot_errors)
-LASOT_ALL = Protocol("lasot_all", _FAMILY, _pytracking_lasot)
-FAMILY = Protocol("pytracking", _FAMILY, _pytracking_general, missing=1)
-UAV = Protocol("uav", _FAMILY, _pytracking_uav, missing=1)
+LASOT_ALL = Protocol("lasot_all", _PYTRACKING, _pytracking_lasot)
+PYTRACKING = Protocol("pytracking", _PYTRACKING, _pytracking_general, missing=1)
+UAV = Protocol("uav", _PYTRACKING, _pytracking_uav, missing=1)
 GOT10K = Protocol(
     "got10k",
     (

@@ -1,4 +1,4 @@
-"""The RGB-T benchmarks: LasHeR, RGBT234, RGBT210, GTOT, VTUAV. Rules as their kits have them, quirks included."""
+"""The protocols of RGB-T benchmarks: LasHeR, RGBT234, RGBT210, GTOT, VTUAV; rules as in their kits, quirks included."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ GTOT_KIT = "GTOT evaluation kit, Li et al., Learning Collaborative Sparse Repres
 VTUAV_PAPER = "Zhang et al., Visible-Thermal UAV Tracking: A Large-Scale Benchmark, CVPR 2022"
 
 PIXELS, SIZES, OVERLAPS = matlab_range(1, 50), matlab_range(0.01, 0.5), matlab_range(0.05, 1)
-DECIMALS = np.arange(21) / 20  # nearest to 0.05, 0.1, ...: RGBT234's figures; the last bits decide ties, 1e-5 in MSR
+DECIMALS = np.arange(21) / 20  # nearest to 0.05, 0.1, ... as in RGBT234's kit; the last bits decide ties, 1e-5 in MSR
 
 
 def precision(name: str, source: str) -> Metric:
@@ -42,8 +42,9 @@ def precision_and_success(source: str) -> tuple[Metric, ...]:
 def kit_errors(truth: Truth, result: np.ndarray) -> Errors:
     """The rule of OTB's kit and of LasHeR's, which descends from it.
 
-    A frame is annotated when all four true numbers are above 0; any other counts as a hit of both precisions and as
-    a failure of success. Objects that touch the left or upper border are among them: published numbers contain this.
+    A frame is annotated when all four numbers of the true box are above 0; any other frame counts as a hit of both
+    precisions and as a failure of success. So do boxes that touch the left or upper border: published scores contain
+    this.
     """
     annotated = (truth.boxes > 0).all(1)
     errors = compare(truth.boxes, repair(result, truth.boxes[0]))
@@ -51,13 +52,13 @@ def kit_errors(truth: Truth, result: np.ndarray) -> Errors:
 
 
 def _best_of_two(truth: Truth, result: np.ndarray) -> Errors:
-    """Every frame counts, the first included, as delivered; of two annotations the better one per frame."""
+    """Every frame counts, the first included, without repair; of two annotations the better one per frame counts."""
     boxes = [truth.boxes] if truth.boxes_infrared is None else [truth.boxes, truth.boxes_infrared.astype(np.float64)]
     return compare_best(boxes, result)
 
 
 def _from_first_box(truth: Truth, result: np.ndarray) -> Errors:
-    """One annotation, and the first row of the result is the given box."""
+    """There is one annotation, and the first row of the result is replaced by the given box."""
     return compare(truth.boxes, np.concatenate([truth.boxes[:1], result[1:]]))
 
 
@@ -66,7 +67,7 @@ _RGBT234 = (precision("MPR", RGBT234_KIT), success("MSR", RGBT234_KIT, DECIMALS)
 RGBT234 = Protocol("rgbt234", _RGBT234, _best_of_two, missing=1)
 _RGBT210 = (precision("PR", RGBT210_PAPER), success("SR", RGBT210_PAPER, DECIMALS))
 RGBT210 = Protocol("rgbt210", _RGBT210, _from_first_box, missing=1)
-#: Rows of `truth.annotated` only, every 10th frame. The benchmark's own kit was not at hand: rules of its paper.
+#: Only rows of `truth.annotated` count, every 10th frame. The rules are those of the paper, not of the benchmark's kit.
 _VTUAV = (precision("MPR", VTUAV_PAPER), success("MSR", VTUAV_PAPER, DECIMALS))
 VTUAV = Protocol("vtuav", _VTUAV, _best_of_two, missing=1)
 GTOT = Protocol(
@@ -90,6 +91,6 @@ GTOT = Protocol(
     pooled=True,
     missing=1,
 )
-#: RGBT_toolkit rounds every result that it reads; the kits round only those that are given as corners.
+#: RGBT_toolkit rounds every result; the kits round only results that are stored as corners.
 GTOT_ROUNDED = rounded(GTOT, "gtot_rounded")
 RGBT234_ROUNDED = rounded(RGBT234, "rgbt234_rounded")

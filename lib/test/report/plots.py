@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
 from ..analysis.board import Board, Entry, scores_on, shared_videos
-from ..metrics import LongTerm, Metric
+from ..metrics import LongTermProtocol, Metric
 from .long_term_plots import draw_long_term
 from .style import AXES_HEIGHT, COLOURS, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, Looks
 from .tables import attribute_figures
@@ -112,7 +112,7 @@ def draw_all(board: Board, looks: Looks, versus: tuple[Entry, Entry] | None) -> 
     metric."""
     curves = [metric for metric in board.protocol.metrics if len(metric.thresholds) > 1]
     figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric, looks) for metric in curves}
-    if isinstance(board.protocol, LongTerm):
+    if isinstance(board.protocol, LongTermProtocol):
         figures |= draw_long_term(board, looks)
     metric = board.main
     if len(board.attributes) > 2:

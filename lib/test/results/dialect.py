@@ -1,10 +1,10 @@
-"""Result files of any origin: what others publish, read as the kits of the benchmarks read it.
+"""Reading result files of any origin, as the kits of the benchmarks read them.
 
-Numbers apart by commas, tabs or blanks, with or without a byte order mark; NaN is a lost target. A row is one of
+Numbers are separated by commas, tabs or blanks; a byte order mark is accepted; NaN is a lost target. A row is one of
 
     x y w h                      nearly everybody
     x1 y1 x2 y1 x2 y2 x1 y2      corners, as in the folders of GTOT and RGBT234
-    1                            a code of VOT's files: the target was given or lost; becomes NaN
+    1                            a code in VOT's files: the target was initialised or lost; becomes NaN
 """
 
 import os
@@ -16,14 +16,14 @@ from ...core.errors import InputError
 from ...core.rounding import round_half_away
 from ...datasets.annotation import SEPARATOR, parse_numbers, read_lines, read_numbers
 
-BESIDE = ("_time.txt", "_confidence.txt")  # of a result, beside its boxes
+BESIDE = ("_time.txt", "_confidence.txt")  # files beside the boxes of a result
 
 
 def read_result(path: str | Path) -> np.ndarray:
     """[T, 4] float64 `xywh` from a result file of any dialect.
 
-    Upright corners are rounded to whole pixels, as the kits of GTOT and RGBT234 do; turned ones become the upright
-    rectangle around them. Raises InputError with file and line for anything else.
+    Corners of upright rectangles are rounded to whole pixels, as in the kits of GTOT and RGBT234; those of rotated ones
+    become the upright rectangle around them. Raises InputError with file and line for anything else.
     """
     lines = read_lines(path)
     counts = {len(SEPARATOR.split(line)) for line in lines[:2]}  # VOT's files begin with a code
@@ -38,7 +38,7 @@ def read_result(path: str | Path) -> np.ndarray:
 
 
 def corners_to_boxes(corners: np.ndarray) -> np.ndarray:
-    """[T, 8] corners -> [T, 4] `xywh`: the rule of the kits of GTOT and RGBT234 where the corners are upright.
+    """[T, 8] corners -> [T, 4] `xywh`, for upright rectangles by the rule of the kits of GTOT and RGBT234.
 
     >>> corners_to_boxes(np.array([[10.4, 20, 30.6, 20, 30.6, 50, 10.4, 50]])).tolist()
     [[10.0, 20.0, 20.0, 30.0]]
@@ -52,7 +52,7 @@ def corners_to_boxes(corners: np.ndarray) -> np.ndarray:
 
 def find_result(folder: str | Path, name: str) -> Path | None:
     """The result file of a sequence: `<name>.txt`, `<name>/<name>_001.txt` (GOT-10k, VOT) or `<tracker>_<name>.txt`
-    (GTOT, where all files of the folder begin with the same tracker); None where there is none."""
+    (GTOT, where all files of the folder begin with the tracker's name); None where there is none."""
     for path in (Path(folder) / f"{name}.txt", Path(folder) / name / f"{name}_001.txt"):
         if path.is_file():
             return path
@@ -68,7 +68,7 @@ def find_result(folder: str | Path, name: str) -> Path | None:
 def list_results(folder: str | Path) -> dict[str, Path]:
     """Sequence name -> result file of a folder, in alphabetical order. Raises InputError when it holds none.
 
-    A prefix is only taken for the tracker's name where it is the folder's and all files have it.
+    A prefix counts as the tracker's name only if it is the folder's name and all files have it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -86,9 +86,9 @@ def list_results(folder: str | Path) -> dict[str, Path]:
 
 
 def read_confidence(path: Path, name: str) -> np.ndarray | None:
-    """[T, 2] what lies beside the result file of a sequence: confidence, and 1 where the target is reported, which is
-    everywhere in files of one column (VOT's `<sequence>_001_confidence.value`; an empty line is NaN). None where there
-    is no such file. Raises InputError as the readers do."""
+    """[T, 2] confidence, and 1 where the target is reported, from the file beside the result file of a sequence; None
+    where there is no such file. In files of one column the target is reported in every frame (VOT's
+    `<sequence>_001_confidence.value`, where an empty line is NaN). Raises InputError for malformed files."""
     for place in (f"{path.stem}_confidence.txt", f"{name}_confidence.txt", f"{path.stem}_confidence.value"):
         file = path.parent / place
         if file.is_file():
@@ -100,7 +100,7 @@ def read_confidence(path: Path, name: str) -> np.ndarray | None:
 
 
 def read_times(path: Path, name: str) -> np.ndarray | None:
-    """[T] seconds per frame that lie beside the result file of a sequence; None where there are none."""
+    """[T] seconds per frame, from the file beside the result file of a sequence; None where there is no such file."""
     for place in (f"{path.stem}_time.txt", f"{name}_time.txt", f"{path.stem}_time.value"):
         if (path.parent / place).is_file():
             return read_numbers(path.parent / place, 1)[:, 0]

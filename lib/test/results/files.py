@@ -1,10 +1,10 @@
-"""Result files in the layout of the OSTrack family: `<results>/<tracker>/<config>/<sequence>.txt`, `_time.txt`.
+"""Result files in the layout of the OSTrack code base: `<results>/<tracker>/<config>/<sequence>.txt`, `_time.txt`.
 
-Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: reading gives every number to
-5e-5 pixels, and writing what was read gives the same file again. The family itself cuts them to integers.
+Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: they are exact to 5e-5 pixels, and
+writing what was read gives the same file. The OSTrack code base itself truncates them to integers.
 Seconds per frame: of the tracker alone and, tab-separated, from frame to frame, which includes reading the images.
-Long-term measures read a third file, `<sequence>_confidence.txt`: the score of every frame and, tab-separated, 1 where
-the target was found. Results without it are whole.
+Long-term metrics read a third file, `<sequence>_confidence.txt`: the score of every frame and, tab-separated, 1 where
+the target was found. It is optional.
 """
 
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def result_folder(results_dir: str | Path, tracker: str, config: str, runid: int | None = None) -> Path:
-    """`<results>/<tracker>/<config>`, with the family's `_007` for a run of its own.
+    """`<results>/<tracker>/<config>`, with OSTrack's suffix `_007` for a run with a number.
 
     >>> str(result_folder("results", "tbsi_track", "tiny", 7))
     'results/tbsi_track/tiny_007'
@@ -36,7 +36,7 @@ def result_paths(folder: str | Path, name: str) -> tuple[Path, Path]:
 
 
 def confidence_path(folder: str | Path, name: str) -> Path:
-    """The file of a sequence that says how sure the tracker was of every frame."""
+    """The file of a sequence that holds the confidence in every frame."""
     return Path(folder) / f"{name}_confidence.txt"
 
 
@@ -49,13 +49,13 @@ def write_result(
     *,
     integer_boxes: bool = False,
 ) -> None:
-    """Write the files of a sequence; the one with the boxes comes last, so that it says the result is whole.
+    """Write the files of a sequence. The boxes are written last, so a result with boxes is complete.
 
-    boxes: [T, 4] xywh pixels; seconds: [T] per frame of the tracker alone, the first one for the start, or [T, 2] with
-    those from frame to frame beside them. confidence: [T, 2] score and 1 where the target was found, where the tracker
-    says so. integer_boxes: cut towards zero as the family does.
-    Raises ValueError for rows that do not match or numbers that are not finite, InputError when the files cannot be
-    written (what was there before stays).
+    boxes: [T, 4] xywh pixels; seconds: [T] per frame of the tracker alone, the first one for the initialisation, or
+    [T, 2] with those from frame to frame as the second column. confidence: [T, 2] score and 1 where the target was
+    found, if the tracker reports them. integer_boxes: truncate towards zero as the OSTrack code base does.
+    Raises ValueError when numbers of rows differ or numbers are not finite, InputError when the files cannot be written
+    (existing files are then kept).
     """
     if boxes.shape != (len(seconds), 4):
         raise ValueError(f"{name}: boxes {boxes.shape} and {len(seconds)} seconds do not match")
@@ -75,13 +75,13 @@ def write_result(
 
 
 def read_seconds(path: str | Path) -> np.ndarray:
-    """[T] float64 seconds per frame of the tracker alone. Raises InputError as the readers do."""
+    """[T] float64 seconds per frame of the tracker alone. Raises InputError for a malformed file."""
     return read_both_seconds(path)[:, 0]
 
 
 def read_both_seconds(path: str | Path) -> np.ndarray:
     """[T, 2] float64 seconds per frame: of the tracker alone, and from frame to frame with reading the images (NaN
-    where the file has one column, as the family writes it). Raises InputError as the readers do."""
+    where the file has one column, as in the OSTrack code base). Raises InputError for a malformed file."""
     lines = read_lines(path)
     columns = 2 if lines and len(SEPARATOR.split(lines[0])) == 2 else 1
     seconds = parse_numbers(path, lines, columns)
@@ -89,16 +89,16 @@ def read_both_seconds(path: str | Path) -> np.ndarray:
 
 
 def finished(folder: str | Path, sequence: Sequence) -> bool:
-    """Whether boxes and seconds of a sequence are there with one row per frame.
+    """Whether the files with boxes and seconds of a sequence exist and have one row per frame.
 
-    Says so when they have another number of rows: such a sequence is tracked again.
+    Warns when they have another number of rows: such a sequence is tracked again.
     """
     paths = result_paths(folder, sequence.name)
     if not all(path.is_file() for path in paths):
         return False
     rows = len(read_result(paths[0])), len(read_seconds(paths[1]))
     if rows != (len(sequence), len(sequence)):
-        message = "%s: %d boxes and %d seconds for %d frames; this result is not whole and will be replaced"
+        message = "%s: %d boxes and %d seconds for %d frames; this result is incomplete and will be replaced"
         log.warning(message, paths[0], *rows, len(sequence))
         return False
     return True

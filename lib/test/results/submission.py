@@ -1,6 +1,6 @@
-"""Results in the form that a benchmark's server or kit wants, as a folder or as a zip file.
+"""Writing results in the format that a benchmark's server or kit expects, as a folder or as a zip file.
 
-A format is one function here and one line in `FORMATS`.
+A format is added by one function here and one line in `FORMATS`.
 """
 
 import zipfile
@@ -16,7 +16,7 @@ from ...core.registry import choose
 
 
 class Result(NamedTuple):
-    """What a tracker left behind for one sequence."""
+    """The result of a tracker on one sequence."""
 
     name: str
     boxes: np.ndarray  # [T, 4] xywh pixels
@@ -24,7 +24,7 @@ class Result(NamedTuple):
 
 
 class Format(NamedTuple):
-    """What becomes of one result, and which sequences the receiver expects."""
+    """How one result is written, and which sequences the receiver expects."""
 
     files: Callable[[Result], dict[str, str]]  # relative path -> text
     expected: Callable[[], list[str]] | int | None = None  # names of all sequences, their number, or any
@@ -32,17 +32,17 @@ class Format(NamedTuple):
 
 
 def write_submission(form: str, results: Iterable[Result], out: str | Path) -> int:
-    """Write results into a new folder, or into a .zip file; returns how many sequences they are.
+    """Write results into a new folder or a .zip file; returns the number of sequences.
 
-    Raises InputError for an unknown format, for sequences that the receiver would miss or refuse, for results without
-    the times that the format asks for, and for a folder that has files already.
+    Raises InputError for an unknown format, for missing sequences and for sequences that the receiver would refuse, for
+    results without times where the format needs them, and for a folder that is not empty.
     """
     chosen = FORMATS[choose("format", form, FORMATS)]
     results = list(results)
     _check_names(form, chosen, [result.name for result in results])
     untimed = [result.name for result in results if chosen.needs_seconds and result.seconds is None]
     if untimed:
-        raise InputError(f"{form} wants times: {len(untimed)} results have no <sequence>_time.txt, first {untimed[0]}")
+        raise InputError(f"{form} needs times: {len(untimed)} results have no <sequence>_time.txt, first {untimed[0]}")
     files: dict[str, str] = {}
     for result in results:
         files |= chosen.files(result)
@@ -75,11 +75,11 @@ def _check_names(form: str, chosen: Format, names: list[str]) -> None:
         if missing:
             raise InputError(f"{form}: {len(missing)} of {len(expected)} sequences are missing, first {missing[0]}")
         if surplus:
-            raise InputError(f"{form}: {surplus[0]} is no sequence of that test set; remove its result")
+            raise InputError(f"{form}: {surplus[0]} is not a sequence of that test set; remove its result")
 
 
 def _rows(boxes: np.ndarray, separator: str, decimals: int = 4) -> str:
-    """One line per box; numbers as short as their value allows. A lost target (NaN) is written as NaN."""
+    """One line per box, numbers without trailing zeros. A lost target is written as NaN."""
     lines = []
     for row in np.round(np.asarray(boxes, np.float64), decimals) + 0.0:  # + 0.0: no minus before a zero
         lines.append(separator.join(np.format_float_positional(value, trim="-").replace("nan", "NaN") for value in row))
@@ -91,9 +91,9 @@ def _seconds(seconds: np.ndarray) -> str:
 
 
 def _family(result: Result) -> dict[str, str]:
-    """OSTrack and its descendants: tabs, whole pixels cut towards zero."""
+    """OSTrack and its descendants: tabs, whole pixels, truncated towards zero."""
     if not np.isfinite(result.boxes).all():
-        raise InputError(f"{result.name}: family results are whole pixels, and this one has NaN; repair it first")
+        raise InputError(f"{result.name}: format family holds whole pixels, but this result has NaN; repair it first")
     files = {f"{result.name}.txt": _rows(np.trunc(result.boxes), "\t")}
     return files if result.seconds is None else files | {f"{result.name}_time.txt": _seconds(result.seconds)}
 

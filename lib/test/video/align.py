@@ -1,10 +1,10 @@
-"""Where one picture lies in another that a different spectrum made: by oriented gradients, coarse to fine.
+"""Registration of two images of different spectra by oriented gradients, coarse to fine.
 
 Surfaces that are bright in one spectrum may be dark in the other, but most edges remain. Every pixel is described by
-how its surroundings' gradients share out over K unsigned orientations (as in CFOG: Ye et al., TGRS 2019), less their
-mean, so that flat and isotropic places count for nothing and unlike pictures correlate around zero.
+the distribution of the gradients around it over K unsigned orientations (as in CFOG: Ye et al., TGRS 2019), minus its
+mean, so that flat and isotropic regions count for nothing and unrelated images have a correlation near zero.
 
-N pairs of pictures, K orientations, H x W pixels.
+N pairs of images, K orientations, H x W pixels.
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ import cv2
 import numpy as np
 
 ORIENTATIONS = 6
-COARSE = 192  # longest side of the fixed picture while scale and shift are searched, pixels
-SCALES = np.geomspace(0.3, 1.9, 31)  # widths of the moving picture that are tried, the fixed one's as unit
-TURNS = (-7.0, 0.0, 7.0)  # degrees of the moving picture that are tried
-LEAST_SIDE = 24  # pixels of the moving picture, below which a scale is not tried
-LEAST_OVERLAP = 0.3  # of the smaller picture's area
+COARSE = 192  # longest side of the fixed image while scale and shift are searched, pixels
+SCALES = np.geomspace(0.3, 1.9, 31)  # widths of the moving image that are tried, in units of the fixed one's
+TURNS = (-7.0, 0.0, 7.0)  # rotations of the moving image that are tried, degrees
+LEAST_SIDE = 24  # pixels of the moving image, below which a scale is not tried
+LEAST_OVERLAP = 0.3  # of the smaller image's area
 BLOCK, STRIDE = 72, 24  # pixels
-ROUNDS = ((240, 14), (240, 8), (400, 8), (400, 5))  # shorter side, how far a block may lie from where it is expected
-PROOF = (400, 24)  # as a round: a false alignment, fitted within short reaches, finds better places in a long one
-LEAST_BLOCKS = 8  # for a round to be worth its fit
-TOLERANCE = 2.0  # pixels by which a block that agrees may miss
-LEAST_ENERGY = 0.25  # of the mean block's: below, a block has too few edges to be found again
+ROUNDS = ((240, 14), (240, 8), (400, 8), (400, 5))  # shorter side of the images, search radius of a block, pixels
+PROOF = (400, 24)  # final check, as a round: in a larger radius, blocks of a false alignment match better elsewhere
+LEAST_BLOCKS = 8  # for the fit of a round
+TOLERANCE = 2.0  # largest error of a block that agrees, pixels
+LEAST_ENERGY = 0.25  # of the mean block's; a block with less has too few edges to be found
 
 
 class Alignment(NamedTuple):
-    """A homography and how well it was confirmed: blocks looked for far around where it puts them."""
+    """A homography, and how many blocks confirm it when they are searched for in a large radius."""
 
-    matrix: np.ndarray  # [3, 3] float64, pixel of the moving picture -> pixel of the fixed one
-    agreeing: int  # blocks that are best where they should be
-    blocks: int  # blocks with enough edges to be looked for
+    matrix: np.ndarray  # [3, 3] float64, pixel of the moving image -> pixel of the fixed one
+    agreeing: int  # blocks that match best where the homography puts them
+    blocks: int  # blocks with enough edges to be searched for
 
 
 def align(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray]) -> Alignment:
-    """One homography for N pairs of [H, W, 3] uint8 pictures; all fixed ones have one size, all moving ones too."""
+    """One homography for N pairs of [H, W, 3] uint8 images. All fixed images have one size, and so have all moving."""
     matrix = search_similarity(fixed[::2], moving[::2])
     for side, reach in ROUNDS:
         view = _View.of(fixed[0], side, matrix)
@@ -54,22 +54,22 @@ def align(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray]) -> Alignmen
 
 
 class _View(NamedTuple):
-    """A reduced picture into which both are brought."""
+    """A reduced image to which both are resampled."""
 
-    to_fixed: np.ndarray  # [3, 3] pixel of the fixed picture -> pixel of the view
-    to_moving: np.ndarray  # [3, 3] pixel of the moving picture -> pixel of the view
+    to_fixed: np.ndarray  # [3, 3] pixel of the fixed image -> pixel of the view
+    to_moving: np.ndarray  # [3, 3] pixel of the moving image -> pixel of the view
     size: tuple[int, int]  # width, height
 
     @classmethod
     def of(cls, fixed: np.ndarray, side: int, matrix: np.ndarray) -> "_View":
-        """Shorter side `side`; the moving picture is put where `matrix` says."""
+        """side: of the shorter side, pixels; matrix: pixel of the moving image -> pixel of the fixed one."""
         shrink = side / min(fixed.shape[:2])
         down = np.diag([shrink, shrink, 1.0])
         return cls(down, down @ matrix, (round(fixed.shape[1] * shrink), round(fixed.shape[0] * shrink)))
 
 
 def describe(image: np.ndarray) -> np.ndarray:
-    """[H, W, 3] uint8 -> [H, W, K] float32, zero where nothing has a direction."""
+    """[H, W, 3] uint8 -> [H, W, K] float32, zero where no orientation prevails."""
     grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.0)
     across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     angles = (np.arange(ORIENTATIONS) * (np.pi / ORIENTATIONS)).astype(np.float32)
@@ -81,8 +81,8 @@ def describe(image: np.ndarray) -> np.ndarray:
 
 
 def search_similarity(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray]) -> np.ndarray:
-    """The turn, scale and shift at which N pairs agree best, over all of TURNS and SCALES and all shifts: [3, 3],
-    moving -> fixed."""
+    """The rotation, scale and shift at which N pairs agree best, over TURNS, SCALES and all shifts: [3, 3], moving ->
+    fixed."""
     height, width = fixed[0].shape[:2]
     shrink = COARSE / max(height, width)
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
@@ -106,7 +106,7 @@ def search_similarity(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray])
 
 
 def _describe_turned(image: np.ndarray, turning: np.ndarray) -> np.ndarray:
-    """[H, W, 3] uint8 -> [H, W, K] float32 of the turned image; zero where that does not reach."""
+    """[H, W, 3] uint8 -> [H, W, K] float32 of the rotated image; zero outside it."""
     size = image.shape[1], image.shape[0]
     inside = cv2.warpAffine(np.ones(image.shape[:2], np.uint8), turning, size)
     inside = cv2.erode(inside, np.ones((5, 5), np.uint8), borderValue=1)
@@ -114,10 +114,10 @@ def _describe_turned(image: np.ndarray, turning: np.ndarray) -> np.ndarray:
 
 
 class _Shifts:
-    """Correlation with fixed pictures' descriptions [H, W, K] at every shift, for moving ones of one size."""
+    """Correlation with the descriptions [H, W, K] of fixed images at every shift, for moving images of one size."""
 
     def __init__(self, targets: Sequence[np.ndarray], size: tuple[int, int]):
-        """size: width and height of the moving pictures."""
+        """size: width and height of the moving images."""
         self.rows, self.columns = targets[0].shape[:2]
         self.shape = (cv2.getOptimalDFTSize(self.rows + size[1]), cv2.getOptimalDFTSize(self.columns + size[0]))
         self.targets = [self.spectrum(target) for target in targets]
@@ -131,7 +131,7 @@ class _Shifts:
         return np.fft.rfft2(stack, self.shape, axes=(0, 1))
 
     def best(self, sources: Sequence[np.ndarray]) -> tuple[float, int, int]:
-        """Correlation over its spread by chance, and the shift of `sources` at which it is highest."""
+        """The highest correlation, in units of its random spread, and the shift of `sources` at which it occurs."""
         total: Any = 0.0
         spread: Any = 0.0
         for target, energy, source in zip(self.targets, self.energies, sources, strict=True):
@@ -152,7 +152,7 @@ def _match_blocks(
     view: _View,
     reach: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Middles of blocks of the fixed picture and where the moving one shows them, at most `reach` pixels away on each
+    """Centres of blocks of the fixed image, and where they match the moving one, at most `reach` pixels away on each
     axis: [P, 2], [P, 2] pixels of the view.
     """
     to_fixed, to_moving, size = view
@@ -178,7 +178,7 @@ def _match_blocks(
 def _find_block(
     targets: Sequence[np.ndarray], sources: Sequence[np.ndarray], middle: tuple[int, int], reach: int
 ) -> tuple[float, float]:
-    """Sub-pixel shift at which the block around `middle` is found."""
+    """Sub-pixel shift at which the block around `middle` matches best."""
     (x, y), half = middle, BLOCK // 2
     total: Any = 0.0
     power: Any = 0.0
@@ -190,7 +190,7 @@ def _find_block(
         power = power + squares[half : half + 2 * reach + 1, half : half + 2 * reach + 1]
     score = total / np.sqrt(np.maximum(power, 1e-6))
     row, column = np.unravel_index(score.argmax(), score.shape)
-    if 0 < row < 2 * reach and 0 < column < 2 * reach:  # else the best place may lie beyond, with no slope to refine
+    if 0 < row < 2 * reach and 0 < column < 2 * reach:  # at the border the best place may lie beyond it
         column += _peak(score[row, column - 1 : column + 2])
         row += _peak(score[row - 1 : row + 2, round(column)])
     return float(column - reach), float(row - reach)

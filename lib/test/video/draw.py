@@ -1,4 +1,4 @@
-"""Pictures of tracking for people: boxes, labels and scores on the modalities side by side."""
+"""Drawing tracking results: boxes, labels and scores on the modalities side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ class Mark:
     box: np.ndarray
     label: str = ""
     colour: tuple[int, int, int] = ORANGE  # RGB
-    dashed: bool = False  # of a target that is not seen
+    dashed: bool = False  # for a target that is lost
 
 
 def draw_frame(images: Sequence[np.ndarray], marks: Sequence[Mark], titles: Sequence[str] = ()) -> np.ndarray:
     """The images of one frame side by side, with the same marks on each: [H', W', 3] uint8 RGB.
 
-    images: [H, W, 3] uint8 RGB, one per modality; titles: one word for each. Lines and letters follow the size of the
-    panel, which is brought between 360 and 1080 pixels of height, so a thumbnail and a 4K frame read alike.
-    Width and height of the result are even, as video encoders want them.
+    images: [H, W, 3] uint8 RGB, one per modality; titles: one word for each. Each image is resized to a height between
+    360 and 1080 pixels; lines and letters are scaled with it. Width and height of the result are even, as video
+    encoders require.
     """
     scale = float(np.clip(1.0, LEAST_HEIGHT / images[0].shape[0], MOST_HEIGHT / images[0].shape[0]))
     height, width = (round(side * scale) for side in images[0].shape[:2])
@@ -55,7 +55,7 @@ def draw_frame(images: Sequence[np.ndarray], marks: Sequence[Mark], titles: Sequ
 
 
 def overlay_heat(image: np.ndarray, scores: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """A score map laid over an image [H, W, 3] uint8 RGB: the higher a score, the redder and the less transparent.
+    """A score map over an image [H, W, 3] uint8 RGB: the higher a score, the redder and the less transparent.
 
     scores: [n, n] in [0, 1]; region: [4] xywh pixels that the map covers, which may leave the image.
     """
@@ -70,7 +70,7 @@ def overlay_heat(image: np.ndarray, scores: np.ndarray, region: np.ndarray) -> n
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int = 800) -> np.ndarray:
-    """Pictures of one size in a grid, read from left to right: RGB uint8; each `width` pixels wide at most."""
+    """Images of one size in a grid, row by row: uint8 RGB; each is at most `width` pixels wide."""
     height, full = pictures[0].shape[:2]
     cell = min(width, full)
     cells = [np.pad(_resize(picture, cell, round(height * cell / full)), EDGE) for picture in pictures]
@@ -82,7 +82,7 @@ def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int =
 def legend_strip(words: Sequence[tuple[str, tuple[int, int, int]]], width: int, panel_height: int) -> np.ndarray:
     """Coloured words on black, in as many lines as they need: [h, width, 3] uint8 RGB, h even.
 
-    words: text and RGB colour; panel_height: of the picture that the strip belongs to, which sets the size of letters.
+    words: text and RGB colour; panel_height: height of the image above the strip, which sets the size of letters.
     """
     sizes = [_text_size(text, panel_height) for text, _ in words]
     line_height = max(height for _, height in sizes)
@@ -99,7 +99,7 @@ def legend_strip(words: Sequence[tuple[str, tuple[int, int, int]]], width: int, 
 
 
 def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Always a new array, since marks are drawn into it."""
+    """Resize; always a new array, since marks are drawn into it."""
     if image.shape[:2] == (height, width):
         return image.copy()
     shrink = height < image.shape[0]
@@ -124,7 +124,7 @@ def _draw_mark(panel: np.ndarray, mark: Mark, scale: float) -> None:
 def _draw_dashes(
     panel: np.ndarray, corners: tuple[tuple[int, int], tuple[int, int]], colour: tuple[int, int, int], thickness: int
 ) -> None:
-    """A rectangle of dashes as long as the gaps between them, black where the colour is not."""
+    """A rectangle of coloured dashes on a black line; dashes and gaps have the same length."""
     (left, top), (right, bottom) = corners
     ring = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], np.float64)
     cv2.rectangle(panel, *corners, BLACK, thickness, cv2.LINE_AA)
@@ -136,15 +136,18 @@ def _draw_dashes(
 
 
 def _title_strip(panel: np.ndarray, title: str) -> np.ndarray:
-    """A black strip as wide as the panel, to be put under it: there the title hides nothing."""
+    """A black strip with the title, as wide as the panel, to be put under it."""
     strip = np.zeros((_text_size("(Xg)", panel.shape[0])[1], panel.shape[1], 3), np.uint8)
     _put_text(strip, title, (0, 0), WHITE, panel.shape[0])
     return strip
 
 
 def _draw_text(panel: np.ndarray, text: str, place: tuple[int, int, int], colour: tuple[int, int, int]) -> None:
-    """A label on a black plate; place: its left edge, the bottom edge of the plate above the box and, where there is
-    no room above, the top edge of the plate below it. The plate is moved to stay in the panel."""
+    """A label on a black rectangle that stays inside the panel.
+
+    place: its left edge, its bottom edge above the box, and its top edge below the box, used where there is no room
+    above.
+    """
     left, above, below = place
     height, width = panel.shape[:2]
     plate_width, plate_height = _text_size(text, height)
@@ -165,7 +168,7 @@ def _put_text(
 
 
 def _text_size(text: str, panel_height: int) -> tuple[int, int]:
-    """Width and height in pixels of the plate that a text needs."""
+    """Width and height in pixels of the rectangle that a text needs."""
     size, weight, edge = _letters(panel_height)
     (width, height), base = cv2.getTextSize(text, FONT, size, weight)
     return width + 2 * edge, height + base + edge

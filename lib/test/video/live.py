@@ -1,4 +1,4 @@
-"""Cameras: indices of this machine's, or addresses of streams (rtsp://…). Always the newest picture, never a queue."""
+"""Cameras: numbers of this machine's, or addresses of streams (rtsp://…). Only the newest image is kept, no queue."""
 
 import threading
 import time
@@ -12,11 +12,11 @@ from ...core.errors import InputError
 from ...datasets.sequence import INFRARED, VISIBLE
 from .align import align
 from .pairing import match_size
-from .register import ESTIMATE, LOOKS, check_alignment, read_homography, warp
+from .register import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
 
-PATIENCE = 10.0  # seconds without a picture after which a camera counts as gone
-USUAL_RATE = 25.0  # frames per second of a camera that does not say
-SHORT_PAUSE = 0.5  # seconds between the pictures that a registration is estimated from
+PATIENCE = 10.0  # seconds without an image after which a camera counts as disconnected
+USUAL_RATE = 25.0  # frames per second of a camera that does not report its rate
+SHORT_PAUSE = 0.5  # seconds between the image pairs of which a registration is estimated
 
 
 def is_live(source: str) -> bool:
@@ -29,14 +29,16 @@ def is_live(source: str) -> bool:
 
 
 class Camera:
-    """One camera, read by a thread of its own so that a slow tracker never sees old pictures."""
+    """One camera, read by its own thread so that a slow tracker never gets old images."""
 
     def __init__(self, source: str, open_capture: Callable[[Any], Any] = cv2.VideoCapture):
         """Raises InputError when the camera cannot be opened."""
         self.source = source
         self._capture = open_capture(int(source) if source.isdigit() else source)
         if not self._capture.isOpened():
-            raise InputError(f"camera {source}: cannot be opened; check the number or address, and who else uses it")
+            raise InputError(
+                f"camera {source}: cannot be opened; check its number or address, and that no other program uses it"
+            )
         self.rate = self._capture.get(cv2.CAP_PROP_FPS) or USUAL_RATE
         self._news = threading.Condition()
         self._image: np.ndarray | None = None
@@ -44,9 +46,9 @@ class Camera:
         threading.Thread(target=self._read, daemon=True).start()
 
     def newest(self, seen: int) -> tuple[int, np.ndarray] | None:
-        """Number and picture [H, W, 3] uint8 RGB, newer than number `seen`; None when the stream has ended.
+        """The newest image and its number, which is above `seen`: [H, W, 3] uint8 RGB. None when the stream has ended.
 
-        Raises InputError when none comes within PATIENCE seconds.
+        Raises InputError when no image arrives within PATIENCE seconds.
         """
         with self._news:
             if not self._news.wait_for(lambda: self._ended or self._count > seen, PATIENCE):
@@ -56,7 +58,7 @@ class Camera:
             return self._count, cv2.cvtColor(self._image, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
-        """Ends the thread, which gives the camera back."""
+        """End the thread, which releases the camera."""
         with self._news:
             self._ended = True
 
@@ -72,19 +74,19 @@ class Camera:
 
 
 class LiveFrames:
-    """The newest pictures of one camera or two, frame by frame, until one of the streams ends."""
+    """The newest images of one camera or two, frame by frame, until one of the streams ends."""
 
     def __init__(self, cameras: list[Camera], register: str | None = None):
-        """register: as `pairing.open_frames` takes it. Raises InputError as that does, and when no picture comes."""
+        """register: as in `pairing.open_frames`. Raises InputError as that does, and when no image arrives."""
         self.cameras = cameras
         self.modalities = (VISIBLE, INFRARED)[: len(cameras)]
         self.rate = min(camera.rate for camera in cameras)
         self.matrix = self._register(register) if len(cameras) == 2 else None
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
-        """[H, W, 3] uint8 RGB per camera, infrared where the visible camera sees it."""
+        """[H, W, 3] uint8 RGB per camera, the infrared image registered to the visible one."""
         try:
-            for images in self._look():
+            for images in self._newest_images():
                 if self.matrix is not None:
                     images[1] = warp(images[1], self.matrix, (images[0].shape[1], images[0].shape[0]))
                 yield images
@@ -92,11 +94,11 @@ class LiveFrames:
             self.close()
 
     def close(self) -> None:
-        """Gives the cameras back."""
+        """Release the cameras."""
         for camera in self.cameras:
             camera.close()
 
-    def _look(self) -> Iterator[list[np.ndarray]]:
+    def _newest_images(self) -> Iterator[list[np.ndarray]]:
         seen = [0] * len(self.cameras)
         while True:
             pictures = [camera.newest(number) for camera, number in zip(self.cameras, seen, strict=True)]
@@ -107,11 +109,11 @@ class LiveFrames:
             yield [image for _, image in taken]
 
     def _register(self, register: str | None) -> np.ndarray | None:
-        looks = self._look()
-        pairs = [next(looks, None)]
-        while register == ESTIMATE and len(pairs) < LOOKS:
+        newest = self._newest_images()
+        pairs = [next(newest, None)]
+        while register == ESTIMATE and len(pairs) < ESTIMATE_PAIRS:
             time.sleep(SHORT_PAUSE)
-            pairs.append(next(looks, None))
+            pairs.append(next(newest, None))
         whole = [pair for pair in pairs if pair is not None]
         if not whole:
             raise InputError(f"cameras {' and '.join(camera.source for camera in self.cameras)}: no first picture")

@@ -1,7 +1,7 @@
-"""Two recordings as one visible + infrared video: unlike lengths, frame rates and resolutions, side-by-side files.
+"""Two recordings as one visible + infrared video: different lengths, frame rates and resolutions, side-by-side files.
 
-What differs is said in one line and handled: frames are paired by time, the infrared picture is brought to the visible
-one's size, or to its view by a homography.
+Differences are logged in one line and handled: frames are paired by time, and the infrared image is scaled to the size
+of the visible one or warped to it by a homography.
 """
 
 import logging
@@ -19,21 +19,21 @@ from .video import frame_rate, open_source
 
 log = logging.getLogger(__name__)
 
-ONE_RATE = 0.01  # relative difference up to which two frame rates are one
-ONE_SHAPE = 0.02  # relative difference up to which two aspect ratios are one
+ONE_RATE = 0.01  # relative difference up to which two frame rates are equal
+ONE_SHAPE = 0.02  # relative difference up to which two aspect ratios are equal
 
-#: Where a side-by-side picture shows the visible half: axis that is cut (0: height), and which half is visible.
+#: Where a side-by-side image shows the visible half: axis that is split (0: height), and which half is visible.
 ORDERS = {"visible-left": (1, 0), "visible-right": (1, 1), "visible-top": (0, 0), "visible-bottom": (0, 1)}
 
 
 @dataclass(frozen=True, eq=False)
 class PairedFrames(Frames):
-    """Two one-modality recordings as one: each visible frame with the infrared frame nearest in time."""
+    """Two one-modality recordings as one: each visible frame is paired with the infrared frame nearest in time."""
 
     visible: Frames
     infrared: Frames
     pace: float = 1.0  # infrared frames per visible frame
-    matrix: np.ndarray | None = None  # [3, 3] infrared pixel -> visible pixel; None: pixel for pixel
+    matrix: np.ndarray | None = None  # [3, 3] infrared pixel -> visible pixel; None: the identity
     modalities: tuple[str, ...] = (VISIBLE, INFRARED)
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class PairedFrames(Frames):
 
 @dataclass(frozen=True)
 class HalfFrames(Frames):
-    """One recording whose pictures show both cameras, one beside or above the other."""
+    """One recording whose images show both cameras, one beside or above the other."""
 
     whole: Frames
     order: str = "visible-left"  # of ORDERS
@@ -70,11 +70,11 @@ class HalfFrames(Frames):
 
 
 def open_frames(visible: str | Path, infrared: str | Path | None = None, register: str | None = None) -> Frames:
-    """Frames of a folder of images or a video file, or of two of them side by side.
+    """Frames of one folder of images or video file, or of a visible and an infrared one as pairs.
 
     register: a file with the homography from infrared to visible pixels, or "estimate".
-    Raises InputError for what does not exist or cannot be read, for two pictures of unlike shape without a
-    registration, and when none can be estimated.
+    Raises InputError for a source that does not exist or cannot be read, for images with different aspect ratios
+    without a registration, and when none can be estimated.
     """
     first = open_source(visible)
     if infrared is None:
@@ -84,14 +84,14 @@ def open_frames(visible: str | Path, infrared: str | Path | None = None, registe
 
 
 def pair_frames(visible: Frames, infrared: Frames, names: tuple[str, str], register: str | None = None) -> PairedFrames:
-    """As `open_frames`, of recordings that are open; names: what messages call them."""
+    """As `open_frames`, for recordings that are open; names: their names in messages."""
     rates = frame_rate(visible), frame_rate(infrared)
     pace = rates[1] / rates[0]
     if abs(pace - 1) <= ONE_RATE:
         pace = 1.0
     else:
         log.warning(
-            "%s runs at %.4g frames/s, %s at %.4g: each visible frame goes with the infrared frame nearest in time",
+            "%s runs at %.4g frames/s, %s at %.4g: each visible frame gets the infrared frame nearest in time",
             *(names[0], rates[0], names[1], rates[1]),
         )
     paired = PairedFrames(visible, infrared, pace)
@@ -103,7 +103,7 @@ def pair_frames(visible: Frames, infrared: Frames, names: tuple[str, str], regis
 
 
 def choose_matrix(paired: PairedFrames, names: tuple[str, str], register: str | None) -> np.ndarray | None:
-    """The homography that two recordings need; None when they lie pixel for pixel on each other."""
+    """The homography from infrared to visible pixels that two recordings need; None when it is the identity."""
     if register == ESTIMATE:
         return estimate_homography(paired)
     if register is not None:
@@ -113,9 +113,9 @@ def choose_matrix(paired: PairedFrames, names: tuple[str, str], register: str | 
 
 
 def match_size(visible: np.ndarray, infrared: np.ndarray, names: tuple[str, str]) -> np.ndarray | None:
-    """The scaling of an infrared picture to the visible one's size, said in one line; None where they are equal.
+    """The scaling of an infrared image to the visible one's size, with one warning; None where the sizes are equal.
 
-    Raises InputError for unlike shapes: one of the cameras sees more, and scaling would not bring them together.
+    Raises InputError for different aspect ratios: one of the cameras sees more, and scaling would not align them.
     """
     sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (visible, infrared)]
     if sizes[0] == sizes[1]:
@@ -123,15 +123,15 @@ def match_size(visible: np.ndarray, infrared: np.ndarray, names: tuple[str, str]
     shapes = [image.shape[1] / image.shape[0] for image in (visible, infrared)]
     if abs(shapes[1] / shapes[0] - 1) > ONE_SHAPE:
         raise InputError(
-            f"{names[0]} is {sizes[0]}, {names[1]} is {sizes[1]}: unlike shapes, so the cameras see different parts of "
-            f"the scene; align them with --register {ESTIMATE} or --register FILE"
+            f"{names[0]} is {sizes[0]}, {names[1]} is {sizes[1]}: different aspect ratios, so the cameras see "
+            f"different parts of the scene; align them with --register {ESTIMATE} or --register FILE"
         )
     log.warning("%s is %s, %s is %s: infrared is scaled to the visible size", names[0], sizes[0], names[1], sizes[1])
     return scaling(visible, infrared)
 
 
 def open_halves(path: str | Path, order: str) -> HalfFrames:
-    """A recording of both cameras in one picture. Raises InputError when it cannot be read."""
+    """A recording of both cameras in one image. Raises InputError when it cannot be read."""
     return HalfFrames(open_source(path), order)
 
 
@@ -152,7 +152,7 @@ def open_sequence(folder: str | Path) -> Sequence:
 
 
 def recorded_rate(frames: Frames) -> float:
-    """Frames per second of a video of one or two modalities; 25 where it does not say."""
+    """Frames per second of a video of one or two modalities; 25 where it is not known."""
     if isinstance(frames, PairedFrames):
         return frame_rate(frames.visible)
     return frame_rate(frames.whole if isinstance(frames, HalfFrames) else frames)

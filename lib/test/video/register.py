@@ -1,7 +1,7 @@
 """Registration of two cameras that see one scene: the homography from infrared to visible pixels, given or estimated.
 
-A homography is exact for a flat scene, and close to it for cameras that stand together in relation to the distance of
-what they see; near things keep a parallax that no single homography removes.
+A homography is exact for a flat scene and nearly exact when the cameras are close together compared with the distance
+of the scene. Near objects keep a parallax that no single homography removes.
 """
 
 import logging
@@ -18,9 +18,9 @@ from .align import Alignment, align
 log = logging.getLogger(__name__)
 
 ESTIMATE = "estimate"
-LOOKS = 5  # frame pairs that an estimate is made from
-#: Of blocks that must be confirmed. Of 40 pairs of unlike street scenes the best reaches 0.10; of 40 pairs that belong
-#: together, those whose estimate is wrong 0.05 (docs/own_videos.md).
+ESTIMATE_PAIRS = 5  # frame pairs of which the homography is estimated
+#: Share and number of blocks that must be confirmed. Of 40 pairs of unrelated street scenes the best reaches a share of
+#: 0.10; of 40 related pairs, those with a wrong estimate reach 0.05 (docs/own_videos.md).
 LEAST_SHARE, LEAST_BLOCKS = 0.12, 16
 
 
@@ -44,13 +44,13 @@ def read_homography(path: str | Path) -> np.ndarray:
 
 
 def write_homography(path: Path, matrix: np.ndarray) -> None:
-    """Write what `read_homography` reads."""
+    """Write a homography [3, 3] as `read_homography` reads it."""
     with write_atomically(path) as temporary:
         temporary.write_text("\n".join(" ".join(f"{value:.12g}" for value in row) for row in matrix) + "\n")
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An infrared image where the visible camera would see it: [height, width, 3] uint8, black where it sees nothing.
+    """An infrared image warped to the visible one: [height, width, 3] uint8, black outside the infrared image.
 
     size: width and height of the visible image.
     """
@@ -58,27 +58,28 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.nda
 
 
 def scaling(visible: np.ndarray, infrared: np.ndarray) -> np.ndarray:
-    """[3, 3] of two images [H, W, 3] that show the same at different resolutions. Pixels are squares with an area."""
+    """[3, 3] infrared -> visible pixels of two images [H, W, 3] that show the same at different resolutions. Integer
+    coordinates are the centres of pixels."""
     across, down = (visible.shape[side] / infrared.shape[side] for side in (1, 0))
     return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
 
 
 def estimate_homography(paired: Frames) -> np.ndarray:
-    """[3, 3] infrared -> visible pixels, from a few frames spread over a video whose two pictures may differ in size.
+    """[3, 3] infrared -> visible pixels, from a few frames spread over a video whose two streams may differ in size.
 
-    Raises InputError when the pictures do not agree well enough on any: better none than a wrong one.
+    Raises InputError when too few blocks confirm the estimate, rather than returning a wrong one.
     """
-    picked = np.unique(np.linspace(0, len(paired) - 1, min(LOOKS, len(paired))).round().astype(int))
+    picked = np.unique(np.linspace(0, len(paired) - 1, min(ESTIMATE_PAIRS, len(paired))).round().astype(int))
     pairs = [paired[index] for index in picked.tolist()]
     return check_alignment(align([visible for visible, _ in pairs], [infrared for _, infrared in pairs]))
 
 
 def check_alignment(found: Alignment) -> np.ndarray:
-    """[3, 3] of an alignment that is confirmed well enough. Raises InputError for any other."""
+    """[3, 3] of an alignment that enough blocks confirm. Raises InputError for any other."""
     if found.agreeing < max(LEAST_BLOCKS, LEAST_SHARE * found.blocks):
         raise InputError(
-            f"--register {ESTIMATE}: the two cameras' pictures do not agree ({found.agreeing} of {found.blocks} places "
-            "confirmed); give a homography measured on a few points: --register FILE"
+            f"--register {ESTIMATE}: the images of the two cameras do not agree ({found.agreeing} of {found.blocks} "
+            "blocks confirmed); give a homography measured on a few points: --register FILE"
         )
-    log.info("registration: %d of %d places in the pictures confirm it", found.agreeing, found.blocks)
+    log.info("registration: confirmed by %d of %d blocks of the images", found.agreeing, found.blocks)
     return found.matrix

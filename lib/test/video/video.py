@@ -1,4 +1,4 @@
-"""Video in and out: folders of images and video files as `Frames`; mp4 files that exist only when whole."""
+"""Video in and out: folders of images and video files as `Frames`; video files that exist only when complete."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ from ...core.errors import InputError
 from ...datasets.layout import list_images
 from ...datasets.sequence import VISIBLE, FileFrames, Frames
 
-FRAMES_PER_SECOND = 25.0  # of a folder of images, which does not say
-#: What every OpenCV wheel brings along: MPEG-4 part 2, which encodes at full speed, and VP8, which browsers play.
+FRAMES_PER_SECOND = 25.0  # of a folder of images
+#: The codecs of every OpenCV wheel: MPEG-4 part 2, which encodes at full speed, and VP8, which browsers play.
 CODECS = {".mp4": "mp4v", ".webm": "VP80"}
 
 
 class VideoFrames(Frames):
-    """A video file of one modality. Read in order it decodes every frame once; other orders are slow."""
+    """A video file of one modality. Read in order, every frame is decoded once; other orders are slow."""
 
     modalities = (VISIBLE,)
 
     def __init__(self, path: str | Path):
-        """Counts the frames by reading through the file, since containers often declare too many.
+        """Count the frames by reading through the file, since containers often declare too many.
 
         Raises InputError when the file cannot be read as a video.
         """
@@ -43,7 +43,7 @@ class VideoFrames(Frames):
         return self._length
 
     def __getitem__(self, index: int) -> list[np.ndarray]:
-        if index == self._next - 1 and self._last is not None:  # a slow camera beside a fast one is asked again
+        if index == self._next - 1 and self._last is not None:  # of the slower of two cameras a frame is read twice
             return [self._last]
         if index < self._next:
             self._open()
@@ -57,7 +57,7 @@ class VideoFrames(Frames):
         return [self._last]
 
     def __getstate__(self) -> dict:
-        """An open file cannot be pickled; its path can."""
+        """The path without the open file, which cannot be pickled."""
         return {key: value for key, value in self.__dict__.items() if key not in ("_capture", "_next", "_last")}
 
     def __setstate__(self, state: dict) -> None:
@@ -80,19 +80,19 @@ def open_source(path: str | Path) -> Frames:
 
 
 def frame_rate(frames: Frames) -> float:
-    """Frames per second that a source was recorded with; 25 where it does not say."""
+    """Frames per second that a source was recorded with; 25 where it is not known."""
     return frames.frames_per_second if isinstance(frames, VideoFrames) else FRAMES_PER_SECOND
 
 
 @contextmanager
 def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends a picture to a video: [H, W, 3] uint8 RGB, brought to the first one's size.
+    """Yield a function that appends an image to a video: [H, W, 3] uint8 RGB, resized to the first one's size.
 
     path: an .mp4, or a .webm, which is slower to write and plays in browsers. The file gets its name when the video is
-    whole. Raises InputError when OpenCV cannot write it.
+    complete. Raises InputError when OpenCV cannot write it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # OpenCV knows the container by its ending
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # the suffix decides the container
     code = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
     writer = cv2.VideoWriter()
     sizes: list[tuple[int, int]] = []  # of the pictures as written
@@ -115,13 +115,13 @@ def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.n
 
 
 def _check_whole(temporary: Path, path: Path, frames: int) -> None:
-    """OpenCV's writer says nothing when the disk is full; the file then lacks its index."""
+    """Raise InputError for an incomplete video: OpenCV does not report a full disk, but the file then has no index."""
     if int(cv2.VideoCapture(os.fspath(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != frames:
-        raise InputError(f"{path}: the video could not be written to its end; check the free space")
+        raise InputError(f"{path}: the video could not be written completely; check the free space")
 
 
 def write_image(path: Path, picture: np.ndarray) -> None:
-    """Write [H, W, 3] uint8 RGB in the format of the path's ending; the file appears when it is whole."""
+    """Write [H, W, 3] uint8 RGB in the format of the path's suffix; the file appears when it is complete."""
     written, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not written:
         raise InputError(f"{path}: OpenCV cannot encode {path.suffix} images")

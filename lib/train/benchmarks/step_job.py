@@ -14,8 +14,8 @@ from easydict import EasyDict
 from ...core.config import load_config
 from ...core.distributed import own_device
 from ...core.measure.gpu import Utilisation, describe_device
-from ...core.measure.job import Job, answer_job
-from ...core.measure.memory import peak_memory
+from ...core.measure.job import MeasurementJob, answer_job
+from ...core.measure.peak_memory import peak_memory
 from ...models import build_model
 from ...models.base import Batch
 from ..run import build_trainer, seed_everything
@@ -23,7 +23,7 @@ from ..skip import Skips
 from ..trainer import Trainer
 
 
-def time_steps(job: Job) -> Job:
+def time_steps(job: MeasurementJob) -> MeasurementJob:
     """Seconds of the first step, which compiles, and of each that follows; memory before and at most. On a CPU also
     the seconds of all threads on their cores, which other programs hardly change."""
     device = own_device(job["device"])

@@ -107,9 +107,9 @@ class ContextViews:
     def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:
         """[MOST_OTHERS, 4] other objects whose centre is in the search region, of positive pairs where known."""
         found = np.full((MOST_OTHERS, 4), np.nan)
-        company = pair.sequence.company
-        if pair.found is None and company is not None:
-            boxes = to_units(company.others(pair.sequence.frame_of(pair.search)), region)
+        objects = pair.sequence.objects
+        if pair.found is None and objects is not None:
+            boxes = to_units(objects.others(pair.sequence.frame_of(pair.search)), region)
             distance = abs(boxes[:, :2] + boxes[:, 2:] / 2 - 0.5).max(1)
             near = np.argsort(distance, kind="stable")[: min(MOST_OTHERS, int((distance < 0.5).sum()))]
             found[: len(near)] = boxes[near]

@@ -150,9 +150,9 @@ class PairKinds(Pairs):
 def shows_target(sequence: Sequence, found: Sequence, row: int) -> bool:
     """Whether more than MOST_OWN of the target of `sequence` can lie in a search region around the box of a row of
     `found`, a track of the same video: however the region is shifted. What cannot be told counts as shown."""
-    if sequence.company is None or found.company is None:
+    if sequence.objects is None or found.objects is None:
         return True
-    boxes = found.company.find(found.frame_of(row), sequence.company.own)
+    boxes = found.objects.find(found.frame_of(row), sequence.objects.own)
     box = found.boxes[row]
     side = _WIDEST * context_side(box)
     region = np.concatenate([box[:2] + box[2:] / 2 - side / 2, [side, side]])

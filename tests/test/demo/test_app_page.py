@@ -136,7 +136,7 @@ def test_unequal_uploads_are_explained(page, uploads):
     page.set_input_files("#infrared input", uploads[2])
     page.locator("#infrared", has_text="wide_ir").wait_for()
     page.click("#open")
-    page.get_by_text("walk.mp4 is 240x180, wide_ir.mp4 is 150x180: unlike shapes").wait_for()
+    page.get_by_text("walk.mp4 is 240x180, wide_ir.mp4 is 150x180: different aspect ratios").wait_for()
     page.locator("#infrared button[aria-label='Clear'], #infrared button[aria-label='Remove this file']").first.click()
     page.set_input_files("#infrared input", uploads[1])
     page.locator("#infrared", has_text="walk_ir").wait_for()

@@ -194,7 +194,7 @@ def test_cameras_of_different_resolution_are_scaled_and_said(tmp_path, caplog):
 
 def test_cameras_of_different_shape_need_a_registration(tmp_path):
     pair = put_pair(tmp_path, ((90, 160), (60, 80)), ((40, 20, 40, 30), (10, 10, 20, 15)))
-    with pytest.raises(InputError, match="v is 160x90, .*i is 80x60: unlike shapes.* --register"):
+    with pytest.raises(InputError, match="v is 160x90, .*i is 80x60: different aspect ratios.* --register"):
         open_frames(*pair)
     (tmp_path / "h.txt").write_text("2 0 20  0 2 0  0 0 1")
     visible, infrared = open_frames(*pair, register=tmp_path / "h.txt")[0]

@@ -129,9 +129,9 @@ def test_got10k_zip_is_whole_or_refused(tmp_path):
         assert archive.read(f"{first}_time.txt").decode() == "0.50000000\n0.25000000\n"
     with pytest.raises(InputError, match="1 of 180 sequences are missing, first GOT-10k_Test_000180"):
         write_submission("got10k", results[:-1], tmp_path / "other.zip")
-    with pytest.raises(InputError, match="stray is no sequence"):
+    with pytest.raises(InputError, match="stray is not a sequence"):
         write_submission("got10k", [*results, Result("stray", BOXES, SECONDS)], tmp_path / "other.zip")
-    with pytest.raises(InputError, match="wants times: 1 results"):
+    with pytest.raises(InputError, match="needs times: 1 results"):
         write_submission("got10k", [*results[1:], results[0]._replace(seconds=None)], tmp_path / "other.zip")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zip"]
 

@@ -77,7 +77,7 @@ def test_two_cameras_of_different_shape_need_a_registration(tmp_path):
     def pair():
         return [camera([grey(50)] * 50)[0], camera([grey(90, (24, 24))] * 50)[0]]
 
-    with pytest.raises(InputError, match="camera 0 is 32x24, camera 0 is 24x24: unlike shapes"):
+    with pytest.raises(InputError, match="camera 0 is 32x24, camera 0 is 24x24: different aspect ratios"):
         LiveFrames(pair())
     (tmp_path / "h.txt").write_text("1 0 4 0 1 0 0 0 1")
     visible, infrared = next(iter(LiveFrames(pair(), str(tmp_path / "h.txt"))))

@@ -82,7 +82,7 @@ def test_several_frames_help_where_some_show_little():
 
 @pytest.mark.parametrize("seed", range(1))
 def test_unlike_pictures_are_refused(seed):
-    with pytest.raises(InputError, match=r"do not agree \(\d+ of \d+ places confirmed\); give a homography"):
+    with pytest.raises(InputError, match=r"do not agree \(\d+ of \d+ blocks confirmed\); give a homography"):
         estimate_homography(Pair(scene(seed)[0], scene(seed + 10)[1]))
 
 

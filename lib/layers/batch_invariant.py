@@ -3,17 +3,17 @@
 import torch
 from torch import Tensor, nn
 
-#: PyTorch leaves single images of no more values than this to another kernel than oneDNN's (Convolution.cpp).
+#: For a single image of at most this many values PyTorch uses another kernel than oneDNN's (Convolution.cpp).
 _SMALL = 20480
 
 
-class SteadyConv2d(nn.Conv2d):
-    """nn.Conv2d; on a CPU each image of a batch gets, bit for bit, what it gets alone.
+class BatchInvariantConv2d(nn.Conv2d):
+    """nn.Conv2d whose result for an image on a CPU is bit for bit the same alone and in any batch.
 
-    PyTorch picks the kernel by batch size, by number of threads and by strides that mean nothing where a side is 1.
-    Without gradients this one always picks the same: a pair of equal images where a single one would go another way, a
-    sum of products for 1x1 kernels (heads end in them, with few channels). Compiled and exported graphs and training
-    have the plain one.
+    PyTorch chooses the kernel by batch size, by number of threads and by strides that are meaningless where a side is
+    1. Without gradients this layer always uses the same kernel: a small single image is computed as a pair of equal
+    images, and 1x1 kernels (at the end of heads, with few channels) as a sum of products. Training, compiled and
+    exported graphs use the plain convolution.
     """
 
     def forward(self, x: Tensor) -> Tensor:

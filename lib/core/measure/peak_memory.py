@@ -1,4 +1,4 @@
-"""How much memory this process has held. Needs the standard library alone: jobs in another Python use it too."""
+"""The peak memory of this process. Uses only the standard library, since measurements in another Python need it too."""
 
 import importlib
 import re
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def peak_memory() -> float:
-    """MiB that this process has held at most so far.
+    """The peak memory of this process so far, MiB.
 
-    Linux's getrusage counts what the process that started this one held; /proc does not.
+    On Linux, getrusage would include the memory of the process that started this one; /proc does not.
     """
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.is_file() else None

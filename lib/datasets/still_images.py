@@ -1,4 +1,4 @@
-"""Annotated objects of still images: every object is a sequence, two equal frames long."""
+"""Annotated objects of still images: every object is a sequence of two equal frames."""
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from .sequence import VISIBLE, Collection, Company, FileFrames, Sequence
+from .sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 
 @dataclass(frozen=True, eq=False)
-class Stills(Collection):
+class StillImages(Collection):
     """N objects in I images. Boxes are xywh pixels."""
 
     folder: Path
     names: Many[str]  # I, of the images, below `folder`
     images: np.ndarray  # [N] image of each object
     boxes: np.ndarray  # [N, 4]
-    kinds: np.ndarray  # [N] category of each object, a place in `labels`
+    kinds: np.ndarray  # [N] category of each object, an index of `labels`
     labels: Many[str]  # the categories
-    sizes: np.ndarray | None = None  # [I, 2] width and height of the images, where known; 0, 0: not
+    sizes: np.ndarray | None = None  # [I, 2] width and height of the images; 0, 0 where not known
 
     still = True
 
@@ -42,12 +42,12 @@ class Stills(Collection):
             size=size,  # type: ignore[arg-type]
             category=self.labels[self.kinds[index]],
             video=self.names[image],
-            company=Company(self._objects(image), index),
+            objects=AnnotatedObjects(self._objects(image), index),
         )
 
     @cached_property
     def _order(self) -> np.ndarray:
-        """[N] the objects, those of one image side by side."""
+        """[N] the objects, those of one image adjacent."""
         return np.argsort(self.images, kind="stable")
 
     @cached_property

@@ -7,7 +7,7 @@ import torch
 
 from lib.core import tree
 from lib.core.config import load_config
-from lib.layers.steady import SteadyConv2d
+from lib.layers.batch_invariant import BatchInvariantConv2d
 from lib.models import build_model
 
 SIZES = (1, 2, 3, 17)
@@ -25,23 +25,23 @@ def threads(request):
 @pytest.mark.parametrize("layout", ["planes", "last"])
 def test_convolution_of_an_image_does_not_depend_on_its_batch(channels, outputs, kernel, side, layout, threads):
     torch.manual_seed(0)
-    steady = SteadyConv2d(channels, outputs, kernel, padding=kernel // 2).eval()
+    layer = BatchInvariantConv2d(channels, outputs, kernel, padding=kernel // 2).eval()
     images = torch.randn(max(SIZES), channels, side, side)
     if layout == "last":
         images = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     with torch.no_grad():
-        alone = torch.cat([steady(image[None]) for image in images])
+        alone = torch.cat([layer(image[None]) for image in images])
         for size in SIZES:
-            assert torch.equal(steady(images[:size]), alone[:size])
-        plain = torch.nn.Conv2d.forward(steady, images)
+            assert torch.equal(layer(images[:size]), alone[:size])
+        plain = torch.nn.Conv2d.forward(layer, images)
     torch.testing.assert_close(alone, plain, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_what_is_to_learn_has_the_plain_convolution(training):
-    steady = SteadyConv2d(8, 4, 1).train(training)
+    layer = BatchInvariantConv2d(8, 4, 1).train(training)
     image = torch.randn(1, 8, 5, 5)
-    assert torch.equal(steady(image), torch.nn.Conv2d.forward(steady, image))
+    assert torch.equal(layer(image), torch.nn.Conv2d.forward(layer, image))
 
 
 def outputs(network, cfg, count):
