@@ -262,16 +262,6 @@ def test_nothing_is_learned_while_unsure():
         assert method.learn(memory, unsure, candidates).known.frames.tolist() == [2, 1]
 
 
-LOST = ["TEST.LONG_TERM.LOW=1", "TEST.LONG_TERM.HIGH=1"]  # no score is high enough
-
-
-def test_nothing_is_learned_while_lost():
-    tracker, ((frames, box), *_) = trackers(*EAGER, *LOST, variant="dasiamrpn-long"), noisy_sequences()
-    lost = tracker.track(tracker.start([frames[0]], [box]), [frames[1]])
-    assert not lost[0].found
-    assert tracker.track(lost, [frames[2]])[0].state.memory is lost[0].state.memory
-
-
 def scripted(scores, *changes):
     """A long-term tracker whose network gives every proposal the next of these scores."""
     tracker = trackers("TEST.SEARCH_SIZE=255", "DATA.SEARCH.SIZE=255", *changes, variant="dasiamrpn-long")
@@ -305,6 +295,14 @@ def test_lost_target_waits_and_the_first_sure_frame_moves_it():
     assert targets[0].state.memory.known.frames == 3, (
         "learned from: the template, frames 1 and 7; 2 is not sure, 3 to 6 lost"
     )
+
+
+def test_nothing_is_learned_while_lost():
+    tracker, _ = scripted([0.5, 0.5])
+    image = [np.random.default_rng(0).integers(0, 256, (720, 960, 3)).astype(np.uint8)]
+    lost = tracker.track(tracker.start([image], [np.array([400.0, 300, 70, 60])]), [image])
+    assert not lost[0].found
+    assert tracker.track(lost, [image])[0].state.memory is lost[0].state.memory
 
 
 def test_short_term_mode_always_sees_its_target_and_never_grows():
