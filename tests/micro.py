@@ -1,10 +1,14 @@
 """Small networks of every tracker: what tests run in a moment. A new tracker adds its entries to `VARIANTS`."""
 
+from collections.abc import Sequence
+
 import torch
+import toy_learner
+import yaml
 from easydict import EasyDict
 
-from lib.core.config import load_config
-from lib.models import build_method, build_model
+from lib.core.config import flatten, load_config, nest
+from lib.models import TRACKERS, build_method, build_model
 from lib.models.base import Batch, Network
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import EXACT, Mode
@@ -28,6 +32,10 @@ _ENDING = "MODEL.BACKBONE.CE_LOC=[0,3]"
 _KEEP = "MODEL.BACKBONE.CE_KEEP_RATIO=[0.7,0.5]"
 
 _NARROW = ["MODEL.BACKBONE.WIDTH=0.0625", "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159"]
+
+#: Learns while it tracks; in the registry of the tests alone.
+TOY = "toy_learner"
+TRACKERS[TOY] = "toy_learner:ToyLearner"
 
 SIAMESE = ("siamrpn", "dasiamrpn")
 
@@ -59,18 +67,29 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "dasiamrpn": ("dasiamrpn", "dasiamrpn_vot", _NARROW),
     "dasiamrpn-kernel": ("dasiamrpn", "dasiamrpn_vot", [*_NARROW, "TEST.DISTRACTOR.USE=kernel"]),
     "dasiamrpn-long": ("dasiamrpn", "dasiamrpn_vot_lt", _NARROW),
+    TOY: (TOY, "", []),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 
 
 #: Those of the one-stream family, which have tests of their own.
-ONE_STREAM = [name for name in VARIANTS if not name.startswith(SIAMESE)]
+ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, TOY))]
 
 
 def config(variant: str, *changes: str) -> EasyDict:
     """The resolved configuration of a variant, with further changes."""
     folder, name, own = VARIANTS[variant]
+    if folder == TOY:
+        return toy_config(changes)
     return load_config(folder, name, [*own, *changes])
+
+
+def toy_config(changes: Sequence[str]) -> EasyDict:
+    """The configuration of the toy learner, which has no experiments folder."""
+    values = flatten(toy_learner.CONFIG)
+    for key, _, text in (change.partition("=") for change in changes):
+        values[key] = yaml.safe_load(text)
+    return nest(values)
 
 
 def model(variant: str, *changes: str, seed: int = 0) -> Network:

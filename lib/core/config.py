@@ -47,7 +47,7 @@ def load_config(tracker: str, config: str, overrides: Iterable[str] = (), *, opt
     for text in overrides:
         _merge(values, rules, _parse_override(text, option), option)
     _check_agreement(values, path.name)
-    return _nest(values)
+    return nest(values)
 
 
 def save_config(cfg: EasyDict, path: Path) -> None:
@@ -152,7 +152,8 @@ def _check_sizes(values: dict[str, Any], source: str) -> None:
             )
 
 
-def _nest(values: dict[str, Any]) -> EasyDict:
+def nest(values: Mapping[str, Any]) -> EasyDict:
+    """One mapping of dotted keys as a configuration: the inverse of `flatten`."""
     tree: dict[str, Any] = {}
     for dotted, value in values.items():
         *parents, name = dotted.split(".")

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from easydict import EasyDict
 
 from ...core.atomic import write_atomically
@@ -21,8 +22,10 @@ from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Sequence
 from ...models import build_method, build_model
 from ...models.base import Network
+from ..results.dialect import find_result, read_result
 from ..tracker.crop_tracker import CropTracker
 from ..tracker.forward_pass import EXACT, Mode
+from ..tracker.replay import Replay
 
 RECORD = "config.yaml"
 WORTH = 1 << 20  # bytes; smaller files are read anew
@@ -45,6 +48,18 @@ def load_network(cfg: EasyDict, checkpoint: str | Path) -> Network:
     network = build_model(cfg)
     load_state(network, load_weights(checkpoint), source=str(checkpoint))
     return network
+
+
+def open_replay(folder: str | Path) -> Replay:
+    """The results of a folder, whoever made them, as a tracker. Raises InputError where a sequence has none."""
+
+    def read(name: str) -> np.ndarray:
+        path = find_result(folder, name)
+        if path is None:
+            raise InputError(f"{name}: no result in {folder}; a file {name}.txt is expected there")
+        return read_result(path)
+
+    return Replay(read)
 
 
 def config_name(config: str) -> str:
