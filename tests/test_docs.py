@@ -1,26 +1,157 @@
-"""The documentation: links lead somewhere, and messages that it quotes are messages of the code."""
+"""The documentation: every page is found, links and paths lead somewhere, commands and quoted messages are those of the
+code, README's Python runs."""
 
 import ast
+import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
+import lib
+
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("pretrained_models/*.md")])
-QUOTED = [
-    line.strip().removeprefix("error: ")
-    for line in (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").splitlines()
-    if line.startswith("    error: ")
-]
+README = ROOT / "README.md"
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/demo_sequence/*.md"), *ROOT.glob("deploy/*.md")]
+    + [*ROOT.glob("pretrained_models/*.md")]
+)
+LONGEST = 160
+GENERATED = {"configuration_keys.md"}  # its tables are written from the defaults files
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PATH = re.compile(r"`((?:lib|tests|tracking|experiments|docs|deploy|pretrained_models)/[\w./]*)`")
+_COMMAND = re.compile(r"^(?: {4})?(?:\w+=\S+ )*python ((?:tracking|deploy)/\w+\.py.*)$", re.M)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
+
+
+def read(page):
+    return page.read_text(encoding="utf-8")
+
+
+def prose(page):
+    """A page without its fenced blocks."""
+    return _FENCED.sub("", read(page))
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page):
+    """(file, anchor) of the links of a page to files of the repository."""
+    for link in _LINK.findall(prose(page)):
+        if "://" not in link:
+            file, _, anchor = link.partition("#")
+            yield (page.parent / file).resolve() if file else page, anchor
+
+
+@every_page
 def test_links_lead_somewhere(page):
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    missing = [name_of(file) for file, _ in links(page) if not file.exists()]
+    missing += [f"{file.name}#{anchor}" for file, anchor in links(page) if anchor and anchor not in anchors(file)]
     assert not missing
+
+
+def test_every_page_is_reached_from_the_readme():
+    found, ahead = set(), [README]
+    while ahead:
+        page = ahead.pop()
+        if page not in found and page.suffix == ".md":
+            found.add(page)
+            ahead += [file for file, _ in links(page)]
+    assert not [name_of(page) for page in PAGES if page not in found]
+
+
+@every_page
+def test_no_line_is_too_long(page):
+    long = [number for number, line in enumerate(read(page).splitlines(), 1) if len(line) > LONGEST]
+    assert not long or page.name in GENERATED
+
+
+@every_page
+def test_named_paths_exist(page):
+    made = re.findall(r"^`([\w/.]+)`:$", read(page), re.M)  # files that a worked example writes
+    named = [path for path in _PATH.findall(read(page)) if path not in made and not path.endswith("local.py")]
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def commands(page):
+    """The arguments of a page's commands, continuation lines joined, comments left out."""
+    text = re.sub(r"\s*\\\n\s*", " ", read(page))
+    return [re.split(r"\s+# ", line)[0].split() for line in _COMMAND.findall(text)]
+
+
+def options(words):
+    """Names of a command's options."""
+    return {word.partition("=")[0] for word in words if re.match(r"--\w", word)}
+
+
+@pytest.fixture(scope="module")
+def read_help():
+    """The help of a script, asked once."""
+    asked = {}
+
+    def ask(*words):
+        if words not in asked:
+            done = subprocess.run([sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            asked[words] = set(re.findall(r"--\w[\w-]*", done.stdout))
+        return asked[words]
+
+    return ask
+
+
+def check_commands(pages, read_help):
+    for page in pages:
+        for words in commands(page):
+            assert (ROOT / words[0]).is_file(), f"{page.name}: {words[0]}"
+            which = words[:2] if words[0] == "tracking/benchmark.py" else words[:1]
+            known = read_help(*which)
+            unknown = [name for name in options(words) if not any(option.startswith(name) for option in known)]
+            assert not unknown, f"{page.name}: {' '.join(which)} has no {', '.join(unknown)}"
+
+
+def test_commands_of_the_readme_exist(read_help):
+    assert len(commands(README)) >= 10
+    check_commands([README], read_help)
+
+
+@pytest.mark.slow
+def test_commands_of_all_pages_exist(read_help):
+    check_commands(PAGES, read_help)
+
+
+@pytest.mark.skipif(not hasattr(lib, "Tracker"), reason="needs Tracker")
+def test_python_of_the_readme_runs(monkeypatch, capsys):
+    """In the repository the package `rgbt_toolbox` is called `lib`."""
+    monkeypatch.setitem(sys.modules, "rgbt_toolbox", importlib.import_module("lib"))
+    (block,) = [code for language, code in _FENCED.findall(read(README)) if language == "python"]
+    assert len([line for line in block.splitlines() if line]) == 5
+    first = ROOT / "docs" / "demo_sequence"
+    names = {
+        stream: cv2.imread(str(sorted((first / stream).iterdir())[0]))[..., ::-1] for stream in ("visible", "infrared")
+    }
+    exec(block, names)
+    assert names["target"].found and capsys.readouterr().out
+
+
+QUOTED = [
+    re.sub(r"\n {5,}", " ", message)
+    for message in re.findall(r"^ {4}error: (.*(?:\n {5,}.*)*)$", read(ROOT / "docs" / "troubleshooting.md"), re.M)
+]
 
 
 def message_patterns():

@@ -83,4 +83,4 @@ def test_add_a_dataset(copy, tmp_path):
     printed = follow(copy, "add_a_dataset.md", folder=("/data/drones", drone.parent))
     assert "2 passed" in printed and "drones" in printed
     for tool in ("check", "format --check"):
-        call(copy, f"{sys.executable} -m ruff {tool} lib/datasets/drones.py tests/test_drones.py")
+        call(copy, f"{sys.executable} -m ruff {tool} lib/datasets/readers/drones.py tests/datasets/test_drones.py")
