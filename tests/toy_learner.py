@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lib.core.boxes import clip_box, cxcywh_to_xyxy, generalized_iou, xywh_to_cxcywh
 from lib.core.tree import Owned
 from lib.core.view import MARGIN, place_square
-from lib.models.base import Network
+from lib.models.base import Network, ScoreMap
 from lib.models.method import Answer, Method
 
 CHANNELS, STRIDE, SIZE, SAMPLES = 32, 4, 160, 50  # 50 maps of 32 x 40 x 40 floats are 10.2 MB
@@ -165,7 +165,7 @@ class ToyLearner(Network):
         return prediction.boxes
 
     def score_map(self, prediction):
-        return prediction.score
+        return ScoreMap(prediction.score, 0.5 / prediction.score.shape[-1], 1 / prediction.score.shape[-1])
 
     def step(self, batch):
         prediction = self(self.embed(batch.template), batch.search)

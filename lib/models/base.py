@@ -36,6 +36,14 @@ class Batch(NamedTuple):
         return Batch._make(part if part is None else change(part) for part in self)
 
 
+class ScoreMap(NamedTuple):
+    """How likely the target's centre is where in the search region."""
+
+    scores: Tensor  # [B, n, n] in [0, 1]
+    first: float  # where the centre of the first column and row lies, in crop units
+    step: float  # from one to the next
+
+
 class Network(nn.Module):
     """Weights and arithmetic that find a target again. It knows no setting of tracking and keeps nothing about any
     target: the first are a `Method`'s, the second is what `embed` returns."""
@@ -68,9 +76,8 @@ class Network(nn.Module):
         """The boxes that the network itself finds most likely, whatever tracking makes of them: [B, 4] cxcywh in
         [0, 1] of the crop."""
 
-    def score_map(self, prediction: Any) -> Tensor | None:
-        """What pictures of tracking show: [B, n, n] in [0, 1], how likely the target is where, over the whole search
-        region; None for a network that makes no such map."""
+    def score_map(self, prediction: Any) -> "ScoreMap | None":
+        """What pictures of tracking show: how likely the target is where; None for a network that makes no map."""
         return None
 
     @abstractmethod

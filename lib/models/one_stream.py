@@ -24,7 +24,7 @@ from ..layers.heads import Prediction, build_head
 from ..layers.losses import box_losses, focal_loss, gaussian_maps
 from ..layers.normalize import Normalize
 from ..layers.vit import VisionEncoder, create_vit, split_streams
-from .base import Batch, Network
+from .base import Batch, Network, ScoreMap
 from .method import Answer, Found, OneView
 
 
@@ -188,10 +188,12 @@ class OneStream(Network):
         """The box where the score is highest."""
         return prediction.boxes
 
-    def score_map(self, prediction: Prediction) -> Tensor:
-        """[B, n, n] of the centre head; of the corner head the top-left corner's, relative to its best cell."""
+    def score_map(self, prediction: Prediction) -> ScoreMap:
+        """Of the centre head; of the corner head the top-left corner's, relative to its best cell. Cell i stands for
+        the place i / n: so it is labelled, and so boxes are read."""
         scores = prediction.score_map[:, 0]
-        return scores if prediction.size_map.shape[1] else scores / scores.amax(dim=(1, 2), keepdim=True)
+        scores = scores if prediction.size_map.shape[1] else scores / scores.amax(dim=(1, 2), keepdim=True)
+        return ScoreMap(scores, 0.0, 1 / scores.shape[-1])
 
     def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """2 (1 - GIoU) + 5 L1 + focal by default (OSTrack, eq. 4), and the mean IoU."""

@@ -6,7 +6,6 @@ B targets, C channels of the trunk, A anchors, n score cells on each side, N = A
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from easydict import EasyDict
 from torch import Tensor
 
@@ -17,13 +16,11 @@ from ..layers.anchors import anchor_boxes, anchor_shapes, decode
 from ..layers.normalize import RawBGR
 from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
-from .base import Batch, Network
+from .base import Batch, Network, ScoreMap
 from .method import Answer, Method
 from .siamese import Choice, ContextMethod, Proposals, from_crop_units, hann_window, take_rows, to_crop_units
 from .siamrpn_names import adopt, export
 from .siamrpn_training import AnchorTraining
-
-_OUTSIDE = 7  # score cells between the map and the border of the search region
 
 
 class Kernels(NamedTuple):
@@ -131,10 +128,11 @@ class SiamRPN(Network):
         """[4, A, n, n] cxcywh, pixels relative to the region's centre"""
         return anchor_boxes(self.anchor_shapes, prediction.logits.shape[-1], self.backbone.stride)
 
-    def score_map(self, prediction: Any) -> Tensor:
-        """The best anchor's probability in each cell: [B, n + 14, n + 14], 0 where the head does not look."""
-        best = target_probability(prediction).amax(1)
-        return torch.nn.functional.pad(best, [_OUTSIDE] * 4)
+    def score_map(self, prediction: Any) -> ScoreMap:
+        """The best anchor's probability in each cell; the middle one is in the middle of the search region."""
+        scores, size = target_probability(prediction).amax(1), self.region_size(prediction)
+        step = self.backbone.stride / size
+        return ScoreMap(scores, 0.5 - step * (scores.shape[-1] - 1) / 2, step)
 
     def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Classification of the drawn anchors and distance of the positive ones' boxes; see AnchorTraining."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
-from ..models.base import Batch, Network
+from ..models.base import Batch, Network, ScoreMap
 
 _TRUTH, _FOUND = (0, 255, 0), (255, 64, 64)  # RGB
 
@@ -20,8 +20,8 @@ def draw_pairs(model: Network, raw: Batch, batch: Batch) -> np.ndarray:
     memory = model.embed(batch.template, xywh_to_cxcywh(batch.template_box))
     prediction = model(memory, batch.search)
     boxes = model.read(prediction).float().cpu().numpy()
-    likely = model.score_map(prediction)
-    scores = (batch.search.new_zeros(len(boxes), 1, 1) if likely is None else likely).float().cpu().numpy()
+    likely = model.score_map(prediction) or ScoreMap(batch.search.new_zeros(len(boxes), 1, 1), 0.5, 1.0)
+    scores = likely.scores.float().cpu().numpy()
     rows = []
     for number, (found, score) in enumerate(zip(boxes, scores, strict=True)):
         templates, regions = _to_images(raw.template[number]), _to_images(raw.search[number])
@@ -30,7 +30,7 @@ def draw_pairs(model: Network, raw: Batch, batch: Batch) -> np.ndarray:
         for region in regions:
             _draw_box(region, raw.search_box[number].numpy(), _TRUTH)
             _draw_box(region, found_corner, _FOUND)
-        shown = cv2.resize((score * 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+        shown = _spread((score * 255).astype(np.uint8), side, likely)
         small = [cv2.resize(template, (side, side)) for template in templates]
         rows.append(np.concatenate([*small, *regions, np.repeat(shown[..., None], 3, axis=2)], axis=1))
     return np.concatenate(rows)
@@ -39,6 +39,13 @@ def draw_pairs(model: Network, raw: Batch, batch: Batch) -> np.ndarray:
 def _to_images(modalities: Tensor) -> list[np.ndarray]:
     """[M, 3, S, S] uint8 -> M times [S, S, 3], free to be drawn on"""
     return [np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()) for image in modalities]
+
+
+def _spread(scores: np.ndarray, side: int, likely: ScoreMap) -> np.ndarray:
+    """[n, n] -> [side, side]: each cell where it lies in the search region, 0 where there is none."""
+    step, first = likely.step * side, (likely.first - likely.step / 2) * side
+    shift = first + step / 2 - 0.5
+    return cv2.warpAffine(scores, np.array([[step, 0, shift], [0, step, shift]]), (side, side), flags=cv2.INTER_NEAREST)
 
 
 def _draw_box(image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int]) -> None:

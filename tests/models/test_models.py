@@ -58,8 +58,9 @@ def test_shapes(variant):
     assert all(part.shape[0] == 3 for part in memory), "memories are stacked along targets"
     boxes = model.read(prediction)
     assert boxes.shape == (3, 4) and torch.isfinite(boxes).all()
-    shown = model.score_map(prediction)
+    shown, first, step = model.score_map(prediction)
     assert shown.shape == (3, shown.shape[1], shown.shape[1]) and ((shown >= 0) & (shown <= 1)).all()
+    assert 0 <= first < first + (shown.shape[1] - 1) * step < 1
 
 
 @every_variant
@@ -102,7 +103,7 @@ def test_maps_of_the_head(variant):
     assert prediction.score_map.shape == (3, 1, grid, grid)
     maps = 0 if cfg.MODEL.HEAD.TYPE == "CORNER" else 2
     assert prediction.size_map.shape == prediction.offset_map.shape == (3, maps, grid, grid)
-    assert model.score_map(prediction).shape == (3, grid, grid)
+    assert model.score_map(prediction).scores.shape == (3, grid, grid)
 
 
 @every_variant

@@ -7,21 +7,13 @@ import time
 from collections.abc import Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from ...core.frame import Images
 from ...core.target import Target
 from ...core.view import View
-from ..tracker.protocol import Tracker
-
-
-class Heat(NamedTuple):
-    """A score map and where in the frame it lies."""
-
-    scores: np.ndarray  # [n, n] in [0, 1]
-    region: np.ndarray  # [4] xywh, pixels of the frame; may leave it
+from ..tracker.protocol import Heat, Tracker
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +50,10 @@ def track_frame(
     moving = {number: target for number, target in before.items() if number not in given}
     heats: dict[int, Heat] = {}
 
-    def observe(targets: Ordered[Target], views: Ordered[Ordered[View]], maps: Ordered[np.ndarray | None]) -> None:
-        for target, (view, *_), scores in zip(targets, views, maps, strict=True):
-            if scores is not None:
-                number = next(number for number, known in moving.items() if known is target)
-                heats[number] = Heat(scores, view.region)
+    def observe(targets: Ordered[Target], views: Ordered[Ordered[View]], shown: Ordered[Heat | None]) -> None:
+        for target, one in zip(targets, shown, strict=True):
+            if one is not None:
+                heats[next(number for number, known in moving.items() if known is target)] = one
 
     moved = tracker.track(list(moving.values()), [images] * len(moving), observe if heat else None) if moving else []
     frame = TrackedFrame(images, dict(zip(moving, moved, strict=True)), heats=heats)

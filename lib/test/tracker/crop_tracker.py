@@ -25,7 +25,7 @@ from ...datasets.image import choose_reduction
 from ...models.method import CropState, Found, Method
 from .device_crop import cut_views
 from .forward_pass import EXACT, CompiledPass, ForwardPass, Mode, Output
-from .protocol import Observer, check_first_box, name_targets, read_frame
+from .protocol import Heat, Observer, check_first_box, name_targets, read_frame
 
 _MANY = 8  # crops that are worth a thread each
 
@@ -99,7 +99,7 @@ class CropTracker:
             moved: dict[int, Target] = {}
             for one in passes:
                 if observe is not None:
-                    observe(one.targets, one.views, self._maps(one))
+                    observe(one.targets, one.views, self._heats(one))
                 for row, place in enumerate(one.places):
                     moved[place] = self._move(one, row, read[place].size, answers[len(moved)])
             return [self._renew(moved[index], frame) for index, frame in enumerate(read)]
@@ -183,9 +183,16 @@ class CropTracker:
         found, view = _read(answer, one.views[row])
         return self.method.settle(target, view, found, frame)
 
-    def _maps(self, one: _Pass) -> list[np.ndarray | None]:
-        maps = self.method.network.score_map(one.output.prediction)
-        return [None] * len(one.targets) if maps is None else list(maps.float().cpu().numpy())
+    def _heats(self, one: _Pass) -> list[Heat | None]:
+        found = self.method.network.score_map(one.output.prediction)
+        if found is None:
+            return [None] * len(one.targets)
+        heats: list[Heat | None] = []
+        for (view, *_), scores in zip(one.views, found.scores.float().cpu().numpy(), strict=True):
+            x, y, w, h = view.region
+            edge, share = found.first - found.step / 2, found.step * len(scores)
+            heats.append(Heat(scores, np.array([x + edge * w, y + edge * h, share * w, share * h])))
+        return heats
 
     def _join(self, memories: list[Any]) -> Any:
         """One memory of all targets; that of the last pass where it is of the same ones, as it mostly is."""

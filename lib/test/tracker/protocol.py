@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,9 +13,17 @@ from ...core.target import Target
 from ...core.view import View
 from ...datasets.sequence import pick_modalities
 
-#: Shown each forward pass: its targets, the views that each was searched in, and of each a map of how likely the target
-#: is where in the first of them ([n, n] in [0, 1]; None where the network makes none).
-Observer = Callable[[Sequence[Target], Sequence[Sequence[View]], Sequence[np.ndarray | None]], None]
+
+class Heat(NamedTuple):
+    """How likely a target is where in its frame."""
+
+    scores: np.ndarray  # [n, n] in [0, 1]
+    region: np.ndarray  # [4] xywh, pixels of the frame that the cells cover; may leave it
+
+
+#: Shown each forward pass: its targets, the views that each was searched in, and the score map of each one's first view
+#: (None where the network makes none).
+Observer = Callable[[Sequence[Target], Sequence[Sequence[View]], Sequence[Heat | None]], None]
 
 
 class Tracker(Protocol):

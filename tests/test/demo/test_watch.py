@@ -1,17 +1,24 @@
 """Watching: targets, score maps, the window and its keys."""
 
+from pathlib import Path
+
 import cv2
 import micro
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
 
+from lib.core.config import load_config
 from lib.core.errors import InputError
+from lib.datasets.readers.folder import read_folder
 from lib.test.demo import window as screen
 from lib.test.demo.boxes import first_boxes
 from lib.test.demo.film import Footage, Script, make_film
 from lib.test.demo.session import start_targets, track_frame
 from lib.test.demo.window import Window
+from lib.test.evaluation.open import load_tracker
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_score_maps_cover_the_search_regions_and_change_nothing():
@@ -28,7 +35,26 @@ def test_score_maps_cover_the_search_regions_and_change_nothing():
         assert heat.scores.shape == (4, 4)
         x, y, w, h = boxes[number]
         side = np.ceil(np.sqrt(w * h) * micro.config("iimf_track").TEST.SEARCH_FACTOR)
-        np.testing.assert_allclose(heat.region, [x + w / 2 - side / 2, y + h / 2 - side / 2, side, side], atol=1e-9)
+        cell = side / 4  # the first one stands for the region's corner
+        corner = np.array([x + w / 2 - side / 2 - cell / 2, y + h / 2 - side / 2 - cell / 2])
+        np.testing.assert_allclose(heat.region, [*corner, side, side], atol=1e-9)
+
+
+def test_the_map_peaks_where_the_box_is():
+    """Not half a cell beside it, which is about ten pixels here."""
+    (demo,) = read_folder(ROOT / "docs" / "demo_sequence")
+    cfg = load_config("iimf_track", "tiny")
+    tracker = load_tracker(cfg, ROOT / "pretrained_models" / "iimf_tiny.safetensors", "cpu")
+    targets, offsets = track_frame(tracker, {}, demo.frames[0], {1: demo.boxes[0]}, name="demo").targets, []
+    for index in range(1, 16):
+        frame = track_frame(tracker, targets, demo.frames[index], {}, name="demo", heat=True)
+        (scores, (x, y, w, h)), box = frame.heats[1], frame.targets[1].box
+        row, column = np.unravel_index(scores.argmax(), scores.shape)
+        cell = np.array([w, h]) / scores.shape[0]
+        peak = np.array([x, y]) + (np.array([column, row]) + 0.5) * cell
+        offsets.append((box[:2] + box[2:] / 2 - peak) / cell)
+        targets = frame.targets
+    assert (np.abs(np.mean(offsets, axis=0)) < 0.2).all()
 
 
 def test_a_corrected_target_starts_anew_and_the_others_go_on():
