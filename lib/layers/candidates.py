@@ -28,7 +28,7 @@ def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Ca
     template_length = tokens.z.shape[1]
     joint = torch.cat([tokens.z, tokens.x], dim=1)
     normed = block.norm1(joint)
-    joint = joint + block.drop_path1(block.ls1(attend(block.attn, normed, normed)))
+    joint = joint + block.drop_path1(block.ls1(attend(block.attn, normed)))
     z, x, place = joint[:, :template_length], joint[:, template_length:], tokens.place
     if keep < 1:
         weights = attention_weights(block.attn, normed[:, :template_length], normed)[..., template_length:]

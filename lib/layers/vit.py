@@ -142,19 +142,22 @@ def run_block(block: Any, tokens: Tensor, first_row: int = 0) -> Tensor:
 
     All rows serve as keys and values; what only feeds the other rows' output is not computed.
     """
-    if block.attn.fused_attn == fused_is_slow(tokens):
-        block.attn.fused_attn = not block.attn.fused_attn
-    if first_row == 0:
+    if first_row == 0 and not fused_is_slow(tokens):
         return block(tokens)
     normed = block.norm1(tokens)
     rows = tokens[:, first_row:]
-    rows = rows + block.drop_path1(block.ls1(attend(block.attn, normed[:, first_row:], normed)))
+    rows = rows + block.drop_path1(block.ls1(attend(block.attn, normed, first_row)))
     return rows + block.drop_path2(block.ls2(block.mlp(block.norm2(rows))))
 
 
-def attend(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
-    """Multi-head attention of `rows` [N, Lq, C] over `tokens` [N, L, C] with timm's weights: [N, Lq, C]."""
-    query, (key, value) = _project(attention, rows, 0, 1)[0], _project(attention, tokens, 1, 3)
+def attend(attention: Any, tokens: Tensor, first_row: int = 0) -> Tensor:
+    """Multi-head attention of the rows from `first_row` on over all of `tokens` [N, L, C] with timm's weights: the rows
+    [N, L - first_row, C]."""
+    if first_row == 0:
+        query, key, value = _project(attention, tokens, 0, 3)
+    else:
+        query = _project(attention, tokens[:, first_row:], 0, 1)[0]
+        key, value = _project(attention, tokens, 1, 3)
     query, key = attention.q_norm(query), attention.k_norm(key)
     mixed = softmax_attention(query, key, value, attention.scale).transpose(1, 2).flatten(2)
     return attention.proj_drop(attention.proj(attention.norm(mixed)))
