@@ -178,9 +178,8 @@ def _parse_rule(key: str, default: Any, comment: str) -> Rule:
         counts = tuple(int(count) for count in found["counts"].split(" or "))
         rule = rule._replace(counts=counts, reason=found["reason"] or "")
     if found["left"]:
-        item = 0 if found["whole"] else 0.0
-        opened = {"low_open": found["left"] == "(", "high_open": found["right"] == ")"}
-        return rule._replace(item=item, low=float(found["low"]), high=float(found["high"]), **opened)
+        rule = rule._replace(item=0 if found["whole"] else 0.0, low=float(found["low"]), high=float(found["high"]))
+        return rule._replace(low_open=found["left"] == "(", high_open=found["right"] == ")")
     return rule._replace(choices=_split(found["choices"]))
 
 

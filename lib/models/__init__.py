@@ -10,7 +10,7 @@ from ..core.registry import choose, resolve
 if TYPE_CHECKING:
     from .base import TrackerModel
 
-__all__ = ["TRACKERS", "build_model"]
+__all__ = ["TRACKERS", "build_model", "network_class"]
 
 TRACKERS = {
     "ostrack": ".ostrack:OSTrack",
@@ -21,11 +21,18 @@ TRACKERS = {
 }
 
 
+def network_class(cfg: EasyDict) -> "type[TrackerModel]":
+    """The network of a configuration, not built: what is known without weights, such as `modalities`.
+
+    Raises InputError for a MODEL.NAME that is not in `TRACKERS`.
+    """
+    return resolve(TRACKERS[choose("MODEL.NAME", cfg.MODEL.NAME, TRACKERS)], __package__)
+
+
 def build_model(cfg: EasyDict) -> "TrackerModel":
     """The network of a configuration, on the CPU, with fresh weights, in training mode.
 
     Raises InputError when the configuration cannot be built (a backbone that timm does not know, blocks that do not
     exist).
     """
-    name = choose("MODEL.NAME", cfg.MODEL.NAME, TRACKERS)
-    return resolve(TRACKERS[name], __package__)(cfg)
+    return network_class(cfg)(cfg)

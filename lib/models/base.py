@@ -9,6 +9,7 @@ import torch
 from easydict import EasyDict
 from torch import Tensor, nn
 
+from ..core.errors import InputError
 from ..core.registry import choose
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class TrackerModel(nn.Module):
     dropped_keys: Sequence[str] = ()
     #: Patterns of keys that stay float32 when the network computes in fewer digits: where those would reach the box.
     precise: Sequence[str] = ()
+    #: Pieces of keys: weights that have all of them are recognised as this network's (lib.models.weights).
+    marks: Sequence[str] = ()
+    #: Pieces of the names of parameters that start from scratch where training starts from a single-object tracker.
+    new_after_tracker: Sequence[str] = ()
+    backbone_key = "MODEL.BACKBONE"  # the key that says which weights fit the backbone, for error messages
+    training_crops = "jittered"  # how training cuts its pairs: a name of lib.train.data.loader.TRAINING_CROPS
 
     normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, what the other methods take
 
@@ -134,6 +141,34 @@ class TrackerModel(nn.Module):
         for key, value in self.state_dict(keep_vars=True).items():
             if value.is_floating_point() and not any(fnmatchcase(key, pattern) for pattern in self.precise):
                 value.data = value.data.to(dtype)
+
+    @classmethod
+    def rename(cls, key: str) -> str:
+        """A key of a public file under this network's name; what is unknown stays as it is."""
+        return key
+
+    def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a public file to start training from, under this network's names and in its sizes."""
+        return self.adopt(weights)
+
+    def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
+        """timm's own weights of the backbone, under this network's names. Raises InputError where timm has none."""
+        raise InputError("MODEL.PRETRAIN_FILE: timm has no weights of this network's backbone; give a file, or ''")
+
+    def is_new(self, name: str, *, after_tracker: bool) -> bool:
+        """Whether a parameter starts from scratch: where training starts from weights of the backbone, or
+        (after_tracker) of a single-object tracker."""
+        if after_tracker:
+            return any(piece in name for piece in self.new_after_tracker)
+        return not name.startswith("backbone.")
+
+    def layers_behind(self, name: str) -> int:
+        """How many layers lie between a parameter of the backbone and the head, for rates that fall layer by layer."""
+        return 0
+
+    def add_lora(self, rank: int, alpha: float) -> None:
+        """Let attention weights learn at low rank (lib.layers.lora). Raises InputError where there is no ViT."""
+        raise InputError("TRAIN.LORA_RANK: this network has no ViT; set it to 0")
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each training epoch, for schedules inside a network."""

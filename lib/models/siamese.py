@@ -58,6 +58,8 @@ class SiameseTracker(TrackerModel):
     """A visible-light tracker with context crops; raw pixels go in."""
 
     modalities = 1
+    backbone_key = "MODEL.BACKBONE.WIDTH"
+    training_crops = "context"
 
     def __init__(self, cfg: EasyDict):
         super().__init__()

@@ -17,7 +17,7 @@ from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
 from .base import Batch
 from .siamese import TEMPLATE_SIZE, Proposals, SiameseTracker, from_crop_units, hann_window, to_crop_units
-from .siamrpn_names import adopt, export
+from .siamrpn_names import adopt, export, rename
 from .siamrpn_training import AnchorTraining
 
 STRIDE = AlexNetTrunk.STRIDE
@@ -41,6 +41,7 @@ class Prediction(NamedTuple):
 class SiamRPN(SiameseTracker):
     """The plain tracker."""
 
+    marks = ("rpn_head.",)
     anchor_shapes: Tensor
 
     def __init__(self, cfg: EasyDict):
@@ -112,6 +113,11 @@ class SiamRPN(SiameseTracker):
     def set_epoch(self, epoch: int) -> None:
         """Which stages of the trunk learn from this epoch on."""
         self.backbone.learn_last(self.training_rules.learning_stages(epoch))
+
+    @classmethod
+    def rename(cls, key: str) -> str:
+        """Of any public naming."""
+        return rename(key)
 
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of any public naming under this network's names and at its `corr_scale`."""

@@ -15,7 +15,7 @@ import torch
 from easydict import EasyDict
 
 from ..core.atomic import write_atomically
-from ..core.checkpoint import load_checkpoint, load_state
+from ..core.checkpoint import load_checkpoint
 from ..core.config import flatten, save_config
 from ..core.distributed import is_main, own_device, process_group, world_size
 from ..core.errors import InputError
@@ -27,6 +27,7 @@ from ..layers.lora import add_lora
 from ..models import build_model
 from ..models.base import TrackerModel
 from ..models.pretrained import load_pretrained
+from ..models.weights import load_state
 from .archive import FREE
 from .average import build_average
 from .board import open_board

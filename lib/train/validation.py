@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from easydict import EasyDict
 
-from ..core.checkpoint import load_state, load_weights
+from ..core.checkpoint import load_weights
 from ..core.distributed import own_device
 from ..core.errors import InputError
 from ..core.paths import read_local
 from ..datasets import load_validation_set
 from ..models import build_model
+from ..models.weights import load_state
 from .data.loader import build_loader, read_batches
 from .meters import Means
 

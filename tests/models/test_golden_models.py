@@ -10,10 +10,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.core.checkpoint import load_state
 from lib.core.errors import InputError
 from lib.layers.losses import gaussian_maps
 from lib.models.base import Batch
+from lib.models.weights import load_state
 
 TRAINED = ("ostrack", "iimf_sot", "tbsi_in1k")
 TOLERANCE = 1e-4  # relative to the largest magnitude of an output

@@ -10,12 +10,13 @@ import pytest
 import timm
 import torch
 
-from lib.core.checkpoint import load_state, load_weights, save_checkpoint, save_weights
+from lib.core.checkpoint import load_weights, save_checkpoint, save_weights
 from lib.core.errors import InputError
 from lib.layers.candidates import choose_judges, kept_share
 from lib.layers.vit import run_block
 from lib.models import TRACKERS, build_model
 from lib.models.base import TrackerModel, cat_memories
+from lib.models.weights import load_state
 from lib.train.meters import Means
 
 ROOT = Path(__file__).parents[2]

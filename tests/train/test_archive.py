@@ -10,11 +10,12 @@ import pytest
 import test_training as basics
 import torch
 
-from lib.core.measure import machine
-from lib.core.checkpoint import load_checkpoint, load_state
+from lib.core.checkpoint import load_checkpoint
 from lib.core.errors import InputError
+from lib.core.measure import machine
 from lib.models import build_model
 from lib.models.base import Batch
+from lib.models.weights import load_state
 from lib.train import run
 from lib.train.archive import Archive
 from lib.train.picture import draw_pairs

@@ -143,7 +143,7 @@ def test_training_starts_from_a_trunk_of_another_naming(tmp_path, caplog):
     assert basics.same(before, model.rpn_head.search_cls_conv.state_dict())
     assert "alexnet-bn.pth: 36 of the model's" in caplog.text and "from scratch: rpn_head" in caplog.text
     wide = build_model(config("MODEL.BACKBONE.WIDTH=0.125"))
-    with pytest.raises(InputError, match="holds no layer that fits this trunk; give weights of its width"):
+    with pytest.raises(InputError, match="holds no layer that fits MODEL.BACKBONE.WIDTH 0.0625; give weights of that"):
         load_pretrained(wide, cfg, str(tmp_path))
 
 

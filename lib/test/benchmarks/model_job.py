@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ...core.checkpoint import load_state, load_weights
+from ...core.checkpoint import load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
 from ...core.geometry import Geometry
@@ -25,6 +25,7 @@ from ...core.measure.gpu import describe_device
 from ...core.measure.job import Job, answer_job
 from ...core.measure.memory import peak_memory
 from ...models import build_model
+from ...models.weights import load_state
 from ..tracker.forward_pass import CompiledLook, Look, Mode
 from .products import Product, make_yardstick, moved_bytes, operations, products_of
 
@@ -59,7 +60,7 @@ def open_bench(job: Job) -> "Bench":
     torch.manual_seed(0)
     model = build_model(cfg)
     if job["checkpoint"]:
-        load_state(model, model.adopt(load_weights(job["checkpoint"])), source=job["checkpoint"])
+        load_state(model, load_weights(job["checkpoint"]), source=job["checkpoint"])
     look = Look(model.to(device).eval(), mode.dtype)
     return Bench(look, model.geometry(cfg.TEST), mode, device, job["passes"])
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...core.checkpoint import load_state, load_weights
+from ...core.checkpoint import load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
 from ...core.measure.gpu import describe_device
@@ -28,6 +28,7 @@ from ...core.measure.memory import peak_memory
 from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Frames, Sequence
 from ...models import build_model
+from ...models.weights import load_state
 from ..evaluation.engine import follow
 from ..results.files import write_result
 from ..tracker.crop_tracker import Tracker
@@ -80,7 +81,7 @@ def make_tracker(job: Job, device: torch.device, watch: "Stopwatch") -> Tracker:
     torch.manual_seed(0)
     model = build_model(cfg)
     if job["checkpoint"]:
-        load_state(model, model.adopt(load_weights(job["checkpoint"])), source=job["checkpoint"])
+        load_state(model, load_weights(job["checkpoint"]), source=job["checkpoint"])
     mode = Mode(job["precision"], job["crops"], job["compiled"], job["batch"])
     return WatchedTracker(model, cfg, device, mode, watch)
 

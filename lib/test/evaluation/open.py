@@ -11,7 +11,7 @@ from typing import Any
 from easydict import EasyDict
 
 from ...core.atomic import write_atomically
-from ...core.checkpoint import load_state, load_weights
+from ...core.checkpoint import load_weights
 from ...core.config import save_config
 from ...core.errors import InputError
 from ...core.registry import choose
@@ -20,6 +20,7 @@ from ...datasets import DATASETS, load_dataset
 from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Sequence
 from ...models import build_model
+from ...models.weights import load_state
 from ..tracker.crop_tracker import Tracker
 from ..tracker.forward_pass import EXACT, Mode
 
