@@ -35,9 +35,18 @@ class Batch(NamedTuple):
     others: Tensor | None = None  # [B, K, 4] other objects in the search region, not a number where there are fewer
     kind: Tensor | None = None  # [B] int64, which of `PAIR_KINDS`
 
+    @property
+    def size(self) -> int:
+        """B."""
+        return len(self.search)
+
     def apply(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with every tensor changed; what is None stays so."""
         return Batch._make(part if part is None else change(part) for part in self)
+
+    def normalised(self, normalize: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with images as the network takes them."""
+        return self._replace(template=normalize(self.template), search=normalize(self.search))
 
 
 class TrackerModel(nn.Module):

@@ -96,13 +96,12 @@ def test_best_checkpoint_loads_as_any_other(make_trainer, tmp_path):
 
 
 def test_every_validation_shows_pairs(make_trainer):
-    trainer = make_trainer("TRAIN.EPOCH=2")
-    trainer.board = basics.SilentBoard()
+    trainer = make_trainer("TRAIN.EPOCH=2", run_log=basics.MemoryLog())
     trainer.run()
-    assert [(name, step, order) for name, _, step, order in trainer.board.images] == [
+    assert [(name, step, order) for name, _, step, order in trainer.run_log.images] == [
         ("val/pairs", 3, "HWC"), ("val/pairs", 6, "HWC"),
     ]  # fmt: skip
-    assert trainer.board.images[0][1].shape == (2 * 64, 5 * 64, 3)
+    assert trainer.run_log.images[0][1].shape == (2 * 64, 5 * 64, 3)
 
 
 @pytest.mark.parametrize("variant", ["iimf_track", "ostrack", "ostrack-corner", "tbsi_track"])
@@ -122,7 +121,7 @@ def test_picture_holds_images_true_box_and_score_map(variant):
 
 
 def test_environment_names_the_code(tmp_path, monkeypatch):
-    run._record(tmp_path, basics.config())
+    run.save_setup(tmp_path, basics.config())
     assert json.loads((tmp_path / "environment.json").read_text())["code"] == machine.describe_code()
     monkeypatch.setattr(machine, "ROOT", tmp_path / "repository")
     (tmp_path / "repository").mkdir()

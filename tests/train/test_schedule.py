@@ -100,7 +100,7 @@ def test_run_that_goes_on_within_the_warm_up_is_the_run_that_never_stopped(make_
 
 def test_cosine_does_not_go_on_with_another_number_of_epochs(tmp_path):
     cosine = "TRAIN.SCHEDULER.TYPE=cosine"
-    run._record(tmp_path, basics.config(cosine))
+    run.save_setup(tmp_path, basics.config(cosine))
     (tmp_path / "A_ep0001.pth.tar").touch()
     with pytest.raises(InputError, match=r"TRAIN\.EPOCH: the checkpoints here were made with 3, this run has 9"):
-        run._record(tmp_path, basics.config(cosine, "TRAIN.EPOCH=9"))
+        run.save_setup(tmp_path, basics.config(cosine, "TRAIN.EPOCH=9"))

@@ -18,7 +18,7 @@ from ...core.measure.job import Job, answer_job
 from ...core.measure.memory import peak_memory
 from ...models import build_model
 from ...models.base import Batch
-from ..run import build_trainer, seed_everything
+from ..run import build_loaders, build_trainer, seed_everything
 from ..skip import Skips
 from ..trainer import Trainer
 
@@ -36,7 +36,7 @@ def time_steps(job: Job) -> Job:
     before = peak_memory()
     seed_everything(cfg.TRAIN.SEED)
     model = build_model(cfg).to(device)
-    trainer = build_trainer(cfg, model, Path(), folders={"photos_dir": ""}, device=device)
+    trainer = build_trainer(cfg, model, build_loaders(cfg, {"photos_dir": ""}), Path(), device=device)
     trainer.step.train()
     batch, skips = noise(cfg, job["batch"], model.modalities), Skips(0.0, 1)
     first, _ = _step(trainer, batch, skips)

@@ -14,12 +14,12 @@ from easydict import EasyDict
 from ...core.geometry import ContextGeometry
 from ...core.warp import warp_region
 from ...datasets.usable import LEAST_INSIDE, inside_share
-from .augment import ReadRow, View, Views
+from .augment import LabelledCrop, PairCrops, ReadRow
 from .blur import cross_kernel, motion_kernel
 from .sampler import Pair
 
 INTERMEDIATE = 511  # pixels
-MOST_OTHERS = 8  # other objects in a search region that are told of, the nearest to its centre
+MOST_OTHERS = 8  # other objects of a search region that a sample holds: the nearest to its centre
 #: Colours are shifted along these directions (RGB), which natural images vary in; as in the public recipes
 COLOURS = np.array(
     [
@@ -63,23 +63,24 @@ class ContextRecipe:
 
 
 @dataclass(frozen=True)
-class ContextViews:
-    """How pairs are shown to Siamese trackers."""
+class ContextCrops:
+    """How Siamese trackers cut their pairs."""
 
-    geometry: ContextGeometry
+    geometry: ContextGeometry  # of the template's square in a frame: side, and colour outside the image
     template: ContextRecipe
     search: ContextRecipe
     grey: float  # share of the pairs without colours
     flip: float  # share of the pairs that are mirrored
 
     @classmethod
-    def from_config(cls, cfg: EasyDict, geometry: ContextGeometry) -> "ContextViews":
-        """From DATA, and the crops that tracking makes."""
+    def from_config(cls, cfg: EasyDict) -> "ContextCrops":
+        """From DATA, and the context that tracking cuts with the target."""
+        geometry = ContextGeometry(cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE, cfg.TEST.CONTEXT)
         template, search = ContextRecipe.from_config(cfg.DATA.TEMPLATE), ContextRecipe.from_config(cfg.DATA.SEARCH)
         return cls(geometry, template, search, cfg.DATA.GREY, cfg.DATA.FLIP)
 
-    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> Views | None:
-        """The views of a pair; None when a box lies mostly outside its image."""
+    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> PairCrops | None:
+        """The crops of a pair; None when a box lies mostly outside its image."""
         first = read(pair.sequence, pair.template, 1)
         same = pair.found is None and pair.search == pair.template
         second = first if same else read(pair.searched, pair.search, 1)
@@ -88,25 +89,26 @@ class ContextViews:
             if inside_share(box[None], np.array([0, 0, *image.shape[1::-1]]))[0] < LEAST_INSIDE:
                 return None
         grey, mirrored = rng.random() < self.grey, rng.random() < self.flip
-        template, _ = self._view(first, boxes[0], self.template, rng)
-        search, region = self._view(second, boxes[1], self.search, rng)
-        views = Views(template, search, self._others(pair, region))
-        views = _without_colours(views) if grey else views
-        return _mirror(views) if mirrored else views
+        template, _ = self._crop(first, boxes[0], self.template, rng)
+        search, region = self._crop(second, boxes[1], self.search, rng)
+        crops = PairCrops(template, search, self._others(pair, region))
+        crops = _without_colours(crops) if grey else crops
+        return _mirror(crops) if mirrored else crops
 
-    def _view(
+    def _crop(
         self, image: np.ndarray, box: np.ndarray, recipe: ContextRecipe, rng: np.random.Generator
-    ) -> tuple[View, np.ndarray]:
+    ) -> tuple[LabelledCrop, np.ndarray]:
         """A crop, and the region of the image that it shows."""
         region = recipe.region(box, self.geometry.template_size / self.geometry.side(box), rng)
-        # Tracking rounds the corner of its squares so that they lie half a pixel up and to the left in the mean, and
-        # takes them for centred: boxes here are told as it will read them.
+        # Tracking rounds the corner of its squares, so that they lie half a pixel up and to the left on average, and
+        # treats them as centred: boxes here are what it will read.
         seen = np.concatenate([region[:2] - 0.5, region[2:]])
         pixels = warp_region(image, seen, recipe.size, self.geometry.fill(image))
-        return View(recipe.develop(pixels, rng), to_units(box[None], region)[0]), region
+        return LabelledCrop(recipe.develop(pixels, rng), to_units(box[None], region)[0]), region
 
     def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:
-        """[MOST_OTHERS, 4] other objects whose centre is in the search region, of positive pairs where known."""
+        """[MOST_OTHERS, 4] other objects whose centre is in the search region, NaN where there are fewer; known for
+        positive pairs alone."""
         found = np.full((MOST_OTHERS, 4), np.nan)
         company = pair.sequence.company
         if pair.found is None and company is not None:
@@ -133,21 +135,22 @@ def _filter(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return cv2.filter2D(pixels, -1, kernel)
 
 
-def _without_colours(views: Views) -> Views:
-    def grey(view: View) -> View:
-        plane = cv2.cvtColor(np.ascontiguousarray(view.image[..., :3]), cv2.COLOR_RGB2GRAY)
-        return view._replace(
-            image=np.concatenate([np.repeat(plane[..., None], 3, axis=2), view.image[..., 3:]], axis=2)
+def _without_colours(crops: PairCrops) -> PairCrops:
+    def grey(crop: LabelledCrop) -> LabelledCrop:
+        plane = cv2.cvtColor(np.ascontiguousarray(crop.image[..., :3]), cv2.COLOR_RGB2GRAY)
+        return crop._replace(
+            image=np.concatenate([np.repeat(plane[..., None], 3, axis=2), crop.image[..., 3:]], axis=2)
         )
 
-    return views._replace(template=grey(views.template), search=grey(views.search))
+    return crops._replace(template=grey(crops.template), search=grey(crops.search))
 
 
-def _mirror(views: Views) -> Views:
+def _mirror(crops: PairCrops) -> PairCrops:
     def turn(boxes: np.ndarray) -> np.ndarray:
         return np.concatenate([1 - boxes[..., :1] - boxes[..., 2:3], boxes[..., 1:]], axis=-1)
 
     template, search = (
-        View(np.ascontiguousarray(view.image[:, ::-1]), turn(view.box)) for view in (views.template, views.search)
+        LabelledCrop(np.ascontiguousarray(crop.image[:, ::-1]), turn(crop.box))
+        for crop in (crops.template, crops.search)
     )
-    return Views(template, search, None if views.others is None else turn(views.others))
+    return PairCrops(template, search, None if crops.others is None else turn(crops.others))
