@@ -31,7 +31,8 @@ class Trainable(Protocol):
 
     def step(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted loss terms (the trainer adds them up), and figures to watch, of a batch of the network's own kind;
-        scalars, the figures detached. A figure of some samples only is a [2] tensor: their sum and their number."""
+        scalars, the figures detached. A figure of some samples only is a [2] tensor: their sum and their number. The
+        figure `iou`, where there is one, decides which checkpoint is the best."""
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each training epoch, the first one is 1."""

@@ -1,4 +1,4 @@
-"""Weights averaged over steps: validated, saved as `net` and tracked with, while training goes on without them."""
+"""Weights averaged over steps: they are validated and saved as `net`, and training goes on with the others."""
 
 from collections.abc import Mapping
 from typing import cast

@@ -54,7 +54,7 @@ def train(
     wandb: str = "",
     weights_dir: str = "",
 ) -> None:
-    """Train a configuration, or go on where an interrupted run of it stopped.
+    """Train a configuration, or resume an interrupted run of it.
 
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
     Biases that gets what TensorBoard gets; weights_dir: a folder for copies of the checkpoints. Raises InputError for
@@ -77,7 +77,7 @@ def train(
 def _train(
     cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str, copies: CheckpointCopies | None
 ) -> None:
-    """What exchanges gradients is local to this function, so that it is gone before the processes part."""
+    """What exchanges gradients is local to this function, so that it is deleted before the process group ends."""
     seed_everything(cfg.TRAIN.SEED)
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         # The loader has cores of its own: threads that wait for a busy core stall the others.
@@ -166,7 +166,7 @@ def find_newest(checkpoints: Path) -> Path | None:
 
 
 def resume(trainer: Trainer, newest: Path) -> None:
-    """Go on after a checkpoint. Raises InputError for one that was not made to go on with, as public ones are."""
+    """Go on after a checkpoint. Raises InputError for one that holds weights alone, as public ones do."""
     content = load_checkpoint(newest)
     missing = [key for key in trainer.state() if key not in content]
     if missing:

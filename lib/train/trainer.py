@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Trainer:
-    """Everything that a run consists of. `run` is the loop; `state` and `restore` are what survives an interruption."""
+    """Everything that a run consists of. `run` is the loop; `state` is what a resumed run needs."""
 
     cfg: EasyDict
     model: TrackerModel
@@ -73,7 +73,9 @@ class Trainer:
             self.model.set_epoch(epoch)
             self.step = wrap_again(self.step)
             self.train_epoch(epoch)
-            set_rates(self.optimizer, self.scheduler.get_last_lr(), 1.0)  # the schedule knows nothing of the warm-up
+            set_rates(
+                self.optimizer, self.scheduler.get_last_lr(), 1.0
+            )  # without the warm-up, which the schedule does not know
             self.scheduler.step()
             average_buffers(self.model)
             if self.average is not None:
@@ -144,8 +146,8 @@ class Trainer:
             self.average.update_parameters(self.model)
 
     def validate(self, epoch: int, loader: DataLoader[Sample]) -> dict[str, float]:
-        """The mean losses and figures over the validation samples of all processes; the main one logs them, and a
-        picture of the first samples where there is one."""
+        """The mean losses and figures over the validation samples of all processes. The main process logs them, and a
+        picture of the first samples where their kind of batch has one."""
 
         def show(raw: TrainBatch, batch: TrainBatch) -> None:
             if self.run_log is not None and (picture := draw(self.result, raw, batch)) is not None:

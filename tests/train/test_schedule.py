@@ -38,7 +38,7 @@ def test_log_schedule_has_equal_ratios_after_the_warm_up():
     log = ["TRAIN.SCHEDULER.TYPE=log", "TRAIN.SCHEDULER.FINAL_SHARE=0.01", "TRAIN.EPOCH=6"]
     seen = rates(*log, "TRAIN.SCHEDULER.WARMUP_EPOCHS=1", epochs=7)
     np.testing.assert_allclose(seen, [1, 1, 0.01**0.25, 0.1, 0.01**0.75, 0.01, 0.01])
-    with pytest.raises(InputError, match=r"FINAL_SHARE: 0\.0 is no end of a log schedule; give for example"):
+    with pytest.raises(InputError, match=r"FINAL_SHARE: a log schedule cannot end at 0\.0; give for example"):
         rates("TRAIN.SCHEDULER.TYPE=log", epochs=1)
 
 

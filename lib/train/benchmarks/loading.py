@@ -1,4 +1,4 @@
-"""How fast the loader makes training pairs, what part of it is decoding, and what decoding less changes."""
+"""How fast the loader makes training pairs, what share of the time is decoding, and what scaled decoding changes."""
 
 import copy
 import dataclasses
@@ -183,7 +183,7 @@ def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]
 def loading_table(
     summary: dict[str, dict[str, float]], pixels: dict[str, float], *, what: str, ratios: Many[float]
 ) -> Table:
-    """Pairs per second, with what a reader must know. ratios: of `gains`."""
+    """Pairs per second, with notes on how they were measured. ratios: of `gains`."""
     rows = [["", "pairs/s", "pairs/s of core time", "reading and decoding", "ms a frame", "frames decoded smaller"]]
     forms = {"pairs_per_s": "{:.1f}", "pairs_per_core_s": "{:.1f}", "decode_share": "{:.0%}", "frame_ms": "{:.2f}"}
     forms["reduced_share"] = "{:.0%}"

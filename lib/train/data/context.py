@@ -1,8 +1,8 @@
 """From two frames to a template and a search region with context: shifted, stretched, with other colours and blurs
 (SiamFC's crops; DaSiamRPN, ECCV 2018). S side of a crop, pixels.
 
-Every crop is a part of the intermediate crop, 511 pixels around the target at the scale of its template, which is never
-made: the image is looked at once.
+Every crop is a part of the intermediate crop: 511 pixels around the target, at the scale of its template. That one is
+never made, so that pixels are interpolated once.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .sampler import Pair
 
 INTERMEDIATE = 511  # pixels
 MOST_OTHERS = 8  # other objects of a search region that a sample holds: the nearest to its centre
-#: Colours are shifted along these directions (RGB), which natural images vary in; as in the public recipes
+#: Directions (RGB) of colour shifts, in which natural images vary; as in the public recipes
 COLOURS = np.array(
     [
         [-0.55919361, 0.98062831, -0.41940627],
@@ -47,7 +47,7 @@ class ContextRecipe:
         return cls(section.SIZE, section.SHIFT, section.SCALE, section.BLUR, section.MOTION_BLUR, section.COLOR)
 
     def region(self, box: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
-        """What is cut out around a box (xywh, pixels): [4] xywh pixels. scale: crop pixels per pixel."""
+        """The part of the image that is cut around a box, both [4] xywh pixels. scale: crop pixels per pixel."""
         extent = np.minimum(self.size * (1 + rng.uniform(-self.scale, self.scale, 2)), INTERMEDIATE)
         room = np.minimum((INTERMEDIATE - extent) / 2, self.shift)
         centre = box[:2] + box[2:] / 2 + rng.uniform(-1, 1, 2) * room / scale

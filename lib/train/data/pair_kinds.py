@@ -83,7 +83,7 @@ class PairKinds(PairSampler):
         return min(int(place), len(self.edges) - 1)
 
     def draw(self, rng: np.random.Generator, kind: int = VIDEO) -> Pair:
-        """A pair of a kind, or of one that comes near it.
+        """A pair of a kind, or of the kind that takes its place.
 
         Raises NoPair when the data sets hold none, InputError for a track whose files cannot be read.
         """

@@ -13,7 +13,7 @@ _SHOWN = 60  # categories in a line of the log, the commonest first
 
 
 class Tally:
-    """Counts of this process."""
+    """Counts of the pairs that this process has read."""
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
