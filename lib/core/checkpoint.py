@@ -18,7 +18,7 @@ from .errors import InputError
 from .paths import ROOT
 from .unpickle import load_pickled
 
-#: Where the weights lie in a checkpoint: this toolbox and the OSTrack family, DeiT and MAE, others.
+#: Where the weights lie in a checkpoint: this toolbox and the OSTrack code base, DeiT and MAE, others.
 _WEIGHT_KEYS = ("net", "model", "state_dict")
 
 _WRAPPED = "module."  # before every key of a network that several GPUs trained
