@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
-from lib.models.base import Batch, TrackerModel
+from lib.models.base import PairBatch, TrackerModel
 from lib.test.tracker.crop_tracker import Tracker
 
 CONFIG = EasyDict(
@@ -55,7 +55,7 @@ class FakeModel(TrackerModel):
         boxes = torch.stack([_hull(mask) for mask in prediction.mask]) * self.overrates
         return boxes, torch.full((len(boxes),), 0.9)
 
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         raise NotImplementedError("this network has nothing to learn")
 
 

@@ -5,7 +5,7 @@ from easydict import EasyDict
 
 from lib.core.config import load_config
 from lib.models import build_model
-from lib.models.base import Batch, TrackerModel
+from lib.models.base import PairBatch, TrackerModel
 
 _ONE_STREAM = [
     "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.TYPE=vit_tiny_patch16_224", "MODEL.BACKBONE.EMBED_DIM=24",
@@ -83,7 +83,7 @@ def model(variant: str, *changes: str, seed: int = 0) -> TrackerModel:
     return network.eval()
 
 
-def batch(variant: str, size: int = 2, *, seed: int = 0) -> Batch:
+def batch(variant: str, size: int = 2, *, seed: int = 0) -> PairBatch:
     """Normalised noise with boxes well inside their crops."""
     cfg, generator = config(variant), torch.Generator().manual_seed(seed)
     modalities = 1 if variant.startswith(("ostrack", *SIAMESE)) else 2
@@ -92,4 +92,4 @@ def batch(variant: str, size: int = 2, *, seed: int = 0) -> Batch:
         return torch.randn(size, modalities, 3, side, side, generator=generator)
 
     box = torch.tensor([[0.25, 0.25, 0.5, 0.5], [0.1, 0.3, 0.6, 0.4], [0.4, 0.2, 0.3, 0.7]])[torch.arange(size) % 3]
-    return Batch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))
+    return PairBatch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))

@@ -23,16 +23,16 @@ MemoryType = TypeVar("MemoryType", bound=tuple)
 PAIR_KINDS = ("video", "still", "same_category", "other_category")
 
 
-class Batch(NamedTuple):
-    """A training batch. Images are normalised before they reach a model; boxes are xywh in units of their crop."""
+class PairBatch(NamedTuple):
+    """Training pairs. Images are normalised before they reach a network; boxes are xywh in units of their crop."""
 
     template: Tensor  # [B, M, 3, Sz, Sz]
     template_box: Tensor  # [B, 4]
     search: Tensor  # [B, M, 3, Sx, Sx]
     search_box: Tensor  # [B, 4] of the target or, in a negative pair, of the object that is not it
-    # What trackers with negative pairs are told besides; None: every pair is positive and nothing else is known.
+    # For trackers that learn from negative pairs. None: every pair is positive and nothing else is known.
     positive: Tensor | None = None  # [B] bool
-    others: Tensor | None = None  # [B, K, 4] other objects in the search region, not a number where there are fewer
+    others: Tensor | None = None  # [B, K, 4] other objects in the search region, NaN where there are fewer
     kind: Tensor | None = None  # [B] int64, which of `PAIR_KINDS`
 
     @property
@@ -40,11 +40,11 @@ class Batch(NamedTuple):
         """B."""
         return len(self.search)
 
-    def apply(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+    def apply(self, change: Callable[[Tensor], Tensor]) -> "PairBatch":
         """The batch with every tensor changed; what is None stays so."""
-        return Batch._make(part if part is None else change(part) for part in self)
+        return PairBatch._make(part if part is None else change(part) for part in self)
 
-    def normalised(self, normalize: Callable[[Tensor], Tensor]) -> "Batch":
+    def normalised(self, normalize: Callable[[Tensor], Tensor]) -> "PairBatch":
         """The batch with images as the network takes them."""
         return self._replace(template=normalize(self.template), search=normalize(self.search))
 
@@ -92,13 +92,13 @@ class TrackerModel(nn.Module):
         return None
 
     @abstractmethod
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted loss terms (the trainer only sums them), and figures to watch; scalars, the latter detached.
 
         A figure that concerns some pairs only is a [2] tensor: its sum over them, and how many they are.
         """
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Any) -> dict[str, Tensor]:
         """The weighted loss terms of a batch."""
         return self.step(batch)[0]
 

@@ -19,7 +19,7 @@ from ..layers.lora import add_lora
 from ..layers.losses import box_losses, focal_loss, gaussian_maps
 from ..layers.normalize import Normalize
 from ..layers.vit import VisionEncoder, create_vit, split_streams
-from .base import Batch, TrackerModel
+from .base import PairBatch, TrackerModel
 from .vit_weights import fit_encoder
 
 _STEM = ("backbone.patch_embed.", "backbone.pos_embed_", "backbone.norm_pre.")
@@ -107,7 +107,7 @@ class OneStreamTracker(TrackerModel):
         scores = prediction.score_map[:, 0]
         return scores if prediction.size_map.shape[1] else scores / scores.amax(dim=(1, 2), keepdim=True)
 
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """2 (1 - GIoU) + 5 L1 + focal by default (OSTrack, eq. 4), and the mean IoU."""
         # The target sits in the middle of its template unless the template was jittered.
         box = torch.cat([batch.template_box[:, :2] + batch.template_box[:, 2:] / 2, batch.template_box[:, 2:]], dim=1)

@@ -15,7 +15,7 @@ from ..core.errors import InputError
 from ..layers.anchors import anchor_boxes, anchor_shapes, decode
 from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
-from .base import Batch
+from .base import PairBatch
 from .siamese import TEMPLATE_SIZE, Proposals, SiameseTracker, from_crop_units, hann_window, to_crop_units
 from .siamrpn_names import adopt, export, rename
 from .siamrpn_training import AnchorTraining
@@ -101,7 +101,7 @@ class SiamRPN(SiameseTracker):
         best = target_probability(prediction).amax(1)
         return torch.nn.functional.pad(best, [_OUTSIDE] * 4)
 
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Classification of the drawn anchors and distance of the positive ones' boxes; see AnchorTraining."""
         prediction = self(self.embed(batch.template), batch.search)
         size = batch.search.shape[-1]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
-from ..models.base import Batch, TrackerModel
+from ..models.base import PairBatch, TrackerModel
 from ..models.training import TrainBatch
 
 _SHOWN = 4  # samples of a batch
@@ -28,7 +28,7 @@ def draw(model: TrackerModel, raw: TrainBatch, batch: TrainBatch) -> tuple[str, 
 
 
 @torch.no_grad()
-def draw_pairs(model: TrackerModel, raw: Batch, batch: Batch) -> np.ndarray:
+def draw_pairs(model: TrackerModel, raw: PairBatch, batch: PairBatch) -> np.ndarray:
     """One row per pair: template and search region of each modality, score map: [N * S, (2 M + 1) * S, 3] RGB uint8.
 
     raw: images as uint8; batch: the same, normalised, on the model's device. True boxes are green, found ones red.
@@ -64,4 +64,4 @@ def _draw_box(image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int]) 
 
 
 #: Kind of batch -> name and drawing of its picture
-PICTURES: dict[type, tuple[str, Callable[[TrackerModel, Any, Any], np.ndarray]]] = {Batch: ("pairs", draw_pairs)}
+PICTURES: dict[type, tuple[str, Callable[[TrackerModel, Any, Any], np.ndarray]]] = {PairBatch: ("pairs", draw_pairs)}

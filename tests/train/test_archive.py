@@ -14,7 +14,7 @@ from lib.core.checkpoint import load_checkpoint
 from lib.core.errors import InputError
 from lib.core.measure import machine
 from lib.models import build_model
-from lib.models.base import Batch
+from lib.models.base import PairBatch
 from lib.models.weights import load_state
 from lib.train import run
 from lib.train.archive import Archive
@@ -108,7 +108,7 @@ def test_every_validation_shows_pairs(make_trainer):
 def test_picture_holds_images_true_box_and_score_map(variant):
     normal, model = micro.batch(variant), micro.model(variant)
     pixels = [torch.full_like(normal[index], 100).byte() for index in (0, 2)]
-    raw = Batch(pixels[0], normal.template_box, pixels[1], normal.search_box)
+    raw = PairBatch(pixels[0], normal.template_box, pixels[1], normal.search_box)
     picture, m = draw_pairs(model, raw, normal), model.modalities
     assert picture.dtype == np.uint8 and picture.shape == (2 * 64, (2 * m + 1) * 64, 3)
     assert (picture[:, : m * 64] == 100).all()

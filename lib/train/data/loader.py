@@ -15,7 +15,7 @@ from ...core.distributed import rank, world_size
 from ...core.errors import InputError
 from ...datasets.sequence import Sequence
 from ...models import network_class
-from ...models.base import PAIR_KINDS, Batch
+from ...models.base import PAIR_KINDS, PairBatch
 from .augment import JitteredCrops, PairCrops, ReadRow
 from .context import ContextCrops
 from .modality import StreamRules
@@ -108,7 +108,7 @@ def build_loader(cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -
 def _to_sample(crops: PairCrops, pair: Pair, unreadable: int) -> Sample:
     template, search = crops.template, crops.search
     template_box, search_box = (torch.tensor(crop.box, dtype=torch.float32) for crop in (template, search))
-    batch = Batch(_to_tensor(template.image), template_box, _to_tensor(search.image), search_box)
+    batch = PairBatch(_to_tensor(template.image), template_box, _to_tensor(search.image), search_box)
     if crops.others is None:
         return Sample(batch, unreadable)
     batch = batch._replace(
