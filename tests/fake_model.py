@@ -12,7 +12,7 @@ from torch import Tensor
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
 from lib.models import build_method
-from lib.models.base import Batch, Network
+from lib.models.base import Network, PairBatch
 from lib.models.method import Answer
 from lib.models.one_stream import OneStreamMethod
 from lib.test.tracker.crop_tracker import CropTracker
@@ -73,7 +73,7 @@ class FakeModel(Network):
     def read(self, prediction: FakePrediction) -> Tensor:
         return torch.stack([_hull(mask) for mask in prediction.mask]) * self.overrates
 
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         raise NotImplementedError("this network has nothing to learn")
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from easydict import EasyDict
 
-from lib.core.checkpoint import load_state
 from lib.core.config import load_config
 from lib.models import build_model
 from lib.models.base import Network
+from lib.models.weights import load_state
 
 DATA = Path(__file__).parent / "data" / "one_stream"
 

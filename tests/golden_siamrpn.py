@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from golden import weight
 
-from lib.core.checkpoint import load_state
 from lib.core.config import load_config
 from lib.models import build_model
+from lib.models.weights import load_state
 
 DATA = Path(__file__).parent / "data" / "dasiamrpn"
 

@@ -9,7 +9,7 @@ from easydict import EasyDict
 
 from lib.core.config import flatten, load_config, nest
 from lib.models import TRACKERS, build_method, build_model
-from lib.models.base import Batch, Network
+from lib.models.base import Network, PairBatch
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import EXACT, Mode
 
@@ -109,7 +109,7 @@ def tracker(variant: str, *changes: str, mode: Mode = EXACT, seed: int = 0) -> C
     return CropTracker(build_method(model(variant, *changes, seed=seed), config(variant, *changes)), "cpu", mode)
 
 
-def batch(variant: str, size: int = 2, *, seed: int = 0) -> Batch:
+def batch(variant: str, size: int = 2, *, seed: int = 0) -> PairBatch:
     """Normalised noise with boxes well inside their crops."""
     cfg, generator = config(variant), torch.Generator().manual_seed(seed)
     modalities = 1 if variant.startswith(("ostrack", *SIAMESE)) else 2
@@ -118,4 +118,4 @@ def batch(variant: str, size: int = 2, *, seed: int = 0) -> Batch:
         return torch.randn(size, modalities, 3, side, side, generator=generator)
 
     box = torch.tensor([[0.25, 0.25, 0.5, 0.5], [0.1, 0.3, 0.6, 0.4], [0.4, 0.2, 0.3, 0.7]])[torch.arange(size) % 3]
-    return Batch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))
+    return PairBatch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))

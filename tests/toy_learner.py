@@ -137,6 +137,7 @@ class ToyLearner(Network):
     """One convolution for both modalities together."""
 
     method_class = ToyMethod
+    marks = ("features_of.",)
 
     def __init__(self, cfg):
         super().__init__()

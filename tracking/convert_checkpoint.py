@@ -24,13 +24,14 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.core.checkpoint import identify, load_state, save_checkpoint, save_weights
+from lib.core.checkpoint import save_checkpoint, save_weights
 from lib.core.compact import compact
 from lib.core.config import list_configs, load_config
 from lib.core.errors import InputError, run
 from lib.models import build_model
 from lib.models.base import Network
 from lib.models.pretrained import read_public
+from lib.models.weights import identify, load_state
 
 log = logging.getLogger(__name__)
 

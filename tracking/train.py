@@ -41,7 +41,7 @@ def main() -> None:
     args = parse_arguments()
     cfg = load_config(args.script, args.config, args.set)
     if args.wandb:
-        from lib.train.board import check_wandb
+        from lib.train.run_log import check_wandb
 
         check_wandb(args.wandb)
     config = Path(args.config).stem

@@ -38,9 +38,9 @@ def main() -> None:
         raise InputError(f"--pairs {args.pairs}: give a number above 0")
     changes = [f"DATA.VAL.SAMPLE_PER_EPOCH={args.pairs}"] if args.pairs else []
     cfg = load_config(args.script, args.config, [*args.set, *changes])
-    from lib.train.validation import validate
+    from lib.train.validation import validate_checkpoint
 
-    for name, value in validate(cfg, Path(args.checkpoint), device_name=args.device).items():
+    for name, value in validate_checkpoint(cfg, Path(args.checkpoint), device_name=args.device).items():
         print(f"{name:28} {value:.4f}")
 
 

@@ -1,6 +1,5 @@
-"""Checkpoints: written whole or not at all, read as data, loaded strictly."""
+"""Checkpoint files: written whole or not at all, and read as data, which never runs as code."""
 
-import fnmatch
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from .atomic import write_atomically
 from .compact import expand
@@ -19,20 +18,10 @@ from .errors import InputError
 from .paths import ROOT
 from .unpickle import load_pickled
 
-#: Where the weights lie in a checkpoint: this toolbox and the OSTrack family, DeiT and MAE, others.
+#: Where the weights lie in a checkpoint: this toolbox and the OSTrack code base, DeiT and MAE, others.
 _WEIGHT_KEYS = ("net", "model", "state_dict")
 
 _WRAPPED = "module."  # before every key of a network that several GPUs trained
-
-#: A piece of a key that only one network has, most telling first.
-_MARKS = {
-    "sp_sh_layer.": "iimf_track",
-    "tbsi_": "tbsi_track",
-    "box_head.": "ostrack",
-    "rpn_head.": "siamrpn",
-    "featureExtract.": "siamrpn",
-    "cls_token": "a plain ViT",
-}
 
 
 def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -92,38 +81,6 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], source: str = "state dict") -> None:
-    """Load weights strictly: every parameter and buffer, nothing else but the model's `dropped_keys`. A model may
-    `adopt` weights of other names first.
-
-    source: what to call the weights in an error. Raises InputError that says which network the weights belong to when
-    it is another one, and otherwise the first keys that are missing, unexpected or of another shape.
-    """
-    patterns = getattr(model, "dropped_keys", ())
-    named = getattr(model, "adopt", dict)(state_dict)
-    given = {key: value for key, value in named.items() if not any(fnmatch.fnmatch(key, p) for p in patterns)}
-    own = model.state_dict()
-    missing = [key for key in own if key not in given]
-    unexpected = [key for key in given if key not in own]
-    if missing or unexpected:
-        raise InputError(_explain(source, model, state_dict, missing, unexpected))
-    for key, value in given.items():
-        if value.shape != own[key].shape:
-            raise InputError(
-                f"{source}: {key}: is {list(value.shape)}, this configuration needs {list(own[key].shape)}; "
-                "use the configuration that the weights were trained with"
-            )
-    model.load_state_dict(given)
-
-
-def identify(weights: Mapping[str, Tensor]) -> str:
-    """The network that a state dict belongs to, by its keys."""
-    for mark, network in _MARKS.items():
-        if any(mark in key for key in weights):
-            return network
-    return "an unknown network"
-
-
 def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) -> Path:
     """The checkpoint of an epoch: `<save_dir>[/<config>]/checkpoints/train/<script>/<config>/<Name>_ep0015.pth.tar`.
 
@@ -178,16 +135,3 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {".safetensors": _read_safetensors, ".npz": _read_npz}
-
-
-def _explain(
-    source: str, model: nn.Module, weights: Mapping[str, Tensor], missing: list[str], unexpected: list[str]
-) -> str:
-    held, wanted = identify(weights), identify(model.state_dict())
-    if held != wanted:
-        return f"{source}: holds {held}, the configuration asks for {wanted}; set MODEL.NAME or give another checkpoint"
-    parts = []
-    for what, keys in (("lacks", missing), ("has the unexpected", unexpected)):
-        if keys:
-            parts.append(f"{what} {keys[0]}" + (f" and {len(keys) - 1} more" if len(keys) > 1 else ""))
-    return f"{source}: {' and '.join(parts)}; use the configuration that the weights were trained with"

@@ -1,6 +1,6 @@
 """Experiments: `experiments/<tracker>/defaults.yaml`, one overlay that shows only what differs, `--set` on top.
 
-Everything is checked here, once; downstream code reads keys and trusts them.
+Every value is checked here, once, against the rules in defaults.yaml; other code reads keys and trusts them.
 """
 
 import difflib
@@ -21,22 +21,14 @@ log = logging.getLogger(__name__)
 
 EXPERIMENTS = ROOT / "experiments"
 
-#: Lists that go together, item by item.
-_SAME_LENGTH = (
-    ("DATA.TRAIN.DATASETS_NAME", "DATA.TRAIN.DATASETS_RATIO"),
-    ("DATA.VAL.DATASETS_NAME", "DATA.VAL.DATASETS_RATIO"),
-    ("MODEL.BACKBONE.CE_LOC", "MODEL.BACKBONE.CE_KEEP_RATIO"),
-    ("DATA.MEAN", "DATA.STD"),
-)
-
 
 def load_config(tracker: str, config: str, overrides: Iterable[str] = (), *, option: str = "--set") -> EasyDict:
     """The resolved configuration of `experiments/<tracker>/<config>.yaml`.
 
     tracker: a folder of `experiments/`; config: a file of that folder, or the path of any YAML file;
-    overrides: `KEY=VALUE` texts such as `TRAIN.LR=1e-4`, which win; option: where messages say that they come from.
-    Raises InputError with file, key, value and remedy for an unknown key, a wrong type, a value out of range or
-    values that contradict each other.
+    overrides: `KEY=VALUE` texts such as `TRAIN.LR=1e-4`, which replace the file's values; option: the command-line
+    option that error messages name for them. Raises InputError with file, key, value and remedy for an unknown key, a
+    wrong type, a value out of range or values that contradict each other.
     """
     trackers = [path.parent.name for path in EXPERIMENTS.glob("*/defaults.yaml")]
     folder = EXPERIMENTS / choose("tracker", tracker, trackers)
@@ -46,7 +38,7 @@ def load_config(tracker: str, config: str, overrides: Iterable[str] = (), *, opt
     _merge(values, rules, flatten(read_yaml(path)), path.name)
     for text in overrides:
         _merge(values, rules, _parse_override(text, option), option)
-    _check_agreement(values, path.name)
+    _check_relations(values, rules, path.name)
     return nest(values)
 
 
@@ -111,7 +103,7 @@ def _merge(values: dict[str, Any], rules: dict[str, Rule], overlay: dict[str, An
         except ValueError as error:
             default = rules[key].default
             raise InputError(f"{source}: {key}: {value!r} is not allowed; {error} (default {default!r})") from None
-        if rules[key].unread and value != rules[key].default:
+        if rules[key].has_no_effect(value):
             log.warning("%s: %s is accepted for compatibility; nothing reads it", source, key)
 
 
@@ -123,33 +115,14 @@ def _suggest(key: str, rules: dict[str, Rule]) -> str:
     return f"did you mean {near[0]}?" if near else "see defaults.yaml of the same folder for all keys"
 
 
-def _check_agreement(values: dict[str, Any], source: str) -> None:
-    """What one key says about another, where a tracker has both. Sizes in pixels."""
-    if "MODEL.BACKBONE.STRIDE" in values:
-        _check_sizes(values, source)
-    for first, second in _SAME_LENGTH:
-        if first in values and second in values and len(values[first]) != len(values[second]):
-            counts = f"{len(values[second])} values for {len(values[first])} of {first}"
-            raise InputError(f"{source}: {second}: {counts}; give one for each")
-    channels = len(values.get("DATA.MEAN", "rgb"))
-    if channels not in (3, 6):
-        raise InputError(f"{source}: DATA.MEAN: {channels} values; give 3 (visible) or 6 (visible and infrared)")
-
-
-def _check_sizes(values: dict[str, Any], source: str) -> None:
-    stride = values["MODEL.BACKBONE.STRIDE"]
-    for key in ("TEMPLATE", "SEARCH"):
-        size, tested = values[f"DATA.{key}.SIZE"], values[f"TEST.{key}_SIZE"]
-        if size % stride:
-            raise InputError(
-                f"{source}: DATA.{key}.SIZE: {size} is not a multiple of MODEL.BACKBONE.STRIDE {stride}; "
-                f"give {max(1, round(size / stride)) * stride}, for example"
-            )
-        if tested != size:
-            raise InputError(
-                f"{source}: TEST.{key}_SIZE: {tested} differs from DATA.{key}.SIZE {size}, "
-                "which the position codes are made for; set both alike"
-            )
+def _check_relations(values: dict[str, Any], rules: dict[str, Rule], source: str) -> None:
+    """Raises InputError where two keys do not agree as the rule of one of them asks."""
+    for key, rule in rules.items():
+        if rule.relation:
+            try:
+                rule.relation.check(values[key], values[rule.relation.other])
+            except ValueError as error:
+                raise InputError(f"{source}: {key}: {error}") from None
 
 
 def nest(values: Mapping[str, Any]) -> EasyDict:

@@ -1,6 +1,5 @@
 """The reference of all configuration keys, written from the `defaults.yaml` files."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,6 @@ How experiments work: [configuration.md](configuration.md).
 An interval such as `(0, 1]` leaves out the end with the round bracket. Keys that public files carry and nothing reads
 are accepted; they are listed at the end of each section.
 """
-_RULE = re.compile(r"^((?:whole )?[\[(][^\])]*[\])]|\{[^}]*\}|any:|unread:)\s*")
 
 
 class Row(NamedTuple):
@@ -55,15 +53,12 @@ def _rows(schemas: Mapping[str, Mapping[str, Rule]]) -> list[Row]:
     order = dict.fromkeys(key for rules in schemas.values() for key, rule in rules.items() if not rule.unread)
     rows = []
     for key in order:
-        wordings: dict[str, list[str]] = {}
+        wordings: dict[tuple[str, str], list[str]] = {}
         for name, rules in schemas.items():
             if key in rules and not rules[key].unread:
-                wordings.setdefault(rules[key].comment, []).append(name)
-        for comment, names in wordings.items():
-            rule = _RULE.match(comment)
-            allowed = rule[1].rstrip(":") if rule else ""
-            meaning = comment[rule.end() :] if rule else comment
-            rows.append(Row(key, allowed, meaning, tuple(names), tuple(schemas[name][key].default for name in names)))
+                wordings.setdefault((rules[key].allowed, rules[key].meaning), []).append(name)
+        for wording, names in wordings.items():
+            rows.append(Row(key, *wording, tuple(names), tuple(schemas[name][key].default for name in names)))
     return rows
 
 

@@ -1,10 +1,21 @@
 """`defaults.yaml` as a schema: the comment behind each key says what an experiment may set it to.
 
+A comment begins with the rule:
+
 LR: 1.0e-4          # (0, 1] learning rate of ...        a number (or each number of a list) in an interval
 CE_LOC: []          # whole [0, 99] blocks that ...      the same, whole numbers, where no default says so
 TYPE: CENTER        # {CENTER, CORNER} the head ...      one of these words (or numbers)
 PRETRAIN_FILE: ""   # any: file in pretrained_dir ...    anything of the default's type
 MID_PE: false       # unread: the public code ...        accepted for the sake of public files, without effect
+F2_WEIGHT: 3.0      # unread: {0.2} its loss ...         the same; public files hold these values, others are warned of
+
+Behind an interval, choices or `any:` the rule may name another key, or a number of values, and end with a colon; what
+follows the comma is the reason, which the error message repeats:
+
+STD: [1.0]          # (0, 1] as many as DATA.MEAN: standard deviation ...
+SIZE: 256           # [32, 1024] multiple of MODEL.BACKBONE.STRIDE: side of ...
+SEARCH_SIZE: 256    # [32, 1024] equal to DATA.SEARCH.SIZE, which the position codes are made for: side of ...
+MEAN: [0.5]         # [0, 1] 3 or 6 values, for visible or for visible and infrared: mean per channel
 """
 
 import math
@@ -17,8 +28,18 @@ import yaml
 from .errors import InputError
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Z0-9_]+):(?P<rest>.*)$")
-_INTERVAL = re.compile(r"^(?P<whole>whole )?(?P<left>[\[(])(?P<low>[^,]+),(?P<high>[^\])]+)(?P<right>[\])])")
-_CHOICES = re.compile(r"^\{([^}]*)\}")
+_COMMENT = re.compile(
+    r"""(?P<rule>
+          (?: (?P<whole>whole\ )?(?P<left>[\[(])(?P<low>[^,]+),(?P<high>[^\])]+)(?P<right>[\])])
+            | \{(?P<choices>[^}]*)\}
+            | any:
+            | (?P<unread>unread):(?:\ \{(?P<public>[^}]*)\})? )
+          (?: \ (?: (?P<relation>as\ many\ as|multiple\ of|equal\ to)\ (?P<other>[A-Z][A-Z0-9_.]*)
+                  | (?P<counts>\d+(?:\ or\ \d+)*)\ values )
+              (?P<reason>,[^:]*)? : )? )
+        \s*(?P<meaning>.*)""",
+    re.VERBOSE,
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,6 +54,24 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class Relation(NamedTuple):
+    """What a key must have in common with another one."""
+
+    kind: str  # "as many as", "multiple of" or "equal to"
+    other: str  # dotted key
+    reason: str = ""  # with its comma
+
+    def check(self, value: Any, other: Any) -> None:
+        """Raise ValueError, which says what is wrong and the remedy, where the two values do not agree."""
+        if self.kind == "as many as" and len(value) != len(other):
+            raise ValueError(f"{len(value)} values for {len(other)} of {self.other}; give one for each")
+        if self.kind == "multiple of" and value % other:
+            near = max(1, round(value / other)) * other
+            raise ValueError(f"{value} is not a multiple of {self.other} {other}; give {near}, for example")
+        if self.kind == "equal to" and value != other:
+            raise ValueError(f"{value} differs from {self.other} {other}{self.reason}; set both alike")
+
+
 class Rule(NamedTuple):
     """What one key accepts."""
 
@@ -43,8 +82,13 @@ class Rule(NamedTuple):
     low_open: bool = False
     high_open: bool = False
     choices: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()  # how many values a list may have; empty: any number
+    reason: str = ""  # of the counts, with its comma
+    relation: Relation | None = None
     unread: bool = False
-    comment: str = ""  # as the file has it: the rule, then the meaning
+    public: tuple[str, ...] = ()  # of an unread key: values in public files
+    allowed: str = ""  # the rule as the file words it
+    meaning: str = ""  # the rest of the comment
 
     def check(self, value: Any) -> Any:
         """`value` in the default's type; raises ValueError that says what was expected instead."""
@@ -55,9 +99,15 @@ class Rule(NamedTuple):
             self._check_item(item)
         return value
 
+    def has_no_effect(self, value: Any) -> bool:
+        """Whether nothing reads `value` although somebody chose it: an unread key that differs from public files."""
+        return self.unread and value != self.default and str(value) not in self.public
+
     def _cast_list(self, value: Any) -> list[Any]:
         if not isinstance(value, list):
             raise ValueError("expected a list")
+        if self.counts and len(value) not in self.counts:
+            raise ValueError(f"expected {' or '.join(map(str, self.counts))} values{self.reason}")
         return [_cast(item, self.default[0] if self.default else self.item) for item in value]
 
     def _check_item(self, item: Any) -> None:
@@ -76,7 +126,8 @@ class Rule(NamedTuple):
 def read_schema(path: Path) -> dict[str, Rule]:
     """The rules of a `defaults.yaml`, by dotted key, in the file's order.
 
-    Raises InputError when the file cannot be read and ValueError when a key has no rule: the file is ours.
+    Raises InputError when the file cannot be read and ValueError when a key has no rule, or one that names a key which
+    is not there: the file is ours.
     """
     values = read_yaml(path)
     rules: dict[str, Rule] = {}
@@ -90,10 +141,12 @@ def read_schema(path: Path) -> dict[str, Rule]:
         dotted = ".".join([name for _, name in parents] + [match["key"]])
         value, _, comment = match["rest"].partition("#")
         if value.strip():
-            rule = _parse_rule(dotted, _lookup(values, dotted), comment.strip())
-            rules[dotted] = rule._replace(comment=comment.strip())
+            rules[dotted] = _parse_rule(dotted, _lookup(values, dotted), comment.strip())
         else:
             parents.append((indent, match["key"]))
+    for key, rule in rules.items():
+        if rule.relation and rule.relation.other not in rules:
+            raise ValueError(f"{key}: its comment names {rule.relation.other}, which is no key of the file")
     return rules
 
 
@@ -113,17 +166,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _parse_rule(key: str, default: Any, comment: str) -> Rule:
-    if comment.startswith("unread:"):
-        return Rule(default, unread=True)
-    if comment.startswith("any:"):
-        return Rule(default)
-    if choices := _CHOICES.match(comment):
-        return Rule(default, choices=tuple(word.strip() for word in choices[1].split(",")))
-    if interval := _INTERVAL.match(comment):
-        item = 0 if interval["whole"] else 0.0
-        low, high = float(interval["low"]), float(interval["high"])
-        return Rule(default, item, low, high, interval["left"] == "(", interval["right"] == ")")
-    raise ValueError(f"{key}: its comment must begin with an interval, 'whole', {{choices}}, 'any:' or 'unread:'")
+    found = _COMMENT.fullmatch(comment)
+    if found is None:
+        raise ValueError(f"{key}: its comment must begin with an interval, 'whole', {{choices}}, 'any:' or 'unread:'")
+    rule = Rule(default, allowed=found["rule"].rstrip(":"), meaning=found["meaning"])
+    if found["unread"]:
+        return rule._replace(unread=True, public=_split(found["public"]))
+    if found["relation"]:
+        rule = rule._replace(relation=Relation(found["relation"], found["other"], found["reason"] or ""))
+    if found["counts"]:
+        counts = tuple(int(count) for count in found["counts"].split(" or "))
+        rule = rule._replace(counts=counts, reason=found["reason"] or "")
+    if found["left"]:
+        rule = rule._replace(item=0 if found["whole"] else 0.0, low=float(found["low"]), high=float(found["high"]))
+        return rule._replace(low_open=found["left"] == "(", high_open=found["right"] == ")")
+    return rule._replace(choices=_split(found["choices"]))
+
+
+def _split(words: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",")) if words else ()
 
 
 def _lookup(values: dict[str, Any], dotted: str) -> Any:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .base import Network
     from .method import Method
 
-__all__ = ["TRACKERS", "build_method", "build_model"]
+__all__ = ["TRACKERS", "build_method", "build_model", "network_class"]
 
 TRACKERS = {
     "ostrack": ".ostrack:OSTrack",
@@ -22,14 +22,21 @@ TRACKERS = {
 }
 
 
+def network_class(cfg: EasyDict) -> "type[Network]":
+    """The network of a configuration, not built: what is known without weights, such as `modalities`.
+
+    Raises InputError for a MODEL.NAME that is not in `TRACKERS`.
+    """
+    return resolve(TRACKERS[choose("MODEL.NAME", cfg.MODEL.NAME, TRACKERS)], __package__)
+
+
 def build_model(cfg: EasyDict) -> "Network":
     """The network of a configuration, on the CPU, with fresh weights, in training mode.
 
     Raises InputError when the configuration cannot be built (a backbone that timm does not know, blocks that do not
     exist).
     """
-    name = choose("MODEL.NAME", cfg.MODEL.NAME, TRACKERS)
-    return resolve(TRACKERS[name], __package__)(cfg)
+    return network_class(cfg)(cfg)
 
 
 def build_method(network: "Network", cfg: EasyDict) -> "Method":

@@ -6,8 +6,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
+from easydict import EasyDict
 from torch import Tensor, nn
 
+from ..core.errors import InputError
 from ..core.registry import choose
 
 if TYPE_CHECKING:
@@ -19,21 +21,30 @@ if TYPE_CHECKING:
 PAIR_KINDS = ("video", "still", "same_category", "other_category")
 
 
-class Batch(NamedTuple):
-    """A training batch. Images are normalised before they reach a model; boxes are xywh in units of their crop."""
+class PairBatch(NamedTuple):
+    """Training pairs. Images are normalised before they reach a network; boxes are xywh in units of their crop."""
 
     template: Tensor  # [B, M, 3, Sz, Sz]
     template_box: Tensor  # [B, 4]
     search: Tensor  # [B, M, 3, Sx, Sx]
     search_box: Tensor  # [B, 4] of the target or, in a negative pair, of the object that is not it
-    # What trackers with negative pairs are told besides; None: every pair is positive and nothing else is known.
+    # For trackers that learn from negative pairs. None: every pair is positive and nothing else is known.
     positive: Tensor | None = None  # [B] bool
-    others: Tensor | None = None  # [B, K, 4] other objects in the search region, not a number where there are fewer
+    others: Tensor | None = None  # [B, K, 4] other objects in the search region, NaN where there are fewer
     kind: Tensor | None = None  # [B] int64, which of `PAIR_KINDS`
 
-    def apply(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+    @property
+    def size(self) -> int:
+        """B."""
+        return len(self.search)
+
+    def apply(self, change: Callable[[Tensor], Tensor]) -> "PairBatch":
         """The batch with every tensor changed; what is None stays so."""
-        return Batch._make(part if part is None else change(part) for part in self)
+        return PairBatch._make(part if part is None else change(part) for part in self)
+
+    def normalised(self, normalize: Callable[[Tensor], Tensor]) -> "PairBatch":
+        """The batch with images as the network takes them."""
+        return self._replace(template=normalize(self.template), search=normalize(self.search))
 
 
 class ScoreMap(NamedTuple):
@@ -49,13 +60,18 @@ class Network(nn.Module):
     target: the first are a `Method`'s, the second is what `embed` returns."""
 
     modalities: int = 2
-    pair_views: ClassVar[str] = "jittered"  # how it is shown training pairs: a key of VIEWS in lib/train/data/loader.py
     #: The method that tracks with this network.
     method_class: ClassVar[type["Method"]]
     #: Patterns of public checkpoint keys that never reach an output, and are therefore not part of this network.
     dropped_keys: Sequence[str] = ()
     #: Patterns of keys that stay float32 when the network computes in fewer digits: where those would reach the box.
     precise: Sequence[str] = ()
+    #: Pieces of keys: weights that have all of them are recognised as this network's (lib.models.weights).
+    marks: Sequence[str] = ()
+    #: Pieces of the names of parameters that start from scratch where training starts from a single-object tracker.
+    new_after_tracker: Sequence[str] = ()
+    backbone_key = "MODEL.BACKBONE"  # the key that says which weights fit the backbone, for error messages
+    training_crops = "jittered"  # how training cuts its pairs: a name of lib.train.data.loader.TRAINING_CROPS
 
     normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, what the other methods take
     dtype: torch.dtype = torch.float32  # of the images that `embed` and `forward` take
@@ -81,7 +97,7 @@ class Network(nn.Module):
         return None
 
     @abstractmethod
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted loss terms (the trainer only sums them), and figures to watch; scalars, the latter detached.
 
         A figure that concerns some pairs only is a [2] tensor: its sum over them, and how many they are.
@@ -103,6 +119,34 @@ class Network(nn.Module):
         for key, value in self.state_dict(keep_vars=True).items():
             if value.is_floating_point() and not any(fnmatchcase(key, pattern) for pattern in self.precise):
                 value.data = value.data.to(dtype)
+
+    @classmethod
+    def rename(cls, key: str) -> str:
+        """A key of a public file under this network's name; what is unknown stays as it is."""
+        return key
+
+    def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a public file to start training from, under this network's names and in its sizes."""
+        return self.adopt(weights)
+
+    def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
+        """timm's own weights of the backbone, under this network's names. Raises InputError where timm has none."""
+        raise InputError("MODEL.PRETRAIN_FILE: timm has no weights of this network's backbone; give a file, or ''")
+
+    def is_new(self, name: str, *, after_tracker: bool) -> bool:
+        """Whether a parameter starts from scratch: where training starts from weights of the backbone, or
+        (after_tracker) of a single-object tracker."""
+        if after_tracker:
+            return any(piece in name for piece in self.new_after_tracker)
+        return not name.startswith("backbone.")
+
+    def layers_behind(self, name: str) -> int:
+        """How many layers lie between a parameter of the backbone and the head, for rates that fall layer by layer."""
+        return 0
+
+    def add_lora(self, rank: int, alpha: float) -> None:
+        """Let attention weights learn at low rank (lib.layers.lora). Raises InputError where there is no ViT."""
+        raise InputError("TRAIN.LORA_RANK: this network has no ViT; set it to 0")
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each training epoch, for schedules inside a network."""

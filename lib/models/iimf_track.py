@@ -115,6 +115,8 @@ class IIMFEncoder(MixingEncoder):
 class IIMFTrack(OneStream):
     """RGB-T tracking with two specific streams and a shared one."""
 
+    marks = ("box_head.", "tbsi_", "sp_sh_layer.")
+    new_after_tracker = ("tbsi",)  # and not `sp_sh_layer`, as in the public code
     encoder_class = IIMFEncoder
     streams = 3
 

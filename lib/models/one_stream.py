@@ -6,7 +6,7 @@ Streams share the blocks' weights and run through them as one batch of S*B, stre
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,11 +21,15 @@ from ..core.target import Target
 from ..core.view import MARGIN, View, place_square
 from ..layers.candidates import choose_judges
 from ..layers.heads import Prediction, build_head
+from ..layers.lora import add_lora
 from ..layers.losses import box_losses, focal_loss, gaussian_maps
 from ..layers.normalize import Normalize
 from ..layers.vit import VisionEncoder, create_vit, split_streams
-from .base import Batch, Network, ScoreMap
+from .base import Network, PairBatch, ScoreMap
 from .method import Answer, Found, OneView
+from .vit_weights import fit_encoder
+
+_STEM = ("backbone.patch_embed.", "backbone.pos_embed_", "backbone.norm_pre.")
 
 
 class Memory(NamedTuple):
@@ -125,6 +129,7 @@ class OneStream(Network):
     #: Class token and pretraining grid only serve to initialise the position codes.
     dropped_keys: Sequence[str] = ("backbone.cls_token", "backbone.pos_embed")
     precise = ("box_head.conv[45]_*",)
+    backbone_key = "MODEL.BACKBONE.TYPE"
 
     encoder_class: type[VisionEncoder]
     streams: int  # S that the encoder returns
@@ -195,7 +200,7 @@ class OneStream(Network):
         scores = scores if prediction.size_map.shape[1] else scores / scores.amax(dim=(1, 2), keepdim=True)
         return ScoreMap(scores, 0.0, 1 / scores.shape[-1])
 
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """2 (1 - GIoU) + 5 L1 + focal by default (OSTrack, eq. 4), and the mean IoU."""
         # The target sits in the middle of its template unless the template was jittered.
         box = torch.cat([batch.template_box[:, :2] + batch.template_box[:, 2:] / 2, batch.template_box[:, 2:]], dim=1)
@@ -206,6 +211,26 @@ class OneStream(Network):
             target = gaussian_maps(batch.search_box, self.backbone.grid_x)
             terms["focal"] = focal_loss(prediction.score_map[:, 0], target)
         return {name: self.weights[name] * term for name, term in terms.items()}, {"iou": iou.mean()}
+
+    def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Patch kernel and position codes resized to this encoder's grids."""
+        return fit_encoder(self.backbone, self.adopt(weights))
+
+    def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
+        """Of MODEL.BACKBONE.TYPE, downloaded. Raises InputError where that fails."""
+        weights = create_vit(cfg.MODEL.BACKBONE.TYPE, pretrained=True).state_dict()
+        return {f"backbone.{key}": value for key, value in weights.items()}
+
+    def layers_behind(self, name: str) -> int:
+        """A block counts as one layer, patch embedding and position codes together as another."""
+        depth = len(self.backbone.blocks)
+        if name.startswith("backbone.blocks."):
+            return depth - int(name.split(".")[2])
+        return depth + 1 if name.startswith(_STEM) else 0
+
+    def add_lora(self, rank: int, alpha: float) -> None:
+        """In the encoder's blocks."""
+        add_lora(self.backbone, rank, alpha)
 
     def to_map(self, tokens: Tensor) -> Tensor:
         """[B, Lx, C] -> [B, C, n, n]"""

@@ -58,6 +58,7 @@ class OSTrack(OneStream):
     """RGB tracking: one stream, the head reads its search tokens."""
 
     modalities = 1
+    marks = ("box_head.",)
     encoder_class = OSTrackEncoder
     streams = 1
 

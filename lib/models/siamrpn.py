@@ -16,10 +16,10 @@ from ..layers.anchors import anchor_boxes, anchor_shapes, decode
 from ..layers.normalize import RawBGR
 from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
-from .base import Batch, Network, ScoreMap
+from .base import Network, PairBatch, ScoreMap
 from .method import Answer, Method
 from .siamese import Choice, ContextMethod, Proposals, from_crop_units, hann_window, take_rows, to_crop_units
-from .siamrpn_names import adopt, export
+from .siamrpn_names import adopt, export, rename
 from .siamrpn_training import AnchorTraining
 
 
@@ -86,7 +86,9 @@ class SiamRPN(Network):
     """The network: one image, raw pixels."""
 
     modalities = 1
-    pair_views = "context"
+    backbone_key = "MODEL.BACKBONE.WIDTH"
+    training_crops = "context"
+    marks = ("rpn_head.",)
     method_class: ClassVar[type[Method]] = SiamRPNMethod
 
     anchor_shapes: Tensor
@@ -134,7 +136,7 @@ class SiamRPN(Network):
         step = self.backbone.stride / size
         return ScoreMap(scores, 0.5 - step * (scores.shape[-1] - 1) / 2, step)
 
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Classification of the drawn anchors and distance of the positive ones' boxes; see AnchorTraining."""
         prediction = self(self.embed(batch.template), batch.search)
         size = batch.search.shape[-1]
@@ -146,6 +148,11 @@ class SiamRPN(Network):
     def set_epoch(self, epoch: int) -> None:
         """Which stages of the trunk learn from this epoch on."""
         self.backbone.learn_last(self.training_rules.learning_stages(epoch))
+
+    @classmethod
+    def rename(cls, key: str) -> str:
+        """Of any public naming."""
+        return rename(key)
 
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of any public naming under this network's names and at its `corr_scale`."""

@@ -40,7 +40,7 @@ def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
 
     own: the state dict that they are for. What is known by no naming keeps its name.
     """
-    named = {_rename(key, {**_ORIGINAL, **_FORK}): value for key, value in weights.items()}
+    named = {rename(key): value for key, value in weights.items()}
     scale = named.get(SCALE, torch.tensor(1.0))
     if SCALE in own:
         named = _scaled(named, float(scale / own[SCALE].to(scale.device)))
@@ -49,6 +49,11 @@ def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
         if key.endswith("num_batches_tracked") and key.replace("num_batches_tracked", "running_var") in named:
             named.setdefault(key, torch.zeros_like(value))
     return named
+
+
+def rename(key: str) -> str:
+    """A key of any naming under this toolbox's name; what is known by no naming stays as it is."""
+    return _rename(key, {**_ORIGINAL, **_FORK})
 
 
 def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from ..core.boxes import cxcywh_to_xyxy, iou_and_union
 from ..layers.anchor_labels import NEGATIVE, POSITIVE, LabelRule, Labels
 from ..layers.anchors import decode
 from ..layers.losses import balanced_cross_entropy
-from .base import PAIR_KINDS, Batch
+from .base import PAIR_KINDS, PairBatch
 
 _ON_OBJECT = 0.5  # IoU above which an anchor lies on an object, in figures
 
@@ -55,7 +55,9 @@ class AnchorTraining:
         """How many of the trunk's last stages learn in an epoch (from 1)."""
         return self.stages if epoch >= self.unfreeze_epoch else 0
 
-    def __call__(self, anchors: Tensor, prediction: Any, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def __call__(
+        self, anchors: Tensor, prediction: Any, batch: PairBatch
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses and figures; anchors: [4, A, n, n]; prediction: logits [B, 2, A, n, n], deltas
         [B, 4, A, n, n]; batch: its search_box [B, 4] and others [B, K, 4] as this file's boxes."""
         logits, deltas = prediction.logits.float(), prediction.deltas.float()
@@ -76,7 +78,7 @@ class AnchorTraining:
         return (distance.sum(1) * labels.weight).sum() / len(deltas)
 
     def figures(
-        self, anchors: Tensor, logits: Tensor, deltas: Tensor, labels: Labels, batch: Batch
+        self, anchors: Tensor, logits: Tensor, deltas: Tensor, labels: Labels, batch: PairBatch
     ) -> dict[str, Tensor]:
         """Of positive pairs the overlap of the best anchor's box; how many labelled anchors are told right; the mean
         probability that an object is the target, by kind of pair and of other objects in positive pairs."""

@@ -117,6 +117,8 @@ def mixing_arguments(cfg: EasyDict, layers: int) -> dict[str, Any]:
 class TBSITrack(OneStream):
     """RGB-T tracking with two streams; their search maps are fused by a convolution."""
 
+    marks = ("box_head.", "tbsi_")
+    new_after_tracker = ("tbsi",)
     encoder_class = TBSIEncoder
     streams = 2
 

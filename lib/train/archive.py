@@ -17,7 +17,7 @@ from ..core.atomic import write_atomically
 from ..core.checkpoint import save_checkpoint
 from ..core.config import flatten
 from ..core.errors import InputError
-from .copies import Copies
+from .copies import CheckpointCopies
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +29,14 @@ FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRA
 class Archive:
     """The checkpoints of one run in its folder."""
 
-    def __init__(self, folder: Path, cfg: EasyDict, *, fresh: bool, copies: Copies | None = None):
-        """fresh: the run begins, so what was best before does not count; copies: where each file goes besides.
+    def __init__(self, folder: Path, cfg: EasyDict, *, fresh: bool, copies: CheckpointCopies | None = None):
+        """fresh: the run begins, so what was best before does not count; copies: where each file is copied to.
 
         Raises InputError for a damaged list, and where copies of another run would be replaced.
         """
         self.folder, self.keep, self.copies = folder, cfg.TRAIN.KEEP_CHECKPOINTS, copies
         if copies is not None and fresh:
-            copies.claim()
+            copies.check_free()
         self.record = folder / "written.json"
         learned = {key: value for key, value in flatten(cfg).items() if not key.startswith(FREE)}
         self.run = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()
@@ -69,7 +69,7 @@ class Archive:
         log.info("saved %s", path)
         self.files[path.name] = _stamp(path)
         if self.copies is not None:
-            self.copies.take(path)
+            self.copies.add(path)
 
     def _is_own(self, path: Path) -> bool:
         return path.is_file() and self.files.get(path.name) == _stamp(path)

@@ -1,13 +1,14 @@
-"""Weights averaged over steps: validated, saved as `net` and tracked with, while training goes on without them."""
+"""Weights averaged over steps: they are validated and saved as `net`, and training goes on with the others."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from easydict import EasyDict
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..core.checkpoint import load_state
 from ..models.base import Network
+from ..models.weights import load_state
 
 
 def build_average(cfg: EasyDict, model: Network) -> AveragedModel | None:
@@ -21,5 +22,5 @@ def build_average(cfg: EasyDict, model: Network) -> AveragedModel | None:
 
 def load_average(average: AveragedModel, weights: Mapping[str, Tensor]) -> None:
     """Go on averaging from saved weights. Raises InputError as `load_state`."""
-    load_state(average.module, weights)
+    load_state(cast(Network, average.module), weights)
     average.n_averaged.fill_(1)  # the next weights are mixed in; at 0 they would replace these

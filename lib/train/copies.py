@@ -1,5 +1,5 @@
-"""Checkpoints once more, in one folder for all runs and under the names that DaSiamRPN's offline training is known by:
-<name>_e001.pth and the following, <name>_last.pth, <name>_best.pth."""
+"""Copies of the checkpoints in one folder for all runs, under the names that DaSiamRPN's offline training uses:
+<name>_e001.pth and so on, <name>_last.pth, <name>_best.pth."""
 
 import re
 import shutil
@@ -13,20 +13,20 @@ _EPOCH = re.compile(r"_ep0*(\d+)\.pth\.tar$")
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Where copies go, and what they are called."""
+class CheckpointCopies:
+    """Where copies of checkpoints go, and what they are called."""
 
     folder: Path
     name: str  # network and configuration
 
-    def claim(self) -> None:
+    def check_free(self) -> None:
         """Raise InputError where a run that begins would replace files that are there."""
         found = sorted(self.folder.glob(f"{self.name}_*.pth"))
         if found:
             raise InputError(f"{found[0]}: is of another run; choose another --weights_dir, or move it away")
 
-    def take(self, path: Path) -> None:
-        """Copy a checkpoint that was just written: of an epoch, which is the last one too, or the best one."""
+    def add(self, path: Path) -> None:
+        """Copy a checkpoint that was just written: that of an epoch, also as `last`, or the best one."""
         epoch = _EPOCH.search(path.name)
         for which in (f"e{int(epoch[1]):03d}", "last") if epoch else ("best",):
             with write_atomically(self.folder / f"{self.name}_{which}.pth") as temporary:

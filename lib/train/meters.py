@@ -1,4 +1,4 @@
-"""Running means, and the line that tells how training goes."""
+"""Running means, and the speed of training."""
 
 import time
 from collections.abc import Mapping
@@ -9,14 +9,15 @@ from torch import Tensor
 
 
 class Means:
-    """Means of scalars over an epoch. Values stay on their device until somebody asks: no wait inside a step."""
+    """Means of scalars over an epoch. Values stay on their device until they are read: no step waits for them."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.weights: dict[str, Any] = {}
 
     def update(self, values: Mapping[str, Tensor], weight: int) -> None:
-        """Add a batch's means, scalars; weight: its size. A [2] value is a sum and how many it is of: those count."""
+        """Add the means of a batch, scalars; weight: its size. A [2] value is a sum and the number of its terms, which
+        is its weight."""
         for name, value in values.items():
             value = value.detach().float()
             total, count = value.unbind() if value.ndim else (value * weight, weight)
@@ -24,7 +25,7 @@ class Means:
             self.weights[name] = self.weights.get(name, 0) + count
 
     def read(self) -> dict[str, float]:
-        """The means so far, of what there was any of; waits for the device."""
+        """The means so far, of figures with a weight above 0; waits for the device."""
         weights = {name: float(weight) for name, weight in self.weights.items()}
         return {name: float(total) / weights[name] for name, total in self.sums.items() if weights[name]}
 
@@ -37,9 +38,9 @@ class Means:
 
         return torch.stack([row(self.sums), row(self.weights)])
 
-    def take(self, together: Tensor) -> None:
-        """Hold what `as_tensor` of all processes sums to."""
-        sums, weights = together.unbind()
+    def replace(self, total: Tensor) -> None:
+        """Set sums and weights to a tensor as `as_tensor` makes it: the sum of all processes'."""
+        sums, weights = total.unbind()
         names = sorted(self.sums)
         self.sums = dict(zip(names, sums.unbind(), strict=True))
         self.weights = dict(zip(names, weights.unbind(), strict=True))
@@ -59,7 +60,7 @@ class Clock:
         self.waiting += time.perf_counter() - self.mark
 
     def step_done(self, pairs: int) -> None:
-        """Call when a step of that many pairs was made."""
+        """Call when a step of that many samples was made."""
         self.pairs += pairs
         self.steps += 1
         self.mark = time.perf_counter()

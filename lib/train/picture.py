@@ -1,4 +1,7 @@
-"""What a network sees and says, as a picture. N pairs, M modalities, S side of the search region."""
+"""Pictures of a batch and of what the network finds in it. N pairs, M modalities, S side of the search region."""
+
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -6,13 +9,26 @@ import torch
 from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
-from ..models.base import Batch, Network, ScoreMap
+from ..models.base import Network, PairBatch, ScoreMap
+from ..models.training import TrainBatch
 
+_SHOWN = 4  # samples of a batch
 _TRUTH, _FOUND = (0, 255, 0), (255, 64, 64)  # RGB
 
 
+def draw(model: Network, raw: TrainBatch, batch: TrainBatch) -> tuple[str, np.ndarray] | None:
+    """A name and a picture [H, W, 3] RGB uint8 of the first samples; None for a kind of batch that has no picture.
+
+    raw: images as uint8; batch: the same, normalised, on the model's device.
+    """
+    if type(batch) not in PICTURES:
+        return None
+    name, drawing = PICTURES[type(batch)]
+    return name, drawing(model, *(whole.apply(lambda part: part[:_SHOWN]) for whole in (raw, batch)))
+
+
 @torch.no_grad()
-def draw_pairs(model: Network, raw: Batch, batch: Batch) -> np.ndarray:
+def draw_pairs(model: Network, raw: PairBatch, batch: PairBatch) -> np.ndarray:
     """One row per pair: template and search region of each modality, score map: [N * S, (2 M + 1) * S, 3] RGB uint8.
 
     raw: images as uint8; batch: the same, normalised, on the model's device. True boxes are green, found ones red.
@@ -52,3 +68,7 @@ def _draw_box(image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int]) 
     """box: xywh in units of the image's side."""
     x, y, w, h = (int(value) for value in np.clip(np.nan_to_num(box), -1, 2) * image.shape[0])
     cv2.rectangle(image, (x, y), (x + w, y + h), colour)
+
+
+#: Kind of batch -> name and drawing of its picture
+PICTURES: dict[type, tuple[str, Callable[[Network, Any, Any], np.ndarray]]] = {PairBatch: ("pairs", draw_pairs)}

@@ -1,4 +1,4 @@
-"""What can be known to be missing before many processes start."""
+"""Checks for missing data and weights before many processes start."""
 
 from easydict import EasyDict
 
@@ -8,7 +8,7 @@ from ..models.pretrained import find_pretrained
 
 
 def check_inputs(cfg: EasyDict) -> None:
-    """Raise InputError, once and in one line, for a data set or weights that every process would miss."""
+    """Raise InputError for a data set or a file of weights that is missing: one line instead of one per process."""
     local = read_local("train")
     for name in [*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME]:
         find_dataset(TRAINING.get(name.lower(), name), local)

@@ -7,15 +7,16 @@ import platform
 import random
 import re
 import sys
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from easydict import EasyDict
+from torch.utils.data import DataLoader
 
 from ..core.atomic import write_atomically
-from ..core.checkpoint import load_checkpoint, load_state
+from ..core.checkpoint import load_checkpoint
 from ..core.config import flatten, save_config
 from ..core.distributed import is_main, own_device, process_group, world_size
 from ..core.errors import InputError
@@ -23,16 +24,17 @@ from ..core.measure.machine import describe_code
 from ..core.paths import read_local
 from ..core.schema import read_yaml
 from ..datasets import load_training_set, load_validation_set
-from ..layers.lora import add_lora
 from ..models import build_model
 from ..models.base import Network
 from ..models.pretrained import load_pretrained
+from ..models.weights import load_state
 from .archive import FREE
 from .average import build_average
-from .board import open_board
-from .copies import Copies
+from .copies import CheckpointCopies
 from .data.loader import build_loader
+from .data.sample import Sample
 from .optim import build_optimizer
+from .run_log import RunLog, open_run_log
 from .schedule import build_scheduler
 from .step import SharedStep, TrainStep
 from .trainer import Trainer
@@ -52,30 +54,30 @@ def train(
     wandb: str = "",
     weights_dir: str = "",
 ) -> None:
-    """Train a configuration, or go on where an interrupted run of it stopped.
+    """Train a configuration, or resume an interrupted run of it.
 
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
-    Biases that is told what TensorBoard is; weights_dir: a folder that gets copies of the checkpoints. Raises
-    InputError for data, weights and configurations that cannot be used, and when a folder holds another run's files.
+    Biases that gets what TensorBoard gets; weights_dir: a folder for copies of the checkpoints. Raises InputError for
+    data, weights and configurations that cannot be used, and when a folder holds another run's files.
     """
     device = own_device(device_name)
     with process_group(device):
         checkpoints = save_dir / "checkpoints" / "train" / script / config
         if is_main():
             _log_to(save_dir / "logs" / f"{script}-{config}.log")
-            _record(checkpoints, cfg)
+            save_setup(checkpoints, cfg)
         else:
             logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
             logging.getLogger(load_training_set.__module__).setLevel(logging.ERROR)  # and has read the same data sets
         curves = save_dir / "tensorboard" / "train" / script / config
-        copies = Copies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
+        copies = CheckpointCopies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
         _train(cfg, checkpoints, curves, device=device, wandb=wandb, copies=copies)
 
 
 def _train(
-    cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str, copies: Copies | None
+    cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str, copies: CheckpointCopies | None
 ) -> None:
-    """What exchanges gradients lives in here, so that it is gone before the processes part."""
+    """What exchanges gradients is local to this function, so that it is deleted before the process group ends."""
     seed_everything(cfg.TRAIN.SEED)
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         # The loader has cores of its own: threads that wait for a busy core stall the others.
@@ -85,24 +87,47 @@ def _train(
     model = build_model(cfg)
     if newest is None and cfg.MODEL.PRETRAIN_FILE:
         load_pretrained(model, cfg, local["pretrained_dir"])
-    trainer = build_trainer(cfg, model.to(device), checkpoints, folders=local, device=device)
-    trainer.copies = copies
-    if is_main():
-        trainer.board = open_board(cfg, curves, checkpoints, wandb=wandb)
+    loaders = build_loaders(cfg, local)
+    run_log = open_run_log(cfg, curves, checkpoints, wandb=wandb) if is_main() else None
+    trainer = build_trainer(cfg, model.to(device), loaders, checkpoints, device=device, run_log=run_log, copies=copies)
     if newest is not None:
         resume(trainer, newest)
     trainer.run()
-    if trainer.board is not None:
-        trainer.board.close()
+    if run_log is not None:
+        run_log.close()
     log.info("finished: %d epochs, checkpoints in %s", trainer.epoch, checkpoints)
 
 
+class Loaders(NamedTuple):
+    """Where a run's samples come from."""
+
+    train: DataLoader[Sample]
+    val: DataLoader[Sample] | None
+
+
+def build_loaders(cfg: EasyDict, folders: dict[str, str]) -> Loaders:
+    """From DATA.TRAIN and DATA.VAL; folders: of local.py. Raises InputError for data sets that cannot be used."""
+    train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
+    val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
+    return Loaders(
+        build_loader(cfg, train_sets, stage=0),
+        build_loader(cfg, val_sets, stage=1) if val_sets else None,
+    )
+
+
 def build_trainer(
-    cfg: EasyDict, model: Network, checkpoints: Path, *, folders: dict[str, str], device: torch.device
+    cfg: EasyDict,
+    model: Network,
+    loaders: Loaders,
+    checkpoints: Path,
+    *,
+    device: torch.device,
+    run_log: RunLog | None = None,
+    copies: CheckpointCopies | None = None,
 ) -> Trainer:
-    """Data, optimizer and loop around a model that is on its device."""
+    """Optimizer and loop around a model that is on its device. Raises InputError for settings that do not fit it."""
     if cfg.TRAIN.LORA_RANK:
-        add_lora(model.get_submodule("backbone"), cfg.TRAIN.LORA_RANK, cfg.TRAIN.LORA_ALPHA)  # type: ignore[arg-type]
+        model.add_lora(cfg.TRAIN.LORA_RANK, cfg.TRAIN.LORA_ALPHA)
     if cfg.TRAIN.CHANNELS_LAST:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(cfg, model)
@@ -110,9 +135,6 @@ def build_trainer(
     if cfg.TRAIN.COMPILE:
         step.compile()
     half = cfg.TRAIN.AMP and device.type == "cuda" and cfg.TRAIN.AMP_DTYPE == "float16"
-    train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
-    val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
-    load = partial(build_loader, cfg, modalities=model.modalities, views=model.pair_views)
     return Trainer(
         cfg=cfg,
         model=model,
@@ -120,12 +142,13 @@ def build_trainer(
         optimizer=optimizer,
         scheduler=build_scheduler(cfg, optimizer),
         scaler=torch.amp.GradScaler(device.type, enabled=half),
-        train_loader=load(train_sets, stage=0),
-        val_loader=load(val_sets, stage=1) if val_sets else None,
+        train_loader=loaders.train,
+        val_loader=loaders.val,
         checkpoints=checkpoints,
-        board=None,
         device=device,
+        run_log=run_log,
         average=build_average(cfg, model),
+        copies=copies,
     )
 
 
@@ -143,7 +166,7 @@ def find_newest(checkpoints: Path) -> Path | None:
 
 
 def resume(trainer: Trainer, newest: Path) -> None:
-    """Go on after a checkpoint. Raises InputError for one that was not made to go on with, as public ones are."""
+    """Go on after a checkpoint. Raises InputError for one that holds weights alone, as public ones do."""
     content = load_checkpoint(newest)
     missing = [key for key in trainer.state() if key not in content]
     if missing:
@@ -156,11 +179,12 @@ def resume(trainer: Trainer, newest: Path) -> None:
     log.info("goes on after epoch %d: %s", trainer.epoch, newest)
 
 
-def _record(folder: Path, cfg: EasyDict) -> None:
-    """Keep the resolved configuration and the environment beside the checkpoints."""
+def save_setup(folder: Path, cfg: EasyDict) -> None:
+    """Write the resolved configuration and the environment beside the checkpoints. Raises InputError where those that
+    are there were made with other settings."""
     path = folder / "config.yaml"
     if find_newest(folder) is not None and path.exists():
-        _check_agreement(path, cfg)
+        _check_same_settings(path, cfg)
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
     environment = {
@@ -177,12 +201,12 @@ def _record(folder: Path, cfg: EasyDict) -> None:
         temporary.write_text(json.dumps(environment, indent=2) + "\n")
 
 
-def _check_agreement(path: Path, cfg: EasyDict) -> None:
-    """Raises InputError where a run would go on with other settings than it began with."""
+def _check_same_settings(path: Path, cfg: EasyDict) -> None:
+    """Raises InputError where a run would be resumed with other settings than it began with."""
     before, now = flatten(read_yaml(path)), flatten(cfg)
-    # These bend with the number of epochs; the other schedules do not look at it.
-    bends = cfg.TRAIN.SCHEDULER.TYPE in ("cosine", "log")
-    free = tuple(key for key in FREE if key != "TRAIN.EPOCH" or not bends)
+    # The rates of these schedules depend on the number of epochs; those of the others do not.
+    depends = cfg.TRAIN.SCHEDULER.TYPE in ("cosine", "log")
+    free = tuple(key for key in FREE if key != "TRAIN.EPOCH" or not depends)
     for key in now:
         if key in before and before[key] != now[key] and not key.startswith(free):
             raise InputError(

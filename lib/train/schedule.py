@@ -1,4 +1,4 @@
-"""How fast the weights learn: rates by epoch, the warm-up within the first of them, and how much makes one step."""
+"""Learning rates by epoch, the warm-up in the first of them, and how many batches make one step."""
 
 import math
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
     step (the published recipes): divided by ten after every LR_DROP_EPOCH epochs; multistep: after each epoch of
     MILESTONES; cosine: half a cosine from the full rate to FINAL_SHARE of it after EPOCH epochs (SGDR, eq. 5, without
     restarts); log: equal ratios from the full rate, until the warm-up is over, to FINAL_SHARE of it in the last epoch
-    (SiamRPN). Raises InputError for milestones that do not ascend and for a log schedule that ends at nothing.
+    (SiamRPN). Raises InputError for milestones that do not ascend and for a log schedule that ends at 0.
     """
     options = cfg.TRAIN.SCHEDULER
     if options.TYPE == "log":
         if options.FINAL_SHARE == 0:
-            raise InputError("TRAIN.SCHEDULER.FINAL_SHARE: 0.0 is no end of a log schedule; give for example 0.05")
+            raise InputError("TRAIN.SCHEDULER.FINAL_SHARE: a log schedule cannot end at 0.0; give for example 0.05")
         start, end = options.WARMUP_EPOCHS, cfg.TRAIN.EPOCH - 1
         return LambdaLR(optimizer, lambda epoch: options.FINAL_SHARE ** _progress(epoch, start, end))
     if options.TYPE == "cosine":
@@ -40,9 +40,10 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
 
 
 def batches_per_step(cfg: EasyDict, batches: int) -> int:
-    """Over how many batches of a process a step's gradients are gathered to make GLOBAL_BATCH.
+    """How many batches of a process make one step, whose gradients are gathered: GLOBAL_BATCH in all processes.
 
-    batches: of one epoch and process. Raises InputError when they do not make up one step, or none exactly.
+    batches: of one epoch and process. Raises InputError when they are fewer than that, and when GLOBAL_BATCH is not a
+    multiple of what all processes load at once.
     """
     wanted, together = cfg.TRAIN.GLOBAL_BATCH, cfg.TRAIN.BATCH_SIZE * world_size()
     if not wanted:
@@ -62,7 +63,8 @@ def batches_per_step(cfg: EasyDict, batches: int) -> int:
 
 
 def warm_up(cfg: EasyDict, step: int, steps_per_epoch: int) -> float:
-    """What the rate is multiplied by in a step, counted from 0 over the whole run: a line from WARMUP_START, then 1."""
+    """The factor of the learning rate in a step (counted from 0 over the whole run): from WARMUP_START in a straight
+    line to 1, then 1."""
     options = cfg.TRAIN.SCHEDULER
     length = round(options.WARMUP_EPOCHS * steps_per_epoch)
     return options.WARMUP_START + (1 - options.WARMUP_START) * min(1.0, (step + 1) / length) if length else 1.0

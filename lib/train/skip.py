@@ -1,4 +1,4 @@
-"""What a run forgives: samples that cannot be read, and steps whose loss or gradient is no number. Both are counted."""
+"""What a run tolerates and counts: samples that cannot be read, and steps whose loss or gradient is not finite."""
 
 import logging
 
@@ -10,12 +10,12 @@ from ..core.errors import InputError
 log = logging.getLogger(__name__)
 
 UNREADABLE_SHARE = 0.01  # training stops when more of its samples cannot be read
-_UNREADABLE_GRACE = 10  # so many are forgiven before the share counts
-_GRACE = 3  # the same of steps
+_UNREADABLE_GRACE = 10  # so many are tolerated before the share counts
+_GRACE = 3  # steps, likewise
 
 
 class Skips:
-    """What is left out of one epoch. With a share of 0 nothing is looked at, and no device is waited for."""
+    """The steps that are left out of one epoch. With a share of 0 no value is checked, so that no step waits for it."""
 
     def __init__(self, share: float, epoch: int):
         """share: of the epoch's steps that may be left out."""
@@ -23,7 +23,7 @@ class Skips:
         self.count = self.steps = 0
 
     def admits(self, loss: Tensor) -> bool:
-        """Whether a batch's loss enters the means; one that is no number and is not to be left out does."""
+        """Whether a batch's loss enters the means: all do where no step may be left out, else finite ones."""
         return not self.share or bool(torch.isfinite(loss))
 
     def allows(self, norm: Tensor) -> bool:
@@ -37,10 +37,10 @@ class Skips:
         if bool(torch.isfinite(norm)):
             return True
         self.count += 1
-        log.warning("epoch %d, step %d: loss or gradient is no number; the step is left out", self.epoch, self.steps)
+        log.warning("epoch %d, step %d: loss or gradient is not finite; the step is left out", self.epoch, self.steps)
         if self.count > max(_GRACE, self.share * self.steps):
             raise InputError(
-                f"{self.count} of {self.steps} steps of epoch {self.epoch} have a loss or gradient that is no number; "
+                f"{self.count} of {self.steps} steps of epoch {self.epoch} have a loss or gradient that is not finite; "
                 "lower TRAIN.LR; the last checkpoint is kept"
             )
         return False

@@ -1,22 +1,24 @@
-"""A training step as a module, alone or with the gradients of several processes averaged."""
+"""A training step as a module, alone or with the gradients of several processes averaged; what goes into it."""
 
 import warnings
-from typing import cast
+from typing import Any, cast
 
+import torch
+from easydict import EasyDict
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..models.base import Batch, Network
+from ..models.training import Trainable, TrainBatch
 
 
 class TrainStep(nn.Module):
-    """A model's training step as a forward pass, which is what DistributedDataParallel wraps."""
+    """A network's training step as a forward pass, which is what DistributedDataParallel wraps."""
 
-    def __init__(self, model: Network):
+    def __init__(self, model: Trainable):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def forward(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses and figures to watch."""
         return self.model.step(batch)
 
@@ -41,8 +43,24 @@ def count_learning(module: nn.Module) -> int:
     return sum(parameter.requires_grad for parameter in module.parameters())
 
 
-def renew(step: nn.Module) -> nn.Module:
-    """The step, wrapped anew where other parameters learn than before: wrapping fixes what is exchanged."""
+def wrap_again(step: nn.Module) -> nn.Module:
+    """The step, wrapped once more where other parameters learn than before: wrapping fixes what is exchanged."""
     if isinstance(step, SharedStep) and step.exchanged != count_learning(step):
         return SharedStep(cast(nn.Module, step.module))
     return step
+
+
+def to_device(batch: TrainBatch, device: torch.device, normalize: nn.Module) -> TrainBatch:
+    """The batch on the device, images normalised."""
+    return batch.apply(lambda part: part.to(device, non_blocking=True)).normalised(normalize)
+
+
+def autocast(cfg: EasyDict, device: torch.device) -> torch.autocast:
+    """Mixed precision as TRAIN.AMP and AMP_DTYPE say, bfloat16 on anything but CUDA; does nothing where it is off."""
+    dtype = getattr(torch, cfg.TRAIN.AMP_DTYPE) if device.type == "cuda" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=cfg.TRAIN.AMP)
+
+
+def add_total(losses: dict[str, Tensor], figures: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All that is known of a step by name, first `loss`, the sum of its terms."""
+    return {"loss": torch.stack(list(losses.values())).sum(), **losses, **figures}

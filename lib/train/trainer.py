@@ -15,29 +15,29 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from ..core.distributed import average_buffers, is_main, rank, sum_over_processes
+from ..core.distributed import average_buffers, is_main, rank
 from ..core.errors import InputError
 from ..layers.lora import merged_state
-from ..models.base import Batch, Network
+from ..models.base import Network
+from ..models.training import TrainBatch
 from .archive import Archive
 from .average import load_average
-from .board import Board
-from .copies import Copies
-from .data.loader import Sample, read_batches
+from .copies import CheckpointCopies
+from .data.sample import Sample, read_batches
 from .meters import Clock, Means, format_duration
-from .picture import draw_pairs
+from .picture import draw
+from .run_log import RunLog
 from .schedule import batches_per_step, set_rates, warm_up
 from .skip import Skips, check_unreadable
-from .step import renew
+from .step import add_total, autocast, to_device, wrap_again
+from .validation import validate
 
 log = logging.getLogger(__name__)
 
-_PICTURED = 4  # pairs of a validation that TensorBoard shows
 
-
-@dataclass
+@dataclass(kw_only=True)
 class Trainer:
-    """Everything that a run consists of. `run` is the loop; `state` and `restore` are what survives an interruption."""
+    """Everything that a run consists of. `run` is the loop; `state` is what a resumed run needs."""
 
     cfg: EasyDict
     model: Network
@@ -48,10 +48,10 @@ class Trainer:
     train_loader: DataLoader[Sample]
     val_loader: DataLoader[Sample] | None
     checkpoints: Path  # folder
-    board: Board | None  # in the main process
     device: torch.device
+    run_log: RunLog | None = None  # in the main process
     average: AveragedModel | None = None  # of the weights, over steps
-    copies: Copies | None = None  # of the checkpoints
+    copies: CheckpointCopies | None = None
     epoch: int = 0  # epochs done
 
     def __post_init__(self) -> None:
@@ -71,9 +71,11 @@ class Trainer:
             archive = Archive(self.checkpoints, self.cfg, fresh=self.epoch == 0, copies=self.copies)
         for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
             self.model.set_epoch(epoch)
-            self.step = renew(self.step)
+            self.step = wrap_again(self.step)
             self.train_epoch(epoch)
-            set_rates(self.optimizer, self.scheduler.get_last_lr(), 1.0)  # the schedule knows nothing of the warm-up
+            set_rates(
+                self.optimizer, self.scheduler.get_last_lr(), 1.0
+            )  # without the warm-up, which the schedule does not know
             self.scheduler.step()
             average_buffers(self.model)
             if self.average is not None:
@@ -100,32 +102,32 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         for number, sample in enumerate(islice(read_batches(self.train_loader), batches), start=1):
             clock.data_ready()
-            unreadable += int(sample.unreadable.sum())  # type: ignore[attr-defined]
+            unreadable += int(sample.unreadable.sum())
             steps, rest = divmod(number, self.parts)
             values = self.gather_gradients(self.to_device(sample.batch), complete=rest == 0)
             if skips.admits(values["loss"]):
-                means.update(values, len(sample.batch.search))
+                means.update(values, sample.batch.size)
             if rest == 0:
                 done = (epoch - 1) * self.steps + steps - 1
                 set_rates(self.optimizer, rates, warm_up(self.cfg, done, self.steps))
                 self.update_weights(skips)
-            clock.step_done(len(sample.batch.search))
+            clock.step_done(sample.batch.size)
             if rest == 0 and (steps % self.cfg.TRAIN.PRINT_INTERVAL == 0 or steps == self.steps):
-                self.report("train", epoch, steps, means, clock)
+                self.log_progress("train", epoch, steps, means.read(), clock.read())
                 check_unreadable(unreadable, clock.pairs)
 
-    def gather_gradients(self, batch: Batch, *, complete: bool) -> dict[str, Tensor]:
+    def gather_gradients(self, batch: TrainBatch, *, complete: bool) -> dict[str, Tensor]:
         """Add a batch's share of its step's gradients; complete: the step's last batch, whose gradients are exchanged.
 
         A share is the batch's mean loss over the number of parts, so that the parts together weigh as one large batch.
         """
         waits = isinstance(self.step, DistributedDataParallel) and not complete
         with self.step.no_sync() if waits else nullcontext():  # type: ignore[operator]
-            with self.autocast():
+            with autocast(self.cfg, self.device):
                 losses, figures = self.step(batch)
-            total = torch.stack(list(losses.values())).sum()
-            self.scaler.scale(total / self.parts).backward()
-        return {"loss": total, **losses, **figures}
+            values = add_total(losses, figures)
+            self.scaler.scale(values["loss"] / self.parts).backward()
+        return values
 
     def update_weights(self, skips: Skips) -> None:
         """One step of the optimizer, unless it is to be left out."""
@@ -143,62 +145,53 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.model)
 
-    @torch.no_grad()
     def validate(self, epoch: int, loader: DataLoader[Sample]) -> dict[str, float]:
-        """The mean losses and figures over the validation pairs, which are the same at every call; all processes'."""
-        self.result.eval()
-        means, clock = Means(), Clock(len(loader))
-        for number, sample in enumerate(read_batches(loader)):
-            clock.data_ready()
-            batch = self.to_device(sample.batch)
-            with self.autocast():
-                losses, figures = self.result.step(batch)
-                if number == 0 and self.board is not None:
-                    some = [pairs.apply(lambda part: part[:_PICTURED]) for pairs in (sample.batch, batch)]
-                    grid = draw_pairs(self.result, *some)
-                    self.board.add_image("val/pairs", grid, epoch * self.steps, dataformats="HWC")
-            means.update({"loss": torch.stack(list(losses.values())).sum(), **losses, **figures}, len(batch.search))
-            clock.step_done(len(batch.search))
-        means.take(sum_over_processes(means.as_tensor(self.device)))
-        self.report("val", epoch, len(loader), means, clock)
-        return means.read()
+        """The mean losses and figures over the validation samples of all processes. The main process logs them, and a
+        picture of the first samples where their kind of batch has one."""
 
-    def report(self, stage: str, epoch: int, number: int, means: Means, clock: Clock) -> None:
-        """One line on the console and in the log; scalars on TensorBoard. Stops a run whose loss is not a number."""
-        values, speed = means.read(), clock.read()
+        def show(raw: TrainBatch, batch: TrainBatch) -> None:
+            if self.run_log is not None and (picture := draw(self.result, raw, batch)) is not None:
+                name, pixels = picture
+                self.run_log.add_image(f"val/{name}", pixels, epoch * self.steps, dataformats="HWC")
+
+        figures, speed = validate(self.result, loader, self.cfg, self.device, show=show)
+        self.log_progress("val", epoch, len(loader), figures, speed)
+        return figures
+
+    def log_progress(
+        self, stage: str, epoch: int, number: int, figures: dict[str, float], speed: dict[str, float]
+    ) -> None:
+        """One line on the console and in the log file, and scalars for curves; number: of the step or batch.
+
+        Raises InputError for a loss that is not finite, which ends the run.
+        """
         steps = self.steps if stage == "train" or self.val_loader is None else len(self.val_loader)
-        if not np.isfinite(values.get("loss", 0.0)):  # there is none while every step was left out
+        if not np.isfinite(figures.get("loss", 0.0)):  # there is none while every step was left out
             raise InputError(
-                f"loss is {values['loss']} in epoch {epoch}, step {number}; lower TRAIN.LR, or switch TRAIN.AMP off; "
+                f"loss is {figures['loss']} in epoch {epoch}, step {number}; lower TRAIN.LR, or switch TRAIN.AMP off; "
                 "the last checkpoint is kept"
             )
-        if self.board is None:
+        if self.run_log is None:
             return
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        listed = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         times = f"{speed['pairs_per_s']:.1f} pairs/s  data {speed['data_wait']:.0%}"
         if stage == "train":
             times += f"  to go {format_duration(speed['eta_s'])}"
         where = f"{stage:5} epoch {epoch}/{self.cfg.TRAIN.EPOCH}  step {number}/{steps}"
-        log.info("%s  %s  %s", where, figures, times)
+        log.info("%s  %s  %s", where, listed, times)
         progress = (epoch - 1) * self.steps + (number if stage == "train" else self.steps)
-        scalars = {**values, "pairs_per_s": speed["pairs_per_s"], "data_wait": speed["data_wait"]}
+        scalars = {**figures, "pairs_per_s": speed["pairs_per_s"], "data_wait": speed["data_wait"]}
         if self.device.type == "cuda":
             scalars["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         for index, group in enumerate(self.optimizer.param_groups):
             scalars[f"lr_{index}"] = group["lr"]
         for name, value in scalars.items():
-            self.board.add_scalar(f"{stage}/{name}", value, progress)
-        self.board.flush()
+            self.run_log.add_scalar(f"{stage}/{name}", value, progress)
+        self.run_log.flush()
 
-    def to_device(self, batch: Batch) -> Batch:
+    def to_device(self, batch: TrainBatch) -> TrainBatch:
         """The batch on the device, images normalised."""
-        moved = batch.apply(lambda part: part.to(self.device, non_blocking=True))
-        return moved._replace(template=self.model.normalize(moved.template), search=self.model.normalize(moved.search))
-
-    def autocast(self) -> torch.autocast:
-        """Mixed precision as configured; does nothing where it is off."""
-        dtype = getattr(torch, self.cfg.TRAIN.AMP_DTYPE) if self.device.type == "cuda" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype, enabled=self.cfg.TRAIN.AMP)
+        return to_device(batch, self.device, self.model.normalize)
 
     def path(self, which: str) -> Path:
         """Where a checkpoint lies: `<Name>_ep0015.pth.tar` for which = "ep0015"."""

@@ -6,9 +6,10 @@ import micro
 import pytest
 import torch
 
-from lib.core.checkpoint import load_state, load_weights, save_weights
+from lib.core.checkpoint import load_weights, save_weights
 from lib.core.compact import compact, expand
 from lib.core.errors import InputError
+from lib.models.weights import load_state
 from tracking import convert_checkpoint
 
 

@@ -230,7 +230,7 @@ WRONG = {
     "MODEL: {BACKBONE: {TBSI_LOC: [1.5]}}": ["MODEL.BACKBONE.TBSI_LOC", "[1.5]", "expected a whole number"],
     "TRAIN: {TBSI_DROP_PATH: [no]}": ["TRAIN.TBSI_DROP_PATH", "[False]", "expected a number"],
     "DATA: {TRAIN: {DATASETS_NAME: [a]}}": ["DATA.TRAIN.DATASETS_RATIO", "2 values for 1", "give one for each"],
-    "DATA: {MEAN: [0.5, 0.5], STD: [0.5, 0.5]}": ["DATA.MEAN", "2 values", "give 3"],
+    "DATA: {MEAN: [0.5, 0.5], STD: [0.5, 0.5]}": ["DATA.MEAN", "[0.5, 0.5]", "expected 3 or 6 values, for visible or"],
     "DATA: {MEAN: [0.5, 0.5, 0.5]}": ["DATA.STD", "6 values for 3", "give one for each"],
     "DATA: {SEARCH: {SIZE: 100}}": ["DATA.SEARCH.SIZE", "100", "not a multiple of MODEL.BACKBONE.STRIDE 16", "give 96"],
     "TEST: {SEARCH_SIZE: 256}": ["TEST.SEARCH_SIZE", "256", "differs from DATA.SEARCH.SIZE 320", "set both alike"],
@@ -298,11 +298,62 @@ def test_loading_twice_shares_nothing():
 
 def test_key_that_nothing_reads_is_accepted_with_one_warning(caplog):
     with caplog.at_level(logging.WARNING):
-        cfg = load_config("iimf_track", TINY, ["TRAIN.F2_WEIGHT=0.2", "MODEL.BACKBONE.MID_PE=false"])
-    assert cfg.TRAIN.F2_WEIGHT == 0.2
+        cfg = load_config("iimf_track", TINY, ["TRAIN.F2_WEIGHT=0.7", "MODEL.BACKBONE.MID_PE=false"])
+    assert cfg.TRAIN.F2_WEIGHT == 0.7
     assert [record.getMessage() for record in caplog.records] == [
         "--set: TRAIN.F2_WEIGHT is accepted for compatibility; nothing reads it"
     ]
+
+
+def test_no_experiment_that_is_here_is_warned_of(caplog):
+    with caplog.at_level(logging.WARNING):
+        for path in EXPERIMENTS.glob("*/defaults.yaml"):
+            for name in list_configs(path.parent.name):
+                load_config(path.parent.name, name)
+    assert caplog.text == ""
+
+
+RELATIONS = """
+SIZE: 32           # [1, 99] multiple of PATCH: side of the input
+PATCH: 16          # [1, 99] side of a patch
+TESTED: 32         # [1, 99] equal to SIZE, as weights have it: side in tracking
+PLACES: [1, 2]     # whole [0, 9] places
+SHARES: [0.1, 0.2] # [0, 1] as many as PLACES: their shares
+MEAN: [0.1]        # [0, 1] 1 or 2 values: means
+OLD: 1             # unread: {2, 3} nothing reads it
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SIZE: 40", "mine.yaml: SIZE: 40 is not a multiple of PATCH 16; give 32, for example"),
+        ("SIZE: 48", "mine.yaml: TESTED: 32 differs from SIZE 48, as weights have it; set both alike"),
+        ("PLACES: [1]", "mine.yaml: SHARES: 2 values for 1 of PLACES; give one for each"),
+        ("MEAN: [0, 0, 0]", "mine.yaml: MEAN: [0, 0, 0] is not allowed; expected 1 or 2 values (default [0.1])"),
+        ("OLD: 4", "mine.yaml: OLD is accepted for compatibility; nothing reads it"),
+        ("{OLD: 3, SIZE: 16, TESTED: 16, PLACES: [], SHARES: [], MEAN: [0, 1]}", ""),
+    ],
+)
+def test_rules_about_another_key(text, message, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(config, "EXPERIMENTS", tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "defaults.yaml").write_text(RELATIONS)
+    (tmp_path / "mine.yaml").write_text(text)
+    said = []
+    try:
+        load_config("other", str(tmp_path / "mine.yaml"))
+    except InputError as error:
+        said.append(str(error))
+    said += [record.getMessage() for record in caplog.records]
+    assert said == ([message] if message else [])
+
+
+def test_a_rule_about_a_key_that_is_not_there_is_noticed(tmp_path):
+    path = tmp_path / "defaults.yaml"
+    path.write_text("SIZE: 32  # [1, 99] multiple of PATCH: side of the input\n")
+    with pytest.raises(ValueError, match="SIZE: its comment names PATCH, which is no key of the file"):
+        read_schema(path)
 
 
 def test_tracker_of_another_family_needs_none_of_the_one_stream_keys(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ MODEL:
   OLD: false         # unread: nothing reads it
 TRAIN:
   LR: 0.1            # (0, 10] learning rate
+  STEP: 2            # [1, 9] multiple of MODEL.DEPTH, as blocks go: steps
 """
 TWO = ONE.replace('"one"', '"two"').replace("{one}", "{two}").replace("LR: 0.1", "LR: 0.2")
 
@@ -26,4 +27,5 @@ def test_rows_say_whose_they_are(tmp_path):
     assert "| `MODEL.NAME` | `one` | {one} | the network | one |" in lines
     assert "| `MODEL.NAME` | `two` | {two} | the network | two |" in lines
     assert "| `TRAIN.LR` | `0.1` (one); `0.2` (two) | (0, 10] | learning rate | all |" in lines
+    assert "| `TRAIN.STEP` | `2` | [1, 9] multiple of MODEL.DEPTH, as blocks go | steps | all |" in lines
     assert "Accepted and unread: `MODEL.OLD`." in lines

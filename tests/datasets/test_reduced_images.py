@@ -9,7 +9,7 @@ from lib.datasets import image, pack
 from lib.datasets.camera import keep_camera
 from lib.datasets.image import REDUCTIONS, choose_reduction, decode_image, read_image, shrink
 from lib.datasets.sequence import INFRARED, FileFrames, Sequence
-from lib.train.data.augment import CropRecipe, draw_view
+from lib.train.data.augment import CropRecipe, draw_crop
 from lib.train.data.loader import build_loader
 
 SIZES = [(48, 64), (477, 631), (9, 17)]  # also odd ones, height x width
@@ -101,7 +101,7 @@ def test_boxes_lie_where_they_did_to_a_fraction_of_a_pixel(tmp_path, factor, siz
             return np.concatenate(frames.frames.reduced(row, number), axis=2)
 
         views = [
-            draw_view(read, frames.boxes[row], recipe, np.random.default_rng(seed), scaled=scaled)
+            draw_crop(read, frames.boxes[row], recipe, np.random.default_rng(seed), scaled=scaled)
             for scaled in (False, True)
         ]
         whole, reduced = views
@@ -117,7 +117,7 @@ def test_boxes_lie_where_they_did_to_a_fraction_of_a_pixel(tmp_path, factor, siz
 def samples(frames, *changes):
     cfg = micro.config("iimf_track", "DATA.TRAIN.SAMPLE_PER_EPOCH=12", "TRAIN.BATCH_SIZE=1", "TRAIN.NUM_WORKER=0",
                        "DATA.TRAIN.DATASETS_RATIO=[1]", "DATA.TRAIN.DATASETS_NAME=[x]", *changes)  # fmt: skip
-    return [sample.batch for sample in build_loader(cfg, [[frames]], stage=0, modalities=2)]
+    return [sample.batch for sample in build_loader(cfg, [[frames]], stage=0)]
 
 
 def test_the_option_reads_less_and_draws_the_same(tmp_path, monkeypatch):

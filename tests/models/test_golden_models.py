@@ -10,10 +10,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.core.checkpoint import load_state
 from lib.core.errors import InputError
 from lib.layers.losses import gaussian_maps
-from lib.models.base import Batch
+from lib.models.base import PairBatch
+from lib.models.weights import load_state
 
 TRAINED = ("ostrack", "iimf_sot", "tbsi_in1k")
 TOLERANCE = 1e-4  # relative to the largest magnitude of an output
@@ -37,7 +37,7 @@ def with_boxes(name):
     """The recipe's inputs as a training batch; the templates' boxes play no part in these models."""
     template, search = golden.inputs(1 if name.startswith("ostrack") else 2)
     boxes = torch.tensor(golden.read(f"{name}_train")["gt_xywh"])[:2]
-    return Batch(template, torch.tensor([[0.25, 0.25, 0.5, 0.5]] * 2), search, boxes)
+    return PairBatch(template, torch.tensor([[0.25, 0.25, 0.5, 0.5]] * 2), search, boxes)
 
 
 def is_computed(name, index, shape):

@@ -12,7 +12,8 @@ from lib.datasets.sequence import VISIBLE, Frames, Sequence
 from lib.models import build_method, build_model
 from lib.test.metrics.measure import overlap
 from lib.test.tracker.crop_tracker import CropTracker
-from lib.train.data.loader import build_loader, read_batches
+from lib.train.data.loader import build_loader
+from lib.train.data.sample import read_batches
 
 SIZE = (320, 256)  # width, height
 STEPS, BATCH = 200, 8
@@ -72,11 +73,10 @@ def train():
     model = build_model(cfg)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     videos = [toy(seed) for seed in range(60)]
-    for sample in read_batches(build_loader(cfg, [videos], stage=0, modalities=1, views="context")):
-        batch = sample.batch
-        batch = batch._replace(template=model.normalize(batch.template), search=model.normalize(batch.search))
+    for sample in read_batches(build_loader(cfg, [videos], stage=0)):
+        batch = sample.batch.normalised(model.normalize)
         optimizer.zero_grad()
-        sum(model.step(batch).values()).backward()
+        sum(model.step(batch)[0].values()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
         optimizer.step()
     return cfg, model.state_dict()

@@ -12,7 +12,7 @@ import timm
 import torch
 
 from lib.core import tree
-from lib.core.checkpoint import load_state, load_weights, save_checkpoint, save_weights
+from lib.core.checkpoint import load_weights, save_checkpoint, save_weights
 from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.core.target import Target
@@ -21,6 +21,7 @@ from lib.layers.vit import run_block
 from lib.models import TRACKERS, build_model
 from lib.models.base import Network
 from lib.models.method import CropState
+from lib.models.weights import load_state
 from lib.train.meters import Means
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from lib.core.boxes import cxcywh_to_xyxy, iou_and_union, xywh_to_cxcywh
 from lib.core.config import load_config
 from lib.layers.anchors import decode
 from lib.models import build_model
-from lib.models.base import Batch
+from lib.models.base import PairBatch
 from lib.models.siamese import from_crop_units
 from lib.models.siamrpn import target_probability
 
@@ -39,7 +39,7 @@ def eight_pairs():
     images = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2)[:, None].contiguous() for part in (template, search))
     place = torch.tensor(np.array(boxes), dtype=torch.float32)
     first, second = images
-    return Batch(first, place, second, place, positive=torch.tensor(positive))
+    return PairBatch(first, place, second, place, positive=torch.tensor(positive))
 
 
 def judge(model, batch):

@@ -11,9 +11,10 @@ import micro
 import pytest
 import torch
 
-from lib.core.checkpoint import load_state, load_weights, save_checkpoint
+from lib.core.checkpoint import load_weights, save_checkpoint
 from lib.core.errors import InputError
 from lib.models.siamrpn_names import export
+from lib.models.weights import load_state
 from tracking import convert_checkpoint
 
 NARROW = ["MODEL.BACKBONE.WIDTH=0.0625"]

@@ -10,11 +10,12 @@ import pytest
 import test_training as basics
 import torch
 
-from lib.core.checkpoint import load_checkpoint, load_state
+from lib.core.checkpoint import load_checkpoint
 from lib.core.errors import InputError
 from lib.core.measure import machine
 from lib.models import build_model
-from lib.models.base import Batch
+from lib.models.base import PairBatch
+from lib.models.weights import load_state
 from lib.train import run
 from lib.train.archive import Archive
 from lib.train.picture import draw_pairs
@@ -95,20 +96,19 @@ def test_best_checkpoint_loads_as_any_other(make_trainer, tmp_path):
 
 
 def test_every_validation_shows_pairs(make_trainer):
-    trainer = make_trainer("TRAIN.EPOCH=2")
-    trainer.board = basics.SilentBoard()
+    trainer = make_trainer("TRAIN.EPOCH=2", run_log=basics.MemoryLog())
     trainer.run()
-    assert [(name, step, order) for name, _, step, order in trainer.board.images] == [
+    assert [(name, step, order) for name, _, step, order in trainer.run_log.images] == [
         ("val/pairs", 3, "HWC"), ("val/pairs", 6, "HWC"),
     ]  # fmt: skip
-    assert trainer.board.images[0][1].shape == (2 * 64, 5 * 64, 3)
+    assert trainer.run_log.images[0][1].shape == (2 * 64, 5 * 64, 3)
 
 
 @pytest.mark.parametrize("variant", ["iimf_track", "ostrack", "ostrack-corner", "tbsi_track"])
 def test_picture_holds_images_true_box_and_score_map(variant):
     normal, model = micro.batch(variant), micro.model(variant)
     pixels = [torch.full_like(normal[index], 100).byte() for index in (0, 2)]
-    raw = Batch(pixels[0], normal.template_box, pixels[1], normal.search_box)
+    raw = PairBatch(pixels[0], normal.template_box, pixels[1], normal.search_box)
     picture, m = draw_pairs(model, raw, normal), model.modalities
     assert picture.dtype == np.uint8 and picture.shape == (2 * 64, (2 * m + 1) * 64, 3)
     assert (picture[:, : m * 64] == 100).all()
@@ -121,7 +121,7 @@ def test_picture_holds_images_true_box_and_score_map(variant):
 
 
 def test_environment_names_the_code(tmp_path, monkeypatch):
-    run._record(tmp_path, basics.config())
+    run.save_setup(tmp_path, basics.config())
     assert json.loads((tmp_path / "environment.json").read_text())["code"] == machine.describe_code()
     monkeypatch.setattr(machine, "ROOT", tmp_path / "repository")
     (tmp_path / "repository").mkdir()

@@ -10,7 +10,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lib.core.distributed import average_buffers
 from lib.core.errors import InputError
-from lib.models import build_model
 from lib.train import run, schedule
 
 make_trainer = basics.make_trainer
@@ -34,13 +33,13 @@ def test_gathered_gradients_are_those_of_one_large_batch(make_trainer, still_sta
 
 
 def test_steps_are_counted_as_the_optimizer_makes_them(make_trainer, caplog):
-    trainer = make_trainer("DATA.TRAIN.SAMPLE_PER_EPOCH=10", "TRAIN.GLOBAL_BATCH=4", "TRAIN.EPOCH=1")
-    trainer.board, made = basics.SilentBoard(), []
+    changes, made = ["DATA.TRAIN.SAMPLE_PER_EPOCH=10", "TRAIN.GLOBAL_BATCH=4", "TRAIN.EPOCH=1"], []
+    trainer = make_trainer(*changes, run_log=basics.MemoryLog())
     trainer.optimizer.register_step_post_hook(lambda *_: made.append(1))
     with caplog.at_level("INFO"):
         trainer.run()
     assert len(made) == 2, "five batches are two steps of two, and one that is left out"
-    assert [step for name, _, step in trainer.board.scalars if name == "train/loss"] == [1, 2]
+    assert [step for name, _, step in trainer.run_log.scalars if name == "train/loss"] == [1, 2]
     assert any("train epoch 1/1  step 2/2" in record.getMessage() for record in caplog.records)
 
 
@@ -102,11 +101,11 @@ def train_as(rank, processes, folder, changes):
         "TRAIN.LR=0.0004", "DATA.VAL.SAMPLE_PER_EPOCH=5", *changes,
     )  # fmt: skip
     run.seed_everything(1)
-    trainer = run.build_trainer(cfg, build_model(cfg), folder, folders={}, device=torch.device("cpu"))
-    losses, gather, trainer.board = [], trainer.gather_gradients, basics.SilentBoard()
+    trainer = basics.build(cfg, folder, run_log=basics.MemoryLog())
+    losses, gather = [], trainer.gather_gradients
     trainer.gather_gradients = lambda *a, **k: losses.append(gather(*a, **k)) or losses[-1]
     trainer.run()
-    validated = [value for name, value, _ in trainer.board.scalars if name.startswith("val/") and "_" not in name]
+    validated = [value for name, value, _ in trainer.run_log.scalars if name.startswith("val/") and "_" not in name]
     np.savez(folder / f"{rank}.npz", losses=[float(one["loss"].detach()) for one in losses], validated=validated[:5])
 
 

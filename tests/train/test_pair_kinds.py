@@ -19,9 +19,10 @@ from lib.datasets.usable import usable_rows
 from lib.models.base import PAIR_KINDS
 from lib.train.data.blur import cross_kernel, motion_kernel
 from lib.train.data.catalogue import SHIPPED, Catalogue, read_aliases
-from lib.train.data.context import COLOURS, ContextRecipe, ContextViews, shift_colours, to_units
-from lib.train.data.loader import build_loader, read_batches
+from lib.train.data.context import COLOURS, ContextCrops, ContextRecipe, shift_colours, to_units
+from lib.train.data.loader import build_loader
 from lib.train.data.pair_kinds import OTHER_CATEGORY, SAME_CATEGORY, STILL, VIDEO, PairKinds, shows_target
+from lib.train.data.sample import read_batches
 from lib.train.data.sampler import Pair
 
 SHARES = [0.6, 0.2, 0.12, 0.08]
@@ -216,7 +217,7 @@ def config(*changes):
 
 def batches(datasets, *changes, stage=0):
     cfg = config("DATA.TRAIN.DATASETS_NAME=[x]", "DATA.VAL.DATASETS_NAME=[x]", *changes)
-    return list(read_batches(build_loader(cfg, datasets, stage=stage, modalities=1, views="context")))
+    return list(read_batches(build_loader(cfg, datasets, stage=stage)))
 
 
 def test_negative_pairs_never_show_their_own_target():
@@ -300,7 +301,7 @@ def views(recipe, box, image, seed=0, others=None, **known):
             return [image]
 
     video = Sequence("a", Shown(), np.array([box], float), objects=AnnotatedObjects(objects, 0))
-    made = ContextViews(0.5, plain, recipe, known.get("grey", 0.0), known.get("flip", 0.0))
+    made = ContextCrops(0.5, plain, recipe, known.get("grey", 0.0), known.get("flip", 0.0))
     return made(Pair(video, 0, 0), lambda sequence, row, reduction: image, np.random.default_rng(seed))
 
 

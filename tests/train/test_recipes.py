@@ -11,6 +11,7 @@ from runs import DEEP, curves, train
 
 from lib.core.checkpoint import load_checkpoint, save_checkpoint
 from lib.core.config import list_configs, load_config
+from lib.models import network_class
 from lib.train import run
 
 OWN = ("tiny", "small", "small_middle", "small_start")  # of this toolbox, for synthetic sequences
@@ -86,7 +87,7 @@ def test_three_epochs(recipe, pretrained, tmp_path):
     assert len(ious) == 3 and ious[2] > ious[0] + 0.02
     assert [event.value for event in read.Scalars("train/lr_0")] == pytest.approx([cfg.TRAIN.LR] * 3)
     picture = cv2.imdecode(np.frombuffer(read.Images("val/pairs")[-1].encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
-    side, modalities = cfg.DATA.SEARCH.SIZE, len(cfg.DATA.MEAN) // 3
+    side, modalities = cfg.DATA.SEARCH.SIZE, network_class(cfg).modalities
     assert picture.shape == (4 * side, (2 * modalities + 1) * side, 3) and picture.std() > 10
     goes_on_exactly(cfg, recipe, whole, tmp_path, pretrained=pretrained)
 

@@ -61,7 +61,7 @@ def test_covered_neighbour_counts_for_stark_alone():
 @pytest.mark.parametrize("mode", MODES)
 def test_mode_of_the_configuration_is_used_and_seeded(mode):
     cfg = micro.config("iimf_track", f"DATA.SAMPLER_MODE={mode}", "TRAIN.NUM_WORKER=0")
-    loader = build_loader(cfg, [[sequence([0, 1], 2)]] * len(cfg.DATA.TRAIN.DATASETS_RATIO), stage=0, modalities=2)
+    loader = build_loader(cfg, [[sequence([0, 1], 2)]] * len(cfg.DATA.TRAIN.DATASETS_RATIO), stage=0)
     assert type(loader.dataset.pairs) is MODES[mode]
     first, second = (samples(f"DATA.SAMPLER_MODE={mode}", number=4) for _ in range(2))
     assert all(torch.equal(a.search, b.search) for a, b in zip(first, second, strict=True))

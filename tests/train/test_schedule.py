@@ -38,7 +38,7 @@ def test_log_schedule_has_equal_ratios_after_the_warm_up():
     log = ["TRAIN.SCHEDULER.TYPE=log", "TRAIN.SCHEDULER.FINAL_SHARE=0.01", "TRAIN.EPOCH=6"]
     seen = rates(*log, "TRAIN.SCHEDULER.WARMUP_EPOCHS=1", epochs=7)
     np.testing.assert_allclose(seen, [1, 1, 0.01**0.25, 0.1, 0.01**0.75, 0.01, 0.01])
-    with pytest.raises(InputError, match=r"FINAL_SHARE: 0\.0 is no end of a log schedule; give for example"):
+    with pytest.raises(InputError, match=r"FINAL_SHARE: a log schedule cannot end at 0\.0; give for example"):
         rates("TRAIN.SCHEDULER.TYPE=log", epochs=1)
 
 
@@ -100,7 +100,7 @@ def test_run_that_goes_on_within_the_warm_up_is_the_run_that_never_stopped(make_
 
 def test_cosine_does_not_go_on_with_another_number_of_epochs(tmp_path):
     cosine = "TRAIN.SCHEDULER.TYPE=cosine"
-    run._record(tmp_path, basics.config(cosine))
+    run.save_setup(tmp_path, basics.config(cosine))
     (tmp_path / "A_ep0001.pth.tar").touch()
     with pytest.raises(InputError, match=r"TRAIN\.EPOCH: the checkpoints here were made with 3, this run has 9"):
-        run._record(tmp_path, basics.config(cosine, "TRAIN.EPOCH=9"))
+        run.save_setup(tmp_path, basics.config(cosine, "TRAIN.EPOCH=9"))

@@ -13,9 +13,9 @@ from lib.core.errors import InputError
 from lib.models import build_model
 from lib.models.pretrained import load_pretrained
 from lib.train import run, validation
-from lib.train.copies import Copies
+from lib.train.copies import CheckpointCopies
 from lib.train.optim import build_optimizer
-from lib.train.step import SharedStep, TrainStep, renew
+from lib.train.step import SharedStep, TrainStep, wrap_again
 
 SMALL = [
     "MODEL.BACKBONE.WIDTH=0.0625", "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159", "TRAIN.BATCH_SIZE=5",
@@ -34,10 +34,10 @@ def make_trainer(tmp_path, monkeypatch):
     for name in ("load_training_set", "load_validation_set"):
         monkeypatch.setattr(run, name, lambda name, folders: pairs.videos())
 
-    def make(*changes, started=False):
+    def make(*changes, **more):
         cfg = config(*changes)
         run.seed_everything(cfg.TRAIN.SEED)
-        return run.build_trainer(cfg, build_model(cfg), tmp_path, folders={}, device=torch.device("cpu"))
+        return basics.build(cfg, tmp_path, **more)
 
     return make
 
@@ -75,15 +75,15 @@ def test_processes_exchange_what_learns_from_an_epoch_on(tmp_path):
     try:
         model.set_epoch(1)
         first = SharedStep(TrainStep(model))
-        assert renew(first) is first
+        assert wrap_again(first) is first
         model.set_epoch(2)
-        second = renew(first)
+        second = wrap_again(first)
         assert second is not first and second.module is first.module and second.exchanged == first.exchanged + 8
-        assert renew(second) is second
+        assert wrap_again(second) is second
     finally:
         torch.distributed.destroy_process_group()
     alone = TrainStep(model)
-    assert renew(alone) is alone
+    assert wrap_again(alone) is alone
 
 
 def test_sgd_has_two_rates_and_holds_what_learns_later():
@@ -99,15 +99,14 @@ def test_sgd_has_two_rates_and_holds_what_learns_later():
 
 
 def test_validation_tells_the_kinds_of_pairs_apart(make_trainer, caplog):
-    trainer = make_trainer("TRAIN.EPOCH=1", "DATA.PAIRS.SHARES=[0.5,0.5,0,0]")
+    trainer = make_trainer("TRAIN.EPOCH=1", "DATA.PAIRS.SHARES=[0.5,0.5,0,0]", run_log=basics.MemoryLog())
     with caplog.at_level(logging.INFO):
         means = trainer.validate(1, trainer.val_loader)
     kinds = {name for name in means if name.startswith("score_")}
     assert kinds >= {"score_video", "score_same_category", "score_other_category"} and 0 <= means["iou"] <= 1
     assert all(0 < means[name] < 1 for name in kinds)
-    trainer.board = basics.SilentBoard()
     trainer.run()
-    seen = {name for name, _, _ in trainer.board.scalars}
+    seen = {name for name, _, _ in trainer.run_log.scalars}
     assert "train/score_video" in seen and "train/score_same_category" not in seen and "val/score_same_category" in seen
 
 
@@ -143,7 +142,7 @@ def test_training_starts_from_a_trunk_of_another_naming(tmp_path, caplog):
     assert basics.same(before, model.rpn_head.search_cls_conv.state_dict())
     assert "alexnet-bn.pth: 36 of the model's" in caplog.text and "from scratch: rpn_head" in caplog.text
     wide = build_model(config("MODEL.BACKBONE.WIDTH=0.125"))
-    with pytest.raises(InputError, match="holds no layer that fits this trunk; give weights of its width"):
+    with pytest.raises(InputError, match="holds no layer that fits MODEL.BACKBONE.WIDTH 0.0625; give weights of that"):
         load_pretrained(wide, cfg, str(tmp_path))
 
 
@@ -156,26 +155,29 @@ def test_fine_tuning_starts_from_a_checkpoint(tmp_path):
 
 
 def test_checkpoints_lie_in_one_folder_too(make_trainer, tmp_path):
-    copies = Copies(tmp_path / "weights", "dasiamrpn_small")
-    trainer = make_trainer("TRAIN.EPOCH=2", "TRAIN.VAL_EPOCH_INTERVAL=1")
-    trainer.copies = copies
+    copies = CheckpointCopies(tmp_path / "weights", "dasiamrpn_small")
+    trainer = make_trainer("TRAIN.EPOCH=2", "TRAIN.VAL_EPOCH_INTERVAL=1", copies=copies)
     trainer.run()
     names = sorted(path.name for path in copies.folder.iterdir())
     assert names == [f"dasiamrpn_small_{which}.pth" for which in ("best", "e001", "e002", "last")]
     last, whole = load_checkpoint(copies.folder / "dasiamrpn_small_last.pth"), basics.weights(trainer)
     assert basics.same(last["net"], whole) and last["epoch"] == 2 and "optimizer" in last
-    again = make_trainer("TRAIN.EPOCH=2")
-    again.copies = copies
+    again = make_trainer("TRAIN.EPOCH=2", copies=copies)
     with pytest.raises(InputError, match="dasiamrpn_small_best.pth: is of another run; choose another --weights_dir"):
         again.run()
 
 
 def test_validation_alone_gives_the_trainers_figures(make_trainer, tmp_path, monkeypatch):
-    trainer = make_trainer("TRAIN.EPOCH=1")
-    save_checkpoint(tmp_path / "a.pth.tar", {"net": trainer.model.state_dict(), "network": "dasiamrpn", "epoch": 1})
     monkeypatch.setattr(validation, "load_validation_set", lambda name, folders: pairs.videos())
     monkeypatch.setattr(validation, "read_local", lambda kind: {})
-    alone = validation.validate(trainer.cfg, tmp_path / "a.pth.tar", device_name="cpu")
-    assert alone == trainer.validate(1, trainer.val_loader) and "score_same_category" in alone
+    losses = []
+    for amp in ("false", "true"):
+        trainer = make_trainer("TRAIN.EPOCH=1", f"TRAIN.AMP={amp}")
+        save_checkpoint(tmp_path / "a.pth.tar", {"net": trainer.model.state_dict(), "network": "dasiamrpn", "epoch": 1})
+        alone = validation.validate_checkpoint(trainer.cfg, tmp_path / "a.pth.tar", device_name="cpu")
+        assert alone == trainer.validate(1, trainer.val_loader) and "score_same_category" in alone
+        losses.append(alone["loss"])
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=0.05), "mixed precision as in training"
+    none = config("DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]")
     with pytest.raises(InputError, match="DATA.VAL.DATASETS_NAME: no data set"):
-        validation.validate(config("DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]"), tmp_path / "a.pth.tar")
+        validation.validate_checkpoint(none, tmp_path / "a.pth.tar")

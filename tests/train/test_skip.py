@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is no number."""
+"""Steps whose loss or gradient is not finite."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ make_trainer = basics.make_trainer
 
 
 def test_steps_without_a_usable_loss_are_left_out_and_counted(make_trainer, caplog):
-    trainer = make_trainer("TRAIN.EPOCH=1", "TRAIN.SKIP_SHARE=0.5")
+    trainer = make_trainer("TRAIN.EPOCH=1", "TRAIN.SKIP_SHARE=0.5", run_log=basics.MemoryLog())
     forward, seen = trainer.step.forward, []
 
     def spoil(batch):
@@ -20,16 +20,15 @@ def test_steps_without_a_usable_loss_are_left_out_and_counted(make_trainer, capl
         return {name: value * (float("nan") if len(seen) == 2 else 1) for name, value in losses.items()}, figures
 
     trainer.step.forward = spoil
-    trainer.board = basics.SilentBoard()
     trainer.run()
     assert len(seen) == 3 and torch.equal(seen[1], seen[2]) and not torch.equal(seen[0], seen[1])
-    assert "epoch 1, step 2: loss or gradient is no number; the step is left out" in caplog.text
-    assert all(np.isfinite(value) for _, value, _ in trainer.board.scalars)
+    assert "epoch 1, step 2: loss or gradient is not finite; the step is left out" in caplog.text
+    assert all(np.isfinite(value) for _, value, _ in trainer.run_log.scalars)
 
 
 def test_too_many_steps_left_out_end_the_run(make_trainer):
     trainer = make_trainer("TRAIN.EPOCH=1", "TRAIN.SKIP_SHARE=0.01", "DATA.TRAIN.SAMPLE_PER_EPOCH=12")
     forward = trainer.step.forward
     trainer.step.forward = lambda batch: ({"giou": forward(batch)[0]["giou"] * float("inf")}, {})
-    with pytest.raises(InputError, match=r"4 of 4 steps of epoch 1 have a loss or gradient that is no number; lower"):
+    with pytest.raises(InputError, match=r"4 of 4 steps of epoch 1 have a loss or gradient that is not finite; lower"):
         trainer.run()

@@ -13,10 +13,10 @@ from lib.core.measure.gpu import Utilisation, describe_device
 from lib.core.paths import ROOT
 from lib.core.table import format_text
 from lib.train.benchmarks import step_job
-from lib.train.benchmarks.step import VARIANTS, Network, measure_steps, steps_table, summarise_steps
+from lib.train.benchmarks.step import VARIANTS, Workload, measure_steps, steps_table, summarise_steps
 from lib.train.trainer import Trainer
 
-TINY = Network("iimf_track", "tiny", 2)
+TINY = Workload("iimf_track", "tiny", 2)
 
 
 def job(variant="fp32", **changes):
@@ -115,7 +115,7 @@ def test_device_is_described():
 
 def test_failures_of_a_process_are_one_line():
     with pytest.raises(InputError, match="^tinny, fp32 failed: configuration .*'tinny' is unknown") as error:
-        measure_steps(Network("iimf_track", "tinny", 2), ["fp32"], steps=1, repeats=1, device="cpu")
+        measure_steps(Workload("iimf_track", "tinny", 2), ["fp32"], steps=1, repeats=1, device="cpu")
     assert "\n" not in str(error.value)
 
 

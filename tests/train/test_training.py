@@ -23,8 +23,9 @@ from lib.datasets.sequence import Frames, Sequence
 from lib.models import build_model
 from lib.train import run
 from lib.train.data import augment, loader
-from lib.train.data.augment import CropRecipe, draw_view, jitter
-from lib.train.data.loader import build_loader, read_batches
+from lib.train.data.augment import CropRecipe, draw_crop, jitter
+from lib.train.data.loader import build_loader
+from lib.train.data.sample import read_batches
 from lib.train.data.sampler import CausalPairs
 from lib.train.meters import Means
 from lib.train.optim import build_optimizer
@@ -126,7 +127,7 @@ def marked(seed):
     """A view of a marked box that lies wholly in its crop; None where the draw has it otherwise."""
     image = np.zeros((120, 160, 6), np.uint8)
     image[40:56, 70:94] = 200
-    view = draw_view(lambda _: image, BOX, RECIPE, np.random.default_rng(seed))
+    view = draw_crop(lambda _: image, BOX, RECIPE, np.random.default_rng(seed))
     inside = view is not None and (view.box[:2] > 0.02).all() and (view.box[:2] + view.box[2:] < 0.96).all()
     return view if inside else None
 
@@ -183,21 +184,21 @@ def test_jitter_of_the_recipe():
 @pytest.mark.parametrize("box", [[70, 40, 0, 16], [-300, 40, 24, 16], [np.nan, 40, 24, 16]])
 def test_useless_draws_are_none(box):
     image = np.zeros((120, 160, 6), np.uint8)
-    assert draw_view(lambda _: image, np.array(box, float), CropRecipe(2.0, 64, 0, 0), np.random.default_rng(0)) is None
+    assert draw_crop(lambda _: image, np.array(box, float), CropRecipe(2.0, 64, 0, 0), np.random.default_rng(0)) is None
 
 
 def test_draw_whose_target_left_the_crop_is_none():
     image, far = np.zeros((1200, 1600, 3), np.uint8), CropRecipe(1.0, 64, 8.0, 0)
     box = np.array([700.0, 500, 20, 20])
-    draws = [draw_view(lambda _: image, box, far, np.random.default_rng(seed)) for seed in range(200)]
+    draws = [draw_crop(lambda _: image, box, far, np.random.default_rng(seed)) for seed in range(200)]
     kept = [view for view in draws if view is not None]
     assert 0 < len(kept) < 20  # (1 / 8) squared
     centres = np.array([view.box[:2] + view.box[2:] / 2 for view in kept])
     assert ((centres >= -1 / 64) & (centres < 1)).all()
 
 
-def batches(cfg, datasets=None, *, stage=0, epoch=1, modalities=2):
-    made = build_loader(cfg, datasets or [[squares(), squares(seed=1)]], stage=stage, modalities=modalities)
+def batches(cfg, datasets=None, *, stage=0, epoch=1):
+    made = build_loader(cfg, datasets or [[squares(), squares(seed=1)]], stage=stage)
     made.sampler.epoch = epoch
     return list(read_batches(made))
 
@@ -224,7 +225,7 @@ def test_samples_do_not_depend_on_the_number_of_workers():
 
 
 def test_model_of_one_modality_gets_one():
-    assert batches(config(variant="ostrack"), modalities=1)[0].batch.search.shape == (2, 1, 3, 64, 64)
+    assert batches(config(variant="ostrack"))[0].batch.search.shape == (2, 1, 3, 64, 64)
 
 
 def test_processes_share_an_epoch_without_waiting_for_each_other(monkeypatch):
@@ -241,7 +242,7 @@ def test_processes_share_an_epoch_without_waiting_for_each_other(monkeypatch):
 
 def test_epoch_without_a_step_is_one_clear_line():
     with pytest.raises(InputError, match=r"DATA\.TRAIN\.SAMPLE_PER_EPOCH: 1 is not one batch of 2.*lower TRAIN\.BATCH"):
-        build_loader(config("DATA.TRAIN.SAMPLE_PER_EPOCH=1"), [[squares()]], stage=0, modalities=2)
+        build_loader(config("DATA.TRAIN.SAMPLE_PER_EPOCH=1"), [[squares()]], stage=0)
 
 
 def test_unreadable_samples_are_counted_warned_of_once_and_passed_over(caplog):
@@ -251,7 +252,7 @@ def test_unreadable_samples_are_counted_warned_of_once_and_passed_over(caplog):
         samples = batches(config("DATA.TRAIN.SAMPLE_PER_EPOCH=40"), mixed)
     assert sum(int(sample.unreadable.sum()) for sample in samples) > 5
     messages = [record.getMessage() for record in caplog.records]
-    assert messages == ["unreadable training sample passed over: frame 0: image cannot be decoded"]
+    assert messages == ["unreadable training sample skipped: frame 0: image cannot be decoded"]
     assert all((sample.batch.search.flatten(1).amax(1) > 0).all() for sample in samples)
 
 
@@ -295,16 +296,22 @@ def test_rate_falls_to_a_tenth_after_every_drop_epoch():
     np.testing.assert_allclose(np.array(rates)[:, 1], [1e-4, 1e-4, 1e-5, 1e-5, 1e-6])
 
 
+def build(cfg, folder, **more):
+    """A trainer on the CPU, with data sets of no folder."""
+    loaders = run.build_loaders(cfg, {})
+    return run.build_trainer(cfg, build_model(cfg), loaders, folder, device=torch.device("cpu"), **more)
+
+
 @pytest.fixture
 def make_trainer(tmp_path, monkeypatch):
     """Trainers over squares, in this process and on the CPU."""
     for name in ("load_training_set", "load_validation_set"):
         monkeypatch.setattr(run, name, lambda name, folders: [squares(), squares(seed=1)])
 
-    def make(*changes, variant="iimf_track"):
+    def make(*changes, variant="iimf_track", run_log=None):
         cfg = config(*changes, variant=variant)
         run.seed_everything(cfg.TRAIN.SEED)
-        return run.build_trainer(cfg, build_model(cfg), tmp_path, folders={}, device=torch.device("cpu"))
+        return build(cfg, tmp_path, run_log=run_log)
 
     return make
 
@@ -320,23 +327,22 @@ def same(first, second):
 def test_training_reduces_the_loss_and_moves_every_weight(make_trainer, caplog):
     trainer = make_trainer(
         "TRAIN.LR=0.002", "TRAIN.BACKBONE_MULTIPLIER=1", "TRAIN.EPOCH=8", "DATA.TRAIN.SAMPLE_PER_EPOCH=16",
-        "TRAIN.BATCH_SIZE=8", "TRAIN.VAL_EPOCH_INTERVAL=8", "TRAIN.SAVE_EPOCH_INTERVAL=8",
+        "TRAIN.BATCH_SIZE=8", "TRAIN.VAL_EPOCH_INTERVAL=8", "TRAIN.SAVE_EPOCH_INTERVAL=8", run_log=MemoryLog(),
     )  # fmt: skip
     before = weights(trainer)
-    trainer.board = SilentBoard()
     with caplog.at_level(logging.INFO):
         trainer.run()
     after = weights(trainer)
     assert [key for key in before if torch.equal(before[key], after[key])] == []
-    losses = [value for name, value, step in trainer.board.scalars if name == "train/loss"]
+    losses = [value for name, value, step in trainer.run_log.scalars if name == "train/loss"]
     assert losses[-1] < 0.8 * losses[0]
     lines = [record.getMessage() for record in caplog.records]
     assert re.search(r"train epoch 1/8  step 2/2  loss \d+\.\d{4}  giou .* pairs/s  data +\d+%  to go 0:", lines[1])
     assert any(line.startswith("val   epoch 8/8  step") for line in lines)
 
 
-class SilentBoard:
-    """What TensorBoard would have been told."""
+class MemoryLog:
+    """What TensorBoard would have got."""
 
     def __init__(self):
         self.scalars, self.images = [], []
@@ -388,7 +394,7 @@ def test_mixed_precision_on_the_cpu_is_bfloat16(make_trainer):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_loss_that_is_no_number_stops_training_and_saves_nothing(make_trainer, tmp_path, value):
+def test_loss_that_is_not_finite_stops_training_and_saves_nothing(make_trainer, tmp_path, value):
     trainer = make_trainer("TRAIN.EPOCH=2")
     trainer.epoch = 1
     save_checkpoint(trainer.path("ep0001"), trainer.state())
@@ -407,11 +413,10 @@ def test_too_many_unreadable_samples_stop_training(make_trainer, monkeypatch):
 
 
 def test_validation_is_the_same_at_every_call_and_counts_every_pair(make_trainer):
-    trainer = make_trainer("TRAIN.DROP_PATH_RATE=0.5")
-    trainer.board = SilentBoard()
+    trainer = make_trainer("TRAIN.DROP_PATH_RATE=0.5", run_log=MemoryLog())
     for _ in range(2):
         trainer.validate(1, trainer.val_loader)
-    values = [value for name, value, _ in trainer.board.scalars if name == "val/loss"]
+    values = [value for name, value, _ in trainer.run_log.scalars if name == "val/loss"]
     assert len(values) == 2 and values[0] == values[1]
     assert len(trainer.val_loader) == 2 and sum(len(s.batch.search) for s in trainer.val_loader) == 3
 
@@ -457,13 +462,13 @@ def test_newest_checkpoint_is_that_of_the_latest_epoch(tmp_path):
 
 
 def test_run_with_other_settings_does_not_go_on_in_the_same_folder(tmp_path):
-    run._record(tmp_path, config())
+    run.save_setup(tmp_path, config())
     (tmp_path / "A_ep0001.pth.tar").touch()
-    run._record(tmp_path, config("TRAIN.EPOCH=9", "TRAIN.NUM_WORKER=2"))
+    run.save_setup(tmp_path, config("TRAIN.EPOCH=9", "TRAIN.NUM_WORKER=2"))
     with pytest.raises(InputError, match=r"config\.yaml: TRAIN\.LR: .* 0\.0004, this run has 0\.1; choose another"):
-        run._record(tmp_path, config("TRAIN.LR=0.1"))
+        run.save_setup(tmp_path, config("TRAIN.LR=0.1"))
     (tmp_path / "A_ep0001.pth.tar").unlink()
-    run._record(tmp_path, config("TRAIN.LR=0.1"))
+    run.save_setup(tmp_path, config("TRAIN.LR=0.1"))
 
 
 def test_means_are_weighted_and_summed_over_processes():
@@ -474,7 +479,7 @@ def test_means_are_weighted_and_summed_over_processes():
     assert means[0].read() == {"b": 2.0, "a": 2.5}
     total = sum(part.as_tensor(torch.device("cpu")) for part in means)
     assert total.tolist() == [[10.0, 12.0], [8.0, 8.0]]
-    means[0].take(total)
+    means[0].replace(total)
     assert means[0].read() == {"a": 1.25, "b": 1.5}
 
 

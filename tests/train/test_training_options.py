@@ -42,12 +42,12 @@ def test_average_is_that_of_the_weights_after_each_step(make_trainer, tmp_path):
 
 
 def test_average_is_what_is_validated_and_training_is_as_without(make_trainer):
-    plain, averaged = make_trainer(*SHORT), make_trainer(*SHORT, "TRAIN.EMA_DECAY=0.9")
+    plain = make_trainer(*SHORT, run_log=basics.MemoryLog())
+    averaged = make_trainer(*SHORT, "TRAIN.EMA_DECAY=0.9", run_log=basics.MemoryLog())
     for trainer in (plain, averaged):
-        trainer.board = basics.SilentBoard()
         trainer.run()
     assert basics.same(basics.weights(plain), basics.weights(averaged))
-    seen = [[v for name, v, _ in one.board.scalars if name == "val/loss"][0] for one in (plain, averaged)]
+    seen = [[v for name, v, _ in one.run_log.scalars if name == "val/loss"][0] for one in (plain, averaged)]
     assert seen[0] != seen[1]
     again = averaged.validate(1, averaged.val_loader)["loss"]
     assert again == pytest.approx(seen[1])
@@ -73,7 +73,7 @@ def test_blocks_that_compute_again_change_no_loss_and_no_gradient(variant, monke
         model = micro.model(variant, f"TRAIN.CHECKPOINT_BLOCKS={option}", "TRAIN.DROP_PATH_RATE=0.5").train()
         model.backbone.blocks[0].norm1.register_forward_hook(lambda *_, passes=passes: passes.append(1))
         torch.manual_seed(3)
-        losses = model.step(micro.batch(variant, 3))
+        losses, _ = model.step(micro.batch(variant, 3))
         torch.stack(list(losses.values())).sum().backward()
         gradients = [value.grad for value in model.parameters()]
         results.append(([value.detach() for value in losses.values()], gradients, len(passes)))

@@ -15,7 +15,7 @@ from lib.datasets.camera import ABSENT
 from lib.datasets.readers import lasher
 from lib.datasets.sequence import VISIBLE, Frames, Sequence
 from lib.train.data.loader import build_loader
-from lib.train.data.modality import Streams
+from lib.train.data.modality import StreamRules
 
 
 def test_vipts_split_is_whole():
@@ -72,7 +72,7 @@ def samples(*changes, stage=0, number=24, datasets=None):
     cfg = micro.config("iimf_track", f"DATA.TRAIN.SAMPLE_PER_EPOCH={number}", f"DATA.VAL.SAMPLE_PER_EPOCH={number}",
                        "TRAIN.BATCH_SIZE=1", "TRAIN.NUM_WORKER=0", "DATA.TRAIN.DATASETS_RATIO=[1]",
                        "DATA.TRAIN.DATASETS_NAME=[x]", *changes)  # fmt: skip
-    return [sample.batch for sample in build_loader(cfg, datasets or [[visible()]], stage=stage, modalities=2)]
+    return [sample.batch for sample in build_loader(cfg, datasets or [[visible()]], stage=stage)]
 
 
 def test_generated_infrared_is_grey_of_its_own_and_leaves_the_visible_stream():
@@ -86,7 +86,7 @@ def test_generated_infrared_is_grey_of_its_own_and_leaves_the_visible_stream():
 
 
 def test_generated_infrared_gives_one_heat_to_a_sample_and_another_to_the_next():
-    streams, picture = Streams(2, generated=True), visible().frames[0]
+    streams, picture = StreamRules(2, generated=True), visible().frames[0]
     first, second, other = (streams.stack(picture, "a", key) for key in ((1, 0, 1, 0), (1, 0, 1, 0), (1, 0, 1, 1)))
     assert np.array_equal(first, second) and not np.array_equal(first[..., 3:], other[..., 3:])
     pair = [picture[0], picture[0] // 2]

@@ -10,7 +10,7 @@ import argparse
 from lib.core.distributed import choose_device_type
 from lib.core.errors import InputError
 from lib.core.measure.benchmark import Report
-from lib.train.benchmarks.step import VARIANTS, Network, measure_steps, report_content, steps_table, summarise_steps
+from lib.train.benchmarks.step import VARIANTS, Workload, measure_steps, report_content, steps_table, summarise_steps
 
 _LARGE, _SMALL = "tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot", "iimf_track/tiny"
 
@@ -35,7 +35,7 @@ def measure(args: argparse.Namespace) -> Report:
         raise InputError(f"--threads {args.threads}: expected 0 or more")
     device = choose_device_type(args.device)
     named = args.networks or [f"{_LARGE}:{1 if device == 'cpu' else 32}", f"{_SMALL}:16"]
-    networks = {text: Network.parse(text) for text in named}
+    networks = {text: Workload.parse(text) for text in named}
     options = {"steps": args.steps, "repeats": args.repeats, "device": device, "threads": args.threads}
     records = {text: measure_steps(network, args.variants, **options) for text, network in networks.items()}
     content = report_content(records)

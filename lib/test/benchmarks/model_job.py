@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ...core.checkpoint import load_state, load_weights
+from ...core.checkpoint import load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
 from ...core.measure.gpu import describe_device
 from ...core.measure.job import MeasurementJob, answer_job
 from ...core.measure.peak_memory import peak_memory
 from ...models import build_method, build_model
+from ...models.weights import load_state
 from ..tracker.forward_pass import CompiledPass, ForwardPass, Mode
 from .products import Product, make_yardstick, moved_bytes, operations, products_of
 

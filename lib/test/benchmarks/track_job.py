@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...core.checkpoint import load_state, load_weights
+from ...core.checkpoint import load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
 from ...core.measure.gpu import describe_device
@@ -29,6 +29,7 @@ from ...core.target import Target
 from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Frames, Sequence
 from ...models import build_method, build_model
+from ...models.weights import load_state
 from ..evaluation.engine import follow
 from ..results.files import write_result
 from ..tracker.crop_tracker import CropTracker

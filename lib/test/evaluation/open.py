@@ -12,7 +12,7 @@ import numpy as np
 from easydict import EasyDict
 
 from ...core.atomic import write_atomically
-from ...core.checkpoint import load_state, load_weights
+from ...core.checkpoint import load_weights
 from ...core.config import save_config
 from ...core.errors import InputError
 from ...core.registry import choose
@@ -22,6 +22,7 @@ from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import Sequence
 from ...models import build_method, build_model
 from ...models.base import Network
+from ...models.weights import load_state
 from ..results.dialect import find_result, read_result
 from ..tracker.crop_tracker import CropTracker
 from ..tracker.forward_pass import EXACT, Mode

@@ -1,4 +1,4 @@
-"""How fast the loader makes training pairs, what part of it is decoding, and what decoding less changes."""
+"""How fast the loader makes training pairs, what share of the time is decoding, and what scaled decoding changes."""
 
 import copy
 import dataclasses
@@ -21,7 +21,8 @@ from ...datasets.readers.folder import read_folder
 from ...datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
 from ...datasets.synthetic import stream
 from ...datasets.synthetic.writer import write_sequences
-from ..data.loader import build_loader, read_batches
+from ..data.loader import build_loader
+from ..data.sample import read_batches
 
 SEQUENCES, FRAMES = 8, 12
 LARGEST = 720  # side of a frame that the synthetic set can draw, pixels
@@ -43,8 +44,8 @@ class Side:
 
 
 @dataclass
-class Watched(Frames):
-    """Frames that keep account of the time in which they are read, and of how much they were reduced."""
+class TimedFrames(Frames):
+    """Frames that measure how long they are read, and note how much they were reduced."""
 
     frames: Frames
     modalities: tuple[str, ...]
@@ -118,23 +119,23 @@ def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pai
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    watched = [Watched(sequence.frames, sequence.frames.modalities) for sequence in sequences]
-    data = [dataclasses.replace(one, frames=frames) for one, frames in zip(sequences, watched, strict=True)]
-    loader = build_loader(_with(cfg, side, pairs), [data], stage=0, modalities=_modalities(cfg))
+    timed = [TimedFrames(sequence.frames, sequence.frames.modalities) for sequence in sequences]
+    data = [dataclasses.replace(one, frames=frames) for one, frames in zip(sequences, timed, strict=True)]
+    loader = build_loader(_with(cfg, side, pairs), [data], stage=0)
     loader.sampler.epoch = 1  # type: ignore[attr-defined]
     batches = iter(read_batches(loader))
     list(itertools.islice(batches, max(1, side.workers)))
-    for frames in watched:
+    for frames in timed:
         frames.seconds = 0.0
         frames.reductions.clear()
     begin, begin_core, count = time.perf_counter(), time.process_time(), 0
     for sample in batches:
-        count += len(sample.batch.search)
+        count += sample.batch.size
     seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
     record: dict[str, Any] = {"pairs": count, "seconds": seconds, "pairs_per_s": count / seconds}
     if side.workers == 0:
-        reductions = [reduction for frames in watched for reduction in frames.reductions]
-        reading = sum(frames.seconds for frames in watched)
+        reductions = [reduction for frames in timed for reduction in frames.reductions]
+        reading = sum(frames.seconds for frames in timed)
         record |= {"pairs_per_core_s": count / core, "decode_share": reading / core}
         record |= {"frame_ms": 1000 * reading / len(reductions)}
         record["reduced_share"] = float(np.mean([reduction > 1 for reduction in reductions]))
@@ -146,7 +147,7 @@ def compare_pixels(cfg: EasyDict, sequences: Many[Sequence], *, pairs: int = 64)
     the pixels' differences (of 255), and the largest difference of a box, in pixels of the crop."""
     loaded = []
     for scaled in (False, True):
-        loader = build_loader(_with(cfg, Side(0, scaled), pairs), [sequences], stage=0, modalities=_modalities(cfg))
+        loader = build_loader(_with(cfg, Side(0, scaled), pairs), [sequences], stage=0)
         loader.sampler.epoch = 1  # type: ignore[attr-defined]
         loaded.append([sample.batch for sample in read_batches(loader)])
     images, boxes = [], []
@@ -182,7 +183,7 @@ def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]
 def loading_table(
     summary: dict[str, dict[str, float]], pixels: dict[str, float], *, what: str, ratios: Many[float]
 ) -> Table:
-    """Pairs per second, with what a reader must know. ratios: of `gains`."""
+    """Pairs per second, with notes on how they were measured. ratios: of `gains`."""
     rows = [["", "pairs/s", "pairs/s of core time", "reading and decoding", "ms a frame", "frames decoded smaller"]]
     forms = {"pairs_per_s": "{:.1f}", "pairs_per_core_s": "{:.1f}", "decode_share": "{:.0%}", "frame_ms": "{:.2f}"}
     forms["reduced_share"] = "{:.0%}"
@@ -206,10 +207,6 @@ def _with(cfg: EasyDict, side: Side, pairs: int) -> EasyDict:
     changed.DATA.TRAIN.SAMPLE_PER_EPOCH = batches * cfg.TRAIN.BATCH_SIZE
     changed.DATA.TRAIN.DATASETS_RATIO = [1]
     return changed
-
-
-def _modalities(cfg: EasyDict) -> int:
-    return len(cfg.DATA.MEAN) // 3
 
 
 def describe(sequences: Many[Sequence]) -> str:

@@ -28,7 +28,7 @@ VARIANTS = {
 
 
 @dataclass(frozen=True)
-class Network:
+class Workload:
     """A configuration and the pairs of a step."""
 
     script: str
@@ -36,7 +36,7 @@ class Network:
     batch: int
 
     @classmethod
-    def parse(cls, text: str) -> "Network":
+    def parse(cls, text: str) -> "Workload":
         """`tbsi_track/<config>:32`. Raises InputError for anything else."""
         name, _, batch = text.partition(":")
         script, _, config = name.partition("/")
@@ -46,22 +46,22 @@ class Network:
 
 
 def measure_steps(
-    network: Network, variants: Many[str], *, steps: int, repeats: int, device: str, threads: int = 0
+    work: Workload, variants: Many[str], *, steps: int, repeats: int, device: str, threads: int = 0
 ) -> Records:
     """Variant -> one record per repetition, in turns; every run is a process of its own, whose first step counts apart.
 
     threads: of a CPU, 0: PyTorch's choice. Compiled code is kept from one repetition to the next, and from nothing
     before. Raises InputError with the process's last line when one fails.
     """
-    job: dict[str, Any] = {"script": network.script, "config": network.config, "batch": network.batch}
+    job: dict[str, Any] = {"script": work.script, "config": work.config, "batch": work.batch}
     with tempfile.TemporaryDirectory() as cache:
         job |= {"steps": steps, "device": device, "threads": threads, "cache": cache}
 
         def run(variant: str, _: int) -> dict[str, Any]:
-            record = run_job(STEP_JOB, {**job, "set": VARIANTS[variant]}, name=f"{network.config}, {variant}")
-            rates = {"pairs_per_s": network.batch / median(record["step_s"])}
+            record = run_job(STEP_JOB, {**job, "set": VARIANTS[variant]}, name=f"{work.config}, {variant}")
+            rates = {"pairs_per_s": work.batch / median(record["step_s"])}
             if "core_s" in record:
-                rates["pairs_per_core_s"] = network.batch / median(record["core_s"])
+                rates["pairs_per_core_s"] = work.batch / median(record["core_s"])
             return record | rates
 
         return take_turns(variants, run, repeats=repeats)
@@ -83,7 +83,7 @@ def summarise_steps(records: Records) -> dict[str, dict[str, Any]]:
     return summary
 
 
-def steps_table(network: Network, summary: dict[str, dict[str, Any]], device: dict[str, str], repeats: int) -> Table:
+def steps_table(work: Workload, summary: dict[str, dict[str, Any]], device: dict[str, str], repeats: int) -> Table:
     """Pairs per second and memory of each variant."""
     cuda = any("gpu_peak_mib" in row for row in summary.values())
     more = ["GPU peak MiB", "GPU busy"] if cuda else []
@@ -92,7 +92,7 @@ def steps_table(network: Network, summary: dict[str, dict[str, Any]], device: di
     rows[0] += ["step s", "first step s", "peak MiB", *more]
     for variant, row in summary.items():
         ratios = [f"{row['ratio'][key]:.2f}" for key in ("median", "least", "most")]
-        times = [f"{network.batch / row['pairs_per_s']:.3f}", f"{row['first_s']:.1f}", f"{row['peak_mib']:.0f}"]
+        times = [f"{work.batch / row['pairs_per_s']:.3f}", f"{row['first_s']:.1f}", f"{row['peak_mib']:.0f}"]
         busy = f"{row['gpu_utilisation']:.0%}" if "gpu_utilisation" in row else ""
         extra = [f"{row['gpu_peak_mib']:.0f}", busy] if cuda else []
         rates = [f"{row[key]:.2f}" for key in ("pairs_per_s", "pairs_per_core_s") if key in row]
@@ -104,7 +104,7 @@ def steps_table(network: Network, summary: dict[str, dict[str, Any]], device: di
         "A step goes from images in memory to new weights. First step: the longest, which compiles. Peak memory: of "
         "the process, start and first step included.",
     )
-    title = f"Training step: {network.script}/{network.config}, {network.batch} pairs"
+    title = f"Training step: {work.script}/{work.config}, {work.batch} pairs"
     return Table(title, rows, notes)
 
 

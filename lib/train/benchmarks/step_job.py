@@ -17,8 +17,8 @@ from ...core.measure.gpu import Utilisation, describe_device
 from ...core.measure.job import MeasurementJob, answer_job
 from ...core.measure.peak_memory import peak_memory
 from ...models import build_model
-from ...models.base import Batch
-from ..run import build_trainer, seed_everything
+from ...models.base import PairBatch
+from ..run import build_loaders, build_trainer, seed_everything
 from ..skip import Skips
 from ..trainer import Trainer
 
@@ -36,7 +36,7 @@ def time_steps(job: MeasurementJob) -> MeasurementJob:
     before = peak_memory()
     seed_everything(cfg.TRAIN.SEED)
     model = build_model(cfg).to(device)
-    trainer = build_trainer(cfg, model, Path(), folders={"photos_dir": ""}, device=device)
+    trainer = build_trainer(cfg, model, build_loaders(cfg, {"photos_dir": ""}), Path(), device=device)
     trainer.step.train()
     batch, skips = noise(cfg, job["batch"], model.modalities), Skips(0.0, 1)
     first, _ = _step(trainer, batch, skips)
@@ -51,7 +51,7 @@ def time_steps(job: MeasurementJob) -> MeasurementJob:
     return answer
 
 
-def noise(cfg: EasyDict, pairs: int, modalities: int) -> Batch:
+def noise(cfg: EasyDict, pairs: int, modalities: int) -> PairBatch:
     """A batch as the loader makes it: images [B, M, 3, S, S] uint8, boxes in the middle of their crops."""
     generator = torch.Generator().manual_seed(0)
     box = torch.tensor([0.375, 0.375, 0.25, 0.25]).expand(pairs, 4)
@@ -59,10 +59,10 @@ def noise(cfg: EasyDict, pairs: int, modalities: int) -> Batch:
     def images(size: int) -> torch.Tensor:
         return torch.randint(0, 256, (pairs, modalities, 3, size, size), generator=generator, dtype=torch.uint8)
 
-    return Batch(images(cfg.DATA.TEMPLATE.SIZE), box, images(cfg.DATA.SEARCH.SIZE), box)
+    return PairBatch(images(cfg.DATA.TEMPLATE.SIZE), box, images(cfg.DATA.SEARCH.SIZE), box)
 
 
-def _step(trainer: Trainer, batch: Batch, skips: Skips) -> tuple[float, float]:
+def _step(trainer: Trainer, batch: PairBatch, skips: Skips) -> tuple[float, float]:
     """Seconds of one step, from the batch in memory to the new weights: on the clock, and on the cores."""
     begin, begin_core = time.perf_counter(), time.process_time()
     trainer.gather_gradients(trainer.to_device(batch), complete=True)

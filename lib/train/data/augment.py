@@ -1,6 +1,6 @@
 """From two frames to a template and a search region: jitter, crop, flip, brightness (OSTrack's recipe).
 
-Both modalities of a frame share every geometric and photometric draw. S side of a crop, pixels.
+Both modalities of a frame share every geometric and photometric draw. S: side of a crop, pixels; M modalities.
 """
 
 import functools
@@ -25,19 +25,19 @@ FLIP = 0.5
 _CELL = 16  # pixels; a crop of which every 16th pixel in both directions is padding shows nothing
 
 
-class View(NamedTuple):
-    """A crop and where its target is."""
+class LabelledCrop(NamedTuple):
+    """A crop and the box of its target."""
 
     image: np.ndarray  # [S, S, 3 M] uint8
     box: np.ndarray  # [4] xywh in units of S
 
 
-class Views(NamedTuple):
+class PairCrops(NamedTuple):
     """The crops of a pair."""
 
-    template: View
-    search: View
-    others: np.ndarray | None = None  # [K, 4] other objects in the search region, not a number where there are fewer
+    template: LabelledCrop
+    search: LabelledCrop
+    others: np.ndarray | None = None  # [K, 4] of other objects in the search region, NaN where there are fewer
 
 
 @dataclass(frozen=True)
@@ -65,40 +65,40 @@ ReadRow = Callable[[Sequence, int, int], np.ndarray]  # sequence, row of its ann
 
 
 @dataclass(frozen=True)
-class FamilyViews:
-    """How pairs are shown to the trackers of the OSTrack family."""
+class JitteredCrops:
+    """How the OSTrack code base cuts its pairs."""
 
     template: CropRecipe
     search: CropRecipe
     scaled: bool
 
     @classmethod
-    def from_config(cls, cfg: EasyDict) -> "FamilyViews":
+    def from_config(cls, cfg: EasyDict) -> "JitteredCrops":
         """From DATA."""
         template, search = CropRecipe.from_config(cfg.DATA.TEMPLATE), CropRecipe.from_config(cfg.DATA.SEARCH)
         return cls(template, search, cfg.DATA.SCALED_DECODE)
 
-    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> Views | None:
-        """The views of a pair; None when a draw is of no use."""
-        template = self._view(pair.sequence, pair.template, self.template, read, rng)
-        search = template and self._view(pair.searched, pair.search, self.search, read, rng)
-        return Views(template, search) if template is not None and search is not None else None
+    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> PairCrops | None:
+        """The crops of a pair; None where a draw is of no use (see `draw_crop`)."""
+        template = self._crop(pair.sequence, pair.template, self.template, read, rng)
+        search = template and self._crop(pair.searched, pair.search, self.search, read, rng)
+        return PairCrops(template, search) if template is not None and search is not None else None
 
-    def _view(
+    def _crop(
         self, sequence: Sequence, row: int, recipe: CropRecipe, read: ReadRow, rng: np.random.Generator
-    ) -> View | None:
+    ) -> LabelledCrop | None:
         frame = functools.partial(read, sequence, row)
-        return draw_view(frame, sequence.boxes[row], recipe, rng, scaled=self.scaled)
+        return draw_crop(frame, sequence.boxes[row], recipe, rng, scaled=self.scaled)
 
 
-def draw_view(
+def draw_crop(
     read: Read, box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator, *, scaled: bool = False
-) -> View | None:
+) -> LabelledCrop | None:
     """A jittered, flipped and brightened crop of a frame: box [4] xywh pixels.
 
     scaled: the frame is read reduced where its square is at least twice as large as the crop. None when the draw is of
-    no use: the target's centre left the crop, or the crop shows nothing of the image.
-    The family flips the pair jointly and then each crop once more; together that is one flip per crop.
+    no use: the target's centre lies outside the crop, or the crop shows nothing of the image.
+    The OSTrack code base flips the pair jointly and then each crop once more; together that is one flip per crop.
     """
     around = jitter(box, recipe, rng)
     reduction = choose_reduction(recipe.side(around), recipe.size) if scaled else 1
@@ -118,7 +118,7 @@ def draw_view(
     if rng.random() < FLIP:
         pixels = pixels[:, ::-1]
         place = np.array([1 - place[0] - place[2] - 1 / recipe.size, *place[1:]])
-    return View(np.ascontiguousarray(pixels), place)
+    return LabelledCrop(np.ascontiguousarray(pixels), place)
 
 
 def jitter(box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator) -> np.ndarray:

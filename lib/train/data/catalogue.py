@@ -1,4 +1,4 @@
-"""Tracks of data sets by category: what a sampler that knows of categories draws from."""
+"""Tracks of data sets by category, for samplers that draw by category."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -17,8 +17,8 @@ SHIPPED = SPLITS / "category_aliases.txt"  # what is known of the categories of 
 FLATTENING = 0.5  # a category is drawn in proportion to its number of tracks to this power
 
 
-class Place(NamedTuple):
-    """Where a track is found."""
+class TrackId(NamedTuple):
+    """A track of one of several data sets."""
 
     dataset: int
     track: int
@@ -41,28 +41,28 @@ class Catalogue:
             _group(dataset, name.lower(), aliases or {}) for dataset, name in zip(datasets, names, strict=True)
         ]
 
-    def get(self, place: Place) -> Video:
-        """The track at a place."""
-        return self.datasets[place.dataset][place.track]
+    def get(self, track: TrackId) -> Video:
+        """The annotated sequence of a track."""
+        return self.datasets[track.dataset][track.track]
 
     def draw_category(self, dataset: int, rng: np.random.Generator) -> str:
         """A category of a data set."""
         categories, shares = self._shares[dataset]
         return categories[int(rng.choice(len(categories), p=shares))]
 
-    def draw_track(self, dataset: int, category: str, rng: np.random.Generator) -> Place:
+    def draw_track(self, dataset: int, category: str, rng: np.random.Generator) -> TrackId:
         """Any track of a category of a data set."""
         tracks = self.groups[dataset][category]
-        return Place(dataset, int(tracks[rng.integers(len(tracks))]))
+        return TrackId(dataset, int(tracks[rng.integers(len(tracks))]))
 
-    def draw_same(self, dataset: int, category: str, rng: np.random.Generator) -> Place:
+    def draw_same(self, dataset: int, category: str, rng: np.random.Generator) -> TrackId:
         """Any track of a category, of all data sets that have it."""
         sizes = np.array([len(groups.get(category, ())) * self._admits(k, dataset) for k, groups in self._numbered])
         return self.draw_track(int(rng.choice(len(sizes), p=sizes / sizes.sum())), category, rng)
 
-    def draw_other(self, dataset: int, category: str, rng: np.random.Generator) -> Place | None:
-        """A track of another category; None where there is none. Where the category is not known, any track: what
-        is known to be another object has to do."""
+    def draw_other(self, dataset: int, category: str, rng: np.random.Generator) -> TrackId | None:
+        """A track of another category; None where there is none. Where the category is not known, any track: it is
+        another object at least."""
         allowed = [k for k, _ in self._numbered if self._admits(k, dataset)]
         chosen = int(allowed[rng.integers(len(allowed))])
         categories, shares = self._shares[chosen]
@@ -73,7 +73,7 @@ class Catalogue:
         return self.draw_track(chosen, categories[int(rng.choice(len(categories), p=shares))], rng)
 
     def _admits(self, other: int, dataset: int) -> bool:
-        """Whether categories of two data sets can be told to be the same or not."""
+        """Whether it is known which categories of two data sets are the same."""
         return other == dataset or self.common
 
     @property

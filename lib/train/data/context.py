@@ -1,8 +1,8 @@
 """From two frames to a template and a search region with context: shifted, stretched, with other colours and blurs
 (SiamFC's crops; DaSiamRPN, ECCV 2018). S side of a crop, pixels.
 
-Every crop is a part of the intermediate crop, 511 pixels around the target at the scale of its template, which is never
-made: the image is looked at once.
+Every crop is a part of the intermediate crop: 511 pixels around the target, at the scale of its template. That one is
+never made, so that pixels are interpolated once.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from easydict import EasyDict
 from ...core.view import EXEMPLAR, INTERMEDIATE, context_side, mean_colour
 from ...core.warp import warp_region
 from ...datasets.usable import LEAST_INSIDE, inside_share
-from .augment import ReadRow, View, Views
+from .augment import LabelledCrop, PairCrops, ReadRow
 from .blur import cross_kernel, motion_kernel
 from .sampler import Pair
 
-MOST_OTHERS = 8  # other objects in a search region that are told of, the nearest to its centre
-#: Colours are shifted along these directions (RGB), which natural images vary in; as in the public recipes
+MOST_OTHERS = 8  # other objects of a search region that a sample holds: the nearest to its centre
+#: Directions (RGB) of colour shifts, in which natural images vary; as in the public recipes
 COLOURS = np.array(
     [
         [-0.55919361, 0.98062831, -0.41940627],
@@ -46,7 +46,7 @@ class ContextRecipe:
         return cls(section.SIZE, section.SHIFT, section.SCALE, section.BLUR, section.MOTION_BLUR, section.COLOR)
 
     def region(self, box: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
-        """What is cut out around a box (xywh, pixels): [4] xywh pixels. scale: crop pixels per pixel."""
+        """The part of the image that is cut around a box, both [4] xywh pixels. scale: crop pixels per pixel."""
         extent = np.minimum(self.size * (1 + rng.uniform(-self.scale, self.scale, 2)), INTERMEDIATE)
         room = np.minimum((INTERMEDIATE - extent) / 2, self.shift)
         centre = box[:2] + box[2:] / 2 + rng.uniform(-1, 1, 2) * room / scale
@@ -62,23 +62,23 @@ class ContextRecipe:
 
 
 @dataclass(frozen=True)
-class ContextViews:
-    """How pairs are shown to Siamese trackers."""
+class ContextCrops:
+    """How Siamese trackers cut their pairs."""
 
-    context: float  # of (w + h) added to both sides, as tracking does
+    context: float  # of (w + h) added to both sides of a target, as tracking does
     template: ContextRecipe
     search: ContextRecipe
     grey: float  # share of the pairs without colours
     flip: float  # share of the pairs that are mirrored
 
     @classmethod
-    def from_config(cls, cfg: EasyDict) -> "ContextViews":
-        """From DATA, and TEST.CONTEXT of the crops that tracking makes."""
+    def from_config(cls, cfg: EasyDict) -> "ContextCrops":
+        """From DATA, and the context that tracking cuts with the target."""
         template, search = ContextRecipe.from_config(cfg.DATA.TEMPLATE), ContextRecipe.from_config(cfg.DATA.SEARCH)
         return cls(cfg.TEST.CONTEXT, template, search, cfg.DATA.GREY, cfg.DATA.FLIP)
 
-    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> Views | None:
-        """The views of a pair; None when a box lies mostly outside its image."""
+    def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> PairCrops | None:
+        """The crops of a pair; None when a box lies mostly outside its image."""
         first = read(pair.sequence, pair.template, 1)
         same = pair.found is None and pair.search == pair.template
         second = first if same else read(pair.searched, pair.search, 1)
@@ -87,25 +87,26 @@ class ContextViews:
             if inside_share(box[None], np.array([0, 0, *image.shape[1::-1]]))[0] < LEAST_INSIDE:
                 return None
         grey, mirrored = rng.random() < self.grey, rng.random() < self.flip
-        template, _ = self._view(first, boxes[0], self.template, rng)
-        search, region = self._view(second, boxes[1], self.search, rng)
-        views = Views(template, search, self._others(pair, region))
-        views = _without_colours(views) if grey else views
-        return _mirror(views) if mirrored else views
+        template, _ = self._crop(first, boxes[0], self.template, rng)
+        search, region = self._crop(second, boxes[1], self.search, rng)
+        crops = PairCrops(template, search, self._others(pair, region))
+        crops = _without_colours(crops) if grey else crops
+        return _mirror(crops) if mirrored else crops
 
-    def _view(
+    def _crop(
         self, image: np.ndarray, box: np.ndarray, recipe: ContextRecipe, rng: np.random.Generator
-    ) -> tuple[View, np.ndarray]:
+    ) -> tuple[LabelledCrop, np.ndarray]:
         """A crop, and the region of the image that it shows."""
         region = recipe.region(box, EXEMPLAR / context_side(box, self.context), rng)
-        # Tracking rounds the corner of its squares so that they lie half a pixel up and to the left in the mean, and
-        # takes them for centred: boxes here are told as it will read them.
+        # Tracking rounds the corner of its squares, so that they lie half a pixel up and to the left on average, and
+        # treats them as centred: boxes here are what it will read.
         seen = np.concatenate([region[:2] - 0.5, region[2:]])
         pixels = warp_region(image, seen, recipe.size, mean_colour(image))
-        return View(recipe.develop(pixels, rng), to_units(box[None], region)[0]), region
+        return LabelledCrop(recipe.develop(pixels, rng), to_units(box[None], region)[0]), region
 
     def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:
-        """[MOST_OTHERS, 4] other objects whose centre is in the search region, of positive pairs where known."""
+        """[MOST_OTHERS, 4] other objects whose centre is in the search region, NaN where there are fewer; known for
+        positive pairs alone."""
         found = np.full((MOST_OTHERS, 4), np.nan)
         objects = pair.sequence.objects
         if pair.found is None and objects is not None:
@@ -132,21 +133,22 @@ def _filter(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return cv2.filter2D(pixels, -1, kernel)
 
 
-def _without_colours(views: Views) -> Views:
-    def grey(view: View) -> View:
-        plane = cv2.cvtColor(np.ascontiguousarray(view.image[..., :3]), cv2.COLOR_RGB2GRAY)
-        return view._replace(
-            image=np.concatenate([np.repeat(plane[..., None], 3, axis=2), view.image[..., 3:]], axis=2)
+def _without_colours(crops: PairCrops) -> PairCrops:
+    def grey(crop: LabelledCrop) -> LabelledCrop:
+        plane = cv2.cvtColor(np.ascontiguousarray(crop.image[..., :3]), cv2.COLOR_RGB2GRAY)
+        return crop._replace(
+            image=np.concatenate([np.repeat(plane[..., None], 3, axis=2), crop.image[..., 3:]], axis=2)
         )
 
-    return views._replace(template=grey(views.template), search=grey(views.search))
+    return crops._replace(template=grey(crops.template), search=grey(crops.search))
 
 
-def _mirror(views: Views) -> Views:
+def _mirror(crops: PairCrops) -> PairCrops:
     def turn(boxes: np.ndarray) -> np.ndarray:
         return np.concatenate([1 - boxes[..., :1] - boxes[..., 2:3], boxes[..., 1:]], axis=-1)
 
     template, search = (
-        View(np.ascontiguousarray(view.image[:, ::-1]), turn(view.box)) for view in (views.template, views.search)
+        LabelledCrop(np.ascontiguousarray(crop.image[:, ::-1]), turn(crop.box))
+        for crop in (crops.template, crops.search)
     )
-    return Views(template, search, None if views.others is None else turn(views.others))
+    return PairCrops(template, search, None if crops.others is None else turn(crops.others))

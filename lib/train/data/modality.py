@@ -1,6 +1,6 @@
-"""The two streams of a training sample: where an infrared one is missing, and where one is taken away.
+"""The two streams of a training sample: an infrared stream for visible data, and streams that are left out.
 
-Both draws have generators of their own, so that switching one on changes no crop. S side of a crop, pixels.
+Both draws have random generators of their own, so that switching one on changes no crop. S: side of a crop, pixels.
 """
 
 from collections.abc import Sequence
@@ -12,40 +12,41 @@ from easydict import EasyDict
 from ...datasets.camera import ABSENT
 from ...datasets.sequence import stack_modalities
 from ...datasets.synthetic.thermal import invent_infrared
-from .augment import View
+from .augment import LabelledCrop
 
-_INFRARED, _DROPOUT = 1, 2  # they tell the generators of one sample from each other
+_INFRARED, _DROPOUT = 1, 2  # last part of the seeds of a sample's two generators
 
 
 @dataclass(frozen=True)
-class Streams:
-    """How a frame becomes the channels of a model, for one stage of a run."""
+class StreamRules:
+    """How the images of a frame become the channels of a network, in training or in validation."""
 
-    modalities: int  # of the model
+    modalities: int  # of the network
     generated: bool = False  # infrared for visible sets: generated instead of a grey copy
     dropout: float = 0.0  # probability that a sample loses one stream
 
     @classmethod
-    def from_config(cls, cfg: EasyDict, modalities: int, *, stage: int) -> "Streams":
-        """stage: 0 for training, 1 for validation, which takes no stream away. A model of one modality has no keys."""
+    def from_config(cls, cfg: EasyDict, modalities: int, *, stage: int) -> "StreamRules":
+        """stage: 0 for training, 1 for validation, which leaves no stream out. One modality has no keys for them."""
         if modalities == 1:
             return cls(modalities)
         dropout = cfg.TRAIN.MODALITY_DROPOUT if stage == 0 else 0.0
         return cls(modalities, cfg.DATA.INFRARED == "generated", dropout)
 
     def stack(self, images: Sequence[np.ndarray], name: str, key: Sequence[int]) -> np.ndarray:
-        """[H, W, 3 * modalities] uint8 of one frame; all frames of a sample `key` get one and the same heat."""
+        """The images of one frame as [H, W, 3 * modalities] uint8; name: of the sequence, for messages; key: of the
+        sample, whose frames all get the same generated heat."""
         if self.generated and len(images) == 1:
             images = [images[0], invent_infrared(np.random.default_rng([*key, _INFRARED]), images[0])]
         return stack_modalities(images, self.modalities, name)
 
-    def drop(self, views: Sequence[View], key: Sequence[int]) -> Sequence[View]:
-        """The views of a sample, [S, S, 6] each; with probability `dropout` visible or infrared, by a fair coin, is the
-        absent stream in all of them: a sensor that fails shows neither template nor search region."""
+    def drop(self, crops: Sequence[LabelledCrop], key: Sequence[int]) -> Sequence[LabelledCrop]:
+        """The crops of a sample, [S, S, 6] each; with probability `dropout` visible or infrared, by a fair coin, is
+        absent in all of them: a sensor that fails shows neither template nor search region."""
         if not self.dropout:
-            return views
+            return crops
         rng = np.random.default_rng([*key, _DROPOUT])
         if rng.random() >= self.dropout:
-            return views
+            return crops
         lost = np.repeat(np.arange(2) == rng.integers(2), 3)
-        return [View(np.where(lost, np.uint8(ABSENT), view.image), view.box) for view in views]
+        return [LabelledCrop(np.where(lost, np.uint8(ABSENT), crop.image), crop.box) for crop in crops]

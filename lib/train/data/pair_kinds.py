@@ -1,5 +1,5 @@
 """Pairs of four kinds (DaSiamRPN, ECCV 2018): the target again, in a video or in one still image; another object of
-its category; an object of another one. Networks that only ever see background as a negative follow any object.
+its category; an object of another one. A network whose only negatives are background learns to follow any object.
 
 The paper gives no shares. Here every batch has the same mix, and categories are balanced: data set by its ratio,
 category by the root of its number of tracks, then a track, then its frames.
@@ -16,8 +16,8 @@ from ...core.view import EXEMPLAR, INTERMEDIATE, context_side
 from ...datasets.sequence import Collection, Sequence
 from ...datasets.usable import inside_share, usable_rows
 from ...models.base import PAIR_KINDS
-from .catalogue import SHIPPED, Catalogue, Place, read_aliases
-from .sampler import LEAST_VISIBLE_SEARCH, LEAST_VISIBLE_TEMPLATE, NoPair, Pair, Pairs
+from .catalogue import SHIPPED, Catalogue, TrackId, read_aliases
+from .sampler import LEAST_VISIBLE_SEARCH, LEAST_VISIBLE_TEMPLATE, NoPair, Pair, PairSampler
 
 VIDEO, STILL, SAME_CATEGORY, OTHER_CATEGORY = range(len(PAIR_KINDS))
 
@@ -26,8 +26,9 @@ _ATTEMPTS = 10  # draws of another object of the category, before one of another
 _WIDEST = INTERMEDIATE / EXEMPLAR  # largest square that an augmented region is cut from / square of the template
 
 
-class PairKinds(Pairs):
-    """Draws the kind that it is told; what a data set cannot give becomes the next possible kind, and says so."""
+class PairKinds(PairSampler):
+    """Draws pairs of a wanted kind. Where the data cannot give it, the pair is of the next possible kind, and its
+    `kind` says which."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class PairKinds(Pairs):
 
     def kind(self, seed: tuple[int, ...], epoch: int, index: int) -> int:
         """The kind of a sample: each batch of a process holds each kind as often as its share says, rounded down or
-        up, and in the mean exactly so often."""
+        up, and on average exactly so often."""
         turn, process = divmod(index, self.processes)
         step, slot = divmod(turn, self.batch)
         start = np.random.default_rng((*seed, epoch, step, process, len(PAIR_KINDS))).random()
@@ -80,7 +81,7 @@ class PairKinds(Pairs):
         return min(int(place), len(self.edges) - 1)
 
     def draw(self, rng: np.random.Generator, kind: int = VIDEO) -> Pair:
-        """A pair of a kind, or of one that comes near it.
+        """A pair of a kind, or of the kind that takes its place.
 
         Raises NoPair when the data sets hold none, InputError for a track whose files cannot be read.
         """
@@ -88,16 +89,16 @@ class PairKinds(Pairs):
             shares = self.of_kind.get(kind, self.shares)
             dataset = int(rng.choice(len(self.datasets), p=shares))
             category = self.catalogue.draw_category(dataset, rng)
-            place = self.catalogue.draw_track(dataset, category, rng)
-            sequence = self.catalogue.get(place)
+            track = self.catalogue.draw_track(dataset, category, rng)
+            sequence = self.catalogue.get(track)
             rows = usable_rows(sequence, LEAST_VISIBLE_TEMPLATE)
             if not len(rows):
                 continue
             template = int(rng.choice(rows))
             if kind in (VIDEO, STILL):
-                pair = self._again(sequence, template, kind, self.intervals[dataset], rng)
+                pair = self._positive(sequence, template, kind, self.intervals[dataset], rng)
             else:
-                pair = self._another(Pair(sequence, template, 0, None, kind), place, category, rng)
+                pair = self._negative(Pair(sequence, template, 0, None, kind), track, category, rng)
             if pair is not None:
                 return pair._replace(category=category)
         raise NoPair(
@@ -105,7 +106,7 @@ class PairKinds(Pairs):
             "its share in DATA.PAIRS to 0"
         )
 
-    def _again(
+    def _positive(
         self, sequence: Sequence, template: int, kind: int, interval: int, rng: np.random.Generator
     ) -> Pair | None:
         if kind == STILL:
@@ -115,28 +116,25 @@ class PairKinds(Pairs):
         near = rows[(abs(numbers - sequence.frame_of(template)) <= interval) & (rows != template)]
         return Pair(sequence, template, int(rng.choice(near)), None, kind) if len(near) else None
 
-    def _choose(self, sequence: Sequence, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
-        raise NotImplementedError("pairs of a kind are drawn by `draw`")
-
-    def _another(self, pair: Pair, own: Place, category: str, rng: np.random.Generator) -> Pair | None:
-        """A negative pair; of the category first in other videos or images, then in the target's own."""
+    def _negative(self, pair: Pair, own: TrackId, category: str, rng: np.random.Generator) -> Pair | None:
+        """The pair with another object to search for: one of the target's category, first in other videos or images,
+        then in the target's own; else one of another category."""
         if pair.kind == SAME_CATEGORY and category:
             for attempt in range(_ATTEMPTS):
                 found = self.catalogue.draw_same(own.dataset, category, rng)
                 far = attempt < _ATTEMPTS // 2
-                if found != own and (negative := self._against(pair, found, rng, far=far)) is not None:
+                if found != own and (negative := self._search_in(pair, found, rng, far=far)) is not None:
                     return negative
         pair = pair._replace(kind=OTHER_CATEGORY)
         for _ in range(_ATTEMPTS):
             other = self.catalogue.draw_other(own.dataset, category, rng)
-            if other is not None and other != own and (negative := self._against(pair, other, rng)) is not None:
+            if other is not None and other != own and (negative := self._search_in(pair, other, rng)) is not None:
                 return negative
         return None
 
-    def _against(self, pair: Pair, place: Place, rng: np.random.Generator, *, far: bool = False) -> Pair | None:
-        """The pair with a frame of another track to search in, unless that may show the target; far: of another
-        video."""
-        found = self.catalogue.get(place)
+    def _search_in(self, pair: Pair, track: TrackId, rng: np.random.Generator, *, far: bool = False) -> Pair | None:
+        """The pair with a search frame of another track, unless that may show the target; far: of another video."""
+        found = self.catalogue.get(track)
         together = bool(found.video) and found.video == pair.sequence.video
         rows = usable_rows(found, LEAST_VISIBLE_TEMPLATE)
         if not len(rows) or (far and together):
@@ -148,8 +146,8 @@ class PairKinds(Pairs):
 
 
 def shows_target(sequence: Sequence, found: Sequence, row: int) -> bool:
-    """Whether more than MOST_OWN of the target of `sequence` can lie in a search region around the box of a row of
-    `found`, a track of the same video: however the region is shifted. What cannot be told counts as shown."""
+    """Whether more than MOST_OWN of the target of `sequence` can lie in a search region, however shifted, around the
+    box of a row of `found`, a track of the same video. Where that is not known the answer is yes."""
     if sequence.objects is None or found.objects is None:
         return True
     boxes = found.objects.find(found.frame_of(row), sequence.objects.own)

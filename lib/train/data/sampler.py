@@ -1,8 +1,8 @@
 """Which frames make a training pair. Every draw follows from (seed, epoch, index) alone.
 
-The modes are those of STARK's sampler (Yan et al., ICCV 2021), which the family shares. Its `trident` and `stark` draw
-a second, dynamic template near the search frame; the networks here take one template, so of the second only the
-condition is left that there be one.
+The modes are those of STARK's sampler (Yan et al., ICCV 2021), which the OSTrack code base uses. Its `trident` and
+`stark` draw a second, dynamic template near the search frame; the networks here take one template, so of the second
+only the condition is left that there must be one.
 """
 
 from abc import ABC, abstractmethod
@@ -16,8 +16,8 @@ from torch.utils.data import Sampler
 from ...core.errors import InputError
 from ...datasets.sequence import Sequence as Video
 
-#: Unoccluded share of the target that a frame must show to be drawn, where it is known: a template has to be told
-#: from its surroundings, a search frame only recognised.
+#: Visible share of the target that a frame must show to be drawn, where it is known. A template needs more of it than
+#: a search frame, in which the target only has to be recognised.
 LEAST_VISIBLE_TEMPLATE, LEAST_VISIBLE_SEARCH = 0.6, 0.25
 
 
@@ -38,11 +38,11 @@ class Pair(NamedTuple):
 
 
 class NoPair(InputError):
-    """The data sets hold no pair of the kind that is asked for."""
+    """The data sets hold no pair of the wanted kind."""
 
 
-class Pairs(ABC):
-    """Draws a data set by ratio, a sequence of it, and two of its frames that show the target."""
+class PairSampler(ABC):
+    """Draws pairs from data sets, each by its ratio."""
 
     _TRIES = 1000
 
@@ -56,30 +56,38 @@ class Pairs(ABC):
         self.max_interval = max_interval
 
     @classmethod
-    def from_config(cls, cfg: EasyDict, datasets: Sequence[Sequence[Video]], *, stage: int) -> "Pairs":
+    def from_config(cls, cfg: EasyDict, datasets: Sequence[Sequence[Video]], *, stage: int) -> "PairSampler":
         """From DATA.TRAIN (stage 0) or DATA.VAL (stage 1)."""
         part = (cfg.DATA.TRAIN, cfg.DATA.VAL)[stage]
         return cls(datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
 
     def kind(self, seed: tuple[int, ...], epoch: int, index: int) -> int:
-        """What kind of pair a sample is to be."""
+        """Which of PAIR_KINDS a sample is to be."""
         return 0
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator, kind: int = 0) -> Pair:
-        """A pair. kind: for samplers that know of several. Raises NoPair when the data sets hold none."""
+        """A pair. kind: for samplers of several kinds. Raises NoPair when the data sets hold none."""
+
+
+class SequencePairs(PairSampler):
+    """Draws a data set, a sequence of it, and two of its frames that show the target."""
+
+    def draw(self, rng: np.random.Generator, kind: int = 0) -> Pair:
+        """A pair of one sequence. Raises NoPair when the data sets hold none."""
         for _ in range(self._TRIES):
             dataset = self.datasets[int(rng.choice(len(self.datasets), p=self.shares))]
             sequence = dataset[int(rng.integers(len(dataset)))]
             rows = np.flatnonzero(sequence.valid)
             if len(rows) < 2:
                 continue
-            pair = self._choose(sequence, rows, rng)
+            pair = self._draw_frames(sequence, rows, rng)
             if pair is not None and self._shows(pair):
                 return pair
         raise NoPair(f"no sequence with two visible frames in {self._TRIES} draws; check the data set's annotation")
 
     @abstractmethod
-    def _choose(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
+    def _draw_frames(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
         """Two of `rows`, which have a box; None for a draw that does not count."""
 
     @staticmethod
@@ -90,7 +98,7 @@ class Pairs(ABC):
         )
 
 
-class CausalPairs(Pairs):
+class CausalPairs(SequencePairs):
     """A template frame, and a later search frame.
 
     The template is uniform over frames that show the target; the search frame uniform over those within
@@ -99,7 +107,7 @@ class CausalPairs(Pairs):
 
     _GROWTH = 5
 
-    def _choose(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair:
+    def _draw_frames(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair:
         template = rng.choice(rows[:-1])
         return Pair(sequence, int(template), int(rng.choice(self._later(sequence, rows, template))))
 
@@ -112,14 +120,14 @@ class CausalPairs(Pairs):
         return later[distance <= self.max_interval + steps * self._GROWTH]
 
 
-class StarkPairs(Pairs):
+class StarkPairs(SequencePairs):
     """Template and search frame anywhere in the sequence, in either order, each uniform and drawn independently.
 
     Where the search frame is the later one, a frame with a box must lie within `max_interval` frames before it: the
     dynamic template would be drawn there (on the other side the search frame itself counts). `stark` mode.
     """
 
-    def _choose(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
+    def _draw_frames(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
         template, search = (int(row) for row in rng.choice(rows, 2))
         if template >= search:
             return Pair(sequence, template, search)
@@ -141,7 +149,7 @@ class TridentPairs(StarkPairs):
 
 
 #: DATA.SAMPLER_MODE -> how pairs are drawn
-MODES: dict[str, type[Pairs]] = {"causal": CausalPairs, "trident": TridentPairs, "stark": StarkPairs}
+MODES: dict[str, type[PairSampler]] = {"causal": CausalPairs, "trident": TridentPairs, "stark": StarkPairs}
 
 
 def _numbers(sequence: Video, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from runs import NARROW, curves, train
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.paths import ROOT
-from lib.train.board import check_wandb
+from lib.train.run_log import check_wandb
 
 # What is relied on of the package wandb, keeping what it is told
 STAND_IN = """

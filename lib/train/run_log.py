@@ -1,4 +1,4 @@
-"""Where curves and pictures of a run go: TensorBoard, and Weights & Biases where it is asked for."""
+"""Where the curves and pictures of a run go: TensorBoard, and Weights & Biases where it is wanted."""
 
 import importlib
 import importlib.util
@@ -15,8 +15,8 @@ from ..core.config import flatten
 from ..core.errors import InputError
 
 
-class Board(Protocol):
-    """What the trainer tells: TensorBoard's own words."""
+class RunLog(Protocol):
+    """What the trainer writes to, with the methods of TensorBoard's SummaryWriter."""
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """One value of a curve."""
@@ -25,16 +25,16 @@ class Board(Protocol):
         """image: [H, W, 3] uint8 RGB with dataformats "HWC"."""
 
     def flush(self) -> None:
-        """All of a step has been told."""
+        """Everything of a step has been added."""
 
     def close(self) -> None:
         """The run is over."""
 
 
-class WandbBoard:
+class WandbLog:
     """The same scalars and pictures under the same names in a project of Weights & Biases.
 
-    A run that goes on after an interruption goes on there too: its number lies in the run's folder.
+    A run that is resumed is resumed there too: its identifier lies in the run's folder.
     """
 
     def __init__(self, cfg: EasyDict, *, project: str, name: str, folder: Path):
@@ -57,11 +57,11 @@ class WandbBoard:
         self.values: dict[str, Any] = {}
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Keep a value until the step is told."""
+        """Keep a value until the step is complete."""
         self.values |= {"step": step, name: value}
 
     def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
-        """Keep a picture until the step is told."""
+        """Keep a picture until the step is complete."""
         self.values |= {"step": step, name: self.wandb.Image(image)}
 
     def flush(self) -> None:
@@ -76,45 +76,45 @@ class WandbBoard:
         self.run.finish()
 
 
-class Boards:
-    """Several boards that are told the same."""
+class RunLogs:
+    """Several logs that get the same."""
 
-    def __init__(self, boards: Sequence[Board]):
-        self.boards = boards
+    def __init__(self, logs: Sequence[RunLog]):
+        self.logs = logs
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """To each."""
-        for board in self.boards:
-            board.add_scalar(name, value, step)
+        for log in self.logs:
+            log.add_scalar(name, value, step)
 
     def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
         """To each."""
-        for board in self.boards:
-            board.add_image(name, image, step, dataformats=dataformats)
+        for log in self.logs:
+            log.add_image(name, image, step, dataformats=dataformats)
 
     def flush(self) -> None:
         """Each."""
-        for board in self.boards:
-            board.flush()
+        for log in self.logs:
+            log.flush()
 
     def close(self) -> None:
         """Each."""
-        for board in self.boards:
-            board.close()
+        for log in self.logs:
+            log.close()
 
 
 def check_wandb(project: str) -> None:
-    """Raise InputError where a project of Weights & Biases is asked for and wandb is not installed."""
+    """Raise InputError where a project of Weights & Biases is given and wandb is not installed."""
     if project and importlib.util.find_spec("wandb") is None:
         raise InputError(
             f"--wandb {project}: wandb is not installed; pip install wandb (the extra [wandb]), or leave --wandb out"
         )
 
 
-def open_board(cfg: EasyDict, curves: Path, checkpoints: Path, *, wandb: str = "") -> Board:
-    """TensorBoard in the folder `curves`; wandb: a project of Weights & Biases to tell the same."""
-    boards: list[Board] = [SummaryWriter(str(curves))]
+def open_run_log(cfg: EasyDict, curves: Path, checkpoints: Path, *, wandb: str = "") -> RunLog:
+    """TensorBoard in the folder `curves`; wandb: a project of Weights & Biases that gets the same."""
+    logs: list[RunLog] = [SummaryWriter(str(curves))]
     if wandb:
         name = "-".join(checkpoints.parts[-2:])
-        boards.append(WandbBoard(cfg, project=wandb, name=name, folder=checkpoints))
-    return Boards(boards)
+        logs.append(WandbLog(cfg, project=wandb, name=name, folder=checkpoints))
+    return RunLogs(logs)

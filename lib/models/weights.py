@@ -1,0 +1,64 @@
+"""Weights and the network that they belong to: recognised by their keys, loaded strictly."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..core.errors import InputError
+from ..core.registry import resolve
+from . import TRACKERS
+
+if TYPE_CHECKING:
+    from .base import Network
+
+_PLAIN_VIT = "cls_token"  # in the keys of a ViT that is no tracker
+
+
+def load_state(model: "Network", state_dict: Mapping[str, Tensor], source: str = "state dict") -> None:
+    """Load weights strictly: every parameter and buffer, and nothing else but the network's `dropped_keys`. Weights of
+    public files get the network's own names first (`adopt`).
+
+    source: what error messages call the weights. Raises InputError that says which network the weights belong to when
+    it is another one, and otherwise the first keys that are missing, unexpected or of another shape.
+    """
+    named = model.adopt(state_dict)
+    given = {key: value for key, value in named.items() if not any(fnmatchcase(key, p) for p in model.dropped_keys)}
+    own = model.state_dict()
+    missing = [key for key in own if key not in given]
+    unexpected = [key for key in given if key not in own]
+    if missing or unexpected:
+        raise InputError(f"{source}: {_explain(identify(state_dict), identify(own), missing, unexpected)}")
+    for key, value in given.items():
+        if value.shape != own[key].shape:
+            raise InputError(
+                f"{source}: {key}: is {list(value.shape)}, this configuration needs {list(own[key].shape)}; "
+                "use the configuration that the weights were trained with"
+            )
+    model.load_state_dict(given)
+
+
+def identify(keys: Iterable[str]) -> str:
+    """The network that the keys of a state dict belong to: its name in `TRACKERS`, or what they are otherwise.
+
+    A network is recognised where all its `marks` are in the keys; of several that are, the one with most marks.
+    """
+    keys = list(keys)
+    found, most = "", 0
+    for name, address in TRACKERS.items():
+        network: type[Network] = resolve(address, __package__)
+        own = [network.rename(key) for key in keys]
+        if len(network.marks) > most and all(any(mark in key for key in own) for mark in network.marks):
+            found, most = name, len(network.marks)
+    return found or ("a plain ViT" if any(_PLAIN_VIT in key for key in keys) else "an unknown network")
+
+
+def _explain(held: str, wanted: str, missing: list[str], unexpected: list[str]) -> str:
+    if held != wanted:
+        return f"holds {held}, the configuration asks for {wanted}; set MODEL.NAME or give another checkpoint"
+    parts = []
+    for what, keys in (("lacks", missing), ("has the unexpected", unexpected)):
+        if keys:
+            parts.append(f"{what} {keys[0]}" + (f" and {len(keys) - 1} more" if len(keys) > 1 else ""))
+    return f"{' and '.join(parts)}; use the configuration that the weights were trained with"
