@@ -44,6 +44,7 @@ def run_job(module: str, job: Mapping[str, Any], *, python: str = sys.executable
     module: what does it, by its full name; name: the job's, in messages. Raises InputError with the job's own last line
     when it fails, or when `python` cannot be started.
     """
+    module = f"{PACKAGE.name}.{module.partition('.')[2]}"  # under the name that its folder has, for any Python
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     begin = time.perf_counter()

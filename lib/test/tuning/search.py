@@ -27,7 +27,8 @@ from ...datasets.sequence import Sequence
 from ...models import build_model
 from ..analysis.board import Video, evaluate, videos_of
 from ..evaluation.engine import Job, run_job
-from ..evaluation.open import digest, load_tracker, record_run
+from ..evaluation.open import load_tracker
+from ..evaluation.record import digest, record_run
 from ..metrics import OXUVA, VOT_LT, Protocol
 from ..results.files import finished, result_paths, write_result
 from ..tracker.crop_tracker import Images, Observer, Target, Tracker

@@ -14,7 +14,8 @@ from lib.datasets.annotation import read_numbers
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import TRACKERS
-from lib.test.evaluation.engine import Job, choose_devices, follow, follow_steps, read_ahead, run_job
+from lib.test.evaluation.engine import Job, follow, follow_steps, read_ahead, run_job
+from lib.test.evaluation.workers import choose_devices
 from lib.test.evaluation.read_ahead import DEPTH
 from lib.test.results.files import finished, read_both_seconds, read_result, write_result
 from lib.test.tracker.crop_tracker import Tracker

@@ -3,7 +3,8 @@ from fake_model import moving_sequence
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.test.evaluation.open import choose_sequence, config_name, record_run
+from lib.test.evaluation.open import choose_sequence, config_name
+from lib.test.evaluation.record import record_run
 
 SEQUENCES = [moving_sequence(name) for name in ("blackcar", "leftgirl'swhitebag", "7")]
 
