@@ -1,4 +1,4 @@
-r"""Score result files: tables, plots, intervals, an HTML report. Needs annotations and results, no images.
+r"""Score result files: tables, plots, intervals, an HTML report.
 
     python tracking/analysis_results.py --tracker_name tbsi_track --tracker_param <config> --dataset_name lasher_test
     python tracking/analysis_results.py --tracker_name iimf_track --tracker_param tiny --runid 1 2 3 --significance

@@ -1,4 +1,4 @@
-"""Compare result folders with the static box and OpenCV's trackers (MIL, NanoTrackV2), which follow one stream each.
+"""Compare result folders with the static box and OpenCV's trackers (MIL, NanoTrackV2).
 
 python tracking/compare_opencv.py --data_dir DIR --results tiny=output/test/tracking_results/iimf_track/tiny
 python tracking/compare_opencv.py --data_dir DIR DIR --nano_backbone FILE.onnx --nano_head FILE.onnx --out table.md

@@ -1,4 +1,4 @@
-"""Cut a data set to crops of 511 pixels around each target, for trainings of Siamese trackers on slow disks.
+"""Cut a data set to crops of 511 pixels around each target, for Siamese trackers on slow disks.
 
 python tracking/prepare_crops.py imagenetvid
 python tracking/prepare_crops.py coco17 --out /data/crop511 --workers 16

@@ -1,4 +1,4 @@
-"""Draw result files over the frames: several trackers in colours, visible and infrared side by side.
+"""Draw result files over the frames: several trackers in colours, both streams side by side.
 
 python tracking/vis_results.py --dataset_name lasher_test --results ours=DIR APFNet=DIR --lost APFNet --kept ours
 python tracking/vis_results.py --dataset_name folder --data_dir DIR --results ours=DIR APFNet=DIR mfDiMP=DIR

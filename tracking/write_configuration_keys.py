@@ -1,4 +1,4 @@
-"""Write docs/configuration_keys.md, the reference of all configuration keys, from experiments/*/defaults.yaml.
+"""Write docs/configuration_keys.md, the reference of all configuration keys.
 
 python tracking/write_configuration_keys.py
 python tracking/write_configuration_keys.py --check     # writes nothing; says when the page is stale

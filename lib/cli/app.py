@@ -1,4 +1,4 @@
-"""Track in the browser: drop a visible and an infrared video, draw a box, watch and download the result.
+"""Track in the browser: drop two videos, draw a box, watch and download the result.
 
     rgbt app
     rgbt app --port 7900 --max_frames 500 --max_megabytes 50

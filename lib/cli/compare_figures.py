@@ -1,4 +1,4 @@
-"""Score published raw results and lay our figures beside those of the benchmarks' kits and of the papers.
+"""Score published raw results and compare with the benchmarks' kits and with the papers.
 
     rgbt compare figures DIR                          a table in the terminal
     rgbt compare figures DIR --out figures.md

@@ -1,9 +1,10 @@
-"""Compare result folders with the static box and OpenCV's trackers (MIL, NanoTrackV2), which follow one stream each.
+"""Compare result folders with the static box and OpenCV's trackers (MIL, NanoTrackV2).
 
     rgbt compare opencv --data_dir DIR --results tiny=output/test/tracking_results/iimf_track/tiny
     rgbt compare opencv --data_dir DIR DIR --nano_backbone FILE.onnx --nano_head FILE.onnx --out table.md
 
-Prints one Markdown table per set: sequences with infrared and without are separate sets. OpenCV runs on one thread.
+OpenCV's trackers follow one stream each, on one thread. Prints one Markdown table per set: sequences with infrared and
+without are separate sets.
 The same command gives the same figures; MIL draws from one random generator per process, so that its figures
 depend on the sequences that came before.
 """

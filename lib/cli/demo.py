@@ -1,4 +1,4 @@
-"""Follow the target of the bundled sequence with the bundled model: a video, a contact sheet, the scores.
+"""Follow the target of the bundled sequence: a video, a contact sheet, the scores.
 
     rgbt demo
     rgbt demo --out DIR --max_frames 20 --window

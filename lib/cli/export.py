@@ -1,4 +1,4 @@
-r"""Write a tracker's network as graphs that other programs run: ONNX Runtime, TensorRT, torch.export, OpenCV.
+r"""Write a tracker's network as graphs for ONNX Runtime, TensorRT, torch.export or OpenCV.
 
     rgbt export iimf_track tiny --out output/tiny_onnx
     rgbt export tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --out output/iimf --precision fp16

@@ -1,4 +1,4 @@
-"""Parameters, operations and speed of a network, as the family's script of this name: rgbt benchmark says more.
+"""Show parameters, operations and speed of a network; rgbt benchmark says more.
 
 rgbt profile --script tbsi_track --config vitb_256_tbsi_32x1_1e4_lasher_15ep_sot
 rgbt profile --script iimf_track --config tiny --device cpu

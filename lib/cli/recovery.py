@@ -1,4 +1,4 @@
-"""Whether trackers find a target again that left the frame, and how sure they are while it is away.
+"""Say whether trackers find a target again that left the frame, and how sure they are meanwhile.
 
     rgbt recovery dasiamrpn synthetic_small_st synthetic_small_lt --dataset_name synthetic_rgb_leaving
     rgbt recovery dasiamrpn dasiamrpn_vot dasiamrpn_vot_lt --dataset_name uav20l --results_dir RESULTS

@@ -1,4 +1,4 @@
-r"""Score result files: tables, plots, intervals, an HTML report. Needs annotations and results, no images.
+r"""Score result files: tables, plots, intervals, an HTML report.
 
     rgbt score --tracker_name tbsi_track --tracker_param <config> --dataset_name lasher_test
     rgbt score --tracker_name iimf_track --tracker_param tiny --runid 1 2 3 --significance
@@ -7,7 +7,8 @@ r"""Score result files: tables, plots, intervals, an HTML report. Needs annotati
     rgbt score --dataset_name lasher_test rgbt234 --annotations DIR DIR \
         --results lasher_test:APFNet=DIR rgbt234:APFNet=DIR ours=DIR
 
-DIR of --results holds <sequence>.txt files, or one folder of them per data set, with the set's name.
+Needs annotations and results, no images. DIR of --results holds <sequence>.txt files, or one folder of them per data
+set, with the set's name.
 Tables are in percent; the CSV has tracker,dataset,metric,value with figures in [0, 1].
 """
 

@@ -1,4 +1,4 @@
-r"""Search for the settings that a set of weights tracks best with: TEST keys of any tracker, no training.
+r"""Search for the TEST settings that a set of weights tracks best with; no training.
 
     rgbt tune iimf_track tiny --checkpoint pretrained_models/iimf_tiny.safetensors \
         --dataset_name folder --data_dir ~/videos --search TEST.SEARCH_FACTOR=3.5,4,4.5,5

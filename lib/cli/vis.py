@@ -1,4 +1,4 @@
-r"""Draw result files over the frames: several trackers in colours, visible and infrared side by side.
+r"""Draw result files over the frames: several trackers in colours, both streams side by side.
 
     rgbt vis --dataset_name lasher_test --results ours=DIR APFNet=DIR --lost APFNet --kept ours
     rgbt vis --dataset_name folder --data_dir DIR --results ours=DIR APFNet=DIR mfDiMP=DIR

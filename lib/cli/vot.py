@@ -1,4 +1,4 @@
-r"""Run a tracker in the VOT toolkit. The toolkit starts this command; --register tells it how.
+r"""Run a tracker in the VOT toolkit; --register tells the toolkit how to start it.
 
     rgbt vot --register WORKSPACE iimf_track tiny
     rgbt vot --register WORKSPACE tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --name tbsi

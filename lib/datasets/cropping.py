@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
-from ..core.paths import typed_command
 from ..core.geometry import ContextGeometry
+from ..core.paths import typed_command
 from ..core.warp import warp_region
 from .readers.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
 from .readers.youtubebb import Clips

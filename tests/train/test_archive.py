@@ -10,9 +10,9 @@ import pytest
 import test_training as basics
 import torch
 
-from lib.core.measure import machine
 from lib.core.checkpoint import load_checkpoint, load_state
 from lib.core.errors import InputError
+from lib.core.measure import machine
 from lib.models import build_model
 from lib.models.base import Batch
 from lib.train import run

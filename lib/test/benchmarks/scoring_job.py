@@ -65,7 +65,7 @@ def report_with_toolbox(job: Job) -> Job:
     places = {"annotations": job["annotations"], "attributes": job["attributes"]}
     boards = [compare.read_board(job["dataset"], named, **places)]
     tables = compose.make_tables(boards)
-    print("\n\n".join(map(table.format_text, tables)))
+    sys.stderr.write("\n\n".join(map(table.format_text, tables)) + "\n")
     compose.write_files(boards, tables, compose.Files(**job["files"]))
     return {}
 

@@ -1,7 +1,6 @@
 """The scoring and comparison commands, on small trees made here."""
 
 import csv
-import importlib.util
 import sys
 import types
 from pathlib import Path
@@ -10,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.cli import compare_opencv, score
 from lib.core.errors import InputError
 from lib.datasets.readers.folder import read_folder
 from lib.test.analysis import sources
 from lib.test.demo import baseline
 from lib.test.results.files import write_result
 
-TRACKING = Path(__file__).resolve().parents[3] / "tracking"
 FRAMES = 6
 
 
@@ -25,10 +24,8 @@ def command(monkeypatch, capsys, tmp_path):
     """Run an entry point in this process; returns what it printed."""
 
     def run_script(name: str, *arguments: object) -> str:
-        spec = importlib.util.spec_from_file_location(f"entry_{name}", TRACKING / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         local = {"results_dir": str(tmp_path / "results"), "lasher_dir": str(tmp_path / "lasher")}
+        module = {"analysis_results": score, "compare_opencv": compare_opencv}[name]
         monkeypatch.setattr(module, "read_local", lambda part: local, raising=False)
         monkeypatch.setattr(sources, "read_local", lambda part: local)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -149,7 +146,11 @@ def test_runid_names_another_folder(command, lasher):
         (["--results", "nonsense"], "--results nonsense: expected NAME=DIR"),
         (["--results", "x=.", "x=."], "x is given twice"),
         (["--results", "x=.", "--dataset_name", "folder"], "needs --data_dir"),
-        (["--results", "x=.", "--data_dir", "."], "goes with --dataset_name folder"),
+        (["--results", "x=.", "--data_dir", "."], r"^\.: no LasHeR testing set here"),
+        (
+            ["--results", "x=.", "--data_dir", ".", "--dataset_name", "gtot", "lasher_test"],
+            "one folder for 2 data sets",
+        ),
         (["--results", "x=.", "--dataset_name", "lasher_tset"], "did you mean lasher_test"),
         (["--results", "x=.", "--annotations", "nowhere"], "--annotations nowhere"),
         (["--results", "x=.", "--annotations", ".", "."], "--annotations: 2 folders for 1 data sets"),

@@ -15,8 +15,8 @@ from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import TRACKERS
 from lib.test.evaluation.engine import Job, follow, follow_steps, read_ahead, run_job
-from lib.test.evaluation.workers import choose_devices
 from lib.test.evaluation.read_ahead import DEPTH
+from lib.test.evaluation.workers import choose_devices
 from lib.test.results.files import finished, read_both_seconds, read_result, write_result
 from lib.test.tracker.crop_tracker import Tracker
 
