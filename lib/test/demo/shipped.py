@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...core.config import EXPERIMENTS
 from ...core.paths import ROOT
+from ...core.registry import choose
 
 TRACKER, CONFIG = "iimf_track", "tiny"
 CHECKPOINT = ROOT / "pretrained_models" / "iimf_tiny.safetensors"
@@ -32,3 +33,9 @@ def shipped_models() -> dict[str, Model]:
             if (defaults.parent / f"{config}.yaml").is_file():
                 models.setdefault(f"{name} {config}", Model(name, config, path))
     return models
+
+
+def choose_shipped(config: str) -> Model:
+    """The model of that configuration, for example "tiny". Raises InputError with the nearest name."""
+    models = {model.config: model for model in reversed(shipped_models().values())}
+    return models[choose("model", config, models)]

@@ -48,9 +48,11 @@ class Target:
     age: int = 0  # frames since then
 
     @property
-    def visible(self) -> bool:
+    def found(self) -> bool:
         """Whether it was found in its last frame: there was an answer, and the tracker does not search further."""
         return self.score > 0 and self.search_size <= self.usual_size
+
+    visible = found
 
 
 #: Shown each pass of the network: its targets, what they were searched in (the box that a crop was cut around, the
@@ -88,6 +90,11 @@ class Tracker:
             self._look = CompiledLook(self._embed_look, mode.batch if model.batched else 1, self.device)
         self._joined: tuple[list[Any], Any] = ([], None)
         self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts no thread before it has work
+
+    @property
+    def modalities(self) -> int:
+        """1: visible; 2: visible and infrared."""
+        return self.model.modalities
 
     def prepare(self, images: Images, name: str, whole: tuple[int, int] | None = None, reduction: int = 1) -> Frame:
         """A frame as this tracker reads it; to be done ahead, in a thread. whole: height and width of a reduced one.
