@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lib.test.demo.shipped import CHECKPOINT, DEMO_SEQUENCE
 from lib.test.video.pairing import open_sequence
 from lib.test.video.video import write_image, write_video
@@ -23,11 +25,13 @@ print("page ends", targets[0])
 """
 
 
-def blocks():
-    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+def blocks(page):
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
-def test_every_block_runs(tmp_path):
+@pytest.fixture
+def run(tmp_path):
+    """Runs lines in a folder that holds what the pages name, with the package under its public name."""
     frames = open_sequence(DEMO_SEQUENCE).frames
     for place, names in enumerate((("visible", "frame"), ("infrared", "frame_ir"))):
         with write_video(tmp_path / f"{names[0]}.mp4", 25.0) as append:
@@ -38,10 +42,23 @@ def test_every_block_runs(tmp_path):
     (tmp_path / "mine.safetensors").symlink_to(CHECKPOINT)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "rgbt_toolbox").symlink_to(ROOT / "lib")  # under the name that a wheel gives it
-    (tmp_path / "page.py").write_text(BEFORE + "\n".join(blocks()) + AFTER)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "page.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert len(blocks()) >= 7 and "page ends Target(" in done.stdout
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"}
+
+    def call(lines):
+        command = [sys.executable, "-c", lines]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done
+
+    return call
+
+
+def test_every_block_of_the_page_runs(run):
+    found = blocks(PAGE)
+    done = run(BEFORE + "\n".join(found) + AFTER)
+    assert len(found) >= 7 and "page ends Target(" in done.stdout
     assert done.stderr.count("no infrared image: the network is given a black one") == 1
+
+
+def test_the_lines_of_the_readme_run(run):
+    run(BEFORE + "\n".join(blocks(ROOT / "README.md")))

@@ -106,7 +106,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
     assert {f"rgbt_toolbox/{name}" for name in code} <= inside
     metadata = next(name for name in names if name.endswith("METADATA"))
     text = zipfile.ZipFile(wheel).read(metadata).decode()
-    assert "\nAuthor: The RGB-T Tracking Toolbox authors\n" in text and "\nLicense-Expression: MIT\n" in text
+    assert "\nAuthor: The RGB-T Tracking Toolbox authors\n" in text and "\nLicense: MIT\n" in text
 
 
 @pytest.mark.slow

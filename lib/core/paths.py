@@ -8,6 +8,7 @@ overwrites one.
 
 import ast
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,8 +85,9 @@ FILES = local_files()
 
 
 def typed_command(name: str, script: str) -> str:
-    """How a user types a command: `python tracking/<script>.py` in a checkout, else `rgbt <name>`."""
-    return f"python tracking/{script}.py" if IS_CHECKOUT else f"rgbt {name}"
+    """How this user types a command: `rgbt <name>`, or `python tracking/<script>.py` in a checkout."""
+    by_name = not IS_CHECKOUT or Path(sys.argv[0]).stem == "rgbt"
+    return f"rgbt {name}" if by_name else f"python tracking/{script}.py"
 
 
 def create_local_file(kind: str, *, workspace_dir: Path, data_dir: Path, save_dir: Path) -> Path | None:

@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import pytest
 from fake_model import moving_sequence
+from trees import put_pair
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.test.evaluation.open import choose_sequence, config_name
+from lib.datasets.named import open_dataset
+from lib.test.evaluation import open as evaluation
+from lib.test.evaluation.open import choose_sequence, config_name, open_run
 from lib.test.evaluation.record import record_run
+from lib.test.tracker.forward_pass import EXACT
 
 SEQUENCES = [moving_sequence(name) for name in ("blackcar", "leftgirl'swhitebag", "7")]
 
@@ -22,6 +28,48 @@ def test_sequence_by_name_or_index():
 def test_name_of_a_configuration_file():
     assert config_name("some/where/small.yaml") == "small"
     assert config_name("v1.5_ep300") == "v1.5_ep300"
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A training of two epochs: the configuration's TEST.EPOCH and another."""
+    folder = tmp_path / "checkpoints" / "train" / "ostrack" / "vitb_256_mae_32x4_ep300"
+    folder.mkdir(parents=True)
+    for epoch in (300, 7):
+        (folder / f"OSTrack_ep{epoch:04d}.pth.tar").write_bytes(b"")
+    monkeypatch.setattr(evaluation, "read_local", lambda kind: {"save_dir": str(tmp_path)})
+    return folder
+
+
+def test_a_run_is_what_its_options_name(trained, tmp_path):
+    names = "ostrack", "vitb_256_mae_32x4_ep300"
+    run = open_run(*names, ["TEST.SEARCH_FACTOR=3.5"], device="cpu", threads=2)
+    assert (run.tracker, run.config) == names and run.cfg.TEST.SEARCH_FACTOR == 3.5
+    assert run.checkpoint == trained / "OSTrack_ep0300.pth.tar" and run.devices == ("cpu", "cpu")
+    assert open_run(*names, runid=7, device="cpu").checkpoint == trained / "OSTrack_ep0007.pth.tar"
+    own = tmp_path / "own.yaml"
+    own.write_text("TEST: {EPOCH: 9}\n")
+    run = open_run("ostrack", str(own), checkpoint="mine.pth", device="cpu")
+    assert (run.config, run.checkpoint, run.devices) == ("own", Path("mine.pth"), ("cpu",))
+    with pytest.raises(InputError, match="no checkpoint of epoch 8"):
+        open_run(*names, runid=8, device="cpu")
+
+
+def test_a_run_loads_its_tracker(monkeypatch):
+    built = []
+    monkeypatch.setattr(evaluation, "load_tracker", lambda *given: built.append(given))
+    run = open_run("iimf_track", "tiny", checkpoint="a.pth", device="cpu")
+    run.load()
+    assert built == [(run.cfg, Path("a.pth"), "cpu", EXACT)]
+
+
+def test_a_data_set_by_name_or_by_folder(tmp_path):
+    put_pair(tmp_path / "testingset" / "a", annotations=("visible.txt", "infrared.txt"))
+    for dataset, folder in (("folder", tmp_path / "testingset"), ("lasher_test", tmp_path)):
+        assert [one.name for one in open_dataset(dataset, str(folder), dict)] == ["a"]
+    assert [one.name for one in open_dataset("lasher_test", None, lambda: {"lasher_dir": str(tmp_path)})] == ["a"]
+    with pytest.raises(InputError, match="needs --data_dir"):
+        open_dataset("folder", None, dict)
 
 
 @pytest.fixture
