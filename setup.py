@@ -1,6 +1,6 @@
 """The wheel's layout: the folder `lib` is called `rgbt_toolbox`, and holds what lies beside it in a checkout.
 
-Everything else about the package is said in pyproject.toml.
+Everything else about the package is said in pyproject.toml, but the licence, for old versions of `pip show`.
 """
 
 from setuptools import find_packages, setup
@@ -26,6 +26,7 @@ class Build(build_py):
 places = {NAME: "lib"} | {f"{NAME}.{folder.replace('/', '.')}": folder for folder in BESIDE}
 
 setup(
+    license="MIT",
     packages=[*places, *(f"{NAME}.{name}" for name in find_packages("lib"))],
     package_dir=places,
     package_data={
