@@ -5,17 +5,20 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .core.registry import resolve
+
 if TYPE_CHECKING:
     from .api import Target, Tracker
+    from .core.errors import InputError
 
-__all__ = ["Target", "Tracker"]
+__all__ = ["InputError", "Target", "Tracker"]
+
+_PLACES = {"InputError": ".core.errors:InputError", "Target": ".api:Target", "Tracker": ".api:Tracker"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from . import api
-
-        return getattr(api, name)
+    if name in _PLACES:
+        return resolve(_PLACES[name], __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

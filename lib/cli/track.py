@@ -165,7 +165,8 @@ def choose_given(args: argparse.Namespace, footage: Footage) -> Given:
 
 def open_tracker(args: argparse.Namespace) -> Tracker:
     """The tracker of the command line with its weights; the toolbox's own model when none is named."""
-    checkpoint = args.checkpoint or (None if args.tracker else CHECKPOINT)
+    named = args.tracker or args.config or args.runid is not None
+    checkpoint = args.checkpoint or (None if named else CHECKPOINT)
     tracker, config = args.tracker or TRACKER, args.config or CONFIG
     return open_run(tracker, config, args.set, checkpoint=checkpoint, runid=args.runid, device=args.device).load()
 

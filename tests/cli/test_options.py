@@ -1,7 +1,5 @@
 """Options are said once and mean the same in every command."""
 
-import argparse
-
 import pytest
 
 from lib.cli import score, test, track, train, transform, tune, validate, vot
@@ -71,15 +69,12 @@ def test_what_is_missing_or_given_twice_ends_the_command(words, capsys):
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "benchmark"])
 def test_options_agree(options, name):
     known = options(name)
-    for text, action in known.items():
-        assert "_" in text or text.count("-") <= 2 or text == "--world-size", f"{text}: underscores"
-        if text in ("--output", "--results_dir") and "out" in vars(argparse.Namespace(**{action.dest: 0})):
-            assert action.dest == "out"
-    assert "--output" not in known or known["--output"].dest == "out"
-    if "--frames" in known and name != "synthetic":
-        assert known["--frames"].dest == "max_frames"
+    assert not [text for text in known if "-" in text.removeprefix("--")[1:] and text != "--world-size"], "underscores"
+    for text, meaning in {"--output": "out", "--frames": "max_frames", "--checkpoint": "checkpoint"}.items():
+        if text in known and (name, text) != ("synthetic", "--frames"):
+            assert known[text].dest == meaning
     for shared in ("--device", "--threads", "--num_gpus", "--runid", "--set"):
-        if shared in known and name not in ("score", "transform"):
+        if shared in known and name not in ("score", "transform"):  # their runid is that of results
             assert known[shared].help == reference(shared)
 
 
