@@ -22,6 +22,7 @@ Range = tuple[float, float]  # raw values that become 0 and 255
 
 ORDERS = ("rgb", "bgr")
 _TOP = 255
+_SHOWN = 80  # characters of a wrong box in a message
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def choose_pixels(
     value of the first frame do, which is said. Raises InputError for an unknown order, an empty range, and as
     `read_array` does.
     """
-    choose("order", order, ORDERS)
+    order = choose("order", order, ORDERS)
     if thermal_range is not None and not thermal_range[0] < thermal_range[1]:
         raise InputError(f"thermal_range {thermal_range}: expected (low, high) with low < high, in raw values")
     ranges: dict[str, Range] = {}
@@ -68,7 +69,7 @@ def choose_pixels(
         ranges[stream] = (low, max(high, low + 1))
         message = "%s: 16-bit values %.0f to %.0f, those of the first frame, become 0 to 255 in the whole video"
         log.warning(message, stream, *ranges[stream])
-    return Pixels(order.lower(), ranges)
+    return Pixels(order, ranges)
 
 
 def read_array(array: ArrayLike, stream: str) -> np.ndarray:
@@ -121,5 +122,6 @@ def read_box(box: ArrayLike) -> np.ndarray:
     except (TypeError, ValueError):
         values = np.empty(0)
     if values.shape != (4,):
-        raise InputError(f"box {box!r}: expected four numbers: x, y, width, height in pixels")
+        shown = " ".join(repr(box).split())[:_SHOWN]
+        raise InputError(f"box {shown}: expected four numbers: x, y, width, height in pixels")
     return values
