@@ -123,6 +123,11 @@ def test_commands_use_training_or_testing(path):
     assert not {"train", "test"} <= parts_of(parse(path), package_of(path))
 
 
+def test_what_programs_use_needs_no_training():
+    for name in OFFERED:
+        assert not {"train", "cli"} & parts_of(parse(ROOT / "lib" / name), "lib"), name
+
+
 @pytest.mark.parametrize("path", [*TRACKING, ROOT / "lib/cli/main.py"], ids=name_of)
 def test_entry_points_only_start_a_command(path):
     assert parts_of(parse(path), package_of(path)) <= {"cli", "core"}
