@@ -30,8 +30,8 @@ if [ ! -x .venv/bin/python ]; then
     }
 fi
 
-# Installed once per state of the two files that say what to install.
-stamp="$(cat pyproject.toml constraints.txt | cksum)"
+# Installed once per state of the files that say what to install.
+stamp="$(cat pyproject.toml setup.py constraints.txt | cksum)"
 if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
     echo "installing into .venv (a few minutes the first time)"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "torch" -c constraints.txt
@@ -51,7 +51,7 @@ fi
 
 case "$mode" in
 demo)
-    .venv/bin/python tracking/video_demo.py --sequence docs/demo_sequence --output output/demo
+    .venv/bin/python tracking/video_demo.py --sequence docs/demo_sequence --out output/demo
     ;;
 app)
     .venv/bin/python -c 'import gradio' 2>/dev/null ||

@@ -27,7 +27,7 @@ def make_animation() -> Path:
     """The demo's video, smaller and for browsers."""
     target = IMAGES / "demo.webp"
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "tracking/video_demo.py", "--sequence", "docs/demo_sequence", "--output", folder]
+        command = [sys.executable, "tracking/video_demo.py", "--sequence", "docs/demo_sequence", "--out", folder]
         subprocess.run(command, cwd=ROOT, check=True)
         film, pictures = cv2.VideoCapture(f"{folder}/tracking.mp4"), []
         while True:

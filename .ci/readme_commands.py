@@ -1,7 +1,7 @@
 """Run the README's commands as they stand there, in their order, on tiny data.
 
-Commands are the `python …` and `bash …` lines of the README's ```bash blocks. Two things differ from what a user
-types: training is cut short and saved elsewhere, and a command that needs LasHeR must end in the line that says
+Commands are the `python …`, `rgbt …` and `bash …` lines of the README's ```bash blocks. Two things differ from what a
+user types: training is cut short and saved elsewhere, and a command that needs LasHeR must end in the line that says
 where to set its folder.
 """
 
@@ -27,16 +27,16 @@ def readme_commands() -> list[str]:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.startswith(("python ", "bash "))]
+    return [line.split("  #")[0].strip() for line in lines if line.startswith(("python ", "rgbt ", "bash "))]
 
 
 def run_command(command: str, scratch: str) -> None:
     """Run one; anything but the expected outcome ends the script."""
     words = shlex.split(command)
-    if words[0] == "python":
-        words[0] = str(ROOT / ".venv" / "bin" / "python")
+    if words[0] in ("python", "rgbt"):
+        words[0] = str(ROOT / ".venv" / "bin" / words[0])
     needs_lasher = "lasher" in command
-    if words[1] == "tracking/train.py" and not needs_lasher:
+    if words[1] in ("tracking/train.py", "train") and not needs_lasher:
         words += ["--save_dir", scratch, "--set", *SHORT_TRAINING]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     output = (done.stdout + done.stderr).strip()

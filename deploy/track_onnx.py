@@ -1,8 +1,8 @@
 r"""Track with ONNX Runtime, NumPy and OpenCV alone: no PyTorch, nothing else of this repository.
 
-    python tracking/export.py iimf_track tiny --output output/tiny_onnx
+    python tracking/export.py iimf_track tiny --out output/tiny_onnx
     python deploy/track_onnx.py output/tiny_onnx --visible docs/demo_sequence/visible \
-        --infrared docs/demo_sequence/infrared --box 138.01,28.76,50.40,64.68 --output output/boxes.txt
+        --infrared docs/demo_sequence/infrared --box 138.01,28.76,50.40,64.68 --out output/boxes.txt
 
 Copy this file beside template.onnx and search.onnx; it needs no other. Boxes are x y w h, pixels.
 M modalities (visible; visible and infrared), S side of a crop as the network sees it, pixels.
@@ -137,7 +137,9 @@ def main() -> None:
     parser.add_argument("--visible", type=Path, required=True, help="folder of images")
     parser.add_argument("--infrared", type=Path, help="folder of images, for networks with two cameras")
     parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first frame")
-    parser.add_argument("--output", type=Path, default=Path("boxes.txt"), help="one tab-separated box per frame")
+    parser.add_argument(
+        "--out", "--output", type=Path, default=Path("boxes.txt"), help="one tab-separated box per frame"
+    )
     parser.add_argument("--provider", default="CPUExecutionProvider", help="such as CUDAExecutionProvider")
     args = parser.parse_args()
     tracker = OnnxTracker(args.folder, [args.provider])
@@ -149,9 +151,9 @@ def main() -> None:
     boxes, begin = [target.box], time.perf_counter()
     boxes += [tracker.track(target, frame) for frame in frames]
     speed = (len(boxes) - 1) / (time.perf_counter() - begin)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(args.output, np.stack(boxes), fmt="%.4f", delimiter="\t")
-    print(f"{args.output}: {len(boxes)} boxes, {speed:.1f} frames/s")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(args.out, np.stack(boxes), fmt="%.4f", delimiter="\t")
+    print(f"{args.out}: {len(boxes)} boxes, {speed:.1f} frames/s")
 
 
 if __name__ == "__main__":

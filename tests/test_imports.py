@@ -3,14 +3,16 @@
 import ast
 import importlib.util
 import re
-import runpy
 from pathlib import Path
 
 import pytest
 
+from lib.cli import benchmark
+
 ROOT = Path(__file__).parents[1]
 LIB = sorted(path for path in (ROOT / "lib").rglob("*.py") if path.name != "local.py")
 TEST = [path for path in LIB if path.is_relative_to(ROOT / "lib" / "test")]
+CLI = [path for path in LIB if path.is_relative_to(ROOT / "lib" / "cli")]
 TRACKING = sorted((ROOT / "tracking").rglob("*.py"))
 
 ALLOWED = {
@@ -20,7 +22,10 @@ ALLOWED = {
     "models": {"core", "layers"},
     "train": {"core", "layers", "datasets", "models"},
     "test": {"core", "datasets", "models"},
+    "cli": {"core", "layers", "datasets", "models", "train", "test"},  # a command: train or test
 }
+#: Files of the top floor beside the commands.
+OFFERED = {"__init__.py", "api.py"}
 
 #: The rooms of lib/test: what each may import of the others.
 ROOMS = {
@@ -34,7 +39,7 @@ ROOMS = {
     "report": {"analysis", "metrics"},
     "tuning": {"tracker", "evaluation", "results", "metrics", "analysis", "report"},
     "demo": {"tracker", "evaluation", "results", "metrics", "analysis", "video"},
-    "benchmarks": {"tracker", "evaluation", "results"},
+    "benchmarks": {"tracker", "evaluation", "results", "metrics", "analysis", "report"},
 }
 
 _ADDRESS = re.compile(r"^\.[\w.]+:\w+$")  # an entry of a lazy table, within its package
@@ -82,7 +87,7 @@ def parts_of(tree, package="", inside="lib"):
 
 
 def test_every_package_has_its_place():
-    assert {path.relative_to(ROOT / "lib").parts[0] for path in LIB} - {"__init__.py"} == set(ALLOWED)
+    assert {path.relative_to(ROOT / "lib").parts[0] for path in LIB} - OFFERED == set(ALLOWED)
 
 
 @pytest.mark.parametrize("path", [path for path in LIB if path.parent != ROOT / "lib"], ids=name_of)
@@ -113,19 +118,28 @@ def test_rooms_import_one_way(path):
     assert not sideways, f"lib/test/{room} may not import {', '.join(sorted(sideways))}"
 
 
-@pytest.mark.parametrize("path", TRACKING, ids=name_of)
-def test_entry_points_use_training_or_testing(path):
-    assert not {"train", "test"} <= parts_of(parse(path))
+@pytest.mark.parametrize("path", CLI, ids=name_of)
+def test_commands_use_training_or_testing(path):
+    assert not {"train", "test"} <= parts_of(parse(path), package_of(path))
+
+
+def test_what_programs_use_needs_no_training():
+    for name in OFFERED:
+        assert not {"train", "cli"} & parts_of(parse(ROOT / "lib" / name), "lib"), name
+
+
+@pytest.mark.parametrize("path", [*TRACKING, ROOT / "lib/cli/main.py"], ids=name_of)
+def test_entry_points_only_start_a_command(path):
+    assert parts_of(parse(path), package_of(path)) <= {"cli", "core"}
 
 
 def test_benchmarks_are_imported_one_at_a_time_and_by_name():
-    """One process measures with training or with testing: no entry point imports another one, at most its name."""
-    for path in TRACKING:
-        assert not any(
-            module.split(".")[0] == "tracking" for module in imported_modules(parse(path), package_of(path))
-        ), name_of(path)
-    commands = runpy.run_path(str(ROOT / "tracking" / "benchmark.py"))["COMMANDS"]
-    assert {path.stem for path in (ROOT / "tracking" / "benchmarks").glob("*.py")} == set(commands)
+    """One process measures with training or with testing."""
+    benchmarks = {path.stem for path in (ROOT / "lib/cli/benchmarks").glob("*.py")} - {"__init__"}
+    assert benchmarks == set(benchmark.COMMANDS)
+    for path in CLI:
+        modules = imported_modules(parse(path), package_of(path))
+        assert not any(module.startswith("lib.cli.benchmarks") for module in modules), name_of(path)
 
 
 @pytest.mark.parametrize("path", LIB, ids=name_of)
@@ -151,7 +165,8 @@ def test_habits(path):
         assert not call.startswith("cfg.") or not call.endswith(".get"), f"line {node.lineno}: {call}"
         if path in LIB:
             assert not call.startswith("sys.path."), f"line {node.lineno}: {call}"
-            assert call != "print" or path.name == "errors.py", f"line {node.lineno}: print; use the module's log"
+            prints = path.name == "errors.py" or path in CLI
+            assert call != "print" or prints, f"line {node.lineno}: print; use the module's log"
     paths = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and "sys.path" in ast.unparse(node.func)]
     assert len(paths) <= 1
 

@@ -1,88 +1,18 @@
 """Say what is missing, damaged or inconsistent in a data set, before a long run finds out.
 
-    python tracking/check_dataset.py lasher_train
-    python tracking/check_dataset.py lasher_test --images 20 --out lasher_test.txt
-    python tracking/check_dataset.py trackingnet_train --images all
-    python tracking/check_dataset.py folder --data_dir ~/videos
-
-Looked at: folders and files of every sequence, numbers of images and annotation rows, boxes, and the first image of
-every stream (--images for more). Ends with exit status 1 when something is wrong.
+python tracking/check_dataset.py lasher_train
+python tracking/check_dataset.py lasher_test --images 20 --out lasher_test.txt
+python tracking/check_dataset.py trackingnet_train --images all
+python tracking/check_dataset.py folder --data_dir ~/videos
 """
 
-import argparse
-import functools
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.core.atomic import write_atomically
-from lib.core.errors import InputError, run
-from lib.core.paths import read_local
-from lib.core.registry import choose
-from lib.datasets import DATASETS, load_dataset
-from lib.datasets.check import KINDS, Findings, check_sequences, read_all
-from lib.datasets.readers.folder import read_folder
-
-EXAMPLES = 3  # lines of each kind on the screen
-WIDTH = 160  # characters of such a line
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="a data set, or 'folder' with --data_dir")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    parser.add_argument("--images", default="1", metavar="N|all", help="frames of each sequence to decode (default: 1)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write every finding into this file")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Check one data set."""
-    args = parse_arguments()
-    if args.images != "all" and not (args.images.isdigit() and int(args.images)):
-        raise InputError(f"--images {args.images}: expected a number above 0, or 'all'")
-    if args.out is not None and args.out.exists():
-        raise InputError(f"{args.out}: exists; choose another file for --out")
-    sequences, problems = read_all(choose_reader(args))
-    findings = check_sequences(sequences, None if args.images == "all" else int(args.images))
-    findings = findings._replace(problems=problems + findings.problems)
-    if args.out is not None:
-        with write_atomically(args.out) as temporary:
-            lines = (f"{problem.kind}\t{problem.line}\n" for problem in findings.problems)
-            temporary.write_text("".join(lines), encoding="utf-8")
-    report(findings, args.out)
-    if findings.problems:
-        raise SystemExit(1)
-
-
-def choose_reader(args: argparse.Namespace) -> functools.partial:
-    """What reads the set that the command line names."""
-    if args.name.lower() == "folder":
-        if not args.data_dir:
-            raise InputError("folder needs --data_dir DIR, a folder of sequences")
-        return functools.partial(read_folder, args.data_dir)
-    key = DATASETS[choose("data set", args.name, DATASETS)].key
-    if key == "photos_dir":
-        raise InputError(f"{args.name}: is made when it is asked for; there is nothing on disk to check")
-    folders = {key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
-    return functools.partial(load_dataset, args.name, folders, indexed=False)
-
-
-def report(findings: Findings, out: Path | None) -> None:
-    """One page: what was looked at, then each kind with its number and first cases."""
-    print(f"{findings.sequences} sequences, {findings.frames} frames, {findings.decoded} images decoded")
-    for kind, title in KINDS.items():
-        lines = [problem.line for problem in findings.problems if problem.kind == kind]
-        print(f"{len(lines):8d}  {title}")
-        for line in lines[:EXAMPLES]:
-            print(f"{'':10}{line if len(line) <= WIDTH else f'{line[: WIDTH - 1]}…'}")
-        if lines[EXAMPLES:]:
-            where = f"in {out}" if out else "with --out FILE"
-            print(f"{'':10}… and {len(lines) - EXAMPLES} more {where}")
-    print("nothing is wrong" if not findings.problems else f"{len(findings.problems)} findings")
-
+from lib.cli.check import main
+from lib.core.errors import run
 
 if __name__ == "__main__":
     run(main)

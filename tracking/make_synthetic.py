@@ -5,72 +5,13 @@ python tracking/make_synthetic.py --out data/synthetic --photos ../photos --spli
 python tracking/make_synthetic.py --contact_sheet pairs.png --photos ../photos
 """
 
-import argparse
-import re
 import sys
 from pathlib import Path
 
-import cv2
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.core.atomic import write_atomically
-from lib.core.errors import InputError, run
-from lib.datasets.synthetic import contact_sheet, stream, write_sequences
-
-SETS = {"train": "training", "val": "testing"}
-SHEET_PAIRS, SHEET_FRAMES = 64, 48
-
-
-def main() -> None:
-    arguments = _parse()
-    if arguments.out is None and arguments.contact_sheet is None:
-        raise InputError("nothing to do: give --out FOLDER, --contact_sheet FILE, or both")
-    size = _size(arguments.size)
-    photos = arguments.photos or Path("")
-    options = {"held_out": arguments.split == "val", "size": size, "seed": arguments.seed}
-    if arguments.contact_sheet is not None:
-        _draw_sheet(arguments.contact_sheet, stream(photos, SHEET_PAIRS, frames=SHEET_FRAMES, **options))
-    if arguments.out is not None:
-        if arguments.number < 1 or arguments.frames < 2:
-            raise InputError(f"--number {arguments.number} --frames {arguments.frames}: at least 1 and 2 are needed")
-        sequences = stream(photos, arguments.number, frames=arguments.frames, **options)
-        recipe = f"synthetic split={arguments.split} seed={arguments.seed} frames={arguments.frames} size={size}"
-        write_sequences(sequences, arguments.out, recipe=f"{recipe} photos={photos}", split=SETS[arguments.split])
-
-
-def _draw_sheet(path: Path, sequences: list) -> None:
-    if path.exists():
-        raise InputError(f"--contact_sheet {path}: exists already; choose another name")
-    image = cv2.cvtColor(contact_sheet(sequences), cv2.COLOR_RGB2BGR)
-    if path.suffix.lower() not in (".png", ".jpg"):
-        raise InputError(f"--contact_sheet {path}: the name must end in .png or .jpg")
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
-    print(f"{path}: {len(sequences)} pairs")
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None or not all(64 <= int(side) <= 720 for side in match.groups()):
-        raise InputError(f"--size {text}: expected WIDTHxHEIGHT, each from 64 to 720, such as 320x256")
-    return int(match[1]), int(match[2])
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="new or empty folder for the sequences")
-    parser.add_argument("--photos", type=Path, help="folder of photographs, cut-outs and stills; none: drawn textures")
-    parser.add_argument("--number", type=int, default=20, help="sequences to write (20)")
-    parser.add_argument("--frames", type=int, default=120, help="frames of each (120)")
-    parser.add_argument("--size", default="320x256", help="frame size, WIDTHxHEIGHT pixels (320x256)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other sequences (0)")
-    parser.add_argument(
-        "--split", choices=SETS, default="val", help="train: material of training; val: the held-out material (val)"
-    )
-    parser.add_argument("--contact_sheet", type=Path, metavar="FILE", help="draw 64 training pairs into a .png or .jpg")
-    return parser.parse_args()
-
+from lib.cli.synthetic import main
+from lib.core.errors import run
 
 if __name__ == "__main__":
     run(main)

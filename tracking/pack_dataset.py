@@ -1,51 +1,16 @@
 """Pack a data set into two files, for disks that are slow to open a million of them.
 
-    python tracking/pack_dataset.py lasher_train
-    python tracking/pack_dataset.py got10k_vottrain --out /network/packed
-
-Images are kept as they are, byte for byte. Written: <out>/<name>/images.bin and index.npz. With packed_dir = <out> in
-local.py every command reads <name> from there, and does not need the folders any more.
+python tracking/pack_dataset.py lasher_train
+python tracking/pack_dataset.py got10k_vottrain --out /network/packed
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.core.errors import InputError, run
-from lib.core.paths import read_local
-from lib.core.registry import choose
-from lib.datasets import DATASETS, load_dataset
-from lib.datasets.pack import pack
-from lib.datasets.still_images import StillImages
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="a data set")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    parser.add_argument("--out", help="folder for packed sets (default: packed_dir of local.py)")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Pack one data set."""
-    args = parse_arguments()
-    name = choose("data set", args.name, DATASETS)
-    out = args.out or read_local("train")["packed_dir"]
-    if not out:
-        raise InputError("nowhere to write: give --out FOLDER, or set packed_dir in local.py")
-    folders = {DATASETS[name].key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
-    sequences = load_dataset(name, folders)
-    if isinstance(sequences, StillImages):
-        raise InputError(f"{name}: its images are shared by many objects and stay where they are; it is not packed")
-    folder = Path(out) / name
-    pack(sequences, folder)
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    print(f"{len(sequences)} sequences, {size / 1e9:.2f} GB in {folder}; set packed_dir = {str(out)!r} in local.py")
-
+from lib.cli.pack import main
+from lib.core.errors import run
 
 if __name__ == "__main__":
     run(main)

@@ -1,66 +1,16 @@
-"""Cut a data set to crops of 511 pixels around each target, for trainings of Siamese trackers on slow disks.
+"""Cut a data set to crops of 511 pixels around each target, for Siamese trackers on slow disks.
 
-    python tracking/prepare_crops.py imagenetvid
-    python tracking/prepare_crops.py coco17 --out /data/crop511 --workers 16
-
-Written: <out>/<set>/crop511/<video>/<frame>.<track>.x.jpg, train.json and categories.json. With crop511_dir = <out> in
-local.py a configuration reads them as vid511, youtubebb511, det511, coco511, got10k511 and lasot511. An interrupted run
-goes on when the same command is given again.
+python tracking/prepare_crops.py imagenetvid
+python tracking/prepare_crops.py coco17 --out /data/crop511 --workers 16
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.core.errors import InputError, run
-from lib.core.measure.machine import usable_cores
-from lib.core.paths import read_local
-from lib.core.registry import choose
-from lib.datasets import DATASETS, load_training_set
-from lib.datasets.cropping import cut_set
-
-#: Data set -> folder of its crops, as lib/datasets/readers/cropped.py reads them
-FOLDERS = {
-    "imagenetvid": "vid",
-    "imagenetdet": "det",
-    "youtubebb": "yt_bb",
-    "coco17": "coco",
-    "got10k_train_full": "got10k",
-    "got10k_vottrain": "got10k",
-    "lasot": "lasot",
-}
-_SHOWN = 5  # unreadable frames that are named
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help=f"a data set: {', '.join(FOLDERS)}; lasot is its training part")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    parser.add_argument("--out", help="folder for cropped sets (default: crop511_dir of local.py)")
-    parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="processes (%(default)s)")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Cut one data set."""
-    args = parse_arguments()
-    name = choose("data set", args.name, FOLDERS)
-    if args.workers < 0:
-        raise InputError(f"--workers {args.workers}: give 0 (none besides this process) or more")
-    out = args.out or read_local("train")["crop511_dir"]
-    if not out:
-        raise InputError("nowhere to write: give --out FOLDER, or set crop511_dir in local.py")
-    folders = {DATASETS[name].key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
-    folder = Path(out) / FOLDERS[name]
-    unreadable = cut_set(load_training_set(name, folders), folder, workers=args.workers)
-    print(f"{folder}: set crop511_dir = {str(out)!r} in local.py")
-    if unreadable:
-        shown = "; ".join(unreadable[:_SHOWN])
-        raise InputError(f"{len(unreadable)} frames could not be read and are left out: {shown}")
-
+from lib.cli.crops import main
+from lib.core.errors import run
 
 if __name__ == "__main__":
     run(main)

@@ -1,95 +1,17 @@
-r"""Draw result files over the frames: several trackers in colours, visible and infrared side by side.
+"""Draw result files over the frames: several trackers in colours, both streams side by side.
 
 python tracking/vis_results.py --dataset_name lasher_test --results ours=DIR APFNet=DIR --lost APFNet --kept ours
 python tracking/vis_results.py --dataset_name folder --data_dir DIR --results ours=DIR APFNet=DIR mfDiMP=DIR
 python tracking/vis_results.py --dataset_name lasher_test --results ours=DIR APFNet=DIR --sequence blackboy greyman
-
-Without --sequence: the worst moments first, where one tracker loses what another keeps (overlap below 0.1, at least
-0.5), as moments.csv, contact_sheet.png and moments.mp4. With it: those sequences from beginning to end, <name>.mp4 and
-<name>.png. Written to a new folder.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.core.errors import InputError, run
-from lib.core.paths import read_local
-from lib.core.table import Table, format_text, write_csv
-from lib.datasets import DATASETS, load_dataset
-from lib.datasets.readers.folder import read_folder
-from lib.datasets.sequence import Sequence
-from lib.test.analysis.sources import named_folders
-from lib.test.demo.film import fresh_folder
-from lib.test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_followed
-from lib.test.evaluation.open import choose_sequence
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset_name", default="lasher_test", help=f"folder, {', '.join(DATASETS)}")
-    parser.add_argument("--data_dir", help="for --dataset_name folder: a folder of sequences")
-    parser.add_argument("--results", nargs="+", action="extend", default=[], metavar="NAME=DIR", required=True)
-    parser.add_argument("--sequence", nargs="+", default=[], metavar="NAME", help="these, from beginning to end")
-    parser.add_argument("--lost", metavar="NAME", help="the tracker that loses; default: the first")
-    parser.add_argument("--kept", metavar="NAME", help="the one that keeps; default: the second, else the annotation")
-    parser.add_argument("--moments", type=int, default=12, help="how many (default 12)")
-    parser.add_argument("--fps", type=float, default=25.0, help="of the videos (default 25)")
-    parser.add_argument("--output", metavar="DIR", help="default: output/vis/<data set>; a taken name gets a number")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_arguments()
-    for option in ("moments", "fps"):
-        if not getattr(args, option) > 0:
-            raise InputError(f"--{option} {getattr(args, option)}: expected a number above 0")
-    folders = named_folders(args.results)
-    lost, kept = choose_pair(args, list(folders))
-    sequences = read_sequences(args)
-    if args.sequence:
-        sequences = [choose_sequence(sequences, name) for name in args.sequence]
-    followed = read_followed(sequences, folders)
-    if args.sequence:
-        folder = fresh_folder(args.output or Path("output", "vis", args.dataset_name))
-        for item in followed:
-            draw_whole(item, folder, args.fps)
-        print(f"written: {folder}/<sequence>.mp4 and .png of {len(followed)} sequences")
-        return
-    moments = collect_moments(followed, lost, kept, args.moments)
-    if not moments:
-        print(f"{lost} loses nothing that {kept} keeps in {len(followed)} sequences; nothing is written")
-        return
-    folder = fresh_folder(args.output or Path("output", "vis", args.dataset_name))
-    rows = [["sequence", "first frame", "last frame", "widest at", "lost overlap"]]
-    rows += [[m.sequence, str(m.first), str(m.last), str(m.peak), f"{m.loss:.2f}"] for m in moments]
-    print(format_text(Table(f"{lost} loses what {kept} keeps, the worst first", rows)))
-    write_csv(folder / "moments.csv", rows)
-    draw_moments(followed, moments, folder, args.fps)
-    print(f"\nwritten: {folder}/contact_sheet.png, moments.mp4, moments.csv")
-
-
-def choose_pair(args: argparse.Namespace, names: list[str]) -> tuple[str, str]:
-    """Who loses and who keeps."""
-    lost = args.lost or next((name for name in names if name != args.kept), names[0])
-    kept = args.kept or next((name for name in names if name != lost), ANNOTATION)
-    for option, name in (("lost", lost), ("kept", kept)):
-        if name not in (*names, ANNOTATION) or (option == "lost" and name == ANNOTATION):
-            raise InputError(f"--{option} {name}: no such tracker; there are {', '.join(names)}")
-    return lost, kept
-
-
-def read_sequences(args: argparse.Namespace) -> list[Sequence]:
-    if args.dataset_name.lower() == "folder":
-        if not args.data_dir:
-            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
-        return read_folder(args.data_dir)
-    if args.data_dir:
-        raise InputError("--data_dir goes with --dataset_name folder; the folders of named sets are in local.py")
-    return list(load_dataset(args.dataset_name, read_local("test")))
-
+from lib.cli.vis import main
+from lib.core.errors import run
 
 if __name__ == "__main__":
     run(main)

@@ -15,7 +15,7 @@ from torch import Tensor
 from .atomic import write_atomically
 from .compact import expand
 from .errors import InputError
-from .paths import ROOT
+from .paths import ROOT, typed_command
 from .unpickle import load_pickled
 
 #: Where the weights lie in a checkpoint: this toolbox and the OSTrack code base, DeiT and MAE, others.
@@ -103,7 +103,7 @@ def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) 
     raise InputError(
         f"no checkpoint of epoch {epoch} in {' or '.join(map(str, folders))}"
         + (f" (there: {', '.join(there)}; choose with --runid)" if there else "")
-        + "; train it with tracking/train.py or give --checkpoint FILE"
+        + f"; train it with {typed_command('train', 'train')} or give --checkpoint FILE"
     )
 
 

@@ -65,15 +65,21 @@ def average_buffers(module: nn.Module) -> None:
         buffer.copy_(mean.view_as(buffer))
 
 
+def device_types() -> list[str]:
+    """Those of "cuda", "mps" and "cpu" that this machine and this PyTorch have, in this order."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [kind for kind, there in present.items() if there]
+
+
 def choose_device_type(name: str = "auto") -> str:
     """The device type of a name: "cuda", "mps" or "cpu"; for "auto" the first of these that is available.
 
     Raises InputError for a device that this machine or this PyTorch does not have.
     """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    present = device_types()
     if name == "auto":
-        return next(kind for kind, there in present.items() if there)
-    if not present.get(name, False):
+        return present[0]
+    if name not in present:
         raise InputError(f"--device {name}: this machine or this PyTorch has none; use --device auto")
     return name
 

@@ -17,7 +17,7 @@ _REASONS = (
     ),
     (
         re.compile(r"waiting for clients|RendezvousTimeoutError"),
-        "--world-size: not all machines joined in time; start the command on each of them, each with its own --rank",
+        "--world_size: not all machines joined in time; start the command on each of them, each with its own --rank",
     ),
     (
         re.compile(r"RendezvousConnectionError|DistNetworkError: The client socket"),
@@ -30,7 +30,9 @@ def add_launch_arguments(parser: argparse.ArgumentParser, again: str) -> None:
     """Add `--mode` and the options that belong to it; again: from where processes continue after a restart."""
     parser.add_argument("--mode", choices=("single", "multiple", "multi_node"), default="single")
     parser.add_argument("--nproc_per_node", type=int, default=1, metavar="N", help="processes (GPUs) on this machine")
-    parser.add_argument("--world-size", "--nnodes", type=int, default=1, metavar="N", help="multi_node: machines")
+    parser.add_argument(
+        "--world_size", "--world-size", "--nnodes", type=int, default=1, metavar="N", help="multi_node: machines"
+    )
     parser.add_argument("--rank", type=int, default=0, metavar="K", help="multi_node: number of this machine, from 0")
     parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
     parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
@@ -46,8 +48,9 @@ def is_launcher(args: argparse.Namespace) -> bool:
     return args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ
 
 
-def torchrun_command(args: argparse.Namespace, name: str) -> list[str]:
-    """The torchrun command that runs this command once per process; name: of the run, the same on all machines."""
+def torchrun_command(args: argparse.Namespace, name: str, again: Sequence[str]) -> list[str]:
+    """The torchrun command that runs a command once per process. name: of the run, the same on all machines; again: the
+    command, without Python."""
     launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={args.nproc_per_node}"]
     launcher += [f"--max_restarts={args.max_restarts}"]
     if args.mode == "multiple":
@@ -59,7 +62,7 @@ def torchrun_command(args: argparse.Namespace, name: str) -> list[str]:
     else:
         launcher += [f"--nnodes={args.world_size}", f"--node_rank={args.rank}"]
         launcher += [f"--master_addr={args.ip}", f"--master_port={args.port}", f"--rdzv_conf=timeout={args.wait}"]
-    return [*launcher, *sys.argv]
+    return [*launcher, *again]
 
 
 def run_processes(command: Sequence[str]) -> int:

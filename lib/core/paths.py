@@ -1,10 +1,15 @@
-"""Where things lie on this machine: `lib/train/admin/local.py` and `lib/test/evaluation/local.py`.
+"""Where things lie on this machine: `lib/train/admin/local.py` and `lib/test/evaluation/local.py` of a checkout.
 
-Both are plain Python files of `name = "path"` lines, made by `tracking/create_default_local_file.py` and then owned by
-the user: nothing here ever overwrites one.
+An installed package has no folder of the user's own: the two files are then `local_train.py` and `local_test.py` in
+`~/.config/rgbt_toolbox` (`$XDG_CONFIG_HOME`). `$RGBT_HOME` names another folder for them, in a checkout too.
+They are plain Python files of `name = "path"` lines, made by `rgbt init` and then owned by the user: nothing here ever
+overwrites one.
 """
 
 import ast
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from .atomic import write_atomically
@@ -12,11 +17,9 @@ from .errors import InputError
 from .registry import choose
 
 PACKAGE = Path(__file__).resolve().parents[1]
-ROOT = PACKAGE.parent
-FILES = {
-    "train": ROOT / "lib" / "train" / "admin" / "local.py",
-    "test": ROOT / "lib" / "test" / "evaluation" / "local.py",
-}
+#: Where `experiments`, `pretrained_models` and `docs` lie: a checkout's folder; an installed package holds them itself.
+ROOT = PACKAGE if (PACKAGE / "experiments").is_dir() else PACKAGE.parent
+IS_CHECKOUT = ROOT != PACKAGE
 
 #: Data sets: key -> (folder under --data_dir, what it is)
 _DATA = {
@@ -43,9 +46,12 @@ _DATA = {
     "coco_dir": ("coco", "COCO 2017: images/train2017/, annotations/"),
     "imagenet_dir": ("imagenet", "ImageNet VID and DET: Data/VID/train/, Annotations/VID/train/, …/DET/train/"),
     "youtubebb_dir": ("youtubebb", "YouTube-BoundingBoxes: yt_bb_detection_train.csv, train/<class>/"),
-    "crop511_dir": ("crop511", "crops made by tracking/prepare_crops.py: vid/, yt_bb/, det/, coco/, got10k/, lasot/"),
+    "crop511_dir": (
+        "crop511",
+        "crops made by prepare_crops.py (rgbt crops): vid/, yt_bb/, det/, coco/, got10k/, lasot/",
+    ),
     "videos_dir": ("videos", "your own sequences, each in LasHeR, RGBT234, LaSOT, OTB or GOT-10k layout"),
-    "packed_dir": ("", "data sets packed by tracking/pack_dataset.py; empty: none"),
+    "packed_dir": ("", "data sets packed by pack_dataset.py (rgbt pack); empty: none"),
     "photos_dir": ("", "photographs and cut-outs for synthetic sequences; empty: procedural textures"),
 }
 
@@ -62,11 +68,34 @@ _FOLDERS = {
 }
 
 
+def local_files(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Where the files of "train" and "test" lie."""
+    home = environment.get("RGBT_HOME", "")
+    if IS_CHECKOUT and not home:
+        return {
+            "train": PACKAGE / "train" / "admin" / "local.py",
+            "test": PACKAGE / "test" / "evaluation" / "local.py",
+        }
+    config = environment.get("XDG_CONFIG_HOME") or "~/.config"
+    folder = Path(home or Path(config, "rgbt_toolbox")).expanduser()
+    return {kind: folder / f"local_{kind}.py" for kind in ("train", "test")}
+
+
+FILES = local_files()
+
+
+def typed_command(name: str, script: str) -> str:
+    """How this user types a command: `rgbt <name>`, or `python tracking/<script>.py` in a checkout."""
+    by_name = not IS_CHECKOUT or Path(sys.argv[0]).stem == "rgbt"
+    return f"rgbt {name}" if by_name else f"python tracking/{script}.py"
+
+
 def create_local_file(kind: str, *, workspace_dir: Path, data_dir: Path, save_dir: Path) -> Path | None:
     """Write `local.py` of "train" or "test" with default paths; None when it is there already (it is kept)."""
     path = FILES[kind]
     if path.exists():
         return None
+    path.parent.mkdir(parents=True, exist_ok=True)
     values = {"workspace_dir": (str(workspace_dir), "this toolbox")}
     for key, (pattern, meaning) in _FOLDERS[kind].items():
         values[key] = (pattern.format(save=save_dir, workspace=workspace_dir), meaning)
@@ -87,8 +116,8 @@ def read_local(kind: str) -> dict[str, str]:
     path = FILES[kind]
     if not path.is_file():
         raise InputError(
-            f"{path}: does not exist; make it with: python tracking/create_default_local_file.py --workspace_dir . "
-            "--data_dir ../ --save_dir ./output"
+            f"{path}: does not exist; make it with: {typed_command('init', 'create_default_local_file')} "
+            "--workspace_dir . --data_dir ../ --save_dir ./output"
         )
     known = ["workspace_dir", *_FOLDERS[kind], *_DATA]
     values = dict.fromkeys(known, "")

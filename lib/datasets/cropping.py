@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
+from ..core.paths import typed_command
 from ..core.view import context_side, mean_colour
 from ..core.warp import warp_region
 from .readers.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
@@ -63,7 +64,8 @@ def cut_set(sequences: Many[Sequence], folder: Path, *, workers: int) -> list[st
             cuts.append(result)
             bar.update()
     if not any(result.boxes for result in cuts):
-        raise InputError(f"{folder}: not one usable frame; check the data set with tracking/check_dataset.py")
+        remedy = f"check the data set with {typed_command('check', 'check_dataset')}"
+        raise InputError(f"{folder}: not one usable frame; {remedy}")
     _write_json(folder / CATEGORIES, {result.video: result.categories for result in cuts if any(result.categories)})
     _write_json(folder / BOXES, {result.video: result.boxes for result in cuts if result.boxes})
     return [line for result in cuts for line in result.unreadable]

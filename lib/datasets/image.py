@@ -93,6 +93,9 @@ def _jpeg_decoder() -> Decoder:
     """A decoder that returns None for what it cannot read, which is then left to OpenCV; without jpeg4py always."""
     try:
         import jpeg4py
+        from jpeg4py._cffi import initialize
+
+        initialize()  # loads the library: one that is missing is found here once, not at every image
     except (ImportError, OSError):
         log.info("jpeg4py cannot load libturbojpeg: JPEG files are read with OpenCV (Debian package: libturbojpeg0)")
         return lambda source, reduction: None

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
+from ..core.paths import typed_command
 from .image import decode_image
 from .sequence import AnnotatedObjects, FileFrames, Frames, Sequence
 
@@ -123,7 +124,8 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: image does not exist; check the set with tracking/check_dataset.py") from None
+        remedy = f"check the set with {typed_command('check', 'check_dataset')}"
+        raise InputError(f"{path}: image does not exist; {remedy}") from None
 
 
 def _describe(sequence: Sequence) -> dict[str, Any]:

@@ -244,7 +244,7 @@ def test_checkpoint_that_is_not_there_says_what_is(trainings, tmp_path):
     message = message_of(find_checkpoint, tmp_path, "tbsi_track", "mine", 7)
     assert "no checkpoint of epoch 7" in message and str(trainings) in message
     assert "IIMFTrack_ep0015.pth.tar, IIMFTrack_ep0030.pth.tar" in message and "--runid" in message
-    assert "train it with tracking/train.py" in message_of(find_checkpoint, tmp_path, "tbsi_track", "other", 7)
+    assert "train it with python tracking/train.py" in message_of(find_checkpoint, tmp_path, "tbsi_track", "other", 7)
     assert "2 checkpoints of epoch 30" in message_of(find_checkpoint, tmp_path, "tbsi_track", "mine", 30)
 
 

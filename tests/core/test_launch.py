@@ -27,7 +27,7 @@ def test_exit_status_is_kept(code, status, capfd):
 @pytest.mark.parametrize(
     ("line", "option"),
     [
-        ("DistStoreError: Timed out after 5 seconds waiting for clients. 1/2 clients joined.", "--world-size:"),
+        ("DistStoreError: Timed out after 5 seconds waiting for clients. 1/2 clients joined.", "--world_size:"),
         ("DistNetworkError: The client socket has timed out while trying to connect to (10.0.0.1, 1).", "--ip"),
         ("DistNetworkError: The server socket has failed to listen. port: 1, name: EADDRINUSE", "--port:"),
         ("rendezvous.api.RendezvousConnectionError: The connection to the C10d store has failed.", "--ip"),

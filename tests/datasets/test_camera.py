@@ -1,6 +1,5 @@
 """One camera absent: what a tracker sees, where results go."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from fake_model import moving_sequence
 from trees import ROWS, put_pair
 
+from lib.cli import test as test_command
 from lib.core.errors import InputError
 from lib.datasets.camera import keep_camera
 from lib.datasets.readers.folder import read_folder
@@ -66,21 +66,18 @@ def test_camera_that_was_never_there_is_one_clear_line(tmp_path):
     [("both", 0, "tiny"), ("infrared", 0, "tiny_infrared"), ("infrared", 1, "tiny_infrared_from1")],
 )
 def test_results_of_one_camera_lie_apart(tmp_path, monkeypatch, capsys, modality, fails_at, folder):
-    spec = importlib.util.spec_from_file_location("test_command", ROOT / "tracking" / "test.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     (tmp_path / "w.safetensors").write_bytes(b"")
     jobs = []
-    monkeypatch.setattr(module, "read_local", lambda kind: {"results_dir": str(tmp_path / "results")})
-    monkeypatch.setattr(module, "named_sequences", lambda *_: [moving_sequence("a", length=3)])
-    monkeypatch.setattr(module, "run_job", lambda job, devices: jobs.append(job))
+    monkeypatch.setattr(test_command, "read_local", lambda kind: {"results_dir": str(tmp_path / "results")})
+    monkeypatch.setattr(test_command, "named_sequences", lambda *_: [moving_sequence("a", length=3)])
+    monkeypatch.setattr(test_command, "run_job", lambda job, devices: jobs.append(job))
     words = ["test.py", "iimf_track", "tiny", "--device", "cpu", "--checkpoint", str(tmp_path / "w.safetensors")]
     monkeypatch.setattr("sys.argv", [*words, "--modality", modality, "--fails_at", str(fails_at)])
-    module.main()
+    test_command.main()
     assert (tmp_path / "results" / "iimf_track" / folder / "config.yaml").is_file()
     assert f"--tracker_param {folder} " in capsys.readouterr().out
     visible, infrared = jobs[0].sequences[0].frames[fails_at]
     assert infrared.any() and visible.any() == (modality == "both")
     monkeypatch.setattr("sys.argv", [*words, "--fails_at", "1"])
     with pytest.raises(InputError, match="--fails_at 1: expected 1 or more, and --modality"):
-        module.main()
+        test_command.main()

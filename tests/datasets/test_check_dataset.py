@@ -1,6 +1,5 @@
 """`tracking/check_dataset.py`: every kind of damage is found, counted and named."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from trees import ROWS, put_images, put_pair
 
+from lib.cli import check as check_command
 from lib.core.errors import InputError
 from lib.test.video.video import write_image
 
@@ -19,15 +19,12 @@ WHOLE = "1,1,4,4\n2,1,4,4\n2,2,4,4\n"  # inside trees' 8x8 images
 @pytest.fixture
 def check(monkeypatch, capsys):
     """Runs the command; its exit status and what it prints."""
-    spec = importlib.util.spec_from_file_location("check_dataset", ROOT / "tracking" / "check_dataset.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["check_dataset.py", *map(str, words)])
         status = 0
         try:
-            module.main()
+            check_command.main()
         except SystemExit as end:
             status = end.code
         return status, capsys.readouterr().out

@@ -1,6 +1,5 @@
 """Packed data sets: the same sequences, from two files."""
 
-import importlib.util
 import pickle
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from test_imagenetvid import put_vid
 from trees import ROWS, put_images, put_pair
 
+from lib.cli import pack as pack_command
 from lib.core.errors import InputError
 from lib.datasets import load_dataset
 from lib.datasets.image import decode_image, read_image
@@ -31,14 +31,11 @@ def lasher(tmp_path):
 @pytest.fixture
 def pack(monkeypatch, lasher):
     """Runs the command with local.py pointing into tmp_path."""
-    spec = importlib.util.spec_from_file_location("pack_dataset", ROOT / "tracking" / "pack_dataset.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "read_local", lambda kind: lasher)
+    monkeypatch.setattr(pack_command, "read_local", lambda kind: lasher)
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["pack_dataset.py", *map(str, words)])
-        module.main()
+        pack_command.main()
 
     return run
 

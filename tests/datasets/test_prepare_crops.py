@@ -1,6 +1,5 @@
 """Cutting sets to crops: what is written is what the reader reads, wherever it was interrupted."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from test_still_readers import TABLE
 
+from lib.cli import crops
 from lib.core.errors import InputError
 from lib.datasets import load_training_set
 from lib.datasets.cropping import cut_target
@@ -44,13 +44,10 @@ def put_video(root, tracks, name="v1"):
 
 @pytest.fixture
 def command(monkeypatch):
-    spec = importlib.util.spec_from_file_location("prepare_crops", ROOT / "tracking" / "prepare_crops.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["prepare_crops.py", *map(str, words)])
-        module.main()
+        crops.main()
 
     return run
 

@@ -1,7 +1,6 @@
 """The benchmark of the loader: what it counts, and what it says of scaled decoding."""
 
 import json
-import runpy
 import time
 
 import micro
@@ -9,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from lib.cli import benchmark
 from lib.core.errors import InputError
-from lib.core.paths import ROOT
 from lib.core.table import format_text
 from lib.datasets.sequence import Frames, Sequence
 from lib.train.benchmarks import loading as loading_benchmark
@@ -106,7 +105,7 @@ def test_medians_and_ratios_within_each_repetition():
 
 def run_command(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["benchmark.py", "data", *map(str, arguments)])
-    runpy.run_path(str(ROOT / "tracking" / "benchmark.py"))["main"]()
+    benchmark.main()
 
 
 def test_command_makes_pairs_and_writes_what_it_measured(tmp_path, monkeypatch, capsys):

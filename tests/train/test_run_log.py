@@ -1,15 +1,14 @@
 """Curves and pictures of a run: on TensorBoard, and the same on Weights & Biases where it is asked for."""
 
 import json
-import runpy
 import sys
 
 import pytest
 from runs import NARROW, curves, train
 
+from lib.cli import train as train_command
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.core.paths import ROOT
 from lib.train.run_log import check_wandb
 
 # What is relied on of the package wandb, keeping what it is told
@@ -94,7 +93,7 @@ def test_a_missing_package_is_said_before_anything_starts(monkeypatch):
     monkeypatch.setattr("lib.train.run.train", lambda *args, **more: started.append(args))
     monkeypatch.setattr("sys.argv", ["train.py", "--script", "iimf_track", "--config", "tiny", "--wandb", "towers"])
     with pytest.raises(InputError, match="wandb is not installed"):
-        runpy.run_path(str(ROOT / "tracking" / "train.py"))["main"]()
+        train_command.main()
     assert started == []
 
 

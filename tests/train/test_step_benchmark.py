@@ -1,16 +1,15 @@
 """The benchmark of a training step: what is run, what is measured, what is said of it."""
 
 import json
-import runpy
 import sys
 
 import pytest
 import torch
 
+from lib.cli import benchmark
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.measure.gpu import Utilisation, describe_device
-from lib.core.paths import ROOT
 from lib.core.table import format_text
 from lib.train.benchmarks import step_job
 from lib.train.benchmarks.step import VARIANTS, Workload, measure_steps, steps_table, summarise_steps
@@ -121,7 +120,7 @@ def test_failures_of_a_process_are_one_line():
 
 def run_command(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["benchmark.py", "train", *map(str, arguments)])
-    runpy.run_path(str(ROOT / "tracking" / "benchmark.py"))["main"]()
+    benchmark.main()
 
 
 def test_command_runs_processes_and_writes_what_they_measured(tmp_path, monkeypatch, capsys):

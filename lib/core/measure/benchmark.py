@@ -44,6 +44,7 @@ def run_job(module: str, job: Mapping[str, Any], *, python: str = sys.executable
     module: full name of the module that runs it; name: the measurement's name in messages. Raises InputError with the
     last line that the process printed when it fails, or when `python` cannot be started.
     """
+    module = f"{PACKAGE.name}.{module.partition('.')[2]}"  # under the name that its folder has, for any Python
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     begin = time.perf_counter()

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...core.errors import InputError
-from ...core.paths import read_local
-from ...datasets import load_dataset
-from ...datasets.readers.folder import read_folder
+from ...core.paths import read_local, typed_command
+from ...datasets.named import open_dataset
 from ..results.files import result_folder
 from .annotations import read_truths
 from .board import Video, videos_of
@@ -64,7 +63,7 @@ def paired(names: list[str], configs: list[str]) -> list[tuple[str, str]]:
 def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[int], options: str) -> Source:
     """One of our trackers; options: those of the tracking command that would make its results."""
     folders = [result_folder(results_dir, tracker, config, runid) for runid in (runids or (None,))]
-    command = f"python tracking/test.py {tracker} {config} {options}"
+    command = f"{typed_command('test', 'test')} {tracker} {config} {options}"
     runs = f" --runid {' or '.join(map(str, runids))}" if runids else ""
     name = f"{tracker}/{folders[0].name}" if len(folders) == 1 else f"{tracker}/{config}"
     remedy = f"make them with: {command}{runs}  (or score the finished ones: --allow_missing)"
@@ -75,10 +74,4 @@ def read_videos(dataset: str, annotations: str | None, data_dir: str | None) -> 
     """What the results of one data set are scored against. Raises InputError for what is missing or contradictory."""
     if annotations:
         return [Video(name, truth) for name, truth in read_truths(dataset, annotations).items()]
-    if dataset.lower() == "folder":
-        if not data_dir:
-            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
-        return videos_of(read_folder(data_dir))
-    if data_dir:
-        raise InputError("--data_dir goes with --dataset_name folder; the folders of named sets are in local.py")
-    return videos_of(load_dataset(dataset, read_local("test")))
+    return videos_of(open_dataset(dataset, data_dir, lambda: read_local("test")))

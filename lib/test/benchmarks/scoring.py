@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ...core.measure.benchmark import machine_words, run_job, take_turns
-from ...core.paths import ROOT
 from ...core.table import Table
 
 SCORING_JOB = f"{__package__}.scoring_job"
@@ -90,12 +89,9 @@ def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
         "results": results,
     }
     if side == "report":
-        options = ["--dataset_name", task.dataset, "--annotations", job["annotations"]]
-        options += ["--attributes", str(task.attributes)] if task.attributes else []
-        options += [word for name, folder in results.items() for word in ("--results", f"{name}={folder}")]
-        options += ["--csv", f"{out}/out.csv", "--latex", f"{out}/out.tex", "--plots", f"{out}/plots"]
-        options += ["--html", f"{out}/report.html"]
-        job |= {"script": str(ROOT / "tracking" / "analysis_results.py"), "arguments": options}
+        files = {"csv": "out.csv", "latex": "out.tex", "plots": "plots", "html": "report.html"}
+        job["attributes"] = str(task.attributes) if task.attributes else None
+        job["files"] = {kind: str(out / name) for kind, name in files.items()}
     return job
 
 

@@ -7,7 +7,6 @@ no package of the toolbox: only files of it that import the standard library alo
 import contextlib
 import importlib
 import json
-import runpy
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +15,9 @@ from typing import Any
 
 from ...core.measure.peak_memory import peak_memory
 
-ScoringJob = dict[str, Any]  # side, dataset, annotations, results (name -> folder); of a report: script, arguments
+ScoringJob = dict[
+    str, Any
+]  # side, dataset, annotations, results (name -> folder); of a report: attributes, files (by kind)
 
 
 def main() -> None:
@@ -57,9 +58,17 @@ def score_with_rgbt(job: ScoringJob) -> ScoringJob:
 
 
 def report_with_toolbox(job: ScoringJob) -> ScoringJob:
-    """The analysis command with everything that the job asks for."""
-    sys.argv = [job["script"], *job["arguments"]]
-    runpy.run_path(job["script"], run_name="__main__")
+    """What the scoring command does: the table on the screen, and every file that the job asks for."""
+    table, compare, sources, compose = (
+        importlib.import_module(name, __package__)
+        for name in ("...core.table", "..analysis.compare", "..analysis.sources", "..report.compose")
+    )
+    named = sources.named_sources(f"{name}={folder}" for name, folder in job["results"].items())
+    places = {"annotations": job["annotations"], "attributes": job["attributes"]}
+    boards = [compare.read_board(job["dataset"], named, **places)]
+    tables = compose.make_tables(boards)
+    sys.stderr.write("\n\n".join(map(table.format_text, tables)) + "\n")
+    compose.write_files(boards, tables, compose.Files(**job["files"]))
     return {}
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from ...core.distributed import device_types
 from ...core.errors import InputError
-from .app_session import Session, Wishes, find_devices, find_models, summary
-from .shipped import LOST_BELOW
+from .app_session import Session, Wishes, summary
+from .shipped import LOST_BELOW, shipped_models
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class Actions:
 
 def build_page(most_frames: int) -> gr.Blocks:
     """The page. most_frames: of a video that are followed."""
-    desks, models = Desks(most_frames), list(find_models())
+    desks, models = Desks(most_frames), list(shipped_models())
     actions = Actions(desks)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 12, HOUR)) as page:
         gr.Markdown(INTRODUCTION)
@@ -144,7 +145,7 @@ def build_page(most_frames: int) -> gr.Blocks:
                 opened = gr.Button("Open the videos", elem_id="open")
                 bundled = gr.Button("Use the bundled sequence", elem_id="bundled")
                 model = gr.Dropdown(models, value=models[0], label="model")
-                device = gr.Dropdown(find_devices(), value="auto", label="device")
+                device = gr.Dropdown(["auto", *device_types()], value="auto", label="device")
                 lost = gr.Slider(0, 1, LOST_BELOW, step=0.05, label="lost below this score")
                 heat = gr.Checkbox(label="show the score map")
             with gr.Column(scale=2, min_width=420):

@@ -11,39 +11,26 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
-from ...core.config import EXPERIMENTS, load_config
 from ...core.errors import InputError
-from ...core.paths import ROOT
 from ...datasets.sequence import Sequence
-from ..evaluation.engine import choose_devices
-from ..evaluation.open import load_tracker
+from ..evaluation.open import open_run
 from ..tracker.protocol import Tracker
 from ..video.draw import BLACK, ORANGE
 from ..video.pairing import open_frames, open_sequence, recorded_rate
 from ..video.register import ESTIMATE
 from .boxes import parse_box
 from .film import Film, Footage, Script, make_film
-from .shipped import CHECKPOINT, CONFIG, DEMO_SEQUENCE, LOST_BELOW, TRACKER
+from .shipped import DEMO_SEQUENCE, LOST_BELOW, Model, shipped_models
 
 LEAST_SIDE = 4  # pixels of a box, below which two clicks were one
-
-
-@dataclass(frozen=True)
-class Model:
-    """A tracker that can be chosen."""
-
-    tracker: str
-    config: str
-    checkpoint: Path
 
 
 @dataclass(frozen=True)
 class Wishes:
     """What a visitor chose beside the boxes."""
 
-    model: str  # of `find_models`
+    model: str  # of `shipped_models`
     device: str = "auto"
     heat: bool = False
     lost_below: float = LOST_BELOW
@@ -136,7 +123,7 @@ class Session:
         sequence = self._opened()
         if not self.boxes:
             raise InputError("no box; click two opposite corners of the target, or enter x,y,w,h")
-        tracker = _build(find_models()[wishes.model], choose_devices(wishes.device, threads=1, num_gpus=1)[0])
+        tracker = _build(shipped_models()[wishes.model], wishes.device)
         total = self.length
         self.runs += 1
         script = Script(
@@ -175,25 +162,6 @@ class Session:
         return [f"{count} frames, of which the first {self.most_frames} are followed."]
 
 
-def find_models() -> dict[str, Model]:
-    """What pretrained_models/ holds for a configuration here, by name, the toolbox's own model first."""
-    models = {f"{TRACKER} {CONFIG}": Model(TRACKER, CONFIG, CHECKPOINT)}
-    for defaults in sorted(EXPERIMENTS.glob("*/defaults.yaml")):
-        name = defaults.parent.name
-        prefix = name.removesuffix("_track") + "_"
-        for path in sorted((ROOT / "pretrained_models").glob(f"{prefix}*.safetensors")):
-            config = path.stem.removeprefix(prefix)
-            if (defaults.parent / f"{config}.yaml").is_file():
-                models.setdefault(f"{name} {config}", Model(name, config, path))
-    return models
-
-
-def find_devices() -> list[str]:
-    """Where a network can run on this machine."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    return ["auto", "cpu", *(name for name, has in there.items() if has)]
-
-
 def summary(film: Film) -> str:
     """A film in a few words."""
     frames = len(film.seconds)
@@ -206,7 +174,7 @@ def summary(film: Film) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _build(model: Model, device: str) -> Tracker:
-    return load_tracker(load_config(model.tracker, model.config), model.checkpoint, device)
+    return open_run(model.tracker, model.config, checkpoint=model.checkpoint, device=device).load()
 
 
 @contextmanager

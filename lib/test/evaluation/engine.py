@@ -15,7 +15,6 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ...core.distributed import choose_device_type
 from ...core.errors import InputError
 from ...core.measure.machine import usable_cores
 from ...core.target import Target
@@ -179,20 +178,3 @@ def share_cores() -> None:
     """This process takes its part of the machine's cores: torchrun gives each process one, however many there are."""
     torch.set_num_threads(max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     cv2.setNumThreads(1)
-
-
-def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
-    """A device for each worker: `threads` workers (0 and 1: one) in turns over `num_gpus` GPUs.
-
-    device: auto (a GPU where there is one), cpu, cuda or mps. Raises InputError when it is not there.
-    """
-    if device == "auto":
-        log.info("device: %s", choose_device_type())
-    device = choose_device_type(device)
-    if threads < 0 or num_gpus < 1:
-        raise InputError(f"--threads {threads} --num_gpus {num_gpus}: expected 0 or more threads and 1 or more GPUs")
-    if device != "cuda":
-        return [device] * max(threads, 1)
-    if num_gpus > torch.cuda.device_count():
-        raise InputError(f"--num_gpus {num_gpus}: this machine has {torch.cuda.device_count()}")
-    return [f"cuda:{worker % num_gpus}" for worker in range(max(threads, 1))]

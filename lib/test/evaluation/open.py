@@ -1,43 +1,105 @@
-"""What a run starts from: a tracker built from a configuration and a checkpoint, sequences, a record of both."""
+"""What a run starts from: a resolved configuration with its weights and devices, and sequences."""
 
-import hashlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from easydict import EasyDict
 
-from ...core.atomic import write_atomically
-from ...core.checkpoint import load_weights
-from ...core.config import save_config
+from ...core.checkpoint import find_checkpoint, load_weights
+from ...core.config import load_config
 from ...core.errors import InputError
+from ...core.paths import read_local
 from ...core.registry import choose
-from ...core.schema import read_yaml
-from ...datasets import DATASETS, load_dataset
-from ...datasets.readers.folder import read_folder
+from ...datasets.named import open_dataset
 from ...datasets.sequence import Sequence
-from ...models import build_method, build_model
+from ...models import build_method, build_model, network_class
 from ...models.base import Network
+from ...models.method import Method
 from ...models.weights import load_state
 from ..results.dialect import find_result, read_result
 from ..tracker.crop_tracker import CropTracker
 from ..tracker.forward_pass import EXACT, Mode
+from ..tracker.opencv import KINDS, OpenCVTracker, build_opencv, weight_files
+from ..tracker.protocol import Tracker
 from ..tracker.replay import Replay
-
-RECORD = "config.yaml"
-WORTH = 1 << 20  # bytes; smaller files are read anew
+from .workers import choose_devices
 
 
-def load_tracker(cfg: EasyDict, checkpoint: str | Path, device: str, mode: Mode = EXACT) -> CropTracker:
-    """The network of a resolved configuration with the weights of a file, ready to track on `device`.
+@dataclass(frozen=True)
+class Run:
+    """A tracker that can be built: all that its name, a checkpoint and a device stand for."""
+
+    tracker: str  # the folder of experiments/
+    config: str  # what results and checkpoints are called
+    cfg: EasyDict  # resolved
+    checkpoint: Path | None  # None: a tracker that has no weights of this toolbox
+    devices: tuple[str, ...]  # one for each worker
+
+    @property
+    def modalities(self) -> int:
+        """How many images of a frame the tracker reads. Raises InputError for an unknown MODEL.NAME."""
+        return OpenCVTracker.modalities if self.checkpoint is None else network_class(self.cfg).modalities
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of weights that decide its boxes. Raises InputError for a missing one of OpenCV's."""
+        return weight_files(self.cfg) if self.checkpoint is None else [self.checkpoint]
+
+    @property
+    def weights(self) -> Path:
+        """The checkpoint, for what is done with networks alone. Raises InputError for trackers without one."""
+        if self.checkpoint is None:
+            raise InputError(f"{self.tracker}/{self.config}: has no network of this toolbox; choose another tracker")
+        return self.checkpoint
+
+    def load(self, mode: Mode = EXACT) -> Tracker:
+        """The tracker on the first device. Raises InputError as `load_tracker` does."""
+        return load_tracker(self.cfg, self.checkpoint, self.devices[0], mode)
+
+    def load_method(self) -> Method:
+        """Network and method alone. Raises InputError as `load_network` does, and for trackers without a network."""
+        return build_method(load_network(self.cfg, self.weights).eval(), self.cfg)
+
+
+def open_run(
+    tracker: str,
+    config: str,
+    changes: Iterable[str] = (),
+    *,
+    checkpoint: str | Path | None = None,
+    runid: int | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    num_gpus: int = 1,
+) -> Run:
+    """What the options `--set`, `--checkpoint`, `--runid`, `--device`, `--threads` and `--num_gpus` name.
+
+    Without a checkpoint that of epoch `runid` (TEST.EPOCH) is looked for, as `find_checkpoint` says. Raises InputError
+    for a wrong configuration, a checkpoint that is not found and a device that is not there.
+    """
+    cfg = load_config(tracker, config, changes)
+    devices = tuple(choose_devices(device, threads, num_gpus))
+    name = config_name(config)
+    if cfg.MODEL.NAME in KINDS:
+        return Run(tracker, name, cfg, None, devices)
+    if checkpoint is None:
+        epoch = cfg.TEST.EPOCH if runid is None else runid
+        checkpoint = find_checkpoint(read_local("test")["save_dir"], tracker, name, epoch)
+    return Run(tracker, name, cfg, Path(checkpoint), devices)
+
+
+def load_tracker(cfg: EasyDict, checkpoint: str | Path | None, device: str, mode: Mode = EXACT) -> Tracker:
+    """The tracker of a resolved configuration, ready to track on `device`: a network with the weights of a file or,
+    where there is no checkpoint, one of OpenCV's.
 
     Raises InputError when the file is missing, unreadable or holds another network, and for a mode that the device
     does not have.
     """
+    if checkpoint is None:
+        return build_opencv(cfg)
     return CropTracker(build_method(load_network(cfg, checkpoint), cfg), device, mode)
 
 
@@ -72,19 +134,14 @@ def config_name(config: str) -> str:
     return Path(config).stem if config.endswith((".yaml", ".yml")) else config
 
 
-def named_sequences(dataset: str, data_dir: str | None, wanted: str | None, local: Callable[[], Any]) -> list[Sequence]:
+def named_sequences(
+    dataset: str, data_dir: str | None, wanted: str | None, local: Callable[[], Mapping[str, str]]
+) -> list[Sequence]:
     """The sequences that a tracking command names, or the one `wanted`; local: reads the folders of local.py.
 
     Raises InputError as the readers do.
     """
-    if dataset.lower() == "folder":
-        if not data_dir:
-            raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
-        sequences: Ordered[Sequence] = read_folder(data_dir)
-    elif data_dir:
-        sequences = load_dataset(dataset, {DATASETS[choose("data set", dataset, DATASETS)].key: data_dir})
-    else:
-        sequences = load_dataset(dataset, local())
+    sequences = open_dataset(dataset, data_dir, local)
     return list(sequences) if wanted is None else [choose_sequence(sequences, wanted)]
 
 
@@ -99,80 +156,3 @@ def choose_sequence(sequences: Ordered[Sequence], wanted: str) -> Sequence:
             raise InputError(f"--sequence {wanted}: indices go from 0 to {len(names) - 1}")
         return sequences[int(wanted)]
     return sequences[names.index(wanted if wanted in names else choose("sequence", wanted, names))]
-
-
-def record_run(
-    folder: Path, cfg: EasyDict, checkpoint: str | Path, *, integer_boxes: bool = False, mode: Mode = EXACT
-) -> None:
-    """Save the resolved configuration beside the results, headed by what else decides their numbers.
-
-    Raises InputError when the folder holds results of another configuration or checkpoint: a run only completes what
-    an equal run began.
-    """
-    path = folder / RECORD
-    head = f"# checkpoint: {Path(checkpoint).name}, sha256 {digest(checkpoint)}\n"
-    head += f"# boxes: {'integers' if integer_boxes else 'floats'}\n"
-    head += "".join(f"# {key}: {value}\n" for key, value in _computed(mode).items())
-    with write_atomically(path) as temporary:
-        save_config(cfg, temporary)
-        temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")
-        if path.is_file() and next(folder.glob("*_time.txt"), None):
-            _check_agreement(path, temporary)
-
-
-def _check_agreement(old: Path, new: Path) -> None:
-    """Raises InputError where two records differ in what decides boxes. Keys that only one knows do not count: they
-    came with another version of the toolbox."""
-    before, after = _decisive(old), _decisive(new)
-    for key in before.keys() & after.keys():
-        if before[key] != after[key]:
-            raise InputError(
-                f"{old}: the results here were made with {key}: {before[key]}, this run has {after[key]}; "
-                "choose another folder (--results_dir, --out) or remove this one"
-            )
-
-
-def _decisive(record: Path) -> dict[str, Any]:
-    """What decides boxes: weights, network, normalisation, crops; not how the network was trained."""
-    lines = record.read_text(encoding="utf-8").splitlines()
-    head = _computed(EXACT) | dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
-    leaves = _leaves(read_yaml(record))
-    parts = ("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")
-    return head | {key: leaf for key, leaf in leaves.items() if key.startswith(parts) and key != "MODEL.PRETRAIN_FILE"}
-
-
-def _computed(mode: Mode) -> dict[str, str]:
-    """How boxes are computed, where that decides them; records that do not say have the default."""
-    return {"precision": mode.precision, "crops": mode.crops, "compiled": "yes" if mode.compiled else "no"}
-
-
-def _leaves(tree: Any, name: str = "") -> dict[str, Any]:
-    """A tree of mappings as one mapping of dotted names."""
-    if not isinstance(tree, dict):
-        return {name: tree}
-    inner = [_leaves(value, f"{name}.{key}" if name else key) for key, value in tree.items()]
-    return {key: leaf for leaves in inner for key, leaf in leaves.items()}
-
-
-def digest(path: str | Path) -> str:
-    """The first 16 hexadecimal digits of a file's SHA-256; a large file that did not change is read once. Raises
-    InputError when it is not there."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: checkpoint does not exist; give one with --checkpoint")
-    state = os.stat(path)
-    if state.st_size < WORTH:
-        return _digest(str(path))
-    return _remembered_digest(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=8)
-def _remembered_digest(path: str, *state: int) -> str:
-    return _digest(path)
-
-
-def _digest(path: str) -> str:
-    summed = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            summed.update(block)
-    return summed.hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Numbered pieces of work shared out among processes: of this machine, or of all that torchrun started."""
 
+import logging
 import signal
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,8 +12,11 @@ import cv2
 import torch
 import torch.multiprocessing
 
+from ...core.distributed import choose_device_type
 from ...core.errors import InputError
 from ...core.measure.machine import usable_cores
+
+log = logging.getLogger(__name__)
 
 #: Does the pieces whose numbers it draws, on a device, and reports how many frames are done. Picklable.
 Work = Callable[[str, Iterator[int], Callable[[int], Any]], None]
@@ -90,3 +94,20 @@ def numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
 def leave(*_: Any) -> None:
     """SIGTERM unwinds the stack, so that half-written files are removed."""
     raise SystemExit(1)
+
+
+def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
+    """A device for each worker: `threads` workers (0 and 1: one) in turns over `num_gpus` GPUs.
+
+    device: auto (a GPU where there is one), cpu, cuda or mps. Raises InputError when it is not there.
+    """
+    if device == "auto":
+        log.info("device: %s", choose_device_type())
+    device = choose_device_type(device)
+    if threads < 0 or num_gpus < 1:
+        raise InputError(f"--threads {threads} --num_gpus {num_gpus}: expected 0 or more threads and 1 or more GPUs")
+    if device != "cuda":
+        return [device] * max(threads, 1)
+    if num_gpus > torch.cuda.device_count():
+        raise InputError(f"--num_gpus {num_gpus}: this machine has {torch.cuda.device_count()}")
+    return [f"cuda:{worker % num_gpus}" for worker in range(max(threads, 1))]

@@ -16,7 +16,10 @@ from ...core.target import Target
 from .protocol import Observer, check_first_box, name_targets, read_frame
 from .replay import StaticBox
 
-STREAMS = ("visible", "infrared", "both")
+#: MODEL.NAME of trackers without weights of this toolbox.
+KINDS = ("static", "mil", "nano")
+#: Keys of the ONNX files that a kind needs.
+FILES = {"nano": ("BACKBONE_FILE", "HEAD_FILE")}
 
 
 class OpenCVTracker:
@@ -25,7 +28,7 @@ class OpenCVTracker:
     modalities = 2
 
     def __init__(self, make: Callable[[], Any], stream: str):
-        """make: a new object of OpenCV's tracker; stream: one of STREAMS."""
+        """make: a new object of OpenCV's tracker; stream: visible, infrared or both."""
         self._make, self._stream = make, stream
 
     def start(
@@ -88,16 +91,22 @@ def build_opencv(cfg: EasyDict) -> OpenCVTracker | StaticBox:
         return StaticBox()
     if name == "mil":
         return OpenCVTracker(_find("TrackerMIL"), cfg.TEST.STREAM)
-    files = {key: str(cfg.MODEL[key]) for key in ("BACKBONE_FILE", "HEAD_FILE")}
-    for key, path in files.items():
-        if not Path(path).is_file():
-            raise InputError(
-                f"MODEL.{key}: file {path!r} does not exist; give NanoTrack's ONNX files with --set MODEL.{key}=PATH"
-            )
+    backbone, head = weight_files(cfg)
     make = _find("TrackerNano")
     parameters = cv2.TrackerNano.Params()
-    parameters.backbone, parameters.neckhead = files["BACKBONE_FILE"], files["HEAD_FILE"]
+    parameters.backbone, parameters.neckhead = str(backbone), str(head)
     return OpenCVTracker(lambda: make(parameters), cfg.TEST.STREAM)
+
+
+def weight_files(cfg: EasyDict) -> list[Path]:
+    """The files that the tracker of a configuration reads. Raises InputError with the key of a missing one."""
+    paths = []
+    for key in FILES.get(cfg.MODEL.NAME, ()):
+        paths.append(Path(cfg.MODEL[key]))
+        if not paths[-1].is_file():
+            remedy = f"give NanoTrackV2's ONNX file with --set MODEL.{key}=PATH"
+            raise InputError(f"MODEL.{key}: file {cfg.MODEL[key]!r} does not exist; {remedy}")
+    return paths
 
 
 def _find(name: str) -> Callable[..., Any]:

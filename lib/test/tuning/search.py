@@ -30,7 +30,8 @@ from ...models import build_method
 from ...models.base import Network
 from ..analysis.board import Video, evaluate, videos_of
 from ..evaluation.engine import Job, run_job
-from ..evaluation.open import digest, load_network, record_run
+from ..evaluation.open import load_network
+from ..evaluation.record import digest, record_run
 from ..metrics import OXUVA, VOT_LT, Protocol
 from ..results.files import finished, result_paths, write_result
 from ..tracker.crop_tracker import CropTracker
@@ -178,7 +179,7 @@ def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
     longest_first = sorted(search.sequences, key=len, reverse=True)
     for trial in search.trials:
         folder = search.folder / trial.name
-        record_run(folder, trial.cfg, search.checkpoint)
+        record_run(folder, trial.cfg, [search.checkpoint])
         left = [sequence for sequence in longest_first if not finished(folder, sequence)]
         pending += [replace(sequence, name=f"{trial.name}/{sequence.name}") for sequence in left]
         if not left and trial.name not in recorded:

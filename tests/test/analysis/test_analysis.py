@@ -1,22 +1,18 @@
 """The scoring and comparison commands, on small trees made here."""
 
 import csv
-import importlib.util
 import sys
-import types
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from lib.cli import compare_opencv, score
 from lib.core.errors import InputError
-from lib.datasets.readers.folder import read_folder
 from lib.test.analysis import sources
-from lib.test.demo import baseline
 from lib.test.results.files import write_result
 
-TRACKING = Path(__file__).resolve().parents[3] / "tracking"
 FRAMES = 6
 
 
@@ -25,10 +21,8 @@ def command(monkeypatch, capsys, tmp_path):
     """Run an entry point in this process; returns what it printed."""
 
     def run_script(name: str, *arguments: object) -> str:
-        spec = importlib.util.spec_from_file_location(f"entry_{name}", TRACKING / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         local = {"results_dir": str(tmp_path / "results"), "lasher_dir": str(tmp_path / "lasher")}
+        module = {"analysis_results": score, "compare_opencv": compare_opencv}[name]
         monkeypatch.setattr(module, "read_local", lambda part: local, raising=False)
         monkeypatch.setattr(sources, "read_local", lambda part: local)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -149,7 +143,11 @@ def test_runid_names_another_folder(command, lasher):
         (["--results", "nonsense"], "--results nonsense: expected NAME=DIR"),
         (["--results", "x=.", "x=."], "x is given twice"),
         (["--results", "x=.", "--dataset_name", "folder"], "needs --data_dir"),
-        (["--results", "x=.", "--data_dir", "."], "goes with --dataset_name folder"),
+        (["--results", "x=.", "--data_dir", "."], r"^\.: no LasHeR testing set here"),
+        (
+            ["--results", "x=.", "--data_dir", ".", "--dataset_name", "gtot", "lasher_test"],
+            "one folder for 2 data sets",
+        ),
         (["--results", "x=.", "--dataset_name", "lasher_tset"], "did you mean lasher_test"),
         (["--results", "x=.", "--annotations", "nowhere"], "--annotations nowhere"),
         (["--results", "x=.", "--annotations", ".", "."], "--annotations: 2 folders for 1 data sets"),
@@ -209,25 +207,8 @@ def test_comparison_needs_both_nano_files(command, tmp_path):
         command("compare_opencv", "--data_dir", tmp_path, "--nano_backbone", "nowhere.onnx")
 
 
-def test_baselines_follow_a_square(tmp_path):
-    boxes = put_sequence(tmp_path / "pair")
-    sequence = read_folder(tmp_path)[0]
-    static, mil = baseline.baselines()
-    assert np.ptp(baseline.run_baseline(static, sequence, 0)[0], axis=0).tolist() == [0, 0, 0, 0]
-    followed, seconds = baseline.run_baseline(mil, sequence, 1)
-    assert np.abs(followed - boxes).max() < 6 and (len(followed), len(seconds)) == (FRAMES, FRAMES)
-
-
-def test_lost_target_stays_where_it_was():
-    answers = iter([(True, (5, 6, 7, 8)), (False, (0, 0, 0, 0))])
-    fake = types.SimpleNamespace(init=lambda image, box: None, update=lambda image: next(answers))
-    follower = baseline.OpenCVTracker(fake)
-    follower.start(np.zeros((9, 9, 3), np.uint8), np.array([1.4, 2, 3, 4]))
-    assert [follower.follow(None).tolist() for _ in range(2)] == [[5, 6, 7, 8], [5, 6, 7, 8]]
-
-
 def test_missing_opencv_trackers_are_left_out_and_said(monkeypatch, caplog):
     for name in ("TrackerMIL", "TrackerMIL_create"):
         monkeypatch.delattr(cv2, name, raising=False)
-    assert [item.name for item in baseline.baselines()] == ["static box"]
-    assert "TrackerMIL is left out" in caplog.text
+    assert list(compare_opencv.known_trackers(None, None)) == ["static box"]
+    assert "OpenCV MIL is left out: TrackerMIL: OpenCV" in caplog.text

@@ -1,6 +1,5 @@
 """Scoring without images, and published figures beside ours."""
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.cli import compare_figures as compare_figures_command
 from lib.core.errors import InputError
 from lib.test.analysis.annotations import read_truths
 from lib.test.analysis.published import Compared, Figure, compare_figures, comparison_table, read_figures
@@ -53,12 +53,9 @@ def test_comparison_with_published_figures(tmp_path, monkeypatch, capsys):
     compared = compare_figures(tmp_path)
     assert [item.figure[:3] for item in compared] == [("gtot", "MTNet", "PR"), ("gtot", "MTNet", "SR")]
     assert compared[0].ours == 0.5 and compared[0].difference == pytest.approx(0.4347770700636943)
-    spec = importlib.util.spec_from_file_location("entry", Path(__file__).parents[3] / "tracking/compare_figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr(sys, "argv", ["compare_figures", str(tmp_path), "--markdown", str(tmp_path / "table.md")])
     with pytest.raises(InputError, match="gtot MTNet .* here, .* by the kit"):
-        module.main()
+        compare_figures_command.main()
     assert "| gtot | MTNet | PR | 50.0000 | 93.4777 | 4.3e-01 | 93.5 |" in (tmp_path / "table.md").read_text()
     assert "93.4777" in capsys.readouterr().out
 

@@ -1,11 +1,11 @@
 """Targets that leave and come back: what counts as a return, as followed and as found."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lib.cli import recovery
 from lib.core.errors import InputError
 from lib.datasets.sequence import FileFrames, Sequence
 from lib.test.analysis.recovery import Track, find_returns, score_quantiles
@@ -39,19 +39,16 @@ def test_scores_are_told_apart_by_what_they_are_given_for():
 
 
 def test_command_compares_configurations(tmp_path, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location("recovery", ROOT / "tracking" / "recovery.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     truth = track("hhh" + "-" * 6 + "hhh", "h" * 12)
     sequence = Sequence("a", FileFrames(((Path("x"),) * 12,)), truth.truth)
-    monkeypatch.setattr(module, "named_sequences", lambda *words: [sequence])
+    monkeypatch.setattr(recovery, "named_sequences", lambda *words: [sequence])
     for config, found in (("short", "hhh---------"), ("long", "hhh------hhh")):
         result = track("h" * 12, found)
         confidence = np.column_stack([result.scores, np.ones(12)])
         write_result(tmp_path / "dasiamrpn" / config, "a", result.boxes, np.ones(12), confidence)
     words = ["recovery.py", "dasiamrpn", "short", "long", "--dataset_name", "x", "--results_dir", str(tmp_path)]
     monkeypatch.setattr("sys.argv", words)
-    module.main()
+    recovery.main()
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["short", "1", "1", "1.000", "0.000", "0.000"] in lines and [
         "long",
@@ -62,5 +59,5 @@ def test_command_compares_configurations(tmp_path, monkeypatch, capsys):
         "1.000",
     ] in lines
     monkeypatch.setattr("sys.argv", [*words[:2], "none", *words[4:]])
-    with pytest.raises(InputError, match="a_confidence.txt: does not exist; run tracking/test.py first"):
-        module.main()
+    with pytest.raises(InputError, match="a_confidence.txt: does not exist; run python tracking/test.py first"):
+        recovery.main()

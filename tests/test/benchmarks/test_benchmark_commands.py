@@ -1,6 +1,5 @@
 """Every visible benchmark from its own layout through both commands: follow, then score."""
 
-import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +7,14 @@ from pathlib import Path
 import pytest
 from fake_model import fake_tracker, moving_sequence
 
+from lib.cli import score
+from lib.cli import test as test_command
 from lib.core.errors import InputError
 from lib.datasets.readers import lasot, tabled
 from lib.datasets.readers.tc128 import read_tc128
 from lib.test.analysis import sources
 from lib.test.video.video import write_image
 
-TRACKING = Path(__file__).parents[3] / "tracking"
 LENGTH = 5
 SEQUENCE = moving_sequence("walk", length=LENGTH, step=(4, 3))
 ABSENT = "nan,nan,nan,nan"
@@ -74,14 +74,8 @@ def put_vot_lt(root: Path) -> None:
 def evaluate(monkeypatch, tmp_path, capsys):
     """Track a data set and score it, as the two commands do: the printed table."""
 
-    def entry(name: str):
-        spec = importlib.util.spec_from_file_location(f"entry_{name}", TRACKING / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
     def call(name: str, local: dict[str, str], *words: str) -> str:
-        module = entry(name)
+        module = {"test": test_command, "analysis_results": score}[name]
         monkeypatch.setattr(module, "load_tracker", lambda *_, **__: fake_tracker(modalities=1), raising=False)
         monkeypatch.setattr(module, "read_local", lambda part: local)
         monkeypatch.setattr(sources, "read_local", lambda part: local)

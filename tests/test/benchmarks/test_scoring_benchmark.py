@@ -1,6 +1,5 @@
 """The benchmark of scoring: what it measures, how runs become figures, what it says about failures."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.cli import benchmark
 from lib.core.errors import InputError
 from lib.core.measure.machine import describe_machine, usable_cores
 from lib.core.paths import ROOT
@@ -154,14 +154,10 @@ def test_failures_of_a_job_are_one_line(task, tmp_path, monkeypatch):
 @pytest.fixture
 def command(monkeypatch):
     """Runs tracking/benchmark.py in this process."""
-    path = ROOT / "tracking" / "benchmark.py"
-    spec = importlib.util.spec_from_file_location("benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["benchmark.py", "metrics", *map(str, arguments)])
-        module.main()
+        benchmark.main()
 
     return run
 

@@ -1,8 +1,6 @@
-import importlib.util
 import logging
 import pickle
 import shutil
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,11 +8,13 @@ import pytest
 from fake_model import fake_tracker, moving_sequence
 from test_register import camera, corner_error, scene
 
+from lib.cli import track
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.demo.boxes import first_boxes, parse_box
 from lib.test.demo.film import Footage, Script, fresh_folder, make_film
 from lib.test.demo.window import draw_box_by_mouse
+from lib.test.evaluation import open as evaluation
 from lib.test.results.files import read_result
 from lib.test.video.draw import GREEN, ORANGE, Mark, draw_frame, overlay_heat
 from lib.test.video.pairing import HalfFrames, open_frames, open_sequence
@@ -38,12 +38,7 @@ def sequence_folder(tmp_path_factory):
 @pytest.fixture
 def demo(monkeypatch):
     """Runs tracking/video_demo.py in this process with a network that needs no weights."""
-    path = Path(__file__).parents[3] / "tracking" / "video_demo.py"
-    spec = importlib.util.spec_from_file_location("video_demo", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "load_tracker", lambda cfg, checkpoint, device: fake_tracker(device))
-    monkeypatch.setattr(module, "load_config", lambda *arguments: None)
+    monkeypatch.setattr(evaluation, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
 
     def run(*arguments):
         command = [
@@ -57,7 +52,7 @@ def demo(monkeypatch):
             *map(str, arguments),
         ]
         monkeypatch.setattr("sys.argv", command)
-        module.main()
+        track.main()
 
     return run
 
@@ -137,7 +132,7 @@ def test_malformed_box_is_one_line(demo, sequence_folder, text):
         (("--visible", "0", "--modality", "visible"), "--modality is for recordings"),
         (("--sequence", "a", "--box", "1,2,3,4", "--boxes", "b"), "not both"),
         (("--sequence", "a", "--targets", "0"), "--targets 0"),
-        (("--sequence", "a", "--frames", "0"), "--frames 0"),
+        (("--sequence", "a", "--frames", "0"), "--max_frames 0"),
         (("--side_by_side", "nowhere.mp4"), "nowhere.mp4: no such folder or video file"),
         (("--visible", "nowhere.mp4"), "nowhere.mp4: no such folder or video file"),
         (("--sequence", "nowhere"), "nowhere: folder does not exist"),

@@ -1,14 +1,13 @@
 """Worst moments, sheets and videos of results that are drawn over small moving squares."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from fake_model import moving_sequence
 
+from lib.cli import vis
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.analysis.moments import find_moments, frame_boxes, overlaps, true_boxes, worst_first
@@ -61,15 +60,11 @@ def results(tmp_path, sequences):
 @pytest.fixture
 def vis_results(monkeypatch, data):
     """Runs tracking/vis_results.py in this process."""
-    path = Path(__file__).parents[3] / "tracking" / "vis_results.py"
-    spec = importlib.util.spec_from_file_location("vis_results", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
     def run(*arguments):
         words = ["vis_results.py", "--dataset_name", "folder", "--data_dir", data, *arguments]
         monkeypatch.setattr("sys.argv", list(map(str, words)))
-        module.main()
+        vis.main()
 
     return run
 
@@ -169,7 +164,7 @@ def test_sequences_without_all_results_are_left_out(sequences, results, caplog):
         (["--kept", "nobody"], "--kept nobody: no such tracker; there are blind, sharp"),
         (["--lost", "annotation"], "--lost annotation: no such tracker"),
         (["--moments", "0"], "--moments 0: expected a number above 0"),
-        (["--dataset_name", "lasher_test"], "--data_dir goes with --dataset_name folder"),
+        (["--dataset_name", "gtot"], "set gtot_dir in local.py"),
         (["--sequence", "cra"], "did you mean car"),
         (["--results", *(f"t{index}=." for index in range(8))], "10 trackers, at most 7 colours"),
     ],

@@ -14,8 +14,9 @@ from lib.datasets.annotation import read_numbers
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import TRACKERS
-from lib.test.evaluation.engine import Job, choose_devices, follow, run_job
+from lib.test.evaluation.engine import Job, follow, run_job
 from lib.test.evaluation.read_ahead import DEPTH, read_ahead
+from lib.test.evaluation.workers import choose_devices
 from lib.test.results.files import finished, read_both_seconds, read_result, write_result
 
 ROOT = Path(__file__).parents[3]

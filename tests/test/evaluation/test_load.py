@@ -1,9 +1,16 @@
+from pathlib import Path
+
 import pytest
 from fake_model import moving_sequence
+from trees import put_pair
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.test.evaluation.open import choose_sequence, config_name, record_run
+from lib.datasets.named import open_dataset
+from lib.test.evaluation import open as evaluation
+from lib.test.evaluation.open import choose_sequence, config_name, open_run
+from lib.test.evaluation.record import record_run
+from lib.test.tracker.forward_pass import EXACT
 
 SEQUENCES = [moving_sequence(name) for name in ("blackcar", "leftgirl'swhitebag", "7")]
 
@@ -24,13 +31,55 @@ def test_name_of_a_configuration_file():
 
 
 @pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A training of two epochs: the configuration's TEST.EPOCH and another."""
+    folder = tmp_path / "checkpoints" / "train" / "ostrack" / "vitb_256_mae_32x4_ep300"
+    folder.mkdir(parents=True)
+    for epoch in (300, 7):
+        (folder / f"OSTrack_ep{epoch:04d}.pth.tar").write_bytes(b"")
+    monkeypatch.setattr(evaluation, "read_local", lambda kind: {"save_dir": str(tmp_path)})
+    return folder
+
+
+def test_a_run_is_what_its_options_name(trained, tmp_path):
+    names = "ostrack", "vitb_256_mae_32x4_ep300"
+    run = open_run(*names, ["TEST.SEARCH_FACTOR=3.5"], device="cpu", threads=2)
+    assert (run.tracker, run.config) == names and run.cfg.TEST.SEARCH_FACTOR == 3.5
+    assert run.checkpoint == trained / "OSTrack_ep0300.pth.tar" and run.devices == ("cpu", "cpu")
+    assert open_run(*names, runid=7, device="cpu").checkpoint == trained / "OSTrack_ep0007.pth.tar"
+    own = tmp_path / "own.yaml"
+    own.write_text("TEST: {EPOCH: 9}\n")
+    run = open_run("ostrack", str(own), checkpoint="mine.pth", device="cpu")
+    assert (run.config, run.checkpoint, run.devices) == ("own", Path("mine.pth"), ("cpu",))
+    with pytest.raises(InputError, match="no checkpoint of epoch 8"):
+        open_run(*names, runid=8, device="cpu")
+
+
+def test_a_run_loads_its_tracker(monkeypatch):
+    built = []
+    monkeypatch.setattr(evaluation, "load_tracker", lambda *given: built.append(given))
+    run = open_run("iimf_track", "tiny", checkpoint="a.pth", device="cpu")
+    run.load()
+    assert built == [(run.cfg, Path("a.pth"), "cpu", EXACT)]
+
+
+def test_a_data_set_by_name_or_by_folder(tmp_path):
+    put_pair(tmp_path / "testingset" / "a", annotations=("visible.txt", "infrared.txt"))
+    for dataset, folder in (("folder", tmp_path / "testingset"), ("lasher_test", tmp_path)):
+        assert [one.name for one in open_dataset(dataset, str(folder), dict)] == ["a"]
+    assert [one.name for one in open_dataset("lasher_test", None, lambda: {"lasher_dir": str(tmp_path)})] == ["a"]
+    with pytest.raises(InputError, match="needs --data_dir"):
+        open_dataset("folder", None, dict)
+
+
+@pytest.fixture
 def run(tmp_path):
     """A folder with the record of one run and a result, its configuration and checkpoint."""
     cfg = load_config("ostrack", "vitb_256_mae_32x4_ep300")
     checkpoint = tmp_path / "a.safetensors"
     checkpoint.write_bytes(b"weights")
     folder = tmp_path / "results"
-    record_run(folder, cfg, checkpoint)
+    record_run(folder, cfg, [checkpoint])
     (folder / "blackcar_time.txt").write_text("0.1\n")
     return folder, cfg, checkpoint
 
@@ -39,7 +88,7 @@ def test_record_can_be_loaded_and_the_same_run_goes_on(run):
     folder, cfg, checkpoint = run
     assert load_config("ostrack", str(folder / "config.yaml")) == cfg
     before = (folder / "config.yaml").read_text()
-    record_run(folder, cfg, checkpoint)
+    record_run(folder, cfg, [checkpoint])
     assert (folder / "config.yaml").read_text() == before
 
 
@@ -49,7 +98,7 @@ def test_results_of_another_configuration_are_not_mixed_in(run, override):
     before = (folder / "config.yaml").read_text()
     other = load_config("ostrack", "vitb_256_mae_32x4_ep300", [override])
     with pytest.raises(InputError, match=f"made with {override.split('=')[0]}: .*choose another folder"):
-        record_run(folder, other, checkpoint)
+        record_run(folder, other, [checkpoint])
     assert (folder / "config.yaml").read_text() == before
     assert sorted(path.name for path in folder.iterdir()) == ["blackcar_time.txt", "config.yaml"]
 
@@ -58,19 +107,19 @@ def test_results_of_another_checkpoint_are_not_mixed_in(run):
     folder, cfg, checkpoint = run
     checkpoint.write_bytes(b"other weights")
     with pytest.raises(InputError, match="made with checkpoint: a.safetensors, sha256"):
-        record_run(folder, cfg, checkpoint)
+        record_run(folder, cfg, [checkpoint])
     with pytest.raises(InputError, match="made with boxes: floats, this run has integers"):
         checkpoint.write_bytes(b"weights")
-        record_run(folder, cfg, checkpoint, integer_boxes=True)
+        record_run(folder, cfg, [checkpoint], integer_boxes=True)
 
 
 def test_how_the_network_was_trained_does_not_matter(run):
     folder, _, checkpoint = run
-    record_run(folder, load_config("ostrack", "vitb_256_mae_32x4_ep300", ["TRAIN.EPOCH=7"]), checkpoint)
+    record_run(folder, load_config("ostrack", "vitb_256_mae_32x4_ep300", ["TRAIN.EPOCH=7"]), [checkpoint])
     assert "EPOCH: 7" in (folder / "config.yaml").read_text()
 
 
 def test_missing_checkpoint_is_one_line(run, tmp_path):
     folder, cfg, _ = run
     with pytest.raises(InputError, match="gone.pth: checkpoint does not exist"):
-        record_run(folder, cfg, tmp_path / "gone.pth")
+        record_run(folder, cfg, [tmp_path / "gone.pth"])

@@ -1,13 +1,16 @@
-import importlib.util
-from pathlib import Path
+import shlex
 
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
 
+from lib.cli import score
+from lib.cli import test as test_command
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE
+from lib.test.analysis import sources
+from lib.test.evaluation import open as evaluation
 from lib.test.results.files import read_result
 from lib.test.video.video import write_image
 
@@ -31,17 +34,14 @@ def data(tmp_path_factory):
 @pytest.fixture
 def command(monkeypatch, tmp_path, data):
     """Runs tracking/test.py in this process with a network that needs no weights; local.py points into tmp_path."""
-    path = Path(__file__).parents[3] / "tracking" / "test.py"
-    spec = importlib.util.spec_from_file_location("test_command", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     local = {"save_dir": str(tmp_path / "save"), "results_dir": str(tmp_path / "results"), "lasher_dir": ""}
-    monkeypatch.setattr(module, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
-    monkeypatch.setattr(module, "read_local", lambda kind: local)
+    monkeypatch.setattr(test_command, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
+    for module in (test_command, evaluation, sources, score):
+        monkeypatch.setattr(module, "read_local", lambda kind: local)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["test.py", "tbsi_track", CONFIG, "--device", "cpu", *map(str, arguments)])
-        module.main()
+        test_command.main()
 
     return run
 
@@ -67,6 +67,23 @@ def test_results_lie_where_the_family_puts_them(command, data, checkpoints, tmp_
     printed = capsys.readouterr().out
     assert f"results: {folder} (12 frames in" in printed
     assert f"analysis_results.py --tracker_name tbsi_track --tracker_param {CONFIG} --dataset_name folder" in printed
+
+
+@pytest.mark.parametrize("more", [(), ("--out", "own folder"), ("--runid", "7"), ("--modality", "visible")])
+@pytest.mark.parametrize("dataset", ["folder", "lasher_test"])
+def test_the_printed_line_scores_them(command, data, checkpoints, tmp_path, monkeypatch, capsys, dataset, more):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lasher" / "testingset").mkdir(parents=True)
+    (tmp_path / "lasher" / "testingset" / "a").symlink_to(data / "a")
+    command(
+        "--dataset_name", dataset, "--data_dir", {"folder": data, "lasher_test": tmp_path / "lasher"}[dataset], *more
+    )
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("score them: "))
+    python, script, *words = shlex.split(line.removeprefix("score them: "))
+    assert (python, script) == ("python", "tracking/analysis_results.py")
+    score.main(words)
+    shown = capsys.readouterr().out
+    assert f"{3 if dataset == 'folder' else 1} sequences, {'plain' if dataset == 'folder' else 'lasher'} rules" in shown
 
 
 def test_run_number_picks_the_epoch_and_names_the_folder(command, data, checkpoints, tmp_path, capsys):
@@ -122,7 +139,7 @@ def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
         (("--set", "TEST.SEARCH_FACTR=4"), "did you mean TEST.SEARCH_FACTOR"),
     ],
 )
-def test_wrong_arguments_are_one_line(command, arguments, message):
+def test_wrong_arguments_are_one_line(command, checkpoints, arguments, message):
     with pytest.raises(InputError, match=message) as error:
         command(*arguments)
     assert "\n" not in str(error.value)

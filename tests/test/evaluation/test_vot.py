@@ -1,7 +1,6 @@
 """The VOT adapter against a stand-in for the package `trax`: what the toolkit sends and what it gets."""
 
 import configparser
-import importlib.util
 import shlex
 import sys
 from pathlib import Path
@@ -11,9 +10,11 @@ import numpy as np
 import pytest
 from fake_model import fake_tracker, follow_alone, follow_together, moving_sequence
 
+from lib.cli import vot
 from lib.core.errors import InputError
 from lib.datasets.readers.vot import polygons_to_boxes
 from lib.datasets.sequence import Sequence
+from lib.test.evaluation import open as evaluation
 from lib.test.evaluation.vot import TIMEOUT, import_trax, register, serve
 from lib.test.video.video import write_image
 
@@ -223,19 +224,15 @@ def test_unusable_workspaces(tmp_path):
 @pytest.fixture
 def command(monkeypatch):
     """Runs tracking/vot_tracker.py in this process with a network that needs no weights."""
-    path = Path(__file__).parents[3] / "tracking" / "vot_tracker.py"
-    spec = importlib.util.spec_from_file_location("vot_tracker", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     served = []
-    monkeypatch.setattr(module, "load_tracker", lambda cfg, checkpoint, device: fake_tracker(device))
-    monkeypatch.setattr(module, "serve", lambda tracker, trax, channels, name: served.append((channels, name)))
+    monkeypatch.setattr(evaluation, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
+    monkeypatch.setattr(vot, "serve", lambda tracker, trax, channels, name: served.append((channels, name)))
     monkeypatch.setitem(sys.modules, "trax", FakeTrax())
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["vot_tracker.py", *map(str, arguments)])
-        module.main()
+        vot.main()
         return served
 
     return run

@@ -1,6 +1,5 @@
 """Result files of others, and results in the form that others want."""
 
-import importlib.util
 import sys
 import zipfile
 from pathlib import Path
@@ -8,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.cli import transform
 from lib.core.errors import InputError
 from lib.test.results.dialect import corners_to_boxes, find_result, list_results, read_result, read_times
 from lib.test.results.submission import FORMATS, Result, write_submission
 
 BOXES = np.array([[10.25, 20, 30, 40], [-0.00001, 1.23456, 5, 6]])
 SECONDS = np.array([0.5, 0.25])
-TRANSFORM = Path(__file__).resolve().parents[3] / "tracking" / "transform_results.py"
 
 
 def put(path: Path, content: str | bytes) -> Path:
@@ -158,11 +157,8 @@ def test_nothing_is_overwritten_and_nan_stays(tmp_path):
 
 
 def run_transform(monkeypatch, *words: object) -> None:
-    spec = importlib.util.spec_from_file_location("entry_transform", TRANSFORM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr(sys, "argv", ["transform_results", *map(str, words)])
-    module.main()
+    transform.main()
 
 
 def test_the_command_turns_any_folder(tmp_path, monkeypatch, capsys):

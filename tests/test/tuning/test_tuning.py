@@ -1,6 +1,5 @@
 """Search for settings: what is tried, how it is followed and continued, what is reported."""
 
-import importlib.util
 import json
 import re
 from dataclasses import replace
@@ -13,6 +12,7 @@ from fake_model import follow_alone, moving_sequence
 from micro import VARIANTS, config
 from safetensors.torch import save_file
 
+from lib.cli import tune
 from lib.core.errors import InputError
 from lib.models import build_model
 from lib.test.evaluation.open import load_tracker
@@ -304,10 +304,6 @@ def test_the_best_over_other_keys_and_dots_for_draws():
 @pytest.fixture
 def command(monkeypatch, tmp_path, weights, capsys):
     """tracking/tune.py in this process, on two small sequences, with a network of few numbers."""
-    path = Path(__file__).parents[3] / "tracking" / "tune.py"
-    spec = importlib.util.spec_from_file_location("tune_command", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     for name, length in (("a", 4), ("b", 5)):
         sequence = moving_sequence(name, length)
         for index in range(length):
@@ -320,7 +316,7 @@ def command(monkeypatch, tmp_path, weights, capsys):
         fixed = ["tune", "tbsi_track", "vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k", "--device", "cpu", *small]
         data = ["--dataset_name", "folder", "--data_dir", str(tmp_path / "data"), "--checkpoint", str(weights)]
         monkeypatch.setattr("sys.argv", [*fixed, *data, "--out", str(tmp_path / "out"), *words])
-        module.main()
+        tune.main()
         return capsys.readouterr().out
 
     return call

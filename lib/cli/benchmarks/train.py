@@ -1,16 +1,17 @@
 """Training pairs per second of a step, and its peak memory: float32 and bfloat16, compiled, blocks computed again.
 
-python tracking/benchmark.py train                                      ViT-B IIMF and tiny, every variant
-python tracking/benchmark.py train --networks iimf_track/tiny:16 --variants fp32 "bf16 compiled" --steps 10
-python tracking/benchmark.py train --device cuda --json train.json --markdown train.md
+rgbt benchmark train                                      ViT-B IIMF and tiny, every variant
+rgbt benchmark train --networks iimf_track/tiny:16 --variants fp32 "bf16 compiled" --steps 10
+rgbt benchmark train --device cuda --json train.json --markdown train.md
 """
 
 import argparse
 
-from lib.core.distributed import choose_device_type
-from lib.core.errors import InputError
-from lib.core.measure.benchmark import Report
-from lib.train.benchmarks.step import VARIANTS, Workload, measure_steps, report_content, steps_table, summarise_steps
+from ...core.distributed import choose_device_type
+from ...core.errors import InputError
+from ...core.measure.benchmark import Report
+from ...train.benchmarks.step import VARIANTS, Workload, measure_steps, report_content, steps_table, summarise_steps
+from ..options import add_cores, add_device
 
 _LARGE, _SMALL = "tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot", "iimf_track/tiny"
 
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--steps", type=int, default=5, help="timed steps of a run, after the first one")
-    parser.add_argument("--threads", type=int, default=0, help="of a CPU (default: PyTorch's choice)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    add_cores(parser)
+    add_device(parser)
 
 
 def measure(args: argparse.Namespace) -> Report:

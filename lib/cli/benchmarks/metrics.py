@@ -1,27 +1,28 @@
 """Seconds and MiB for scoring result files, for the whole report of them, and for another package beside them.
 
-python tracking/benchmark.py metrics                                  11 made-up trackers, 245 sequences
-python tracking/benchmark.py metrics --annotations DIR --results APFNet=DIR mfDiMP=DIR --json out.json
-python tracking/benchmark.py metrics --annotations DIR --results APFNet=DIR --against rgbt --python other/bin/python
+rgbt benchmark metrics                                  11 made-up trackers, 245 sequences
+rgbt benchmark metrics --annotations DIR --results APFNet=DIR mfDiMP=DIR --json out.json
+rgbt benchmark metrics --annotations DIR --results APFNet=DIR --against rgbt --python other/bin/python
 """
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from lib.core.errors import InputError
-from lib.core.measure.benchmark import Report
-from lib.core.measure.machine import describe_machine
-from lib.test.analysis.sources import named_folders, read_videos
-from lib.test.benchmarks.scoring import Task, benchmark_table, measure_scoring, summarise, synthetic_task
-from lib.test.metrics import LASHER, protocol_of
+from ...core.errors import InputError
+from ...core.measure.benchmark import Report
+from ...core.measure.machine import describe_machine
+from ...test.analysis.sources import named_folders, read_videos
+from ...test.benchmarks.scoring import Task, benchmark_table, measure_scoring, summarise, synthetic_task
+from ...test.metrics import LASHER, protocol_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is scored, and beside what."""
     parser.add_argument("--dataset_name", default="lasher_test", help="whose rules")
-    parser.add_argument("--annotations", metavar="DIR", help="as of analysis_results.py")
+    parser.add_argument("--annotations", metavar="DIR", help="as of the scoring command")
     parser.add_argument("--attributes", metavar="DIR", help="for the report")
     parser.add_argument("--results", nargs="+", action="extend", default=[], metavar="NAME=DIR", help="result files")
     made = parser.add_argument_group("without --results: made-up ones")
@@ -42,7 +43,7 @@ def measure(args: argparse.Namespace) -> Report:
         task = make_task(args, Path(scratch, "made"))
         records = measure_scoring(task, sides, Path(scratch), repeats=args.repeats, python=args.python)
     summary, machine = summarise(task, records), describe_machine()
-    what = {"dataset": task.dataset, "trackers": list(task.results)}
+    what: dict[str, Any] = {"dataset": task.dataset, "trackers": list(task.results)}
     what |= {"sequences": task.sequences, "frames": task.rows, "made_up": not args.results}
     content = {"machine": machine, "task": what, "medians": summary, "runs": records}
     return Report([benchmark_table(task, summary, machine, args.repeats)], content)

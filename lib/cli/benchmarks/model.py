@@ -1,17 +1,17 @@
 """Latency and throughput of a network's look at a search region, its operations, parameters and memory.
 
-python tracking/benchmark.py model                                      ViT-B IIMF and tiny
-python tracking/benchmark.py model --networks iimf_track/tiny --variants fp32 bf16 --batches 1 8
-python tracking/benchmark.py model --device cuda --json model.json --markdown model.md
+rgbt benchmark model                                      ViT-B IIMF and tiny
+rgbt benchmark model --networks iimf_track/tiny --variants fp32 bf16 --batches 1 8
+rgbt benchmark model --device cuda --json model.json --markdown model.md
 """
 
 import argparse
 
-from lib.core.distributed import choose_device_type
-from lib.core.errors import InputError
-from lib.core.measure.benchmark import Report
-from lib.core.measure.machine import describe_machine
-from lib.test.benchmarks.model import (
+from ...core.distributed import choose_device_type
+from ...core.errors import InputError
+from ...core.measure.benchmark import Report
+from ...core.measure.machine import describe_machine
+from ...test.benchmarks.model import (
     VARIANTS,
     Network,
     measure_passes,
@@ -19,6 +19,7 @@ from lib.test.benchmarks.model import (
     report_passes,
     summarise_passes,
 )
+from ..options import add_changes, add_cores, add_device
 
 NETWORKS = ("tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot", "iimf_track/tiny")
 _BATCHES = {"cpu": [1, 4], "cuda": [1, 8, 32, 64], "mps": [1, 4]}
@@ -32,11 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batches", nargs="+", type=int, help="targets of a pass (default: 1 4, on a GPU 1 8 32 64)")
     parser.add_argument("--passes", type=int, default=5, help="timed passes of a run (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="of a CPU (default: PyTorch's choice)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the configurations"
-    )
+    add_cores(parser)
+    add_device(parser)
+    add_changes(parser)
 
 
 def measure(args: argparse.Namespace) -> Report:

@@ -1,0 +1,254 @@
+"""Tracking from a program: `from rgbt_toolbox import Tracker`.
+
+    tracker = Tracker("tiny")
+    target = tracker.init(visible, infrared, box=(138, 28, 50, 65))
+    target = tracker.update(visible, infrared)
+
+Images are arrays [H, W, 3] or [H, W], uint8 or uint16; boxes are x, y, width, height in pixels.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .core.errors import InputError
+from .core.registry import choose
+from .datasets.array import Pixels, choose_pixels, complete, name_streams, read_box
+from .datasets.sequence import INFRARED, VISIBLE
+from .test.demo.shipped import choose_shipped
+from .test.evaluation.open import open_run
+from .test.evaluation.read_ahead import read_ahead
+from .test.tracker.forward_pass import PRECISIONS, Mode
+from .test.video.live import is_live, open_cameras
+from .test.video.pairing import open_frames
+
+log = logging.getLogger(__name__)
+
+#: A visible and an infrared image of the same moment; None where a camera is missing.
+Pair = tuple[ArrayLike | None, ArrayLike | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One target after a frame. Picklable: tracking goes on from it in another process too."""
+
+    state: Any  # the tracker's own
+    pixels: Pixels  # how the images of its video are read
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.state.name
+
+    @property
+    def box(self) -> np.ndarray:
+        """[4] x, y, width, height in pixels of the visible image."""
+        return self.state.box
+
+    @property
+    def score(self) -> float:
+        """The network's confidence in the box, 0 to 1; 1 for the box that was given."""
+        return self.state.score
+
+    @property
+    def found(self) -> bool:
+        """Whether the target was found in this frame."""
+        return self.state.found
+
+    @property
+    def age(self) -> int:
+        """Frames since the box was given."""
+        return self.state.age
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{value:.1f}" for value in self.box)
+        return f"Target({self.name!r}, box=({box}), score={self.score:.2f}, found={self.found})"
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """One frame of a video that is followed."""
+
+    index: int  # from 0
+    images: list[np.ndarray]  # [H, W, 3] uint8 RGB: visible and, where there is one, infrared
+    targets: list[Target]
+
+    @property
+    def target(self) -> Target:
+        """The first target."""
+        return self.targets[0]
+
+
+class Tracker:
+    """A network with its weights, ready to follow any number of targets."""
+
+    def __init__(
+        self,
+        tracker: str = "tiny",
+        config: str | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+        changes: Iterable[str] = (),
+    ):
+        """tracker: a shipped model ("tiny", "small") or, with `config`, a folder of experiments/.
+
+        config: a configuration of that folder, or a YAML file. checkpoint: weights, instead of the shipped or newest
+        ones. device: "auto", "cpu", "cuda" or "mps"; precision: "fp32", "bf16" or "fp16". changes: of the
+        configuration, such as "TEST.SEARCH_FACTOR=4.5". Raises InputError for what does not exist or fit.
+        """
+        if config is None:
+            model = choose_shipped(tracker)
+            tracker, config, checkpoint = model.tracker, model.config, checkpoint or model.checkpoint
+        run = open_run(tracker, config, changes, checkpoint=checkpoint, device=device)
+        self._tracker = run.load(Mode(choose("precision", precision, PRECISIONS)))
+        self._said: set[str] = set()
+        #: The targets that `update` moves. Can be kept, pickled and set again.
+        self.targets: list[Target] = []
+
+    @property
+    def modalities(self) -> int:
+        """1: the network reads one camera; 2: visible and infrared."""
+        return self._tracker.modalities
+
+    def init(
+        self,
+        visible: ArrayLike | None,
+        infrared: ArrayLike | None = None,
+        *,
+        box: ArrayLike,
+        order: str = "rgb",
+        thermal_range: tuple[float, float] | None = None,
+    ) -> Target:
+        """Start to follow one target in a frame.
+
+        order: of the colour channels, "rgb" or "bgr", here and in `update`. thermal_range: raw values of a 16-bit
+        infrared image that become black and white (default: the least and the largest of this frame).
+        A missing camera is None. Raises InputError for images and boxes that cannot be used.
+        """
+        return self.init_all(visible, infrared, boxes=[box], order=order, thermal_range=thermal_range)[0]
+
+    def init_all(
+        self,
+        visible: ArrayLike | None,
+        infrared: ArrayLike | None = None,
+        *,
+        boxes: Sequence[ArrayLike],
+        names: Sequence[str] = (),
+        order: str = "rgb",
+        thermal_range: tuple[float, float] | None = None,
+    ) -> list[Target]:
+        """As `init`, for several targets in one frame."""
+        pixels = choose_pixels(name_streams(visible, infrared), order, thermal_range)
+        images = self._read((visible, infrared), pixels)
+        self.targets = self._start([images] * len(boxes), [pixels] * len(boxes), boxes, names)
+        return self.targets
+
+    def update(self, visible: ArrayLike | None, infrared: ArrayLike | None = None) -> Target:
+        """The target in the next frame. Raises InputError where `init` was not called, or for several targets."""
+        if len(self.targets) > 1:
+            raise InputError(f"{len(self.targets)} targets are followed; call update_all")
+        return self.update_all(visible, infrared)[0]
+
+    def update_all(self, visible: ArrayLike | None, infrared: ArrayLike | None = None) -> list[Target]:
+        """All targets in the next frame, in one pass of the network."""
+        if not self.targets:
+            raise InputError("no target is followed; call init with a box first")
+        images = self._read((visible, infrared), self.targets[0].pixels)
+        self.targets = self._move(self.targets, [images] * len(self.targets))
+        return self.targets
+
+    def start(
+        self,
+        frames: Sequence[Pair],
+        boxes: Sequence[ArrayLike],
+        names: Sequence[str] = (),
+        *,
+        order: str = "rgb",
+        thermal_range: tuple[float, float] | None = None,
+    ) -> list[Target]:
+        """New targets in videos of their own: frames[k] and boxes[k] belong to target k. Changes nothing here."""
+        pixels = [choose_pixels(name_streams(*frame), order, thermal_range) for frame in frames]
+        images = [self._read(frame, own) for frame, own in zip(frames, pixels, strict=True)]
+        return self._start(images, pixels, boxes, names)
+
+    def track(self, targets: Sequence[Target], frames: Sequence[Pair]) -> list[Target]:
+        """Targets in their next frames, in one pass of the network; frames[k] belongs to targets[k].
+
+        The targets that come in stay as they are; each gets the box that it would get alone.
+        """
+        images = [self._read(frame, target.pixels) for target, frame in zip(targets, frames, strict=True)]
+        return self._move(targets, images)
+
+    def correct(self, targets: Sequence[Target], boxes: Sequence[ArrayLike]) -> list[Target]:
+        """Targets at other boxes in the frame where they are: tracking goes on from there, and what was learned of them
+        stays. Changes nothing here. Raises InputError for a box that cannot be used."""
+        states = self._tracker.correct([target.state for target in targets], [read_box(box) for box in boxes])
+        return [Target(state, target.pixels) for state, target in zip(states, targets, strict=True)]
+
+    def follow(
+        self,
+        visible: str | Path,
+        infrared: str | Path | None = None,
+        *,
+        box: ArrayLike | None = None,
+        boxes: Sequence[ArrayLike] = (),
+        register: str | None = None,
+    ) -> Iterator[TrackedFrame]:
+        """Follow one target (`box`) or several (`boxes`) through a video, frame by frame.
+
+        visible, infrared: video files, folders of images, numbers of cameras or addresses of streams. register: a file
+        with the homography between the cameras, or "estimate". Raises InputError for what cannot be opened or used.
+        """
+        first = [*boxes] if box is None else [box, *boxes]
+        if not first:
+            raise InputError("no target: give box=(x, y, width, height)")
+        sources = str(visible), None if infrared is None else str(infrared)
+        frames: Iterable[list[np.ndarray]]
+        if is_live(sources[0]):
+            frames = open_cameras(*sources, register)
+        else:
+            frames = read_ahead(open_frames(*sources, register))
+        targets: list[Target] = []
+        for index, images in enumerate(frames):
+            read = self._complete(dict(zip((VISIBLE, INFRARED), images, strict=False)))
+            if index:
+                targets = self._move(targets, [read] * len(first))
+            else:
+                targets = self._start([read] * len(first), [Pixels()] * len(first), first, ())
+            yield TrackedFrame(index, images, targets)
+
+    def _start(
+        self,
+        images: Sequence[list[np.ndarray]],
+        pixels: Sequence[Pixels],
+        boxes: Sequence[ArrayLike],
+        names: Sequence[str],
+    ) -> list[Target]:
+        if len(boxes) != len(images) or len(names) not in (0, len(boxes)):
+            counts = f"{len(images)} frames, {len(boxes)} boxes, {len(names)} names"
+            raise InputError(f"{counts}; give one box, and one name or none at all, for each target")
+        started = self._tracker.start(images, [read_box(box) for box in boxes], list(names))
+        return [Target(state, own) for state, own in zip(started, pixels, strict=True)]
+
+    def _move(self, targets: Sequence[Target], images: Sequence[list[np.ndarray]]) -> list[Target]:
+        moved = self._tracker.track([target.state for target in targets], images)
+        return [Target(state, target.pixels) for state, target in zip(moved, targets, strict=True)]
+
+    def _read(self, frame: Pair, pixels: Pixels) -> list[np.ndarray]:
+        """The images of a frame as the network reads them."""
+        return self._complete({name: pixels.picture(array, name) for name, array in name_streams(*frame).items()})
+
+    def _complete(self, pictures: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """One picture for each camera of the network; what was left out or added is said once."""
+        images, lines = complete(pictures, self.modalities)
+        for line in [line for line in lines if line not in self._said]:
+            log.warning(line)
+            self._said.add(line)
+        return images

@@ -1,0 +1,64 @@
+"""Track in the browser: drop two videos, draw a box, watch and download the result.
+
+    rgbt app
+    rgbt app --port 7900 --max_frames 500 --max_megabytes 50
+    rgbt app --host 0.0.0.0          # everybody in the network can use it, and this machine with it
+
+Needs Gradio, which the toolbox itself does not: pip install "gradio>=6". Served to this machine alone unless --host
+says otherwise; nothing goes to any other machine. Uploads and results are removed when their page is closed, at the
+latest after an hour, and when the app ends.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+
+from ..core.errors import InputError, run
+from .options import add_max_frames
+from .parser import Parser, Words
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("app", __doc__, words)
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default: this machine alone)")
+    parser.add_argument("--port", type=int, default=7860, help="default: 7860")
+    add_max_frames(parser, "--most_frames", what="of a video that are followed (default: 2000)", default=2000)
+    parser.add_argument(
+        "--max_megabytes", "--most_megabytes", type=int, default=200, metavar="N", help="of one upload (default: 200)"
+    )
+    parser.add_argument("--browser", action="store_true", help="open the page in the browser")
+    return parser.read()
+
+
+def main(words: Words = None) -> None:
+    """Serve the page until Ctrl-C or SIGTERM."""
+    args = parse_arguments(words)
+    for name in ("max_frames", "max_megabytes"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name} {getattr(args, name)}: expected 1 or more")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that the folder goes
+    folder = tempfile.mkdtemp(prefix="tracking_app_")
+    tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results lie here alone
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        from ..test.demo.app_page import (  # here, since Gradio reads its settings when it is imported
+            build_page,
+            launch,
+        )
+
+        page = build_page(args.max_frames)
+        launch(page, args.host, args.port, most_megabytes=args.max_megabytes, browser=args.browser)
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise InputError('the app needs Gradio; install it with: pip install "gradio>=6"') from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,46 @@
+"""Frames per second from image files to result files, the share of each stage, and memory.
+
+rgbt benchmark track                                      the bundled sequence, IIMF tiny
+rgbt benchmark track --network tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --max_frames 20
+rgbt benchmark track --data_dir ~/sequences --variants fp32 "bf16 compiled" --batches 1 8
+"""
+
+import argparse
+
+from ...core.distributed import choose_device_type
+from ...core.errors import InputError
+from ...core.measure.benchmark import Report
+from ...core.measure.machine import describe_machine
+from ...core.paths import ROOT
+from ...test.benchmarks.model import Network
+from ...test.benchmarks.track import VARIANTS, Workload, measure_tracking, summarise_tracking, tracking_table
+from ..options import add_changes, add_checkpoint, add_cores, add_device, add_max_frames
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is followed, by what, and how."""
+    parser.add_argument("--network", metavar="SCRIPT/CONFIG", default="iimf_track/tiny")
+    add_checkpoint(parser, "default: random weights, which cost the same")
+    parser.add_argument("--data_dir", default=str(ROOT / "docs/demo_sequence"), help="a folder of sequences")
+    add_max_frames(parser, "--frames", what="of each sequence, at most; 0: all", default=0)
+    parser.add_argument("--copies", type=int, default=1, help="how often each sequence is followed, at least")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["fp32", "bf16"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1], help="sequences that are followed at once")
+    add_cores(parser, "1: shares of the time on the core")
+    add_device(parser)
+    add_changes(parser)
+
+
+def measure(args: argparse.Namespace) -> Report:
+    """Track in turns. Raises InputError for what cannot be tracked."""
+    if min(args.batches) < 1 or args.copies < 1 or min(args.max_frames, args.threads) < 0:
+        raise InputError("--batches and --copies: expected 1 or more; --max_frames and --threads: 0 or more")
+    parsed = Network.parse(args.network, args.set)
+    network = Network(parsed.script, parsed.config, parsed.changes, args.checkpoint or "")
+    work = Workload(args.data_dir, args.max_frames, tuple(args.batches), args.copies)
+    device = choose_device_type(args.device)
+    options = {"repeats": args.repeats, "device": device, "threads": args.threads}
+    records = measure_tracking(network, args.variants, work, **options)
+    summary, words = summarise_tracking(records), next(iter(records.values()))[0]["device"]
+    content = {"machine": describe_machine(), "medians": summary, "runs": records}
+    return Report([tracking_table(network, summary, words, args.repeats)], content)

@@ -1,0 +1,113 @@
+r"""Turn any public checkpoint into safetensors, which hold nothing but numbers; or back.
+
+    rgbt convert TBSITrack_ep0015.pth.tar iimf_sot.safetensors \
+        --script tbsi_track --config vitb_256_tbsi_32x1_1e4_lasher_15ep_sot
+    rgbt convert mae_pretrain_vit_base.pth mae.safetensors
+    rgbt convert ViT-B_16.npz vitb16.safetensors
+    rgbt convert IIMFTrack_ep0015.pth.tar mine.safetensors --store int8
+    rgbt convert SiamRPNBIG.model siamrpn_big.safetensors --script dasiamrpn --config auto
+    rgbt convert DaSiamRPN_ep0050.pth.tar mine.model --script dasiamrpn --config auto \
+        --naming original
+
+Read: tracker files of the family (`net`), DeiT and MAE (`model`), the original ViT release (`.npz`), bare state dicts
+of any age, SiamRPN's under the names of the original release, its fork with training, and pysot.
+With --script and --config the weights are checked against that network and what it never uses is left out.
+Written: .safetensors, or with any other ending a bare state dict as torch.save writes it, for other codes.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from ..core.checkpoint import save_checkpoint, save_weights
+from ..core.compact import compact
+from ..core.config import list_configs, load_config
+from ..core.errors import InputError, run
+from ..models import build_model
+from ..models.base import Network
+from ..models.pretrained import read_public
+from ..models.weights import identify, load_state
+from .options import add_named_tracker
+from .parser import Parser, Words
+
+log = logging.getLogger(__name__)
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("convert", __doc__, words)
+    parser.add_argument("source", type=Path, help="the checkpoint to read")
+    parser.add_argument("target", type=Path, help="the file to write")
+    add_named_tracker(
+        parser,
+        tracker="a folder of experiments/, to check the weights against",
+        config="a configuration of that folder; auto: the first whose shapes the weights fit",
+    )
+    parser.add_argument("--naming", default="toolbox", help="whose names to write: toolbox; SiamRPN's: original, pysot")
+    parser.add_argument(
+        "--store", choices=["as-is", "float16", "int8"], default="as-is",
+        help="float16: half of float32's size, about 3 decimal digits; int8: a quarter, matrices with one scale a row "
+        "(.safetensors alone)",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
+    return parser.read()
+
+
+def main(words: Words = None) -> None:
+    """Read, check, write."""
+    args = parse_arguments(words)
+    if args.target.exists() and not args.overwrite:
+        raise InputError(f"{args.target}: exists already; choose another name, or give --overwrite")
+    if bool(args.tracker) != bool(args.config):
+        raise InputError("--script and --config go together; give both or neither")
+    if args.store == "int8" and args.target.suffix != ".safetensors":
+        raise InputError(f"--store int8: other codes cannot read it in {args.target}; name a .safetensors file")
+    if args.naming != "toolbox" and not args.config:
+        raise InputError(f"--naming {args.naming}: give --script and --config too")
+    weights = read_public(args.source)
+    network = identify(weights)
+    if args.config:
+        model = fitted_model(args.tracker, args.config, weights, str(args.source))
+        weights = model.publish(args.naming)
+    if args.store == "float16":
+        weights = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    elif args.store == "int8":
+        weights = compact(weights)
+    if args.target.suffix == ".safetensors":
+        save_weights(args.target, weights, {"network": network, "source": args.source.name})
+    else:
+        save_checkpoint(args.target, weights)
+    count = sum(value.numel() for value in weights.values() if isinstance(value, torch.Tensor))
+    log.info("%s: %s, %.1f M values, %.1f MB", args.target, network, count / 1e6, args.target.stat().st_size / 1e6)
+
+
+def fitted_model(script: str, config: str, weights: dict[str, torch.Tensor], source: str) -> Network:
+    """The network of a configuration with these weights; for "auto" of the first configuration that they fit.
+
+    Raises InputError where they fit none.
+    """
+    fitting: dict[str, Network] = {}
+    tried: set[str] = set()
+    for name in list_configs(script) if config == "auto" else [config]:
+        cfg = load_config(script, name)
+        if str(cfg.MODEL) in tried:
+            continue
+        tried.add(str(cfg.MODEL))
+        model = build_model(cfg)
+        try:
+            load_state(model, weights, source)
+            fitting[name] = model
+        except InputError:
+            if config != "auto":
+                raise
+    if not fitting:
+        raise InputError(f"{source}: fits no configuration of experiments/{script}; name another --script")
+    if config == "auto":
+        log.info("%s: fits %s; tracking may want other TEST constants", source, " and ".join(fitting))
+    return next(iter(fitting.values()))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+r"""Write a tracker's network as graphs for ONNX Runtime, TensorRT, torch.export or OpenCV.
+
+    rgbt export iimf_track tiny --out output/tiny_onnx
+    rgbt export tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --out output/iimf --precision fp16
+    rgbt export iimf_track tiny --out output/tiny_torch --format torch
+    rgbt export dasiamrpn siamrpn_vot --checkpoint SiamRPNVOT.model --out output/vot --format opencv
+
+Writes <out>/template and <out>/search (.onnx or .pt2), for any number of targets at once; for opencv the three
+files of its TrackerDaSiamRPN. They are run and compared with the network here first, and only kept when they agree.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from ..core.errors import InputError, run
+from ..models.method import Method
+from ..test.evaluation.open import open_run
+from ..test.export.check import TOLERANCE, check, compare
+from ..test.export.graphs import SUFFIX, check_packages, describe, make_parts, write_part
+from ..test.export.opencv import FILES, check_network, compare_opencv, write_opencv
+from .options import add_changes, add_out, add_tracker, add_weights
+from .parser import Parser, Words
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("export", __doc__, words)
+    add_tracker(parser)
+    add_weights(parser)
+    add_out(parser, "--output", what="a folder for the files", type=Path, required=True)
+    parser.add_argument("--format", choices=(*SUFFIX, "opencv"), default="onnx")
+    parser.add_argument("--precision", choices=TOLERANCE, default="fp32", help="fp16: weights and most arithmetic")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    add_changes(parser)
+    return parser.read()
+
+
+def main(words: Words = None) -> None:
+    """Write the graphs beside the target, compare, then move them there."""
+    args = parse_arguments(words)
+    if args.format != "torch":
+        check_packages()
+    names = FILES.values() if args.format == "opencv" else graph_files(args.format).values()
+    for target in (args.out / name for name in names):
+        if target.exists() and not args.overwrite:
+            raise InputError(f"{target}: exists already; choose another --out, or give --overwrite")
+    network = open_run(args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device="cpu")
+    method = network.load_method()
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=args.out) as scratch:
+        if args.format == "opencv":
+            lines = export_opencv(method, Path(scratch), args.precision)
+        else:
+            about = {"tracker": network.tracker, "config": network.config, "precision": args.precision}
+            lines = export_graphs(method, Path(scratch), graph_files(args.format), about)
+        for name in names:
+            Path(scratch, name).replace(args.out / name)
+            print(f"{args.out / name}: {(args.out / name).stat().st_size / 1e6:.1f} MB")
+    print("\n".join(lines))
+
+
+def graph_files(kind: str) -> dict[str, str]:
+    """The names of the two graphs' files."""
+    return {name: f"{name}{SUFFIX[kind]}" for name in ("template", "search")}
+
+
+def export_graphs(method: Method, folder: Path, files: dict[str, str], about: dict[str, str]) -> list[str]:
+    """Write the two graphs and compare; returns what is to be said."""
+    precision = about["precision"]
+    parts = make_parts(method)
+    written = parts if precision == "fp32" else make_parts(method, precision)
+    paths = {name: folder / file for name, file in files.items()}
+    for name, path in paths.items():
+        write_part(written[name], path, describe(method, **about))
+    worst = compare(parts, paths, method)
+    check(worst, TOLERANCE[precision])
+    return said(worst, TOLERANCE[precision])
+
+
+def export_opencv(method: Method, folder: Path, precision: str) -> list[str]:
+    """Write OpenCV's three files and compare; returns what is to be said."""
+    if precision != "fp32":
+        raise InputError(f"--precision {precision}: OpenCV's tracker takes fp32")
+    network = check_network(method.network)
+    worst = compare_opencv(network, write_opencv(network, folder))
+    check(worst, TOLERANCE["fp32"])
+    return said(worst, TOLERANCE["fp32"])
+
+
+def said(worst: dict[str, float], tolerance: float) -> list[str]:
+    """A line for each output."""
+    return [f"{name}: largest difference {value:.1e} (tolerance {tolerance:g})" for name, value in worst.items()]
+
+
+if __name__ == "__main__":
+    run(main)

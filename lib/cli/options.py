@@ -1,0 +1,126 @@
+"""The options that several commands share, each said once."""
+
+import argparse
+from typing import Any
+
+from .parser import Parser
+
+Group = argparse._ActionsContainer  # a parser or one of its groups
+
+_TRACKER = "a folder of experiments/, such as iimf_track"
+_CONFIG = "a configuration in that folder, or a YAML file"
+
+
+def add_tracker(parser: Parser, *, what: str = "", required: bool = True) -> None:
+    """Which network: `args.tracker` and `args.config`, as two words in front or by name, as other codes call them.
+
+    required: the parser ends the command where one is missing. what: what is taken then, for the help.
+    """
+    parser.add_argument("tracker", nargs="?", help=_TRACKER)
+    parser.add_argument("config", nargs="?", help=f"{_CONFIG}; {what}" if what else _CONFIG)
+    named = parser.add_argument_group("the same by name")
+    named.add_argument("--tracker_name", "--script", dest="named_tracker", metavar="TRACKER", help="the tracker")
+    named.add_argument("--tracker_param", "--config", dest="named_config", metavar="CONFIG", help="the configuration")
+
+    def complete(args: argparse.Namespace) -> None:
+        named = {key: vars(args).pop(f"named_{key}") for key in ("tracker", "config")}
+        if named["tracker"] and args.tracker and not (args.config or named["config"]):
+            args.tracker, args.config = None, args.tracker  # the one word in front is the configuration
+        for key, value in named.items():
+            if value and getattr(args, key):
+                parser.error(f"the {key} is given twice: {getattr(args, key)} and {value}")
+            setattr(args, key, value or getattr(args, key))
+        if required and not (args.tracker and args.config):
+            parser.error("name a tracker and a configuration, for example: iimf_track tiny")
+
+    parser.afterwards.append(complete)
+
+
+def add_trackers(parser: Parser, group: Group) -> None:
+    """Several networks of which results are read: lists `args.trackers` and `args.configs`, in front or by name."""
+    parser.add_argument("trackers", nargs="?", metavar="tracker", help=_TRACKER)
+    parser.add_argument("configs", nargs="*", metavar="config", help="one or several configurations of it")
+    many: dict[str, Any] = {"nargs": "+", "default": []}
+    group.add_argument("--tracker_name", "--script", dest="named_trackers", **many, metavar="TRACKER",
+                       help="experiments folder, one or several")  # fmt: skip
+    group.add_argument("--tracker_param", "--config", dest="named_configs", **many, metavar="CONFIG",
+                       help="config, one or several")  # fmt: skip
+
+    def complete(args: argparse.Namespace) -> None:
+        args.trackers = [*([args.trackers] if args.trackers else []), *vars(args).pop("named_trackers")]
+        args.configs = [*args.configs, *vars(args).pop("named_configs")]
+
+    parser.afterwards.append(complete)
+
+
+def add_weights(group: Group) -> None:
+    """Which weights: `args.checkpoint` and `args.runid`."""
+    group.add_argument("--runid", type=int, help="epoch of the checkpoint (default TEST.EPOCH)")
+    add_checkpoint(group)
+
+
+def add_checkpoint(group: Group, otherwise: str = "default: the newest training's") -> None:
+    """`args.checkpoint`."""
+    group.add_argument("--checkpoint", help=f"a .pth.tar, .pth or .safetensors file ({otherwise})")
+
+
+def add_device(group: Group) -> None:
+    """`args.device`, a type of device."""
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="auto: a GPU where there is one"
+    )
+
+
+def add_workers(group: Group) -> None:
+    """Processes that share the sequences: `args.threads` and `args.num_gpus`."""
+    group.add_argument(
+        "--threads", type=int, default=0, help="worker processes, each with its own network; 0 and 1: none"
+    )
+    group.add_argument("--num_gpus", type=int, default=1, help="GPUs that the workers share in turns")
+
+
+def add_cores(group: Group, more: str = "") -> None:
+    """`args.threads` of a benchmark: PyTorch's."""
+    what = "threads on a CPU (default: PyTorch's choice)"
+    group.add_argument("--threads", type=int, default=0, help=f"{what}; {more}" if more else what)
+
+
+def add_changes(group: Group) -> None:
+    """`args.set`: changes of the configuration."""
+    group.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="change keys of the configuration, for example TEST.SEARCH_FACTOR=4.5",
+    )  # fmt: skip
+
+
+def add_data(group: Group, default: str | None) -> None:
+    """Which sequences: `args.dataset_name` and `args.data_dir`; default: of the first, None where it must be given."""
+    group.add_argument("--dataset_name", default=default, required=default is None,
+                       help="a data set, or 'folder' with --data_dir"
+                       + (" (default: %(default)s)" if default else ""))  # fmt: skip
+    group.add_argument(
+        "--data_dir",
+        help="where the data set is (default: local.py); folder takes any directory of sequences in LasHeR, RGBT234, "
+        "LaSOT, OTB or GOT-10k layout",
+    )
+
+
+def add_sequence(group: Group) -> None:
+    """`args.sequence`: one of the data set's."""
+    group.add_argument("--sequence", help="only this one: its name, or its index from 0")
+
+
+def add_out(group: Group, *aliases: str, what: str, metavar: str = "DIR", **more: Any) -> None:
+    """`args.out`: where a command writes; aliases: other names of the option that are documented."""
+    group.add_argument("--out", *aliases, metavar=metavar, help=what, **more)
+
+
+def add_max_frames(group: Group, *aliases: str, what: str, default: int | None = None) -> None:
+    """`args.max_frames`; aliases as of `add_out`."""
+    group.add_argument("--max_frames", *aliases, type=int, metavar="N", default=default, help=what)
+
+
+def add_named_tracker(group: Group, *, tracker: str, config: str) -> None:
+    """`args.tracker` and `args.config` by name alone, where the words in front are something else."""
+    group.add_argument("--tracker_name", "--script", dest="tracker", metavar="TRACKER", help=tracker)
+    group.add_argument("--tracker_param", "--config", dest="config", metavar="CONFIG", help=config)

@@ -1,0 +1,50 @@
+"""Pack a data set into two files, for disks that are slow to open a million of them.
+
+    rgbt pack lasher_train
+    rgbt pack got10k_vottrain --out /network/packed
+
+Images are kept as they are, byte for byte. Written: <out>/<name>/images.bin and index.npz. With packed_dir = <out> in
+local.py every command reads <name> from there, and does not need the folders any more.
+"""
+
+import argparse
+from pathlib import Path
+
+from ..core.errors import InputError, run
+from ..core.paths import read_local
+from ..core.registry import choose
+from ..datasets import DATASETS, load_dataset
+from ..datasets.pack import pack
+from ..datasets.still_images import StillImages
+from .options import add_out
+from .parser import Parser, Words
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("pack", __doc__, words)
+    parser.add_argument("name", help="a data set")
+    parser.add_argument("--data_dir", help="where it is (default: local.py)")
+    add_out(parser, what="folder for packed sets (default: packed_dir of local.py)")
+    return parser.read()
+
+
+def main(words: Words = None) -> None:
+    """Pack one data set."""
+    args = parse_arguments(words)
+    name = choose("data set", args.name, DATASETS)
+    out = args.out or read_local("train")["packed_dir"]
+    if not out:
+        raise InputError("nowhere to write: give --out FOLDER, or set packed_dir in local.py")
+    folders = {DATASETS[name].key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
+    sequences = load_dataset(name, folders)
+    if isinstance(sequences, StillImages):
+        raise InputError(f"{name}: its images are shared by many objects and stay where they are; it is not packed")
+    folder = Path(out) / name
+    pack(sequences, folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    print(f"{len(sequences)} sequences, {size / 1e9:.2f} GB in {folder}; set packed_dir = {str(out)!r} in local.py")
+
+
+if __name__ == "__main__":
+    run(main)

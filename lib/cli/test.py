@@ -1,0 +1,184 @@
+r"""Follow the sequences of a data set and write one result file for each.
+
+    rgbt test tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --dataset_name lasher_test \
+        --threads 6 --num_gpus 1
+    rgbt test iimf_track tiny --dataset_name folder --data_dir ~/videos --checkpoint tiny.safetensors
+    rgbt test ostrack vitb_256_mae_ce_32x4_ep300 --dataset_name folder --data_dir ~/LaSOT --sequence 0
+    rgbt test tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --batch 64 --precision bf16 --compile \
+        --mode multiple --nproc_per_node 4
+
+Results: <out>/<tracker>/<config>/<sequence>.txt (tab-separated x y w h, pixels), <sequence>_time.txt (seconds) and
+<sequence>_confidence.txt (score; 1 where the target was found).
+Finished sequences are skipped, so the same command continues an interrupted run.
+"""
+
+import argparse
+import functools
+import logging
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from ..core.distributed import own_device
+from ..core.errors import InputError, run
+from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
+from ..core.paths import read_local, typed_command
+from ..core.work_sharing import WorkSharing, share_work
+from ..datasets.camera import CAMERAS, keep_camera
+from ..datasets.sequence import Sequence
+from ..test.evaluation.engine import Job, Save, run_job, run_share, share_cores
+from ..test.evaluation.open import Run, load_tracker, named_sequences, open_run
+from ..test.evaluation.record import record_run
+from ..test.results.files import finished, result_folder, write_result
+from ..test.tracker.forward_pass import CROPS, PRECISIONS, Mode
+from .commands import own_command
+from .options import (
+    add_changes,
+    add_data,
+    add_device,
+    add_out,
+    add_sequence,
+    add_tracker,
+    add_weights,
+    add_workers,
+)
+from .parser import Parser, Words
+
+log = logging.getLogger(__name__)
+
+
+def make_parser(words: Words) -> Parser:
+    """The command line."""
+    parser = Parser("test", __doc__, words)
+    add_tracker(parser)
+    add_data(parser, "lasher_test")
+    add_sequence(parser)
+    add_workers(parser)
+    add_device(parser)
+    add_weights(parser)
+    add_out(parser, "--results_dir", what="where results go, instead of results_dir of local.py")
+    parser.add_argument("--integer_boxes", action="store_true", help="cut boxes to whole pixels as the family does")
+    parser.add_argument(
+        "--modality", choices=("both", *CAMERAS), default="both",
+        help="visible, infrared: only this camera works, the other stream is black; results go to <config>_<modality>",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fails_at", type=int, default=0, metavar="FRAME",
+        help="with --modality: the other camera works until this frame (from 0); results go to ..._from<FRAME>",
+    )  # fmt: skip
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences that a network follows at once")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of the network; fp32: published numbers"
+    )
+    parser.add_argument(
+        "--crops", choices=CROPS, default="exact", help="exact: OpenCV; fast: on the device, from JPEGs decoded smaller"
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile; on a GPU one CUDA graph per step")
+    add_launch_arguments(parser, "after the finished sequences")
+    add_changes(parser)
+    return parser
+
+
+def main(words: Words = None) -> None:
+    """Follow the sequences in this process, in workers, or in the processes that torchrun starts."""
+    parser = make_parser(words)
+    args = parser.read()
+    network = open_network(args)
+    mode = Mode(args.precision, args.crops, args.compile, args.batch)
+    mode.check(network.devices[0])
+    sequences = read_sequences(args, network.modalities)
+    folder = result_folder(
+        args.out or read_local("test")["results_dir"], args.tracker, result_name(args, network), args.runid
+    )
+    record_run(folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode)
+    if is_launcher(args):
+        again = [*own_command("test"), *parser.words]
+        raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{network.config}", again)))
+    sharing = share_work()
+    pending = left_to_do(sequences, folder, sharing)
+    save = functools.partial(write_result, folder, integer_boxes=args.integer_boxes)
+    job = make_job(network, mode, save, pending, sharing.size if sharing else len(network.devices))
+    begin = time.perf_counter()
+    if sharing:
+        share_cores()
+        run_share(job, str(own_device(args.device)), sharing)
+    elif pending:
+        run_job(job, network.devices[: len(pending)])
+    if not sharing or sharing.rank == 0:
+        report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+
+
+def open_network(args: argparse.Namespace) -> Run:
+    """The network with its weights and devices. Raises InputError for options that contradict each other."""
+    if args.fails_at < 0 or (args.fails_at and args.modality == "both"):
+        raise InputError(f"--fails_at {args.fails_at}: expected 1 or more, and --modality for the camera that stays")
+    network = open_run(
+        args.tracker,
+        args.config,
+        args.set,
+        checkpoint=args.checkpoint,
+        runid=args.runid,
+        device=args.device,
+        threads=args.threads,
+        num_gpus=args.num_gpus,
+    )
+    if args.mode != "single" and len(network.devices) > 1:
+        raise InputError(
+            f"--threads {args.threads} --mode {args.mode}: --nproc_per_node says how many processes there are"
+        )
+    return network
+
+
+def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
+    """The sequences that the command line names, as the cameras that work see them."""
+    sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
+    if args.modality == "both":
+        return sequences
+    return [keep_camera(sequence, args.modality, modalities, args.fails_at) for sequence in sequences]
+
+
+def left_to_do(sequences: list[Sequence], folder: Path, sharing: WorkSharing | None) -> list[Sequence]:
+    """What is not finished yet, here or on another machine."""
+    done = {sequence.name for sequence in sequences if finished(folder, sequence)}
+    done = sharing.gather(done) if sharing else done
+    if done and (not sharing or sharing.rank == 0):
+        log.info("%d of %d sequences are finished and skipped", len(done), len(sequences))
+    return [sequence for sequence in sequences if sequence.name not in done]
+
+
+def result_name(args: argparse.Namespace, network: Run) -> str:
+    """What the results are called: those of one camera are never mixed with those of both."""
+    if args.modality == "both":
+        return network.config
+    return f"{network.config}_{args.modality}" + (f"_from{args.fails_at}" if args.fails_at else "")
+
+
+def make_job(network: Run, mode: Mode, save: Save, pending: list[Sequence], workers: int) -> Job:
+    """What is left to do; no worker takes at once what others wait for."""
+    mode = replace(mode, batch=max(1, min(mode.batch, -(-len(pending) // workers))))
+    build = functools.partial(load_tracker, network.cfg, network.checkpoint, mode=mode)
+    return Job(build, save, pending, batch=mode.batch)
+
+
+def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:
+    """Where the results lie, how fast they came, and the command to run next."""
+    speed = (
+        f"{frames} frames in {seconds:.1f} s, {frames / seconds:.1f} frames/s" if frames else "nothing was left to do"
+    )
+    print(f"results: {folder} ({speed})")
+    command = []
+    if args.out:
+        command += ["--results", f"{args.tracker}={folder}"]
+    else:
+        name = folder.name if args.runid is None else folder.name.removesuffix(f"_{args.runid:03d}")
+        command += ["--tracker_name", args.tracker, "--tracker_param", name]
+        command += [] if args.runid is None else ["--runid", str(args.runid)]
+    command += ["--dataset_name", args.dataset_name]
+    command += ["--data_dir", args.data_dir] if args.data_dir else []
+    command += ["--allow_missing"] if args.sequence is not None else []
+    print(f"score them: {typed_command('score', 'analysis_results')} {shlex.join(command)}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,195 @@
+"""Follow targets in a visible + infrared pair and draw what happens.
+
+    rgbt track --sequence docs/demo_sequence
+    rgbt track --visible walk.mp4 --infrared walk_ir.mp4 --box 120,80,40,60
+    rgbt track --visible walk.mp4 --infrared walk_ir.mp4 --register estimate --targets 2
+    rgbt track --side_by_side both.mp4 --order visible-right --boxes boxes.txt --heat
+    rgbt track --visible 0 --infrared rtsp://10.0.0.7/thermal --register homography.txt --window
+    rgbt track iimf_track tiny --visible DIR --checkpoint mine.pth.tar --out DIR
+
+A source is a folder of images, a video file, a camera's number or the address of a stream. Without a tracker the model
+that comes with the toolbox is taken. Without --box or --boxes a sequence starts from its own annotation; otherwise the
+first box is drawn with the mouse. Ctrl-C ends the video early and keeps what was followed.
+
+Written to a new folder: tracking.mp4, contact_sheet.png, tracks.csv and, for one target, boxes.txt (x y w h, pixels).
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import InputError, run
+from ..datasets.camera import CAMERAS, keep_camera
+from ..datasets.sequence import Sequence
+from ..test.demo.boxes import Given, first_boxes, parse_box, read_given
+from ..test.demo.film import Film, Footage, Script, fresh_folder, make_film
+from ..test.demo.shipped import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
+from ..test.demo.window import KEYS, Window, draw_box_by_mouse, require_screen
+from ..test.evaluation.open import open_run
+from ..test.tracker.protocol import Tracker
+from ..test.video.live import is_live, open_cameras
+from ..test.video.pairing import ORDERS, PairedFrames, open_frames, open_halves, open_sequence, recorded_rate
+from ..test.video.register import write_homography
+from .options import Group, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
+from .parser import Parser, Words
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("track", __doc__, words, epilog=f"Keys in the window: {KEYS}")
+    add_tracker(parser, what=f"default: {TRACKER} {CONFIG}, the model that comes with the toolbox", required=False)
+    add_weights(parser)
+    add_device(parser)
+    add_changes(parser)
+    _add_sources(parser.add_argument_group("what is watched"))
+    _add_targets(parser.add_argument_group("who is followed"))
+    _add_results(parser.add_argument_group("what comes out"))
+    return parser.read()
+
+
+def _add_sources(group: Group) -> None:
+    group.add_argument("--visible", metavar="SOURCE", help="folder, video, camera number or stream address")
+    group.add_argument("--infrared", metavar="SOURCE", help="the same scene in infrared")
+    group.add_argument("--side_by_side", metavar="FILE", help="one video that shows both cameras in each picture")
+    group.add_argument("--order", choices=ORDERS, default="visible-left", help="where --side_by_side shows the visible")
+    group.add_argument("--sequence", metavar="DIR", help="a sequence folder (LasHeR, RGBT234 or LaSOT layout)")
+    group.add_argument(
+        "--register", metavar="FILE|estimate", help="homography from infrared to visible pixels: nine numbers in a file"
+    )
+    group.add_argument(
+        "--modality",
+        choices=("both", *CAMERAS),
+        default="both",
+        help="visible, infrared: only this camera works, the other stream is black",
+    )
+    add_max_frames(group, "--frames", what="stop after so many")
+
+
+def _add_targets(group: Group) -> None:
+    group.add_argument(
+        "--box", metavar="x,y,w,h", action="append", default=[], help="first frame, visible pixels; again: next target"
+    )
+    group.add_argument("--boxes", metavar="FILE", help="lines of: frame target x y w h (from 1; later ones correct)")
+    group.add_argument("--targets", type=int, default=1, metavar="N", help="boxes to draw with the mouse (default: 1)")
+    group.add_argument(
+        "--lost_below", type=float, default=LOST_BELOW, help=f"score that counts as lost (default: {LOST_BELOW})"
+    )
+
+
+def _add_results(group: Group) -> None:
+    add_out(group, "--output", what="default: output/demo/<name>; a taken name gets a number")
+    group.add_argument("--fps", type=float, help="of the written video (default: as the input, 25 for images)")
+    group.add_argument("--format", choices=("mp4", "webm"), default="mp4", help="webm: slower, plays in browsers")
+    group.add_argument("--heat", action="store_true", help="lay the network's score map over the pictures")
+    group.add_argument("--window", action="store_true", help="show the tracking while it runs; without it: no screen")
+
+
+def main(words: Words = None) -> None:
+    """Follow the targets, draw, write, say where everything lies."""
+    args = parse_arguments(words)
+    _check(args)
+    footage, matrix = open_footage(args)
+    given = choose_given(args, footage)
+    if not given:
+        require_screen()
+    tracker = open_tracker(args)
+    window = Window(args.heat) if args.window else None
+    folder = fresh_folder(args.out or Path("output", "demo", footage.name))
+    if args.register == "estimate" and matrix is not None:
+        write_homography(folder / "homography.txt", matrix)
+    script = Script(given, _ask(args.targets), args.lost_below, args.heat, args.max_frames, f"tracking.{args.format}")
+    report(make_film(tracker, footage, folder, script, window=window), footage)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises InputError for arguments that are out of range or contradict each other."""
+    if args.fps is not None and not args.fps > 0:
+        raise InputError(f"--fps {args.fps}: expected a number above 0")
+    if args.max_frames is not None and args.max_frames < 1:
+        raise InputError(f"--max_frames {args.max_frames}: expected 1 or more")
+    if args.targets < 1:
+        raise InputError(f"--targets {args.targets}: expected 1 or more")
+    if sum(source is not None for source in (args.sequence, args.visible, args.side_by_side)) != 1:
+        raise InputError("give either --sequence DIR, --visible SOURCE (and --infrared SOURCE) or --side_by_side FILE")
+    if args.infrared is not None and args.visible is None:
+        raise InputError("--infrared goes with --visible; a --sequence or --side_by_side holds both")
+    if args.register is not None and args.infrared is None:
+        raise InputError("--register goes with --visible and --infrared")
+    if args.box and args.boxes:
+        raise InputError("give --box or --boxes, not both")
+
+
+def open_footage(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
+    """What the command line names, and the homography in use. Raises InputError when it cannot be opened."""
+    live = [is_live(source) for source in (args.visible, args.infrared) if source is not None]
+    if not any(live):
+        return open_recording(args)
+    if not all(live):
+        raise InputError("--visible and --infrared: a camera beside a recording; give two cameras or two recordings")
+    if args.modality != "both":
+        raise InputError("--modality is for recordings; of a camera that is missing give the other one alone")
+    cameras = open_cameras(args.visible, args.infrared, args.register)
+    return Footage("camera", cameras, cameras.modalities, args.fps or cameras.rate), cameras.matrix
+
+
+def open_recording(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
+    """As `open_footage`, from disk."""
+    matrix = None
+    if args.sequence is not None:
+        sequence = open_sequence(args.sequence)
+    elif args.side_by_side is not None:
+        halves = open_halves(args.side_by_side, args.order)
+        sequence = Sequence(Path(args.side_by_side).resolve().stem, halves, np.zeros((0, 4)))
+    else:
+        frames = open_frames(args.visible, args.infrared, args.register)
+        matrix = frames.matrix if isinstance(frames, PairedFrames) else None
+        sequence = Sequence(Path(args.visible).resolve().stem, frames, np.zeros((0, 4)))
+    rate = args.fps or recorded_rate(sequence.frames)
+    if args.modality != "both":
+        sequence = keep_camera(sequence, args.modality, len(CAMERAS))
+    return Footage.recorded(sequence, rate), matrix
+
+
+def choose_given(args: argparse.Namespace, footage: Footage) -> Given:
+    """The boxes that the command line names, else the sequence's own first one; none: the mouse is asked."""
+    if args.boxes:
+        return read_given(args.boxes)
+    if args.box:
+        return first_boxes([parse_box(text) for text in args.box])
+    if footage.sequence is not None and len(footage.sequence.boxes):
+        return first_boxes([footage.sequence.boxes[0]])
+    return {}
+
+
+def open_tracker(args: argparse.Namespace) -> Tracker:
+    """The tracker of the command line with its weights; the toolbox's own model when none is named."""
+    named = args.tracker or args.config or args.runid is not None
+    checkpoint = args.checkpoint or (None if named else CHECKPOINT)
+    tracker, config = args.tracker or TRACKER, args.config or CONFIG
+    return open_run(tracker, config, args.set, checkpoint=checkpoint, runid=args.runid, device=args.device).load()
+
+
+def _ask(targets: int) -> Callable[[np.ndarray], dict[int, np.ndarray]]:
+    return lambda image: {number: draw_box_by_mouse(image) for number in range(1, targets + 1)}
+
+
+def report(film: Film, footage: Footage) -> None:
+    """Speed, agreement with the annotation where there is one, and where everything lies."""
+    frames = len(film.seconds)
+    if footage.length is not None and frames < footage.length:
+        print(f"stopped after {frames} of {footage.length} frames")
+    tracking, all_in = frames / film.seconds.sum(), frames / film.elapsed
+    print(f"{frames} frames, {tracking:.1f} frames/s tracking, {all_in:.1f} frames/s with reading, drawing, writing")
+    lost = sum(row.lost for row in film.rows)
+    if lost:
+        print(f"lost in {lost} of {len(film.rows)} boxes (dashed)")
+    if film.figures:
+        print("against the annotation: " + ", ".join(f"{name} {100 * v:.1f}" for name, v in film.figures.items()))
+    for path in film.files:
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,62 @@
+r"""Train a tracker.
+
+    rgbt train --script iimf_track --config tiny --save_dir ./output/tiny --mode single
+    rgbt train --script tbsi_track --config vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k \
+        --save_dir ./output/vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k --mode multiple --nproc_per_node 4
+    rgbt train --script dasiamrpn --config synthetic_small --weights_dir ./output/weights
+
+A run that was interrupted goes on after its last complete checkpoint when the same command is given again.
+Checkpoints: <out>/checkpoints/train/<script>/<config>/. Curves: tensorboard --logdir <out>/tensorboard
+"""
+
+from pathlib import Path
+
+from ..core.config import load_config
+from ..core.errors import run
+from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
+from .commands import own_command
+from .options import add_changes, add_device, add_out, add_tracker
+from .parser import Parser, Words
+
+
+def make_parser(words: Words) -> Parser:
+    """The command line."""
+    parser = Parser("train", __doc__, words)
+    add_tracker(parser)
+    add_out(parser, "--save_dir", what="checkpoints, logs, curves (default: <save_dir of local.py>/<config>)")
+    parser.add_argument(
+        "--weights_dir", default="", help="checkpoints go there besides, as <network>_<config>_e001.pth, …_last.pth"
+    )
+    add_launch_arguments(parser, "from the last checkpoint")
+    add_device(parser)
+    parser.add_argument("--wandb", default="", metavar="PROJECT", help="tell Weights & Biases what TensorBoard is told")
+    add_changes(parser)
+    return parser
+
+
+def main(words: Words = None) -> None:
+    """Train in this process, or start torchrun with this command in each of its processes."""
+    parser = make_parser(words)
+    args = parser.read()
+    cfg = load_config(args.tracker, args.config, args.set)
+    if args.wandb:
+        from ..train.run_log import check_wandb
+
+        check_wandb(args.wandb)
+    config = Path(args.config).stem
+    if is_launcher(args):
+        from ..train.preflight import check_inputs
+
+        check_inputs(cfg)
+        again = [*own_command("train"), *parser.words]
+        raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{config}", again)))
+    from ..core.paths import read_local
+    from ..train.run import train
+
+    save_dir = Path(args.out) if args.out else Path(read_local("train")["save_dir"]) / config
+    options = {"device_name": args.device, "wandb": args.wandb, "weights_dir": args.weights_dir}
+    train(cfg, script=args.tracker, config=config, save_dir=save_dir, **options)
+
+
+if __name__ == "__main__":
+    run(main)

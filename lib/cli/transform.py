@@ -1,0 +1,63 @@
+"""Turn results into the form that a benchmark's server or kit wants.
+
+    rgbt transform --tracker_name ostrack --tracker_param <config> --format got10k --out got10k.zip
+    rgbt transform --tracker_name ostrack --tracker_param <config> --format trackingnet --out tn.zip
+    rgbt transform --results DIR --format lasher --out lasher_results
+
+--results takes any folder of results: commas, tabs or blanks, corners, <tracker>_<sequence>.txt, GOT-10k's folders.
+Formats: family (tabs, whole pixels), lasher, rgbt234, got10k, trackingnet, vot. An --out that ends in .zip is packed.
+"""
+
+import argparse
+from pathlib import Path
+
+from ..core.errors import InputError, run
+from ..core.paths import read_local
+from ..test.results.dialect import list_results, read_times
+from ..test.results.files import read_result, result_folder
+from ..test.results.submission import FORMATS, Result, write_submission
+from .options import add_out, add_tracker
+from .parser import Parser, Words
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("transform", __doc__, words)
+    add_tracker(parser, required=False)
+    parser.add_argument("--runid", type=int, help="the run <config>_<runid>")
+    parser.add_argument("--results_dir", help="where the tracking command put them; default: local.py")
+    parser.add_argument("--results", metavar="DIR", help="any folder of results, instead of a tracker's")
+    parser.add_argument("--format", required=True, choices=sorted(FORMATS))
+    add_out(parser, what="a new folder, or a .zip file", metavar="PATH", required=True)
+    return parser.read()
+
+
+def main(words: Words = None) -> None:
+    """Read the results, write them as they are wanted."""
+    args = parse_arguments(words)
+    folder = source_folder(args)
+    results = []
+    for name, path in list_results(folder).items():
+        boxes = read_result(path)
+        seconds = read_times(path, name)
+        if seconds is not None and len(seconds) != len(boxes):
+            raise InputError(f"{path}: {len(boxes)} boxes and {len(seconds)} times; track this sequence again")
+        results.append(Result(name, boxes, seconds))
+    count = write_submission(args.format, results, args.out)
+    print(f"{args.out}: {count} sequences as {args.format} wants them")
+
+
+def source_folder(args: argparse.Namespace) -> Path:
+    """Where the results are that the command line names."""
+    if bool(args.results) == bool(args.tracker):
+        raise InputError("give either --results DIR, or --tracker_name and --tracker_param")
+    if args.results:
+        return Path(args.results)
+    if not args.config:
+        raise InputError("--tracker_name and --tracker_param go together")
+    results_dir = args.results_dir or read_local("test")["results_dir"]
+    return result_folder(results_dir, args.tracker, args.config, args.runid)
+
+
+if __name__ == "__main__":
+    run(main)

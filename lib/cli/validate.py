@@ -1,0 +1,46 @@
+"""Validate a checkpoint on training pairs: losses, IoU and how negative pairs are answered.
+
+    rgbt validate --script dasiamrpn --config synthetic_small --checkpoint FILE --pairs 2000
+    rgbt validate --script iimf_track --config tiny --checkpoint pretrained_models/iimf_tiny.safetensors
+
+Where a tracker learns from negative pairs, that is how probable it takes other objects to be.
+The pairs are those of DATA.VAL, the same at every call: figures of two checkpoints of one configuration compare.
+"""
+
+import argparse
+from pathlib import Path
+
+from ..core.config import load_config
+from ..core.errors import InputError, run
+from .options import add_changes, add_device, add_tracker
+from .parser import Parser, Words
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("validate", __doc__, words)
+    add_tracker(parser)
+    parser.add_argument("--checkpoint", required=True, help="weights in any format that the test command takes")
+    parser.add_argument(
+        "--pairs", type=int, default=0, metavar="N", help="so many (default: DATA.VAL.SAMPLE_PER_EPOCH)"
+    )
+    add_device(parser)
+    add_changes(parser)
+    return parser.read()
+
+
+def main(words: Words = None) -> None:
+    """Print a figure per line."""
+    args = parse_arguments(words)
+    if args.pairs < 0:
+        raise InputError(f"--pairs {args.pairs}: give a number above 0")
+    changes = [f"DATA.VAL.SAMPLE_PER_EPOCH={args.pairs}"] if args.pairs else []
+    cfg = load_config(args.tracker, args.config, [*args.set, *changes])
+    from ..train.validation import validate_checkpoint
+
+    for name, value in validate_checkpoint(cfg, Path(args.checkpoint), device_name=args.device).items():
+        print(f"{name:28} {value:.4f}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,78 @@
+r"""Run a tracker in the VOT toolkit; --register tells the toolkit how to start it.
+
+    rgbt vot --register WORKSPACE iimf_track tiny
+    rgbt vot --register WORKSPACE tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --name tbsi
+    vot evaluate --workspace WORKSPACE iimf_track_tiny
+
+--register adds an entry to WORKSPACE/trackers.ini, with the checkpoint found now; no entry is ever changed.
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from ..core.errors import InputError, run
+from ..test.evaluation.open import Run, open_run
+from ..test.evaluation.vot import CHANNELS, import_trax, register, serve
+from .commands import own_command
+from .options import add_changes, add_device, add_tracker, add_weights
+from .parser import Parser, Words
+
+
+def parse_arguments(words: Words) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser("vot", __doc__, words)
+    add_tracker(parser)
+    parser.add_argument("--register", metavar="WORKSPACE", help="write the entry of trackers.ini instead of tracking")
+    parser.add_argument("--name", help="what the toolkit calls the tracker (default: <tracker>_<config>)")
+    parser.add_argument(
+        "--channels", nargs="+", choices=CHANNELS, help="what the tracker sees (default: what its network reads)"
+    )
+    add_weights(parser)
+    add_device(parser)
+    add_changes(parser)
+    return parser.read()
+
+
+def main(words: Words = None) -> None:
+    """Register the tracker, or do what the toolkit asks."""
+    args = parse_arguments(words)
+    network = open_run(
+        args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device=args.device
+    )
+    trax = import_trax()
+    if args.register is not None:
+        write_entry(args, network)
+        return
+    if sys.stdin.isatty() and "TRAX_SOCKET" not in os.environ:
+        raise InputError("the VOT toolkit starts this command; write its entry with --register WORKSPACE")
+    tracker = network.load()
+    channels = [name for name in CHANNELS if name in (args.channels or CHANNELS[: tracker.modalities])]
+    serve(tracker, trax, channels, name=name_of(args, network))
+
+
+def write_entry(args: argparse.Namespace, network: Run) -> None:
+    """Tell the toolkit how to start this tracker with this checkpoint."""
+    if not network.weights.is_file():
+        raise InputError(f"{network.weights}: checkpoint does not exist; give one with --checkpoint")
+    config = args.config
+    config = str(Path(config).resolve()) if config.endswith((".yaml", ".yml")) else config
+    command = [sys.executable, *own_command("vot"), args.tracker, config]
+    command += ["--checkpoint", str(network.weights.resolve()), "--device", args.device]
+    command += ["--channels", *args.channels] if args.channels else []
+    command += ["--set", *args.set] if args.set else []
+    name = name_of(args, network)
+    path = register(args.register, name, f"{args.tracker} {network.config}", command)
+    print(f"registered: [{name}] in {path}")
+    print(f"run it: vot evaluate --workspace {args.register} {name}")
+
+
+def name_of(args: argparse.Namespace, network: Run) -> str:
+    """What the toolkit calls the tracker."""
+    return args.name or re.sub(r"[^a-zA-Z0-9_-]", "_", f"{args.tracker}_{network.config}")
+
+
+if __name__ == "__main__":
+    run(main)

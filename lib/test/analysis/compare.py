@@ -1,0 +1,68 @@
+"""Trackers side by side on one data set: read, scored, and which of them the others are tested against."""
+
+from collections.abc import Sequence as Ordered
+from pathlib import Path
+
+from ...core.errors import InputError
+from ...datasets.named import FOLDER
+from ..metrics import PROTOCOLS, protocol_of
+from .attributes import with_attributes
+from .board import Board, Entry, average, evaluate
+from .sources import Source, read_videos
+
+
+def read_board(
+    dataset: str,
+    sources: Ordered[Source],
+    *,
+    annotations: str | None = None,
+    attributes: str | None = None,
+    data_dir: str | None = None,
+    rules: str | None = None,
+    allow_missing: bool = False,
+) -> Board:
+    """Score all trackers that have results of a data set; several runs of one tracker are averaged.
+
+    annotations: a folder of them, instead of the data set's; attributes: a folder of flag files; rules: of PROTOCOLS,
+    instead of the data set's. Raises InputError for what is missing, malformed or contradictory.
+    """
+    videos = read_videos(dataset, annotations, data_dir)
+    if attributes:
+        videos = with_attributes(videos, attributes)
+    protocol = PROTOCOLS[rules] if rules else protocol_of(dataset)
+    entries = []
+    for source in sources:
+        if source.dataset not in (None, dataset):
+            continue
+        runs = [
+            evaluate(source.name, folder, videos, protocol, allow_missing=allow_missing, remedy=source.remedy)
+            for folder in source.folders_for(dataset)
+        ]
+        entries.append(runs[0] if len(runs) == 1 else average(source.name, runs))
+    if not entries:
+        raise InputError(f"--dataset_name {dataset}: no --results for this set")
+    title = Path(data_dir).resolve().name if data_dir and dataset.lower() == FOLDER else dataset
+    return Board(title, protocol, tuple(videos), tuple(entries))
+
+
+def find_entry(board: Board, name: str, option: str) -> Entry:
+    """The tracker of that name. Raises InputError, which names the option, where there is none."""
+    for entry in board.entries:
+        if entry.name == name:
+            return entry
+    raise InputError(
+        f"{option} {name}: no such tracker on {board.dataset}; there are {', '.join(e.name for e in board.entries)}"
+    )
+
+
+def choose_reference(board: Board, name: str | None = None) -> Entry:
+    """The tracker that the others are tested against: the named one, else the best."""
+    return find_entry(board, name, "--reference") if name else board.ranked(board.main)[0]
+
+
+def choose_two(board: Board, names: Ordered[str] | None = None) -> tuple[Entry, Entry] | None:
+    """The two trackers of the scatter: those named, else the two best; None where there is one."""
+    if names:
+        return find_entry(board, names[0], "--versus"), find_entry(board, names[1], "--versus")
+    ranked = board.ranked(board.main)
+    return (ranked[0], ranked[1]) if len(ranked) > 1 else None

@@ -1,0 +1,108 @@
+"""A whole report: which tables, which files."""
+
+from collections.abc import Sequence as Ordered
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.errors import InputError
+from ...core.table import Table, format_latex, format_markdown, write_csv, write_text
+from ..analysis.board import Board
+from ..analysis.compare import choose_reference, choose_two
+from ..analysis.significance import compare_with
+from .tables import (
+    attribute_table,
+    confidence_table,
+    csv_rows,
+    overall_table,
+    sequence_csv_rows,
+    sequence_table,
+    significance_table,
+    summary_table,
+)
+
+
+class Wanted(NamedTuple):
+    """The tables besides the overall ones, and who is compared with whom."""
+
+    per_attribute: bool = False
+    per_sequence: bool = False
+    confidence: bool = False
+    significance: bool = False
+    reference: str | None = None  # the tracker that the others are tested against; None: the best
+    versus: Ordered[str] | None = None  # the two trackers of the scatter; None: the two best
+
+
+class Files(NamedTuple):
+    """Where a report is written; None: not at all."""
+
+    csv: str | None = None  # overall figures
+    sequence_csv: str | None = None
+    markdown: str | None = None
+    latex: str | None = None
+    plots: str | None = None  # a folder
+    html: str | None = None
+
+
+_OVERALL = Wanted()
+
+
+def make_tables(boards: Ordered[Board], wanted: Wanted = _OVERALL) -> list[Table]:
+    """The tables of all data sets, a summary in front where there are several.
+
+    Raises InputError for a table that a data set has nothing for.
+    """
+    tables = [table for board in boards for table in _tables_of(board, wanted)]
+    return [summary_table(boards), *tables] if len(boards) > 1 else tables
+
+
+def write_files(boards: Ordered[Board], tables: Ordered[Table], files: Files, wanted: Wanted = _OVERALL) -> None:
+    """Write what is named; what a plot or page needs is only imported for one."""
+    if files.csv:
+        write_csv(files.csv, csv_rows(boards))
+    if files.sequence_csv:
+        write_csv(files.sequence_csv, sequence_csv_rows(boards))
+    for path, form in ((files.markdown, format_markdown), (files.latex, format_latex)):
+        if path:
+            write_text(path, "\n\n".join(map(form, tables)) + "\n")
+    if files.plots or files.html:
+        _draw(boards, files, wanted)
+
+
+def _tables_of(board: Board, wanted: Wanted) -> list[Table]:
+    tables = [overall_table(board)]
+    if wanted.significance:
+        if not board.protocol.additive:
+            why = "they are no averages over sequences, which the tests are for"
+            raise InputError(f"--significance: figures by {board.protocol.name} rules have no intervals: {why}")
+        reference = choose_reference(board, wanted.reference)
+        tests = compare_with(board, reference)
+        tables += [significance_table(board, metric, reference.name, tests[metric.name]) for metric in board.metrics]
+    if wanted.confidence:
+        if not board.protocol.confident:
+            raise InputError(f"--confidence: {board.protocol.name} rules read none; take --rules vot_lt or oxuva")
+        tables.append(confidence_table(board))
+    if wanted.per_attribute:
+        if not board.attributes:
+            raise InputError(f"--per_attribute: {board.dataset} comes without attributes; name them: --attributes DIR")
+        tables += [attribute_table(board, metric) for metric in board.metrics]
+    if wanted.per_sequence:
+        tables += [sequence_table(board, metric) for metric in board.metrics]
+    return tables
+
+
+def _draw(boards: Ordered[Board], files: Files, wanted: Wanted) -> None:
+    """Plots and page; matplotlib takes a second to start."""
+    from .page import write_page
+    from .plots import draw_all
+    from .style import looks_of, save_figure
+
+    looks = looks_of(boards)
+    figures = [draw_all(board, looks, choose_two(board, wanted.versus)) for board in boards]
+    if files.plots:
+        for stem, figure in (item for drawn in figures for item in drawn.items()):
+            save_figure(Path(files.plots, f"{stem}.pdf"), figure)
+            save_figure(Path(files.plots, f"{stem}.png"), figure)
+    if files.html:
+        title = f"Tracking results on {', '.join(board.dataset for board in boards)}"
+        references = [choose_reference(board, wanted.reference) for board in boards]
+        write_text(files.html, write_page(title, boards, figures, references))

@@ -1,0 +1,102 @@
+"""Options are said once and mean the same in every command."""
+
+import pytest
+
+from lib.cli import score, test, track, train, transform, tune, validate, vot
+from lib.cli.commands import SCRIPTS, load_command
+from lib.cli.options import add_tracker
+from lib.cli.parser import Parser
+
+NAMED = [
+    ["iimf_track", "tiny"],
+    ["--device", "cpu", "iimf_track", "tiny"],
+    ["iimf_track", "--device", "cpu", "tiny"],
+    ["--tracker_name", "iimf_track", "--tracker_param", "tiny"],
+    ["--script", "iimf_track", "--config", "tiny"],
+    ["tiny", "--script", "iimf_track"],
+    ["iimf_track", "--config", "tiny"],
+]
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """All options of a command, by reading how its parser is made."""
+
+    def read(name):
+        parsers = []
+
+        def stop(parser):
+            parsers.append(parser)
+            raise Stop
+
+        monkeypatch.setattr(Parser, "read", stop)
+        monkeypatch.setattr(Parser, "parse_known_args", lambda parser, words: stop(parser))
+        with pytest.raises(Stop):
+            load_command(name).main([])
+        return {text: action for action in parsers[0]._actions for text in action.option_strings}
+
+    return read
+
+
+@pytest.mark.parametrize("words", NAMED)
+@pytest.mark.parametrize("command", [test, train, tune, vot, track])
+def test_tracker_and_config_in_front_or_by_name(command, words):
+    make = getattr(command, "make_parser", None)
+    args = make(words).read() if make else command.parse_arguments(words)
+    assert (args.tracker, args.config) == ("iimf_track", "tiny")
+
+
+def test_the_other_forms_of_scoring_and_validating():
+    assert validate.parse_arguments(["iimf_track", "tiny", "--checkpoint", "x"]).config == "tiny"
+    assert transform.parse_arguments(["a", "b", "--format", "lasher", "--out", "x"]).tracker == "a"
+    for words in (["a", "x", "y"], ["--tracker_name", "a", "--tracker_param", "x", "y"]):
+        args = score.parse_arguments(words)
+        assert (args.trackers, args.configs) == (["a"], ["x", "y"])
+
+
+@pytest.mark.parametrize("words", [[], ["iimf_track"], ["iimf_track", "tiny", "--config", "small"]])
+def test_what_is_missing_or_given_twice_ends_the_command(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        test.make_parser(words).read()
+    assert end.value.code == 2
+    assert "for example: iimf_track tiny" in (said := capsys.readouterr().err) or "given twice: tiny and small" in said
+
+
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "benchmark"])
+def test_options_agree(options, name):
+    known = options(name)
+    assert not [text for text in known if "-" in text.removeprefix("--")[1:] and text != "--world-size"], "underscores"
+    for text, meaning in {"--output": "out", "--frames": "max_frames", "--checkpoint": "checkpoint"}.items():
+        if text in known and (name, text) != ("synthetic", "--frames"):
+            assert known[text].dest == meaning
+    for shared in ("--device", "--threads", "--num_gpus", "--runid", "--set"):
+        if shared in known and name not in ("score", "transform"):  # their runid is that of results
+            assert known[shared].help == reference(shared)
+
+
+def reference(text):
+    actions = {option: action for action in test.make_parser([])._actions for option in action.option_strings}
+    return actions[text].help
+
+
+def test_documented_names_stay(options):
+    for name, texts in {
+        "track": ["--output", "--frames"],
+        "export": ["--output"],
+        "vis": ["--output"],
+        "test": ["--results_dir", "--world-size", "--nnodes"],
+        "train": ["--save_dir", "--world-size"],
+        "app": ["--most_frames", "--most_megabytes"],
+        "compare figures": ["--markdown"],
+    }.items():
+        assert set(texts) <= set(options(name)), name
+
+
+def test_defaults_are_said_where_no_tracker_is_needed(capsys):
+    parser = Parser("x", "Does this.", [])
+    add_tracker(parser, what="default: a b", required=False)
+    assert parser.read().tracker is None and "default: a b" in parser.format_help()
