@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-import lib
+from lib.cli.commands import SCRIPTS, module_name
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -20,12 +20,12 @@ PAGES = sorted(
     + [*ROOT.glob("pretrained_models/*.md")]
 )
 LONGEST = 160
-GENERATED = {"configuration_keys.md"}  # its tables are written from the defaults files
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PATH = re.compile(r"`((?:lib|tests|tracking|experiments|docs|deploy|pretrained_models)/[\w./]*)`")
-_COMMAND = re.compile(r"^(?: {4})?(?:\w+=\S+ )*python ((?:tracking|deploy)/\w+\.py.*)$", re.M)
+_COMMAND = re.compile(r"^(?: {4})?(?:\w+=\S+ )*(?:python ((?:tracking|deploy)/\w+\.py.*)|rgbt (.*))$", re.M)
+_INLINE = re.compile(r"`rgbt\s+(\w+)(?:\s+(\w+))?")
 
 
 def name_of(path):
@@ -78,7 +78,7 @@ def test_every_page_is_reached_from_the_readme():
 @every_page
 def test_no_line_is_too_long(page):
     long = [number for number, line in enumerate(read(page).splitlines(), 1) if len(line) > LONGEST]
-    assert not long or page.name in GENERATED
+    assert not long
 
 
 @every_page
@@ -89,9 +89,27 @@ def test_named_paths_exist(page):
 
 
 def commands(page):
-    """The arguments of a page's commands, continuation lines joined, comments left out."""
+    """What Python is given in a page's commands, continuation lines joined, comments left out; `rgbt <name>` is a
+    module."""
     text = re.sub(r"\s*\\\n\s*", " ", read(page))
-    return [re.split(r"\s+# ", line)[0].split() for line in _COMMAND.findall(text)]
+    found = []
+    for script, command in _COMMAND.findall(text):
+        words = re.split(r"\s+# ", script or command)[0].split()
+        found.append(words if script else as_module(words))
+    return found
+
+
+def as_module(words):
+    """`score --csv FILE` -> `-m lib.cli.score --csv FILE`"""
+    name = next((name for name in (" ".join(words[:2]), words[0]) if name in SCRIPTS), None)
+    assert name, f"rgbt {' '.join(words[:2])}: no such command"
+    return ["-m", f"lib.cli.{module_name(name)}", *words[len(name.split()) :]]
+
+
+@every_page
+def test_named_commands_exist(page):
+    for first, second in _INLINE.findall(read(page)):
+        assert first in SCRIPTS or f"{first} {second}" in SCRIPTS, f"rgbt {first} {second}"
 
 
 def options(words):
@@ -117,8 +135,9 @@ def read_help():
 def check_commands(pages, read_help):
     for page in pages:
         for words in commands(page):
-            assert (ROOT / words[0]).is_file(), f"{page.name}: {words[0]}"
-            which = words[:2] if words[0] == "tracking/benchmark.py" else words[:1]
+            assert words[0] == "-m" or (ROOT / words[0]).is_file(), f"{page.name}: {words[0]}"
+            which = words[: 1 + (words[0] == "-m")]
+            which += words[len(which) : len(which) + 1] if "benchmark" in which[-1] else []
             known = read_help(*which)
             unknown = [name for name in options(words) if not any(option.startswith(name) for option in known)]
             assert not unknown, f"{page.name}: {' '.join(which)} has no {', '.join(unknown)}"
@@ -134,7 +153,6 @@ def test_commands_of_all_pages_exist(read_help):
     check_commands(PAGES, read_help)
 
 
-@pytest.mark.skipif(not hasattr(lib, "Tracker"), reason="needs Tracker")
 def test_python_of_the_readme_runs(monkeypatch, capsys):
     """In the repository the package `rgbt_toolbox` is called `lib`."""
     monkeypatch.setitem(sys.modules, "rgbt_toolbox", importlib.import_module("lib"))

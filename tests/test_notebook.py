@@ -9,8 +9,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-import lib
-
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "demo.ipynb"
 
 
@@ -35,7 +33,6 @@ def shown(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(lib, "Tracker"), reason="needs Tracker")
 def test_every_cell_runs(shown, monkeypatch, tmp_path):
     """In the repository the package `rgbt_toolbox` is called `lib`."""
     monkeypatch.chdir(NOTEBOOK.parent)

@@ -1,5 +1,6 @@
 """The worked examples of the documentation and the notebook do what they say: every block is run, in a copy."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -15,6 +16,10 @@ DOCS = ROOT / "docs"
 LEFT_OUT = shutil.ignore_patterns(
     ".venv", ".git", "__pycache__", "output", "local.py", "images", "*.egg-info", ".*_cache"
 )
+
+#: What the page's tracker consists of; in the files of the second line one line is new.
+GATE_TRACK = {"lib/models/gate_track.py", "experiments/gate_track/defaults.yaml", "experiments/gate_track/small.yaml"}
+LINES = {"lib/models/__init__.py", "tests/micro.py"}
 
 _FILE = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```", re.M | re.S)
 _LINE = re.compile(r"^A line in `(\w+)` of `([\w/.]+)`:\n\n```\w+\n(.*?)^```", re.M | re.S)
@@ -65,10 +70,38 @@ def insert(path, table, line):
     path.write_text(text[: opened.end()] + line + text[opened.end() :], encoding="utf-8")
 
 
+def checksums(root):
+    """Every file of a copy but those that commands write: path -> checksum."""
+    made = {"output", "__pycache__", ".pytest_cache", ".ruff_cache"}
+    paths = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+    return {
+        path.as_posix(): hashlib.sha256((root / path).read_bytes()).hexdigest()
+        for path in paths
+        if not made & set(path.parts)
+    }
+
+
+def added_lines(path, before):
+    """The lines that a file has and had not before; all others are as they were."""
+    now = path.read_text(encoding="utf-8").splitlines()
+    old = before.read_text(encoding="utf-8").splitlines()
+    added = [line for line in now if line not in old]
+    assert [line for line in now if line in old] == old
+    return added
+
+
 @pytest.mark.slow
 def test_add_a_tracker(copy):
+    before = checksums(copy)
     printed = follow(copy, "add_a_tracker.md")
+    after = checksums(copy)
+    assert {path for path in {*before, *after} if before.get(path) != after.get(path)} == GATE_TRACK | LINES
+    for path in LINES:
+        (line,) = added_lines(copy / path, ROOT / path)
+        assert line.startswith('    "gate_track": ')
     assert re.search(r"\d+ passed", printed) and "8 frames" in printed and "gate_track/small" in printed
+    assert "boxes: largest difference" in printed, "the export was compared"
+    assert len(list((copy / "output" / "gate_torch").glob("*.pt2"))) == 2
     for tool in ("check", "format --check"):
         call(copy, f"{sys.executable} -m ruff {tool} lib/models/gate_track.py")
 

@@ -1,5 +1,6 @@
 """The reference of all configuration keys, written from the `defaults.yaml` files."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +17,15 @@ _INTRODUCTION = f"""# Configuration keys
 Written by `{COMMAND}` from `experiments/*/defaults.yaml`; edit those.
 How experiments work: [configuration.md](configuration.md).
 
-An interval such as `(0, 1]` leaves out the end with the round bracket. Keys that public files carry and nothing reads
-are accepted; they are listed at the end of each section.
+Each entry shows the key, its default, what is allowed, and the trackers that have it where not all do; then its
+meaning. An interval such as `(0, 1]` leaves out the end with the round bracket. Keys that public files carry and
+nothing reads are accepted; they are listed at the end of each section.
 """
+_WIDTH = 120
 
 
-class Row(NamedTuple):
-    """One line of a table: a key, as some trackers have it."""
+class Entry(NamedTuple):
+    """One entry: a key, as some trackers have it."""
 
     key: str
     allowed: str
@@ -41,39 +44,55 @@ def write_reference(experiments: Path = EXPERIMENTS) -> str:
             name: {key: rule for key, rule in rules.items() if key.partition(".")[0] == section}
             for name, rules in schemas.items()
         }
-        parts.append(f"## {section}\n\n{_table(_rows(chosen), tuple(schemas))}")
+        parts.append(f"## {section}\n\n{_list(_entries(chosen), tuple(schemas))}")
         unread = dict.fromkeys(key for rules in chosen.values() for key, rule in rules.items() if rule.unread)
         if unread:
-            parts.append("Accepted and unread: " + ", ".join(f"`{key}`" for key in unread) + ".\n")
+            listed = ", ".join(f"`{key}`" for key in unread)
+            parts.append(textwrap.fill(f"Accepted and unread: {listed}.", _WIDTH) + "\n")
     return "\n".join(parts)
 
 
-def _rows(schemas: Mapping[str, Mapping[str, Rule]]) -> list[Row]:
-    """A row for each description of each key, in the order of the files; keys that nothing reads have none."""
+def _entries(schemas: Mapping[str, Mapping[str, Rule]]) -> list[Entry]:
+    """One for each description of each key, in the order of the files; keys that nothing reads have none."""
     order = dict.fromkeys(key for rules in schemas.values() for key, rule in rules.items() if not rule.unread)
-    rows = []
+    entries = []
     for key in order:
         wordings: dict[tuple[str, str], list[str]] = {}
         for name, rules in schemas.items():
             if key in rules and not rules[key].unread:
                 wordings.setdefault((rules[key].allowed, rules[key].meaning), []).append(name)
         for wording, names in wordings.items():
-            rows.append(Row(key, *wording, tuple(names), tuple(schemas[name][key].default for name in names)))
-    return rows
+            entries.append(Entry(key, *wording, tuple(names), tuple(schemas[name][key].default for name in names)))
+    return entries
 
 
-def _table(rows: list[Row], trackers: tuple[str, ...]) -> str:
-    lines = ["| key | default | allowed | meaning | trackers |", "|---|---|---|---|---|"]
-    for row in rows:
-        whose = "all" if row.trackers == trackers else ", ".join(row.trackers)
-        lines.append(f"| `{row.key}` | {_defaults(row)} | {_cell(row.allowed)} | {_cell(row.meaning)} | {whose} |")
+def _list(entries: list[Entry], trackers: tuple[str, ...]) -> str:
+    lines = []
+    for entry in entries:
+        facts = [f"`{entry.key}`", _defaults(entry), entry.allowed, *_whose(entry, trackers)]
+        lines += [_wrap(" · ".join(facts), "- ") + "\\", _wrap(entry.meaning, "  ")]
     return "\n".join(lines) + "\n"
 
 
-def _defaults(row: Row) -> str:
+def _wrap(text: str, start: str) -> str:
+    """Lines of a list entry; `start` is what the first one begins with."""
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=start, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _whose(entry: Entry, trackers: tuple[str, ...]) -> list[str]:
+    """The trackers that have the key, in few words; nothing where all have it."""
+    others = [name for name in trackers if name not in entry.trackers]
+    if len(others) == 1 and len(entry.trackers) > 1:
+        return [f"all but {others[0]}"]
+    return [", ".join(entry.trackers)] if others else []
+
+
+def _defaults(entry: Entry) -> str:
     """The default value, or that of each tracker where they differ."""
     texts: dict[str, list[str]] = {}
-    for tracker, default in zip(row.trackers, row.defaults, strict=True):
+    for tracker, default in zip(entry.trackers, entry.defaults, strict=True):
         texts.setdefault(f"`{_text(default)}`", []).append(tracker)
     if len(texts) == 1:
         return next(iter(texts))
@@ -87,7 +106,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_text, value)) + "]"
     return '""' if value == "" else str(value)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
