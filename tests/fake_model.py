@@ -39,7 +39,7 @@ class FakeMethod(OneStreamMethod):
     def begin(self, pixels: Tensor, boxes: Tensor) -> FakeMemory:
         return self.network.embed(self.images(pixels))
 
-    def look(self, memory: FakeMemory, pixels: Tensor, prior: Tensor) -> Answer:
+    def search(self, memory: FakeMemory, pixels: Tensor, prior: Tensor) -> Answer:
         assert prior.shape == (len(pixels), 1, 2)
         prediction = self.network(memory, self.images(pixels))
         boxes = self.network.read(prediction)

@@ -31,7 +31,7 @@ class WorkSharing:
         self._store.set(f"words/{self.rank}", json.dumps(sorted(words)))
         return {word for rank in range(self.size) for word in json.loads(self._store.get(f"words/{rank}"))}
 
-    def leave(self) -> None:
+    def wait_for_all(self) -> None:
         """End the sharing: rank 0, which holds the store, waits until all others have called this."""
         left = self._store.add("left", 1)
         while self.rank == 0 and left < self.size:

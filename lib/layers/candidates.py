@@ -12,7 +12,7 @@ from torch import Tensor
 from .vit import attend, attention_weights
 
 
-class Candidates(NamedTuple):
+class CandidateTokens(NamedTuple):
     """Template tokens, the remaining search tokens and their places in the search grid."""
 
     z: Tensor  # [N, Lz, C]
@@ -20,7 +20,7 @@ class Candidates(NamedTuple):
     place: Tensor  # [N, L] int, index in the full search grid
 
 
-def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Candidates:
+def eliminate(block: Any, tokens: CandidateTokens, judges: Tensor, keep: float) -> CandidateTokens:
     """Run a timm block that keeps only the share `keep` of its search tokens after the attention.
 
     judges: [N, Lz] weights, each row sums to 1, of the template tokens whose attention decides.
@@ -37,7 +37,7 @@ def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Ca
         x, place = gather_tokens(x, best), place.gather(1, best)
     joint = torch.cat([z, x], dim=1)
     joint = joint + block.drop_path2(block.ls2(block.mlp(block.norm2(joint))))
-    return Candidates(joint[:, :template_length], joint[:, template_length:], place)
+    return CandidateTokens(joint[:, :template_length], joint[:, template_length:], place)
 
 
 def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:

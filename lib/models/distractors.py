@@ -12,7 +12,7 @@ from torch import Tensor
 from ..layers.roi import feature_norm, normalize_features
 
 
-class Experience(NamedTuple):
+class FeatureSums(NamedTuple):
     """The sums of equation 4, over the frames that were learned from."""
 
     first: Tensor  # [B, C, 6, 6] phi(z_1), of the template
@@ -25,7 +25,7 @@ class Experience(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Learning:
+class LearningRule:
     """Constants of equation 4; alpha_i is 1."""
 
     alpha: float  # alpha hat
@@ -41,12 +41,12 @@ class Learning:
         return torch.full_like(frames, ratio).masked_fill(frames == 0, 1)
 
     def add(
-        self, before: Experience, target: Tensor, distractors: Tensor, count: Tensor, *, when: Tensor
-    ) -> Experience:
+        self, before: FeatureSums, target: Tensor, distractors: Tensor, count: Tensor, *, when: Tensor
+    ) -> FeatureSums:
         """One frame more: phi(z_t) [B, C, 6, 6], the sum of its distractors' features [B, C, 6, 6], how many they are
         [B]; only for the targets where `when` [B] is true."""
         weight = self.weight(before.frames)
-        after = Experience(
+        after = FeatureSums(
             before.first,
             before.norm,
             before.target + _wide(weight) * target,
@@ -56,23 +56,23 @@ class Learning:
             before.frames + 1,
         )
         pairs = zip(after, before, strict=True)
-        return Experience(*(torch.where(when.view(-1, *[1] * (new.ndim - 1)), new, old) for new, old in pairs))
+        return FeatureSums(*(torch.where(when.view(-1, *[1] * (new.ndim - 1)), new, old) for new, old in pairs))
 
 
-def begin(template: Tensor) -> Experience:
+def begin(template: Tensor) -> FeatureSums:
     """Before any frame; template: its features as the trunk makes them, [B, C, 6, 6]."""
     none, nothing = template.new_zeros(len(template)), torch.zeros_like(template)
-    return Experience(normalize_features(template), feature_norm(template), nothing, none, nothing, none, none)
+    return FeatureSums(normalize_features(template), feature_norm(template), nothing, none, nothing, none, none)
 
 
-def first_frame(template: Tensor, learning: Learning) -> Experience:
+def first_frame(template: Tensor, learning: LearningRule) -> FeatureSums:
     """After the frame that the template came from, in which nobody has looked for distractors."""
     start = begin(template)
     none = torch.zeros_like(start.weight)
     return learning.add(start, start.first, torch.zeros_like(template), none, when=none == 0)
 
 
-def discriminator(known: Experience) -> Tensor:
+def discriminator(known: FeatureSums) -> Tensor:
     """tau, whose similarity to a candidate ranks it (eq. 4): [B, C, 6, 6]."""
     return known.target / _wide(known.weight) - known.distractors / _wide(known.mass.masked_fill(known.mass == 0, 1))
 

@@ -27,7 +27,7 @@ class CropState(NamedTuple):
     """`Target.state` of everything that is tracked by crops."""
 
     memory: Any  # what the network knows of the target: a tree (lib.core.tree), leading dimension 1
-    settings: Any = None  # what the method keeps besides, as `Method.open` and `settle` return it
+    settings: Any = None  # what the method keeps besides, as `Method.open` and `update_target` return it
 
 
 class Answer(NamedTuple):
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     prediction: Any  # the network's own, for pictures
 
 
-class Found(NamedTuple):
+class TargetAnswer(NamedTuple):
     """An answer about one target."""
 
     box: np.ndarray  # [4] float64, cxcywh in crop units
@@ -53,8 +53,8 @@ class Method(ABC):
     """Rules of tracking around a network. Views of one target and frame have one size."""
 
     batched: bool = True  # whether a pass may hold several targets
-    needs_gradients: bool = False  # whether `begin` and `look` learn by gradients (inside torch.enable_grad)
-    renews: bool = False  # whether `fresh_views` may ask for views
+    needs_gradients: bool = False  # whether `begin` and `search` learn by gradients (inside torch.enable_grad)
+    updates_template: bool = False  # whether `update_views` may ask for views
     calibrates: bool = False  # whether a new target is looked for in its first frame, for `calibrate`
     template_size: int  # side of a template, pixels
     search_size: int  # side of a usual search region, pixels
@@ -69,7 +69,7 @@ class Method(ABC):
         return self.network.modalities
 
     @abstractmethod
-    def open(self, frame: Frame, box: np.ndarray) -> Any:
+    def initial_settings(self, frame: Frame, box: np.ndarray) -> Any:
         """What is kept of a new target besides its memory: `CropState.settings`. box: [4] xywh, pixels."""
 
     @abstractmethod
@@ -92,17 +92,17 @@ class Method(ABC):
         with leading dimension B."""
 
     @abstractmethod
-    def look(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """One forward pass. pixels: [B, V, M, 3, S, S] uint8; prior: [B, V, 2] the last size in crop units."""
 
-    def calibrate(self, settings: Any, answer: Found, given: np.ndarray) -> Any:
+    def calibrate(self, settings: Any, answer: TargetAnswer, given: np.ndarray) -> Any:
         """`CropState.settings` after the first frame was looked at. given: [2] the first box's size in crop units."""
         return settings
 
-    def settle(self, target: Target, view: View, answer: Found, frame: tuple[int, int]) -> Target:
+    def update_target(self, target: Target, view: View, answer: TargetAnswer, frame: tuple[int, int]) -> Target:
         """The target after an answer; frame: height and width. An answer that is not finite leaves it where it was."""
         if np.isfinite(answer.box).all() and np.isfinite(answer.score):
-            size = self.believe(answer.box[2:], view.prior, target.state.settings)
+            size = self.adjust_size(answer.box[2:], view.prior, target.state.settings)
             box = self.clip(view.to_frame(np.concatenate([answer.box[:2], size])), frame)
             found = answer.found and answer.score > 0
             target = replace(target, box=box, score=answer.score, found=found, age=target.age + 1)
@@ -110,9 +110,9 @@ class Method(ABC):
             if target.score > 0:
                 log.warning("%s: the network's answer is not finite; the target stays where it was", target.name)
             target = replace(target, box=view.around, score=0.0, found=False, age=target.age + 1)
-        return self.after(target, frame)
+        return self.prepare_next(target, frame)
 
-    def believe(self, size: np.ndarray, prior: np.ndarray, settings: Any) -> np.ndarray:
+    def adjust_size(self, size: np.ndarray, prior: np.ndarray, settings: Any) -> np.ndarray:
         """The size that is taken from an answer: [2] in crop units; prior: [2] the last one."""
         return size
 
@@ -120,7 +120,7 @@ class Method(ABC):
     def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
         """The box (xywh, pixels) kept at a frame of this height and width."""
 
-    def after(self, target: Target, frame: tuple[int, int]) -> Target:
+    def prepare_next(self, target: Target, frame: tuple[int, int]) -> Target:
         """The target with the settings of its next frame, and whether it counts as found."""
         return target
 
@@ -128,11 +128,11 @@ class Method(ABC):
         """The target at another box (xywh, pixels): what was learned stays."""
         return replace(target, box=np.array(box, np.float64))
 
-    def fresh_views(self, target: Target, frame: Frame) -> list[View]:
+    def update_views(self, target: Target, frame: Frame) -> list[View]:
         """What a target is to be learned anew from in the frame where it was just found; none: nothing."""
         return []
 
-    def absorb(self, memory: Any, fresh: Any) -> Any:
+    def merge_memory(self, memory: Any, fresh: Any) -> Any:
         """A memory that knows the fresh views. fresh: what `begin` makes of them."""
         return memory
 

@@ -26,7 +26,7 @@ from ..layers.losses import box_losses, focal_loss, gaussian_maps
 from ..layers.normalize import Normalize
 from ..layers.vit import VisionEncoder, create_vit, split_streams
 from .base import Network, PairBatch, ScoreMap
-from .method import Answer, Found, OneView
+from .method import Answer, OneView, TargetAnswer
 from .vit_weights import fit_encoder
 
 _STEM = ("backbone.patch_embed.", "backbone.pos_embed_", "backbone.norm_pre.")
@@ -42,7 +42,7 @@ class Memory(NamedTuple):
 _MOST_BIAS = 2.0  # how much a side is taken to be overestimated or underestimated at most
 
 
-class Settings(NamedTuple):
+class OneStreamSettings(NamedTuple):
     """What the method keeps of a target besides its memory."""
 
     bias: np.ndarray  # [2] how much the network overestimates width and height: 1 where nothing is known
@@ -62,9 +62,9 @@ class OneStreamMethod(OneView):
         self.template_factor, self.search_factor = test.TEMPLATE_FACTOR, test.SEARCH_FACTOR
         self.calibrates, self.size_rate = test.CALIBRATE, test.SIZE_RATE
 
-    def open(self, frame: Frame, box: np.ndarray) -> Settings:
+    def initial_settings(self, frame: Frame, box: np.ndarray) -> OneStreamSettings:
         """Nothing is known of the network's sizes."""
-        return Settings(np.ones(2))
+        return OneStreamSettings(np.ones(2))
 
     def first_views(self, target: Target, frame: Frame) -> list[View]:
         """Side template_factor * sqrt(w h)."""
@@ -82,19 +82,19 @@ class OneStreamMethod(OneView):
         """The templates' tokens."""
         return self.network.embed(self.images(pixels), boxes[:, 0].to(self.network.dtype))
 
-    def look(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
+    def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
         """The OSTrack code base does not use the prior size."""
         prediction = self.network(memory, self.images(pixels))
         boxes, scores = self.network.box_head.decode(prediction, self.network.window)
         return self.answer(boxes, scores, memory, prediction)
 
-    def calibrate(self, settings: Settings, answer: Found, given: np.ndarray) -> Settings:
+    def calibrate(self, settings: OneStreamSettings, answer: TargetAnswer, given: np.ndarray) -> OneStreamSettings:
         """How much the network overestimates the sides in the frame whose box was given; where it does not find the
         target there, nothing is known."""
         inside = np.isfinite(answer.box).all() and (np.abs(answer.box[:2] - 0.5) < given / 2).all()
-        return Settings(np.clip(answer.box[2:] / given, 1 / _MOST_BIAS, _MOST_BIAS)) if inside else settings
+        return OneStreamSettings(np.clip(answer.box[2:] / given, 1 / _MOST_BIAS, _MOST_BIAS)) if inside else settings
 
-    def believe(self, size: np.ndarray, prior: np.ndarray, settings: Settings) -> np.ndarray:
+    def adjust_size(self, size: np.ndarray, prior: np.ndarray, settings: OneStreamSettings) -> np.ndarray:
         """Without the bias, changed by as much as SIZE_RATE allows; as it is where neither is asked for.
 
         Corners in the wrong order, which a CORNER head can give, count as no size at all.

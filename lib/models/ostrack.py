@@ -11,7 +11,7 @@ from easydict import EasyDict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from ..layers.candidates import Candidates, eliminate, kept_share, restore
+from ..layers.candidates import CandidateTokens, eliminate, kept_share, restore
 from ..layers.vit import VisionEncoder
 from .one_stream import OneStream, check_blocks
 
@@ -42,7 +42,9 @@ class OSTrackEncoder(VisionEncoder):
         place = torch.arange(lx, device=x.device).expand(x.shape[0], -1)
         for number, block in enumerate(self.blocks):
             if number in self.keep:
-                kept = eliminate(block, Candidates(tokens[:, :lz], tokens[:, lz:], place), judges, self.keep[number])
+                kept = eliminate(
+                    block, CandidateTokens(tokens[:, :lz], tokens[:, lz:], place), judges, self.keep[number]
+                )
                 tokens, place = torch.cat([kept.z, kept.x], dim=1), kept.place
             elif number + 1 < len(self.blocks):
                 tokens = self.run_block(block, tokens)

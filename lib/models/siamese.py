@@ -30,14 +30,14 @@ class Proposals(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choice:
+class ProposalSelection:
     """Constants of the choice, which belong to a set of weights."""
 
     penalty_k: float  # how strongly changes of size and shape count against a proposal
     window_influence: float  # share of the window in the rank, the rest is the penalised score
     rate: float  # how fast the size follows, times penalty and score
 
-    def judge(
+    def rank(
         self, boxes: Tensor, scores: Tensor, window: Tensor, prior: Tensor, influence: float | None = None
     ) -> Proposals:
         """[B, N, 4], [B, N], [N], last size [B, 2] -> Proposals; influence: of the window, where it is another."""
@@ -48,13 +48,13 @@ class Choice:
 
     def smooth(self, proposals: Proposals, index: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """The next box where proposal `index` [B] won, its size smoothed, and its score: [B, 4], [B]."""
-        box = take_rows(proposals.boxes, index)
-        score, penalty = take_rows(proposals.scores, index), take_rows(proposals.penalty, index)
+        box = gather_rows(proposals.boxes, index)
+        score, penalty = gather_rows(proposals.scores, index), gather_rows(proposals.penalty, index)
         rate = (penalty * score * self.rate)[:, None]
         return torch.cat([box[:, :2], prior * (1 - rate) + box[:, 2:] * rate], dim=1), score
 
 
-class Settings(NamedTuple):
+class ContextSettings(NamedTuple):
     """What the method keeps of a target besides its memory."""
 
     fill: np.ndarray  # [3 M] uint8, the first frame's mean colour
@@ -74,14 +74,14 @@ class ContextMethod(OneView):
         self.context: float = test.CONTEXT
         self.small_share, self.small_size = test.SMALL_TARGET_SHARE, test.SMALL_TARGET_SIZE
         self.update = test.TEMPLATE_UPDATE
-        self.renews = self.update.INTERVAL > 0
+        self.updates_template = self.update.INTERVAL > 0
 
-    def open(self, frame: Frame, box: np.ndarray) -> Settings:
+    def initial_settings(self, frame: Frame, box: np.ndarray) -> ContextSettings:
         """Fill colour and search size; TEST.SMALL_TARGET_SHARE is a share of the frame's area."""
         height, width = frame.size
         small = float(box[2]) * float(box[3]) < self.small_share * height * width
         size = self.small_size if small else self.search_size
-        return Settings(np.concatenate([mean_colour(image) for image in frame.images]), size, size)
+        return ContextSettings(np.concatenate([mean_colour(image) for image in frame.images]), size, size)
 
     def first_views(self, target: Target, frame: Frame) -> list[View]:
         """The target with its context; boxes at the scale of the square's whole pixels."""
@@ -113,9 +113,9 @@ class ContextMethod(OneView):
         state = target.state._replace(settings=settings._replace(search_size=settings.usual_size))
         return replace(super().correct(target, box), state=state)
 
-    def fresh_views(self, target: Target, frame: Frame) -> list[View]:
+    def update_views(self, target: Target, frame: Frame) -> list[View]:
         """Every so many frames, where the target is found and the network is sure enough."""
-        due = self.renews and target.age % self.update.INTERVAL == 0
+        due = self.updates_template and target.age % self.update.INTERVAL == 0
         return self.first_views(target, frame) if due and target.found and target.score >= self.update.SCORE else []
 
 
@@ -148,7 +148,7 @@ def from_crop_units(boxes: Tensor, size: int) -> Tensor:
     return torch.cat([(boxes[..., :2] - 0.5) * size, boxes[..., 2:] * size], dim=-1)
 
 
-def take_rows(values: Tensor, index: Tensor) -> Tensor:
+def gather_rows(values: Tensor, index: Tensor) -> Tensor:
     """[B, N, ...] at index [B] -> [B, ...], at [B, K] -> [B, K, ...]"""
     rows = torch.arange(len(values), device=values.device)
     return values[rows if index.ndim == 1 else rows[:, None], index]

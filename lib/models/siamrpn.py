@@ -18,7 +18,15 @@ from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
 from .base import Network, PairBatch, ScoreMap
 from .method import Answer, Method
-from .siamese import Choice, ContextMethod, Proposals, from_crop_units, hann_window, take_rows, to_crop_units
+from .siamese import (
+    ContextMethod,
+    Proposals,
+    ProposalSelection,
+    from_crop_units,
+    gather_rows,
+    hann_window,
+    to_crop_units,
+)
 from .siamrpn_names import adopt, export, rename
 from .siamrpn_training import AnchorTraining
 
@@ -47,18 +55,18 @@ class SiamRPNMethod(ContextMethod):
         super().__init__(network, test, EXEMPLAR)
         for key in ("SEARCH_SIZE", "SMALL_TARGET_SIZE"):
             check_size(f"TEST.{key}", test[key], network.backbone.stride)
-        self.choice = Choice(test.PENALTY_K, test.WINDOW_INFLUENCE, test.SIZE_LR)
+        self.selection = ProposalSelection(test.PENALTY_K, test.WINDOW_INFLUENCE, test.SIZE_LR)
 
     def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
         """The target is in the middle, whatever `boxes` says."""
         return self.network.embed(self.images(pixels))
 
-    def look(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """As the class says."""
         prediction, size = self.network(memory, self.images(pixels)), pixels.shape[-1]
         prior = prior[:, 0] * size
         proposals = self.propose(prediction, prior)
-        box, score = self.choice.smooth(proposals, proposals.ranks.argmax(1), prior)
+        box, score = self.selection.smooth(proposals, proposals.ranks.argmax(1), prior)
         return self.answer(to_crop_units(box, size), score, memory, prediction)
 
     def graph_settings(self) -> dict[str, Any]:
@@ -68,7 +76,7 @@ class SiamRPNMethod(ContextMethod):
             "for the networks of SiamRPN there is --format opencv"
         )
 
-    def absorb(self, memory: Any, fresh: Any) -> Any:
+    def merge_memory(self, memory: Any, fresh: Any) -> Any:
         """Kernels between the old and the new template's, as those of features between the two would be."""
         share = self.update.SHARE
         return memory._replace(cls=memory.cls.lerp(fresh.cls, share), loc=memory.loc.lerp(fresh.loc, share))
@@ -79,7 +87,7 @@ class SiamRPNMethod(ContextMethod):
         scores = target_probability(prediction).flatten(1)
         grid, anchors = prediction.logits.shape[-1], prediction.logits.shape[2]
         window = hann_window(grid, boxes.device).flatten().repeat(anchors)
-        return self.choice.judge(boxes, scores, window, prior, window_influence)
+        return self.selection.rank(boxes, scores, window, prior, window_influence)
 
 
 class SiamRPN(Network):
@@ -115,7 +123,7 @@ class SiamRPN(Network):
     def read(self, prediction: Any) -> Tensor:
         """The box of the most probable anchor."""
         best = target_probability(prediction).flatten(1).argmax(1)
-        boxes = take_rows(self.read_boxes(prediction).flatten(2).mT, best)
+        boxes = gather_rows(self.read_boxes(prediction).flatten(2).mT, best)
         return to_crop_units(boxes, self.region_size(prediction))
 
     def region_size(self, prediction: Any) -> int:

@@ -26,7 +26,7 @@ class Report:
     content: dict[str, Any]
 
 
-def take_turns(sides: Many[str], measure: Callable[[str, int], Record], *, repeats: int) -> dict[str, list[Record]]:
+def alternate(sides: Many[str], measure: Callable[[str, int], Record], *, repeats: int) -> dict[str, list[Record]]:
     """Side -> one record of `measure(side, turn)` per repetition.
 
     The sides alternate, in reversed order every other time, so that other load on the machine affects all of them.
@@ -38,7 +38,7 @@ def take_turns(sides: Many[str], measure: Callable[[str, int], Record], *, repea
     return records
 
 
-def run_job(module: str, job: Mapping[str, Any], *, python: str = sys.executable, name: str) -> dict[str, Any]:
+def run_measurement(module: str, job: Mapping[str, Any], *, python: str = sys.executable, name: str) -> dict[str, Any]:
     """Run a measurement in a separate process: JSON in, JSON out, with `process_s`, the seconds from start to end.
 
     module: full name of the module that runs it; name: the measurement's name in messages. Raises InputError with the

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ...core.errors import InputError
 from ...core.table import Table
 from ..metrics import PROTOCOLS
-from .annotations import read_truths
-from .board import Video, evaluate
+from .annotations import read_ground_truths
+from .leaderboard import ScoredSequence, evaluate
 
 FIGURES = Path(__file__).parent / "published.csv"
 TOLERANCE = 1e-4
@@ -53,7 +53,9 @@ def compare_figures(root: str | Path) -> list[Compared]:
         folder = Path(root) / dataset
         if not (folder / "groundtruth").is_dir():
             continue
-        videos = [Video(name, truth) for name, truth in read_truths(dataset, folder / "groundtruth").items()]
+        videos = [
+            ScoredSequence(name, truth) for name, truth in read_ground_truths(dataset, folder / "groundtruth").items()
+        ]
         for tracker in dict.fromkeys(figure.tracker for figure in figures if figure.dataset == dataset):
             if (folder / tracker).is_dir():
                 ours = evaluate(tracker, folder / tracker, videos, PROTOCOLS[dataset]).scores.overall

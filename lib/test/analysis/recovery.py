@@ -14,7 +14,7 @@ WITHIN = 30  # frames after it in which the target is to be found again
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class Track(NamedTuple):
+class TrackedSequence(NamedTuple):
     """One sequence with what a tracker said. T frames."""
 
     truth: np.ndarray  # [T, 4] xywh pixels; without area where the target is absent
@@ -41,7 +41,7 @@ class Return(NamedTuple):
     after: float  # mean overlap in the WITHIN frames that follow it
 
 
-def find_returns(track: Track) -> list[Return]:
+def find_returns(track: TrackedSequence) -> list[Return]:
     """The absences of a sequence of LEAST_AWAY frames or more after which the target came back."""
     edges = np.flatnonzero(np.diff(np.concatenate([[1], track.present.astype(int), [0]])))
     overlaps, returns = track.overlaps, []
@@ -54,7 +54,7 @@ def find_returns(track: Track) -> list[Return]:
     return returns
 
 
-def score_quantiles(tracks: Iterable[Track]) -> dict[str, np.ndarray]:
+def score_quantiles(tracks: Iterable[TrackedSequence]) -> dict[str, np.ndarray]:
     """QUANTILES of the scores by what they were given for: followed, missed (present but elsewhere), absent."""
     groups: dict[str, list[np.ndarray]] = {"followed": [], "missed": [], "absent": []}
     for track in tracks:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ..metrics import Scores
-from .board import Board, Entry, scores_on, shared_videos
+from .leaderboard import Leaderboard, LeaderboardEntry, scores_on, shared_sequences
 
 SAMPLES = 10_000
 CHUNK = 1_000  # samples at a time: the memory is that of CHUNK x sequences numbers
@@ -43,7 +43,7 @@ class Comparison:
     sequences: int  # that both have
 
 
-def compare_with(board: Board, reference: Entry) -> dict[str, list[Comparison]]:
+def compare_with(board: Leaderboard, reference: LeaderboardEntry) -> dict[str, list[Comparison]]:
     """Metric name -> all trackers of a board against one of them, in the order of the board.
 
     Raises InputError when a tracker and the reference have no sequence in common.
@@ -112,9 +112,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _on_shared(entry: Entry, reference: Entry) -> tuple[Scores, Scores]:
+def _on_shared(entry: LeaderboardEntry, reference: LeaderboardEntry) -> tuple[Scores, Scores]:
     """Both trackers on the sequences that both have."""
-    shared = shared_videos([entry, reference])
+    shared = shared_sequences([entry, reference])
     if not shared:
         raise InputError(f"{entry.name} and {reference.name} have no sequence in common; nothing to compare")
     return scores_on(entry, shared), scores_on(reference, shared)

@@ -8,11 +8,11 @@ from ...core.errors import InputError
 from ...core.paths import read_local, typed_command
 from ...datasets.named import open_dataset
 from ..results.files import result_folder
-from .annotations import read_truths
-from .board import Video, videos_of
+from .annotations import read_ground_truths
+from .leaderboard import ScoredSequence, select_scored
 
 
-class Source(NamedTuple):
+class ResultSource(NamedTuple):
     """Where the results of one tracker lie."""
 
     name: str
@@ -25,12 +25,12 @@ class Source(NamedTuple):
         return tuple(folder / dataset if (folder / dataset).is_dir() else folder for folder in self.folders)
 
 
-def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[Source]:
+def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[ResultSource]:
     """`NAME=DIR` and `SET:NAME=DIR` options of `--results`.
 
     Raises InputError for anything else and for a name given twice for one set.
     """
-    sources: list[Source] = []
+    sources: list[ResultSource] = []
     for option in options:
         name, _, folder = option.partition("=")
         dataset, colon, rest = name.partition(":")
@@ -40,7 +40,7 @@ def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[
             raise InputError(f"--results {option}: expected NAME=DIR with a folder of <sequence>.txt files")
         if any(source.name == name and (own is None or source.dataset in (None, own)) for source in sources):
             raise InputError(f"--results {option}: {name} is given twice")
-        sources.append(Source(name, (Path(folder),), own))
+        sources.append(ResultSource(name, (Path(folder),), own))
     return sources
 
 
@@ -60,18 +60,18 @@ def paired(names: list[str], configs: list[str]) -> list[tuple[str, str]]:
     return list(zip(names * (count // max(len(names), 1)), configs * (count // max(len(configs), 1)), strict=True))
 
 
-def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[int], options: str) -> Source:
+def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[int], options: str) -> ResultSource:
     """One of our trackers; options: those of the tracking command that would make its results."""
     folders = [result_folder(results_dir, tracker, config, runid) for runid in (runids or (None,))]
     command = f"{typed_command('test', 'test')} {tracker} {config} {options}"
     runs = f" --runid {' or '.join(map(str, runids))}" if runids else ""
     name = f"{tracker}/{folders[0].name}" if len(folders) == 1 else f"{tracker}/{config}"
     remedy = f"make them with: {command}{runs}  (or score the finished ones: --allow_missing)"
-    return Source(name, tuple(folders), remedy=remedy)
+    return ResultSource(name, tuple(folders), remedy=remedy)
 
 
-def read_videos(dataset: str, annotations: str | None, data_dir: str | None) -> list[Video]:
+def read_scored(dataset: str, annotations: str | None, data_dir: str | None) -> list[ScoredSequence]:
     """What the results of one data set are scored against. Raises InputError for what is missing or contradictory."""
     if annotations:
-        return [Video(name, truth) for name, truth in read_truths(dataset, annotations).items()]
-    return videos_of(open_dataset(dataset, data_dir, lambda: read_local("test")))
+        return [ScoredSequence(name, truth) for name, truth in read_ground_truths(dataset, annotations).items()]
+    return select_scored(open_dataset(dataset, data_dir, lambda: read_local("test")))

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from ...core.errors import InputError
-from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
 
 MODEL_JOB = f"{__package__}.model_job"
@@ -23,7 +23,7 @@ Records = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Network:
+class MeasuredNetwork:
     """What is measured."""
 
     script: str
@@ -32,7 +32,7 @@ class Network:
     checkpoint: str = ""
 
     @classmethod
-    def parse(cls, text: str, changes: Many[str] = ()) -> "Network":
+    def parse(cls, text: str, changes: Many[str] = ()) -> "MeasuredNetwork":
         """`iimf_track/tiny`. Raises InputError for anything else."""
         script, _, config = text.partition("/")
         if not (script and config):
@@ -41,7 +41,7 @@ class Network:
 
 
 def measure_passes(
-    network: Network,
+    network: MeasuredNetwork,
     variants: Many[str],
     batches: Many[int],
     *,
@@ -63,9 +63,9 @@ def measure_passes(
         def run(variant: str, _: int) -> dict[str, Any]:
             precision, compiled = VARIANTS[variant]
             given = {**job, "precision": precision, "compiled": compiled}
-            return run_job(MODEL_JOB, given, name=f"{network.config}, {variant}")
+            return run_measurement(MODEL_JOB, given, name=f"{network.config}, {variant}")
 
-        return take_turns(variants, run, repeats=repeats)
+        return alternate(variants, run, repeats=repeats)
 
 
 def summarise_passes(records: Records) -> dict[str, dict[str, Any]]:
@@ -86,7 +86,7 @@ def summarise_passes(records: Records) -> dict[str, dict[str, Any]]:
     return summary
 
 
-def passes_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
+def passes_table(network: MeasuredNetwork, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
     """A line for each variant and batch."""
     rows = [["", "batch", "ms a pass", "of core time", "frames/s", "ratio", "GFLOP/s", "beside its products"]]
     rows[0] += ["peak MiB", "GPU MiB"]

@@ -26,7 +26,7 @@ from ...core.measure.peak_memory import peak_memory
 from ...models import build_method, build_model
 from ...models.weights import load_state
 from ..tracker.forward_pass import CompiledPass, ForwardPass, Mode
-from .products import Product, make_yardstick, moved_bytes, operations, products_of
+from .products import Product, moved_bytes, operations, products_of, repeat_products
 
 _SQUARE = 2048  # side of the matrices of a plain product
 _COPIED = 2**28  # bytes of a plain copy, more than any cache holds
@@ -80,7 +80,7 @@ class Bench:
             memory, pixels, prior = self.inputs(batch)
         products = self.count(batch)
         run: Any = CompiledPass(self.forward, batch, self.device) if self.mode.compiled else self.forward
-        yardstick = make_yardstick(products, self.mode.dtype, self.device)
+        yardstick = repeat_products(products, self.mode.dtype, self.device)
 
         def forward() -> None:
             run(memory, pixels, prior)

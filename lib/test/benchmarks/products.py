@@ -50,7 +50,7 @@ def moved_bytes(products: Mapping[Product, int], dtype: torch.dtype) -> int:
     return sum(product.numbers * count for product, count in products.items()) * dtype.itemsize
 
 
-def make_yardstick(products: Mapping[Product, int], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
+def repeat_products(products: Mapping[Product, int], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
     """The same products and nothing else, on random matrices: what a network cannot be faster than with them."""
     tasks = []
     for product, count in products.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
 
 SCORING_JOB = f"{__package__}.scoring_job"
@@ -21,7 +21,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Task:
+class ScoringTask:
     """What is scored. `rows`: annotated frames of all sequences."""
 
     dataset: str
@@ -32,7 +32,7 @@ class Task:
     attributes: Path | None = None
 
 
-def synthetic_task(folder: Path, *, trackers: int, sequences: int, frames: int, seed: int = 0) -> Task:
+def synthetic_task(folder: Path, *, trackers: int, sequences: int, frames: int, seed: int = 0) -> ScoringTask:
     """Write annotations and results by LasHeR's rules: boxes that walk, trackers that shake more and more.
 
     frames: mean length of a sequence; lengths are spread as those of real sets are, by a factor of ten.
@@ -48,7 +48,7 @@ def synthetic_task(folder: Path, *, trackers: int, sequences: int, frames: int, 
         shaken = [boxes + rng.normal(0, 4 * shake, boxes.shape).round(2) for boxes in truths]
         boxes = [np.concatenate([box[:, :2], np.maximum(1, box[:, 2:])], axis=1) for box in shaken]
         _write_boxes(path, names, boxes, "%.2f")
-    return Task("lasher_test", folder / "annotations", results, sequences, int(lengths.sum()))
+    return ScoringTask("lasher_test", folder / "annotations", results, sequences, int(lengths.sum()))
 
 
 def _walk(rng: np.random.Generator, length: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def _write_boxes(folder: Path, names: Many[str], rows: Many[np.ndarray], form: s
 
 
 def measure_scoring(
-    task: Task, sides: Many[str], scratch: Path, *, repeats: int, python: str
+    task: ScoringTask, sides: Many[str], scratch: Path, *, repeats: int, python: str
 ) -> dict[str, list[dict[str, Any]]]:
     """Side -> one record per repetition, in turns; every run is a process of its own.
 
@@ -75,12 +75,12 @@ def measure_scoring(
     def score(side: str, turn: int) -> dict[str, Any]:
         own = side in ("toolbox", "report")
         job = _job(task, side, scratch / f"{side}{turn}")
-        return run_job(SCORING_JOB, job, python=sys.executable if own else python, name=f"scoring with {side}")
+        return run_measurement(SCORING_JOB, job, python=sys.executable if own else python, name=f"scoring with {side}")
 
-    return take_turns(sides, score, repeats=repeats)
+    return alternate(sides, score, repeats=repeats)
 
 
-def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
+def _job(task: ScoringTask, side: str, out: Path) -> dict[str, Any]:
     results = {name: str(folder) for name, folder in task.results.items()}
     job: dict[str, Any] = {
         "side": side,
@@ -95,7 +95,7 @@ def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
     return job
 
 
-def summarise(task: Task, records: dict[str, list[dict]]) -> dict[str, dict[str, Any]]:
+def summarise(task: ScoringTask, records: dict[str, list[dict]]) -> dict[str, dict[str, Any]]:
     """Side -> medians over the repetitions; of another package also how many times longer it takes per tracker."""
     summary: dict[str, dict[str, Any]] = {}
     for side, runs in records.items():
@@ -125,7 +125,9 @@ def _difference(ours: dict[str, Any], other: dict[str, Any]) -> float:
     return max(gaps)
 
 
-def benchmark_table(task: Task, summary: dict[str, dict[str, Any]], machine: dict[str, str], repeats: int) -> Table:
+def benchmark_table(
+    task: ScoringTask, summary: dict[str, dict[str, Any]], machine: dict[str, str], repeats: int
+) -> Table:
     """Seconds and MiB of each side, with what a reader must know."""
     rows = [["", "annotations s", "one tracker s", "whole process s", "peak MiB", "of these before MiB"]]
     for side, row in summary.items():

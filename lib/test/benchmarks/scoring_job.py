@@ -31,14 +31,15 @@ def main() -> None:
 def score_with_toolbox(job: ScoringJob) -> ScoringJob:
     """The toolbox: files checked and read, figures, speeds where time files are, warnings about odd boxes."""
     entries, sources, metrics = (
-        importlib.import_module(f"..{name}", __package__) for name in ("analysis.board", "analysis.sources", "metrics")
+        importlib.import_module(f"..{name}", __package__)
+        for name in ("analysis.leaderboard", "analysis.sources", "metrics")
     )
     protocol = metrics.protocol_of(job["dataset"])
 
     def score(videos: Any, name: str, folder: str) -> dict[str, float]:
         return entries.evaluate(name, Path(folder), videos, protocol).scores.overall
 
-    return _measure(job, lambda: sources.read_videos(job["dataset"], job["annotations"], None), score)
+    return _measure(job, lambda: sources.read_scored(job["dataset"], job["annotations"], None), score)
 
 
 def score_with_rgbt(job: ScoringJob) -> ScoringJob:
@@ -65,10 +66,10 @@ def report_with_toolbox(job: ScoringJob) -> ScoringJob:
     )
     named = sources.named_sources(f"{name}={folder}" for name, folder in job["results"].items())
     places = {"annotations": job["annotations"], "attributes": job["attributes"]}
-    boards = [compare.read_board(job["dataset"], named, **places)]
+    boards = [compare.read_leaderboard(job["dataset"], named, **places)]
     tables = compose.make_tables(boards)
     sys.stderr.write("\n\n".join(map(table.format_text, tables)) + "\n")
-    compose.write_files(boards, tables, compose.Files(**job["files"]))
+    compose.write_files(boards, tables, compose.ReportFiles(**job["files"]))
     return {}
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
 from ...datasets.readers.folder import read_folder
 from ..tracker.forward_pass import CROPS
 from .model import VARIANTS as LOOKS
-from .model import Network
+from .model import MeasuredNetwork
 
 TRACK_JOB = f"{__package__}.track_job"
 #: Variant -> arithmetic, whether compiled, how crops are cut.
@@ -38,7 +38,7 @@ class Workload(NamedTuple):
 
 
 def measure_tracking(
-    network: Network, variants: Many[str], work: Workload, *, repeats: int, device: str, threads: int = 0
+    network: MeasuredNetwork, variants: Many[str], work: Workload, *, repeats: int, device: str, threads: int = 0
 ) -> Records:
     """`<variant>, batch <B>` -> one record per repetition, in turns; every run is a process of its own.
 
@@ -56,9 +56,9 @@ def measure_tracking(
             variant, batch = sides[side]
             precision, compiled, crops = VARIANTS[variant]
             given = {**job, "precision": precision, "compiled": compiled, "crops": crops, "batch": batch}
-            return split(run_job(TRACK_JOB, given, name=f"{network.config}, {side}"))
+            return split(run_measurement(TRACK_JOB, given, name=f"{network.config}, {side}"))
 
-        return take_turns(list(sides), run, repeats=repeats)
+        return alternate(list(sides), run, repeats=repeats)
 
 
 def split(record: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def summarise_tracking(records: Records) -> dict[str, dict[str, Any]]:
     return summary
 
 
-def tracking_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
+def tracking_table(network: MeasuredNetwork, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
     """A line for each variant and batch."""
     first = next(iter(summary.values()))
     last = "decoding" if first["by_core"] else "waiting for frames"

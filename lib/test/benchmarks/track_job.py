@@ -122,7 +122,7 @@ class Stopwatch:
             self.seconds[stage] += self.now() - begin
 
     def saving(self, save: Callable[..., None]) -> Callable[..., None]:
-        """A `Save` whose time is added up."""
+        """A `SaveResult` whose time is added up."""
 
         def watched(*result: Any) -> None:
             with self("write"):

@@ -21,8 +21,8 @@ from ...core.target import Target
 from ...core.work_sharing import WorkSharing
 from ...datasets.sequence import Sequence
 from ..tracker.protocol import Tracker
-from .read_ahead import Reel, decoding_threads
-from .workers import leave, numbers, run_workers
+from .read_ahead import FrameQueue, decoding_threads
+from .workers import draw_numbers, exit_on_signal, run_workers
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +30,20 @@ _TELL = 1.0  # seconds between two words of a process to the others
 
 #: Called with the name, boxes [N, 4] xywh, seconds [N, 2] (of the tracker alone, from frame to frame) and confidence
 #: [N, 2] (score, 1 where the target was found) of a sequence that was followed to its end.
-Save = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
+SaveResult = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
-class Job:
+class TrackingJob:
     """What every worker needs to know. Picklable."""
 
     build: Callable[[str], Tracker]  # device -> tracker
-    save: Save
+    save: SaveResult
     sequences: Ordered[Sequence]
     in_order: bool = False  # taken as they come, not the longest first
     batch: int = 1  # sequences that one network follows in lock step
 
-    def ordered(self) -> "Job":
+    def ordered(self) -> "TrackingJob":
         """With its sequences in the order in which they are taken."""
         return self if self.in_order else replace(self, sequences=sorted(self.sequences, key=len, reverse=True))
 
@@ -57,7 +57,7 @@ class _Run:
     """A sequence on its way."""
 
     sequence: Sequence
-    reel: Reel
+    reel: FrameQueue
     target: Target | None = None  # after the last frame
     boxes: list[np.ndarray] = field(default_factory=list)
     seconds: list[tuple[float, float]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class _Run:
 def follow(
     tracker: Tracker,
     sequences: Iterable[Sequence],
-    save: Save,
+    save: SaveResult,
     on_frame: Callable[[int], Any] = lambda count: None,
     *,
     batch: int = 1,
@@ -83,7 +83,7 @@ def follow(
         while True:
             while len(runs) < batch and (sequence := next(waiting, None)) is not None:
                 check_start(sequence)
-                runs.append(_Run(sequence, Reel(pool, tracker.modalities, sequence)))
+                runs.append(_Run(sequence, FrameQueue(pool, tracker.modalities, sequence)))
             if not runs:
                 return
             alone = _step(tracker, runs)
@@ -122,7 +122,7 @@ def check_start(sequence: Sequence) -> None:
         raise InputError(f"{sequence.name}: no box for the first frame; the sequence cannot be started")
 
 
-def run_job(job: Job, devices: Ordered[str]) -> None:
+def run_tracking(job: TrackingJob, devices: Ordered[str]) -> None:
     """Follow all sequences of a job, with a progress bar over frames: one worker process per device in `devices`,
     all in this process where there is one.
 
@@ -141,13 +141,13 @@ def run_job(job: Job, devices: Ordered[str]) -> None:
             run_workers(job.work, len(job.sequences), devices, bar.update)
 
 
-def run_share(job: Job, device: str, sharing: WorkSharing) -> None:
+def run_rank(job: TrackingJob, device: str, sharing: WorkSharing) -> None:
     """The share of one of several processes, on any machines: each takes the next sequence when it has a free place.
 
     Returns when this process, and in rank 0 when every process, is through. A failure ends this process alone; torchrun
     then ends the others.
     """
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     job = job.ordered()
     undone, told = 0, time.monotonic()
     with (
@@ -168,9 +168,9 @@ def run_share(job: Job, device: str, sharing: WorkSharing) -> None:
                 bar.update(sharing.count(undone) - bar.n)
                 undone, told = 0, now
 
-        job.work(device, numbers(sharing.draw, len(job.sequences)), tell)
+        job.work(device, draw_numbers(sharing.draw, len(job.sequences)), tell)
         sharing.count(undone)
-        sharing.leave()
+        sharing.wait_for_all()
         bar.update(sharing.count(0) - bar.n if sharing.rank == 0 else 0)
 
 

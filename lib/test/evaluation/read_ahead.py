@@ -25,7 +25,7 @@ def decoding_threads(batch: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-class Reel:
+class FrameQueue:
     """The frames of one sequence as a tracker reads them, in order.
 
     A frame is asked for when the one `DEPTH` before it was tracked: at which size it is decoded depends on the sequence

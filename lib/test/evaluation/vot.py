@@ -92,7 +92,7 @@ def _state_of(target: Target, trax: Any) -> tuple[Any, dict[str, float]]:
     return trax.Rectangle.create(*map(float, target.box)), {"confidence": target.score}
 
 
-def register(workspace: str | Path, identifier: str, label: str, command: Sequence[str]) -> Path:
+def add_to_workspace(workspace: str | Path, identifier: str, label: str, command: Sequence[str]) -> Path:
     """Add a tracker to the toolkit's list in a workspace and return the list's path; what is there stays as it is.
 
     command: what starts the tracker, with absolute paths, since the toolkit runs it in a folder of its own.

@@ -66,7 +66,7 @@ def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> N
 def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: Connection) -> None:
     """One worker: draws numbers until none are left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     torch.set_num_threads(cores)
     cv2.setNumThreads(1)
 
@@ -76,7 +76,7 @@ def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: 
         return number
 
     try:
-        work(device, numbers(draw, pieces), sender.send)
+        work(device, draw_numbers(draw, pieces), sender.send)
     except BrokenPipeError:
         raise SystemExit(1) from None  # the parent is gone: nobody waits for the rest
     except (InputError, OSError) as error:
@@ -85,13 +85,13 @@ def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: 
         sender.send(RuntimeError(f"a worker failed:\n{traceback.format_exc()}"))
 
 
-def numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
+def draw_numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
     """What `draw` gives until all pieces are taken."""
     while (number := draw()) < pieces:
         yield number
 
 
-def leave(*_: Any) -> None:
+def exit_on_signal(*_: Any) -> None:
     """SIGTERM unwinds the stack, so that half-written files are removed."""
     raise SystemExit(1)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...core.errors import InputError
 from ...models.method import Method
-from .graphs import SUFFIX, Part, pictures
+from .graphs import SUFFIX, Graph, pictures
 
 #: Tensors by name in, tensors by name out; what it does not need is ignored.
 Runner = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -18,16 +18,16 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3}
 
 
 @torch.no_grad()
-def compare(parts: Mapping[str, Part], files: Mapping[str, Path], method: Method) -> dict[str, float]:
+def compare(parts: Mapping[str, Graph], files: Mapping[str, Path], method: Method) -> dict[str, float]:
     """Output -> largest difference between the files, run by ONNX Runtime or torch, and the network.
 
     parts: in float32, whatever the files hold. One target and three are tried.
     """
-    first, second = (open_part(files[name], parts[name]) for name in ("template", "search"))
+    first, second = (open_graph(files[name], parts[name]) for name in ("template", "search"))
     worst = dict.fromkeys(parts["search"].outputs, 0.0)
     for count in (1, 3):
         given = pictures(method, count)
-        expected = run_part(parts["search"], {**given, **run_part(parts["template"], given)})
+        expected = run_graph(parts["search"], {**given, **run_graph(parts["template"], given)})
         found = second({**given, **first(given)})
         for name in worst:
             worst[name] = max(worst[name], float((expected[name] - found[name]).abs().max()))
@@ -43,17 +43,17 @@ def check(worst: Mapping[str, float], tolerance: float) -> None:
             )
 
 
-def run_part(part: Part, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def run_graph(part: Graph, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A graph as the network here computes it."""
     return dict(zip(part.outputs, part.module(*(given[name] for name in part.inputs)), strict=True))
 
 
-def open_part(path: Path, part: Part) -> Runner:
+def open_graph(path: Path, part: Graph) -> Runner:
     """An exported graph, ready to run on the CPU."""
     return _open_torch(path, part) if path.suffix == SUFFIX["torch"] else _open_onnx(path)
 
 
-def _open_torch(path: Path, part: Part) -> Runner:
+def _open_torch(path: Path, part: Graph) -> Runner:
     module = torch.export.load(path).module()
     return lambda given: dict(zip(part.outputs, module(*(given[name] for name in part.inputs)), strict=True))
 

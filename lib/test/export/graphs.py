@@ -36,7 +36,7 @@ _TARGETS = 4096  # at most, in one pass
 _LARGEST = 1.9e9  # bytes of weights: an ONNX file ends at 2 GiB
 
 
-class TemplatePart(nn.Module):
+class TemplateGraph(nn.Module):
     """template [B, S, S, 3 M] uint8, box [B, 4] cxcywh in units of it -> the memory's tensors"""
 
     def __init__(self, method: Method):
@@ -49,7 +49,7 @@ class TemplatePart(nn.Module):
         return tuple(tree.tensors(self.method.begin(_pixels(template), box[:, None])))
 
 
-class SearchPart(nn.Module):
+class SearchGraph(nn.Module):
     """The memory's tensors, search [B, S, S, 3 M] uint8, prior [B, 2] last width and height in units of it
     -> boxes [B, 4] cxcywh in units of it, scores [B], the maps that they were read from"""
 
@@ -61,13 +61,13 @@ class SearchPart(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """As the class says."""
         *memory, search, prior = inputs
-        answer = self.method.look(tree.replace_tensors(self.memory, memory), _pixels(search), prior[:, None])
+        answer = self.method.search(tree.replace_tensors(self.memory, memory), _pixels(search), prior[:, None])
         maps = (getattr(answer.prediction, name) for name in self.maps)
         return tuple(value.float() for value in (answer.boxes, answer.scores, *maps))
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Graph:
     """One graph, with an example of two targets."""
 
     module: nn.Module
@@ -76,7 +76,7 @@ class Part:
 
 
 @torch.no_grad()
-def make_parts(method: Method, precision: str = "fp32") -> dict[str, Part]:
+def make_graphs(method: Method, precision: str = "fp32") -> dict[str, Graph]:
     """The graphs "template" and "search" of a method whose network is in evaluation mode, on the CPU.
 
     precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for methods that no graph fits,
@@ -86,16 +86,16 @@ def make_parts(method: Method, precision: str = "fp32") -> dict[str, Part]:
     example = pictures(method, 2)
     starting = {name: example[name] for name in ("template", "box")}
     memory = method.begin(_pixels(example["template"]), example["box"][:, None])
-    answer = method.look(memory, _pixels(example["search"]), example["prior"][:, None])
+    answer = method.search(memory, _pixels(example["search"]), example["prior"][:, None])
     if answer.memory is not memory:
         raise InputError("this tracker learns while it tracks, which a graph cannot; export it with that turned off")
     maps = [name for name, value in answer.prediction._asdict().items() if name != "boxes" and value.numel()]
     method = _halved(method) if precision == "fp16" else method
-    first, second = TemplatePart(method).eval(), SearchPart(method, memory, maps).eval()
+    first, second = TemplateGraph(method).eval(), SearchGraph(method, memory, maps).eval()
     names = tree.names(memory)
     kept = dict(zip(names, first(*starting.values()), strict=True))
     looking = {**kept, "search": example["search"], "prior": example["prior"]}
-    return {"template": Part(first, starting, names), "search": Part(second, looking, ["boxes", "scores", *maps])}
+    return {"template": Graph(first, starting, names), "search": Graph(second, looking, ["boxes", "scores", *maps])}
 
 
 def pictures(method: Method, count: int) -> dict[str, Tensor]:
@@ -120,7 +120,7 @@ def describe(method: Method, **known: Any) -> str:
     return json.dumps({**known, "modalities": method.modalities, "channels": "RGB", **method.graph_settings()})
 
 
-def write_part(part: Part, path: Path, meta: str) -> None:
+def write_graph(part: Graph, path: Path, meta: str) -> None:
     """Write one graph, ONNX or torch by the path's suffix, with any number of targets.
 
     Raises InputError for weights that do not fit one ONNX file.
@@ -154,7 +154,7 @@ def _halved(method: Method) -> Method:
     return halved
 
 
-def _write_onnx(part: Part, path: Path, meta: str) -> None:
+def _write_onnx(part: Graph, path: Path, meta: str) -> None:
     size = sum(weight.numel() * weight.element_size() for weight in part.module.parameters())
     if size > _LARGEST:
         raise InputError(f"{path}: {size / 1e9:.1f} GB of weights do not fit an ONNX file; try --precision fp16")
@@ -167,7 +167,7 @@ def _write_onnx(part: Part, path: Path, meta: str) -> None:
     made.save(path, external_data=False)
 
 
-def _trace(part: Part) -> ExportedProgram:
+def _trace(part: Graph) -> ExportedProgram:
     sizes = tuple({0: Dim("batch", min=1, max=_TARGETS)} for _ in part.inputs)
     return torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=(sizes,))
 

@@ -5,7 +5,7 @@ A data set with its own rules is added by one rule for one video, one `Protocol`
 
 from .long_term import OXUVA, VOT_LT, LongTermProtocol, LongTermScores
 from .measure import matlab_range, overlap
-from .protocol import Metric, Protocol, Scores, Truth, match_rows, score
+from .protocol import GroundTruth, Metric, Protocol, Scores, match_rows, score
 from .rgb import GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, PYTRACKING, UAV
 from .rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
 
@@ -28,7 +28,7 @@ __all__ = [
     "RGBT234",
     "RULES",
     "Scores",
-    "Truth",
+    "GroundTruth",
     "UAV",
     "VOT_LT",
     "VTUAV",

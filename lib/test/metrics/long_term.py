@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .measure import clip_to_image, overlap
-from .protocol import Metric, Protocol, Scores, Truth
+from .protocol import GroundTruth, Metric, Protocol, Scores
 
 VOT_LT_PAPER = "Lukezic et al., Now You See Me: Evaluating Performance in Long-Term Visual Tracking, 2018, and VOT-LT"
 OXUVA_PAPER = "Valmadre et al., Long-term Tracking in the Wild: A Benchmark, ECCV 2018"
@@ -174,7 +174,7 @@ def _rates(found: np.ndarray, present: np.ndarray, rejected: np.ndarray, absent:
     }
 
 
-def _outcomes(truth: Truth, result: np.ndarray) -> Outcomes:
+def _outcomes(truth: GroundTruth, result: np.ndarray) -> Outcomes:
     """All frames but the first; of two annotations the better one counts. result: [T, 6] or [T, 4]."""
     if result.shape[1] == 4:
         result = np.concatenate([result, np.ones((len(result), 2))], axis=1)

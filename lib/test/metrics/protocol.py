@@ -11,7 +11,7 @@ from ...core.rounding import round_half_away
 from .measure import Errors, share_above
 
 
-class Truth(NamedTuple):
+class GroundTruth(NamedTuple):
     """What is known about one video; T = annotated frames."""
 
     boxes: np.ndarray  # [T, 4]
@@ -56,7 +56,9 @@ class Protocol:
 
     name: str
     metrics: tuple[Metric, ...]
-    errors: Callable[[Truth, np.ndarray], Any]  # of the frames that count; boxes are float64, one row per truth row
+    errors: Callable[
+        [GroundTruth, np.ndarray], Any
+    ]  # of the frames that count; boxes are float64, one row per truth row
     pooled: bool = False  # average over all frames that count instead of over videos
     missing: int = 0  # rows that a result may lack at its end: these frames are failures
     confident: bool = False  # results need a confidence for each box
@@ -95,7 +97,7 @@ class Scores:
         return {metric.name: metric.figure(curves) for metric, curves in pairs}
 
 
-def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) -> Scores:
+def score(protocol: Protocol, truths: Many[GroundTruth], results: Many[np.ndarray]) -> Scores:
     """Score one tracker: results[s] is [>= T_s, 4], or one row per frame where only some frames are annotated;
     [>= T_s, 6] with confidence and report (1: there is a target) for protocols that read them.
 
@@ -117,7 +119,7 @@ def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) ->
     return protocol.scores(videos)
 
 
-def match_rows(truth: Truth, result: np.ndarray, missing: int = 0) -> np.ndarray:
+def match_rows(truth: GroundTruth, result: np.ndarray, missing: int = 0) -> np.ndarray:
     """[T, C] float64: the rows of a result [.., C] that belong to the T annotated ones.
 
     Rows after the last annotated frame are left out. Up to `missing` rows may be absent at the end and become NaN,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from .measure import Errors, compare, compare_best, matlab_range, repair, share_below, share_within
-from .protocol import Metric, Protocol, Truth, rounded
+from .protocol import GroundTruth, Metric, Protocol, rounded
 
 LASHER_KIT = "LasHeR evaluation kit, Li et al., LasHeR: A Large-scale High-diversity Benchmark, TIP 2022"
 RGBT234_KIT = "MPR-MSR evaluation kit of RGBT234, Li et al., RGB-T Object Tracking: Benchmark and Baseline, PR 2019"
@@ -39,7 +39,7 @@ def precision_and_success(source: str) -> tuple[Metric, ...]:
     return precision("PR", source), normalized_precision("NPR", source), success("SR", source)
 
 
-def kit_errors(truth: Truth, result: np.ndarray) -> Errors:
+def kit_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
     """The rule of OTB's kit and of LasHeR's, which descends from it.
 
     A frame is annotated when all four numbers of the true box are above 0; any other frame counts as a hit of both
@@ -51,13 +51,13 @@ def kit_errors(truth: Truth, result: np.ndarray) -> Errors:
     return Errors(*(np.where(annotated, values, -1) for values in errors))
 
 
-def _best_of_two(truth: Truth, result: np.ndarray) -> Errors:
+def _best_of_two(truth: GroundTruth, result: np.ndarray) -> Errors:
     """Every frame counts, the first included, without repair; of two annotations the better one per frame counts."""
     boxes = [truth.boxes] if truth.boxes_infrared is None else [truth.boxes, truth.boxes_infrared.astype(np.float64)]
     return compare_best(boxes, result)
 
 
-def _from_first_box(truth: Truth, result: np.ndarray) -> Errors:
+def _from_first_box(truth: GroundTruth, result: np.ndarray) -> Errors:
     """There is one annotation, and the first row of the result is replaced by the given box."""
     return compare(truth.boxes, np.concatenate([truth.boxes[:1], result[1:]]))
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ...core.errors import InputError
 from ...core.table import Table, format_latex, format_markdown, write_csv, write_text
-from ..analysis.board import Board
 from ..analysis.compare import choose_reference, choose_two
+from ..analysis.leaderboard import Leaderboard
 from ..analysis.significance import compare_with
 from .tables import (
     attribute_table,
@@ -21,7 +21,7 @@ from .tables import (
 )
 
 
-class Wanted(NamedTuple):
+class TableOptions(NamedTuple):
     """The tables besides the overall ones, and who is compared with whom."""
 
     per_attribute: bool = False
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
     versus: Ordered[str] | None = None  # the two trackers of the scatter; None: the two best
 
 
-class Files(NamedTuple):
+class ReportFiles(NamedTuple):
     """Where a report is written; None: not at all."""
 
     csv: str | None = None  # overall figures
@@ -43,10 +43,10 @@ class Files(NamedTuple):
     html: str | None = None
 
 
-_OVERALL = Wanted()
+_OVERALL = TableOptions()
 
 
-def make_tables(boards: Ordered[Board], wanted: Wanted = _OVERALL) -> list[Table]:
+def make_tables(boards: Ordered[Leaderboard], wanted: TableOptions = _OVERALL) -> list[Table]:
     """The tables of all data sets, a summary in front where there are several.
 
     Raises InputError for a table that a data set has nothing for.
@@ -55,7 +55,9 @@ def make_tables(boards: Ordered[Board], wanted: Wanted = _OVERALL) -> list[Table
     return [summary_table(boards), *tables] if len(boards) > 1 else tables
 
 
-def write_files(boards: Ordered[Board], tables: Ordered[Table], files: Files, wanted: Wanted = _OVERALL) -> None:
+def write_files(
+    boards: Ordered[Leaderboard], tables: Ordered[Table], files: ReportFiles, wanted: TableOptions = _OVERALL
+) -> None:
     """Write what is named; what a plot or page needs is only imported for one."""
     if files.csv:
         write_csv(files.csv, csv_rows(boards))
@@ -68,7 +70,7 @@ def write_files(boards: Ordered[Board], tables: Ordered[Table], files: Files, wa
         _draw(boards, files, wanted)
 
 
-def _tables_of(board: Board, wanted: Wanted) -> list[Table]:
+def _tables_of(board: Leaderboard, wanted: TableOptions) -> list[Table]:
     tables = [overall_table(board)]
     if wanted.significance:
         if not board.protocol.additive:
@@ -90,14 +92,14 @@ def _tables_of(board: Board, wanted: Wanted) -> list[Table]:
     return tables
 
 
-def _draw(boards: Ordered[Board], files: Files, wanted: Wanted) -> None:
+def _draw(boards: Ordered[Leaderboard], files: ReportFiles, wanted: TableOptions) -> None:
     """Plots and page; matplotlib takes a second to start."""
     from .page import write_page
     from .plots import draw_all
-    from .style import looks_of, save_figure
+    from .style import line_styles, save_figure
 
-    looks = looks_of(boards)
-    figures = [draw_all(board, looks, choose_two(board, wanted.versus)) for board in boards]
+    styles = line_styles(boards)
+    figures = [draw_all(board, styles, choose_two(board, wanted.versus)) for board in boards]
     if files.plots:
         for stem, figure in (item for drawn in figures for item in drawn.items()):
             save_figure(Path(files.plots, f"{stem}.pdf"), figure)

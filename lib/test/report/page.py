@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ...core.table import BEST, SECOND, Table
-from ..analysis.board import Board, Entry
+from ..analysis.leaderboard import Leaderboard, LeaderboardEntry
 from ..analysis.significance import Comparison, compare_with
 from .style import STYLE
 from .tables import (
@@ -72,7 +72,10 @@ document.querySelectorAll('input[type=search]').forEach(box => box.addEventListe
 
 
 def write_page(
-    title: str, boards: Ordered[Board], figures: Ordered[Mapping[str, Figure]], references: Ordered[Entry]
+    title: str,
+    boards: Ordered[Leaderboard],
+    figures: Ordered[Mapping[str, Figure]],
+    references: Ordered[LeaderboardEntry],
 ) -> str:
     """The whole page. Of each board: its figures by name, and the tracker that all others are tested against."""
     parts = [HEAD.format(title=escape(title)), f"<h1>{escape(title)}</h1>"]
@@ -84,7 +87,7 @@ def write_page(
     return "\n".join([*parts, SCRIPT])
 
 
-def _section(board: Board, figures: Mapping[str, Figure], reference: Entry) -> Iterable[str]:
+def _section(board: Leaderboard, figures: Mapping[str, Figure], reference: LeaderboardEntry) -> Iterable[str]:
     yield f'<h2 id="{escape(board.dataset)}">{escape(board.dataset)}</h2>'
     yield _table(overall_table(board))
     sources = dict.fromkeys(f"{metric.name}: {metric.title}. {metric.source}" for metric in board.protocol.metrics)
@@ -99,7 +102,9 @@ def _section(board: Board, figures: Mapping[str, Figure], reference: Entry) -> I
     yield from _folded((sequence_table(board, metric) for metric in board.metrics), search=True, opened=False)
 
 
-def _significance(board: Board, reference: Entry, tests: dict[str, list[Comparison]]) -> Iterable[Table]:
+def _significance(
+    board: Leaderboard, reference: LeaderboardEntry, tests: dict[str, list[Comparison]]
+) -> Iterable[Table]:
     return (significance_table(board, metric, reference.name, tests[metric.name]) for metric in board.metrics)
 
 

@@ -7,10 +7,10 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from ..analysis.board import Board, Entry, scores_on, shared_videos
+from ..analysis.leaderboard import Leaderboard, LeaderboardEntry, scores_on, shared_sequences
 from ..metrics import LongTermProtocol, Metric
 from .long_term_plots import draw_long_term
-from .style import AXES_HEIGHT, COLOURS, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, Looks
+from .style import AXES_HEIGHT, COLOURS, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, LineStyles
 from .tables import attribute_figures
 
 RADAR_TRACKERS = 6  # more outlines than that cannot be told apart
@@ -18,7 +18,7 @@ NAMED_POINTS = 6  # of a scatter: the sequences farthest from the diagonal
 
 
 @rc_context(STYLE)
-def curve_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
+def curve_figure(board: Leaderboard, metric: Metric, styles: LineStyles) -> Figure:
     """One curve per tracker, best first in the legend below the panel, so that it hides nothing."""
     place = board.protocol.metrics.index(metric)
     ranked = board.ranked(metric)
@@ -26,9 +26,9 @@ def curve_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
     figure = Figure(figsize=(WIDTH, AXES_HEIGHT + LINE_HEIGHT * lines), layout="constrained")
     axes = figure.add_subplot()
     for entry in ranked:
-        name = entry.name + (f" ({len(entry.videos)} seq.)" if entry.missing else "")
+        name = entry.name + (f" ({len(entry.sequences)} seq.)" if entry.missing else "")
         label = f"{name} [{100 * entry.scores.overall[metric.name]:.1f}]"
-        axes.plot(metric.thresholds, 100 * entry.scores.mean_curves[place], label=label, **looks[entry.name])
+        axes.plot(metric.thresholds, 100 * entry.scores.mean_curves[place], label=label, **styles[entry.name])
     if metric.position is not None:
         axes.axvline(metric.thresholds[metric.position], color="#888888", linewidth=0.6, zorder=0)
     axes.set(
@@ -44,7 +44,7 @@ def curve_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
 
 
 @rc_context(STYLE)
-def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
+def radar_figure(board: Leaderboard, metric: Metric, styles: LineStyles) -> Figure:
     """The figure by attribute of the best trackers; attributes with no sequence of theirs are left out."""
     shown = board.ranked(metric)[:RADAR_TRACKERS]
     places = [board.entries.index(entry) for entry in shown]
@@ -58,7 +58,7 @@ def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
     for column, entry in enumerate(shown):
         values = 100 * np.array([row[column] for row in figures.values()])
         label = f"{entry.name} [{100 * entry.scores.overall[metric.name]:.1f}]"
-        axes.plot([*angles, angles[0]], [*values, values[0]], label=label, **looks[entry.name])
+        axes.plot([*angles, angles[0]], [*values, values[0]], label=label, **styles[entry.name])
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_xticks(angles, [f"{name}\n({len(board.attributes[name])})" for name in figures])
@@ -73,9 +73,9 @@ def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
 
 
 @rc_context(STYLE)
-def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) -> Figure:
+def scatter_figure(board: Leaderboard, first: LeaderboardEntry, second: LeaderboardEntry, metric: Metric) -> Figure:
     """One point per sequence, the first tracker upwards, the second to the right; the farthest points are named."""
-    shared = shared_videos([first, second])
+    shared = shared_sequences([first, second])
     up, right = (100 * scores_on(entry, shared).per_sequence[metric.name] for entry in (first, second))
     figure = Figure(figsize=(WIDTH, WIDTH + 0.1), layout="constrained")
     axes = figure.add_subplot()
@@ -107,16 +107,18 @@ def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) ->
     return figure
 
 
-def draw_all(board: Board, looks: Looks, versus: tuple[Entry, Entry] | None) -> dict[str, Figure]:
+def draw_all(
+    board: Leaderboard, styles: LineStyles, versus: tuple[LeaderboardEntry, LeaderboardEntry] | None
+) -> dict[str, Figure]:
     """File stem -> figure: a curve per metric and, where there is something to show, radar and scatter of the main
     metric."""
     curves = [metric for metric in board.protocol.metrics if len(metric.thresholds) > 1]
-    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric, looks) for metric in curves}
+    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric, styles) for metric in curves}
     if isinstance(board.protocol, LongTermProtocol):
-        figures |= draw_long_term(board, looks)
+        figures |= draw_long_term(board, styles)
     metric = board.main
     if len(board.attributes) > 2:
-        figures[f"{board.dataset}_radar"] = radar_figure(board, metric, looks)
+        figures[f"{board.dataset}_radar"] = radar_figure(board, metric, styles)
     if versus is not None:
         figures[f"{board.dataset}_{versus[0].name}_{versus[1].name}"] = scatter_figure(board, *versus, metric)
     return {re.sub(r"[^\w.+-]", "_", stem): figure for stem, figure in figures.items()}

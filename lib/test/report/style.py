@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from ...core.atomic import write_atomically
-from ..analysis.board import Board
+from ..analysis.leaderboard import Leaderboard
 
 WIDTH = 3.4  # inches: one column of IEEE, ACM and CVF
 AXES_HEIGHT, LINE_HEIGHT = 2.3, 0.145  # inches: the panel with its labels, one line of the legend
@@ -21,7 +21,7 @@ LEGEND_COLUMNS = 2
 DOTS_PER_INCH = 300
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe & Ito, for all eyes
 LINES = ("-", "--", ":", "-.")
-Looks = dict[str, dict[str, Any]]  # tracker -> colour and dashes
+LineStyles = dict[str, dict[str, Any]]  # tracker -> colour and dashes
 HALO = [withStroke(linewidth=1.5, foreground="white")]  # letters over lines and points
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -43,7 +43,7 @@ STYLE: Any = {
 }
 
 
-def looks_of(boards: Iterable[Board]) -> Looks:
+def line_styles(boards: Iterable[Leaderboard]) -> LineStyles:
     """One look per tracker for every figure of a report."""
     names = dict.fromkeys(entry.name for board in boards for entry in board.entries)
     return {

@@ -22,10 +22,10 @@ from ...core.measure.machine import usable_cores
 from ...core.target import Target
 from ...core.view import View
 from ...datasets.image import choose_reduction
-from ...models.method import CropState, Found, Method
+from ...models.method import CropState, Method, TargetAnswer
 from .device_crop import cut_views
 from .forward_pass import EXACT, CompiledPass, ForwardPass, Mode, Output
-from .protocol import Heat, Observer, check_first_box, name_targets, read_frame
+from .protocol import HeatMap, Observer, check_first_box, name_targets, read_frame
 
 _MANY = 8  # crops that are worth a thread each
 
@@ -80,7 +80,7 @@ class CropTracker:
         for name, frame, given in zip(names, read, boxes, strict=True):
             box = np.array(given, np.float64)
             check_first_box(box, frame.size, name)
-            targets.append(Target(name, box, state=CropState(None, self.method.open(frame, box))))
+            targets.append(Target(name, box, state=CropState(None, self.method.initial_settings(frame, box))))
         with self._learning():
             views = [self.method.first_views(target, frame) for target, frame in zip(targets, read, strict=True)]
             memory = self._begin(targets, views, read)
@@ -102,7 +102,7 @@ class CropTracker:
                     observe(one.targets, one.views, self._heats(one))
                 for row, place in enumerate(one.places):
                     moved[place] = self._move(one, row, read[place].size, answers[len(moved)])
-            return [self._renew(moved[index], frame) for index, frame in enumerate(read)]
+            return [self._update_template(moved[index], frame) for index, frame in enumerate(read)]
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
         """As `Tracker.correct`."""
@@ -110,7 +110,7 @@ class CropTracker:
 
     def reduction(self, target: Target) -> int:
         """As `Tracker.reduction`: more than 1 for crops that are cut on the device."""
-        if self.mode.crops == "exact" or self.method.renews:
+        if self.mode.crops == "exact" or self.method.updates_template:
             return 1
         return choose_reduction(*self.method.search_sides(target))
 
@@ -167,13 +167,13 @@ class CropTracker:
         boxes = torch.tensor(np.array(units), dtype=torch.float32, device=self.device)
         return self.method.begin(self._pixels(frames, views, exact=True), boxes)
 
-    def _renew(self, target: Target, frame: Frame) -> Target:
+    def _update_template(self, target: Target, frame: Frame) -> Target:
         """The target learned anew in this frame, where the method wants that."""
-        views = self.method.fresh_views(target, frame) if self.method.renews else []
+        views = self.method.update_views(target, frame) if self.method.updates_template else []
         if not views:
             return target
         fresh = self._begin([target], [views], [frame])
-        return _remember(target, self.method.absorb(target.state.memory, fresh))
+        return _remember(target, self.method.merge_memory(target.state.memory, fresh))
 
     def _move(self, one: _Pass, row: int, frame: tuple[int, int], answer: np.ndarray) -> Target:
         """A target of a pass after its answer [7]."""
@@ -181,17 +181,17 @@ class CropTracker:
         if one.output.memory is not None:
             target = _remember(target, tree.part(one.output.memory, row))
         found, view = _read(answer, one.views[row])
-        return self.method.settle(target, view, found, frame)
+        return self.method.update_target(target, view, found, frame)
 
-    def _heats(self, one: _Pass) -> list[Heat | None]:
+    def _heats(self, one: _Pass) -> list[HeatMap | None]:
         found = self.method.network.score_map(one.output.prediction)
         if found is None:
             return [None] * len(one.targets)
-        heats: list[Heat | None] = []
+        heats: list[HeatMap | None] = []
         for (view, *_), scores in zip(one.views, found.scores.float().cpu().numpy(), strict=True):
             x, y, w, h = view.region
             edge, share = found.first - found.step / 2, found.step * len(scores)
-            heats.append(Heat(scores, np.array([x + edge * w, y + edge * h, share * w, share * h])))
+            heats.append(HeatMap(scores, np.array([x + edge * w, y + edge * h, share * w, share * h])))
         return heats
 
     def _join(self, memories: list[Any]) -> Any:
@@ -226,9 +226,9 @@ def _cut(pair: tuple[Frame, View]) -> np.ndarray:
     return np.stack([cut(image, view, part) for image, part in zip(frame.images, parts, strict=True)])
 
 
-def _read(answer: np.ndarray, views: list[View]) -> tuple[Found, View]:
+def _read(answer: np.ndarray, views: list[View]) -> tuple[TargetAnswer, View]:
     """A row of `Output.answers` and the view that it is about."""
-    return Found(answer[:4], float(answer[4]), bool(answer[5])), views[int(answer[6])]
+    return TargetAnswer(answer[:4], float(answer[4]), bool(answer[5])), views[int(answer[6])]
 
 
 def _remember(target: Target, memory: Any) -> Target:

@@ -61,7 +61,7 @@ class ForwardPass(nn.Module):
 
     def forward(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
         """Memory, pixels [B, V, M, 3, S, S] uint8, prior [B, V, 2] last size in crop units -> Output"""
-        answer = self.method.look(memory, pixels, prior)
+        answer = self.method.search(memory, pixels, prior)
         parts = [answer.boxes, *(part[:, None] for part in (answer.scores, answer.found, answer.view))]
         answers = torch.cat([part.float() for part in parts], dim=1)
         return Output(answers, None if answer.memory is memory else answer.memory, answer.prediction)

@@ -14,7 +14,7 @@ from ...core.view import View
 from ...datasets.sequence import pick_modalities
 
 
-class Heat(NamedTuple):
+class HeatMap(NamedTuple):
     """How likely a target is where in its frame."""
 
     scores: np.ndarray  # [n, n] in [0, 1]
@@ -23,7 +23,7 @@ class Heat(NamedTuple):
 
 #: Shown each forward pass: its targets, the views that each was searched in, and the score map of each one's first view
 #: (None where the network makes none).
-Observer = Callable[[Sequence[Target], Sequence[Sequence[View]], Sequence[Heat | None]], None]
+Observer = Callable[[Sequence[Target], Sequence[Sequence[View]], Sequence[HeatMap | None]], None]
 
 
 class Tracker(Protocol):

@@ -26,7 +26,7 @@ COLOURS = "cividis"
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class RankedTrials:
     """The trials of one search, best first."""
 
     title: str
@@ -49,7 +49,7 @@ class Findings:
         return bool(record["test"] == self.configured)
 
 
-def sort_findings(title: str, objective: str, records: Ordered[dict[str, Any]], configured: Setting) -> Findings:
+def rank_trials(title: str, objective: str, records: Ordered[dict[str, Any]], configured: Setting) -> RankedTrials:
     """All trials by an objective. Raises InputError when there are none and for an objective that they do not have."""
     if not records:
         raise InputError(f"{title}: no trial is whole yet; give what to search with --search KEY=VALUES")
@@ -59,7 +59,7 @@ def sort_findings(title: str, objective: str, records: Ordered[dict[str, Any]], 
     ranked = sorted(records, key=lambda record: _descending(_number(record["figures"][objective])))
     names = dict.fromkeys(key for record in records for key in record["test"])
     keys = tuple(key for key in names if len({json.dumps(record["test"].get(key)) for record in records}) > 1)
-    return Findings(title, objective, tuple(ranked), keys, configured)
+    return RankedTrials(title, objective, tuple(ranked), keys, configured)
 
 
 def default_objective(records: Ordered[dict[str, Any]]) -> str:
@@ -68,7 +68,7 @@ def default_objective(records: Ordered[dict[str, Any]]) -> str:
     return next((name for name in FIRST if name in known), FIRST[0])
 
 
-def findings_table(found: Findings) -> Table:
+def trials_table(found: RankedTrials) -> Table:
     """One row per trial: what differs, the objective, the other figures in percent, frames per second."""
     others = [name for name in found.best["figures"] if name != found.objective and _has(found, name)]
     rows = [["trial", *found.keys, found.objective, *others, "frames/s"]]
@@ -88,15 +88,15 @@ def findings_table(found: Findings) -> Table:
     return Table(title, rows, tuple(notes), ranks)
 
 
-def write_findings(folder: Path, found: Findings) -> None:
+def write_trials(folder: Path, found: RankedTrials) -> None:
     """`trials.md` and `trials.json` in the folder of the search, whole or not at all."""
-    write_text(folder / "trials.md", format_markdown(findings_table(found)) + "\n")
+    write_text(folder / "trials.md", format_markdown(trials_table(found)) + "\n")
     content = {"title": found.title, "objective": found.objective, "keys": found.keys, "trials": found.records}
     write_text(folder / "trials.json", json.dumps(content, indent=1) + "\n")
 
 
 @rc_context(STYLE)
-def map_figure(found: Findings, across: str, up: str) -> Figure:
+def map_figure(found: RankedTrials, across: str, up: str) -> Figure:
     """The objective over two keys, the best over all others: cells where the keys have few values, dots elsewhere. A
     star is on the best trial, a ring on the configuration as it stands.
 
@@ -118,7 +118,7 @@ def map_figure(found: Findings, across: str, up: str) -> Figure:
     return figure
 
 
-def _draw_cells(axes: Axes, found: Findings, keys: tuple[str, str], values: list[list[Any]]) -> Any:
+def _draw_cells(axes: Axes, found: RankedTrials, keys: tuple[str, str], values: list[list[Any]]) -> Any:
     cells = np.full((len(values[1]), len(values[0])), np.nan)
     for record in found.records:
         column, row = (_place(record, key, items) for key, items in zip(keys, values, strict=True))
@@ -135,7 +135,7 @@ def _draw_cells(axes: Axes, found: Findings, keys: tuple[str, str], values: list
     return drawn
 
 
-def _draw_dots(axes: Axes, found: Findings, keys: tuple[str, str], values: list[list[Any]]) -> Any:
+def _draw_dots(axes: Axes, found: RankedTrials, keys: tuple[str, str], values: list[list[Any]]) -> Any:
     worst_first = found.records[::-1]
     x, y = ([_coordinate(record, key) for record in worst_first] for key in keys)
     heights = [100 * found.figure(record) for record in worst_first]
@@ -145,7 +145,7 @@ def _draw_dots(axes: Axes, found: Findings, keys: tuple[str, str], values: list[
     return drawn
 
 
-def _mark(axes: Axes, found: Findings, place: Any, lift: float) -> None:
+def _mark(axes: Axes, found: RankedTrials, place: Any, lift: float) -> None:
     """A star on the best trial, a ring on the configured one; `lift` makes room for the number of a cell."""
     for record in found.records:
         sign = "*" if record is found.best else "o" if found.is_configured(record) else None
@@ -155,14 +155,14 @@ def _mark(axes: Axes, found: Findings, place: Any, lift: float) -> None:
             axes.plot(x, y + lift, sign, markeredgecolor="black", **looks)
 
 
-def _row(found: Findings, record: dict[str, Any], others: list[str]) -> Row:
+def _row(found: RankedTrials, record: dict[str, Any], others: list[str]) -> Row:
     name = record["folder"] + (" (as configured)" if found.is_configured(record) else "")
     figures = [percent(_number(record["figures"].get(key))) for key in (found.objective, *others)]
     speed = record["frames_per_second"]
     return [name, *(_word(record["test"].get(key)) for key in found.keys), *figures, f"{speed:.1f}" if speed else "-"]
 
 
-def _has(found: Findings, name: str) -> bool:
+def _has(found: RankedTrials, name: str) -> bool:
     return any(record["figures"].get(name) is not None for record in found.records)
 
 

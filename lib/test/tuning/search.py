@@ -28,8 +28,8 @@ from ...core.target import Target
 from ...datasets.sequence import Sequence
 from ...models import build_method
 from ...models.base import Network
-from ..analysis.board import Video, evaluate, videos_of
-from ..evaluation.engine import Job, run_job
+from ..analysis.leaderboard import ScoredSequence, evaluate, select_scored
+from ..evaluation.engine import TrackingJob, run_tracking
 from ..evaluation.open import load_network
 from ..evaluation.record import digest, record_run
 from ..metrics import OXUVA, VOT_LT, Protocol
@@ -51,13 +51,13 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Search:
+class SettingSearch:
     """What is searched. Picklable."""
 
     folder: Path
     trials: tuple[Trial, ...]
     sequences: tuple[Sequence, ...]  # those that can be scored
-    videos: tuple[Video, ...]
+    videos: tuple[ScoredSequence, ...]
     protocol: Protocol  # the rules of the data set
     checkpoint: Path
 
@@ -74,7 +74,7 @@ class Search:
             return
         setting = next(known.setting for known in self.trials if known.name == trial)
         content = {"checkpoint": digest(self.checkpoint), "setting": setting}
-        content |= measure(folder, self.videos, self.protocol)
+        content |= score_trial(folder, self.videos, self.protocol)
         with write_atomically(folder / RECORD) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
@@ -162,17 +162,17 @@ def decisive(cfg: Mapping[str, Any]) -> Setting:
     return {key: value for key, value in flatten({"TEST": cfg["TEST"]}).items() if key != "TEST.EPOCH"}
 
 
-def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...], tuple[Video, ...]]:
+def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...], tuple[ScoredSequence, ...]]:
     """Those that can be scored, and what they are scored against. Raises InputError when there are none."""
     sequences = list(sequences)
-    videos = {video.name: video for video in videos_of(sequences)}
+    videos = {video.name: video for video in select_scored(sequences)}
     return tuple(sequence for sequence in sequences if sequence.name in videos), tuple(videos.values())
 
 
-def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
+def run_search(search: SettingSearch, devices: Ordered[str], batch: int = 1) -> None:
     """Follow what is not finished, `batch` sequences at a time in each worker, with a progress bar over all frames.
 
-    Raises InputError when the folder holds results of another network, and as `run_job` does.
+    Raises InputError when the folder holds results of another network, and as `run_tracking` does.
     """
     pending = []
     recorded = {record["folder"] for record in read_records(search.folder, search.videos, search.checkpoint)}
@@ -186,7 +186,7 @@ def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
             search.record(trial.name)
     if pending:
         build = partial(load_settings, {trial.name: trial.cfg for trial in search.trials}, search.checkpoint)
-        run_job(Job(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
+        run_tracking(TrackingJob(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
 
 
 def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str) -> ManySettings:
@@ -194,7 +194,7 @@ def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str
     return ManySettings(load_network(next(iter(configs.values())), checkpoint), configs, device)
 
 
-def measure(folder: Path, videos: Ordered[Video], protocol: Protocol) -> dict[str, Any]:
+def score_trial(folder: Path, videos: Ordered[ScoredSequence], protocol: Protocol) -> dict[str, Any]:
     """The figures of a result folder by the rules of its data set and by the long-term ones, in [0, 1]; frames/s."""
     entry = evaluate(folder.name, folder, videos, protocol)
     figures, parts = dict(entry.scores.overall), dict(entry.scores.per_sequence)
@@ -214,7 +214,7 @@ def measure(folder: Path, videos: Ordered[Video], protocol: Protocol) -> dict[st
     }
 
 
-def read_records(folder: Path, videos: Ordered[Video], checkpoint: Path) -> list[dict[str, Any]]:
+def read_records(folder: Path, videos: Ordered[ScoredSequence], checkpoint: Path) -> list[dict[str, Any]]:
     """All whole trials of a folder on exactly these videos, with the TEST keys of each under `test`.
 
     Raises InputError for a file that cannot be read and for trials of another checkpoint.

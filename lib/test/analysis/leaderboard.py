@@ -10,29 +10,29 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...datasets.sequence import Sequence
-from ..metrics import Metric, Protocol, Scores, Truth, match_rows, score
+from ..metrics import GroundTruth, Metric, Protocol, Scores, match_rows, score
 from ..results.dialect import find_result, read_confidence, read_result
 from ..results.files import read_both_seconds, result_paths
-from .plausible import warn_of_oddities, warn_of_surplus
+from .result_checks import warn_of_implausible, warn_of_surplus
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Video:
+class ScoredSequence:
     """What scoring needs of a sequence."""
 
     name: str
-    truth: Truth
+    truth: GroundTruth
     attributes: frozenset[str] = frozenset()  # those that the sequence has
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class LeaderboardEntry:
     """One line of a table: a tracker, its scores and speed."""
 
     name: str
-    videos: tuple[str, ...]  # [S] names, in the order of the scores
+    sequences: tuple[str, ...]  # [S] names, in the order of the scores
     scores: Scores  # of one run, or the mean of several
     speed: float | None  # frames per second of the tracker alone, None without time files
     missing: tuple[str, ...] = ()  # sequences without a result
@@ -47,19 +47,19 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
+class Leaderboard:
     """All trackers on one data set."""
 
     dataset: str
     protocol: Protocol
-    videos: tuple[Video, ...]
-    entries: tuple[Entry, ...]
+    sequences: tuple[ScoredSequence, ...]
+    entries: tuple[LeaderboardEntry, ...]
 
     @property
     def attributes(self) -> dict[str, list[str]]:
         """Attribute -> names of the sequences that have it, in alphabetical order."""
-        names = sorted({name for video in self.videos for name in video.attributes})
-        return {name: [video.name for video in self.videos if name in video.attributes] for name in names}
+        names = sorted({name for video in self.sequences for name in video.attributes})
+        return {name: [video.name for video in self.sequences if name in video.attributes] for name in names}
 
     @property
     def main(self) -> Metric:
@@ -71,13 +71,13 @@ class Board:
         """All metrics, the main one first."""
         return [self.main, *(metric for metric in self.protocol.metrics if metric is not self.main)]
 
-    def ranked(self, metric: Metric) -> list[Entry]:
+    def ranked(self, metric: Metric) -> list[LeaderboardEntry]:
         """The trackers, best first."""
         better = metric.higher_is_better
         return sorted(self.entries, key=lambda entry: entry.scores.overall[metric.name], reverse=better)
 
 
-def videos_of(sequences: Iterable[Sequence]) -> list[Video]:
+def select_scored(sequences: Iterable[Sequence]) -> list[ScoredSequence]:
     """What can be scored of these sequences; says which have no annotation after the first frame.
 
     Raises InputError when none can be scored.
@@ -89,8 +89,8 @@ def videos_of(sequences: Iterable[Sequence]) -> list[Video]:
             continue
         absent = None if sequence.visible_share is None else sequence.visible_share <= 0
         attributes = frozenset(name for name, there in sequence.attributes.items() if there)
-        truth = Truth(sequence.boxes, sequence.boxes_infrared, absent, sequence.annotated, sequence.size)
-        videos.append(Video(sequence.name, truth, attributes))
+        truth = GroundTruth(sequence.boxes, sequence.boxes_infrared, absent, sequence.annotated, sequence.size)
+        videos.append(ScoredSequence(sequence.name, truth, attributes))
     if unscored:
         log.warning("not scored, annotated in the first frame only: %s", ", ".join(unscored))
     if not videos:
@@ -101,12 +101,12 @@ def videos_of(sequences: Iterable[Sequence]) -> list[Video]:
 def evaluate(
     name: str,
     folder: Path,
-    videos: Ordered[Video],
+    videos: Ordered[ScoredSequence],
     protocol: Protocol,
     *,
     allow_missing: bool = False,
     remedy: str = "",
-) -> Entry:
+) -> LeaderboardEntry:
     """Score the result files of one tracker.
 
     allow_missing: score the sequences that have results, and say how many that are. remedy: how to make the missing
@@ -127,43 +127,43 @@ def evaluate(
         results = _with_confidence(name, paths, [video.name for video in there], results)
     warn_of_surplus(name, paths, truths, results)
     results = [_matched(*items, protocol) for items in zip(paths, truths, results, strict=True)]
-    warn_of_oddities(name, paths, truths, [rows[:, :4] for rows in results])
+    warn_of_implausible(name, paths, truths, [rows[:, :4] for rows in results])
     scores = score(protocol, truths, results)
     speed, whole_speed = read_speeds(folder, there)
-    return Entry(name, tuple(video.name for video in there), scores, speed, missing, whole_speed=whole_speed)
+    return LeaderboardEntry(name, tuple(video.name for video in there), scores, speed, missing, whole_speed=whole_speed)
 
 
-def average(name: str, runs: Ordered[Entry]) -> Entry:
+def average(name: str, runs: Ordered[LeaderboardEntry]) -> LeaderboardEntry:
     """One entry for several runs: mean of their curves and figures, on the sequences that all of them have.
 
     Raises InputError when they have none in common.
     """
-    shared = shared_videos(runs)
+    shared = shared_sequences(runs)
     if not shared:
         raise InputError(f"{name}: its {len(runs)} runs have no sequence in common")
     parts = [scores_on(run, shared) for run in runs]
     curves = tuple(np.mean(group, axis=0) for group in zip(*(part.curves for part in parts), strict=True))
-    missing = dict.fromkeys(video for run in runs for video in (*run.videos, *run.missing) if video not in shared)
+    missing = dict.fromkeys(video for run in runs for video in (*run.sequences, *run.missing) if video not in shared)
     scores = replace(parts[0], curves=curves)
     speed, whole_speed = _mean(run.speed for run in runs), _mean(run.whole_speed for run in runs)
-    return Entry(name, shared, scores, speed, tuple(missing), tuple(parts), whole_speed)
+    return LeaderboardEntry(name, shared, scores, speed, tuple(missing), tuple(parts), whole_speed)
 
 
-def shared_videos(entries: Ordered[Entry]) -> tuple[str, ...]:
+def shared_sequences(entries: Ordered[LeaderboardEntry]) -> tuple[str, ...]:
     """The sequences that all trackers were scored on, in the order of the first."""
-    others = set.intersection(*(set(entry.videos) for entry in entries))
-    return tuple(video for video in entries[0].videos if video in others)
+    others = set.intersection(*(set(entry.sequences) for entry in entries))
+    return tuple(video for video in entries[0].sequences if video in others)
 
 
-def scores_on(entry: Entry, videos: Iterable[str]) -> Scores:
+def scores_on(entry: LeaderboardEntry, videos: Iterable[str]) -> Scores:
     """The scores on some of the entry's sequences. Raises KeyError for one that it does not have."""
-    place = {video: index for index, video in enumerate(entry.videos)}
+    place = {video: index for index, video in enumerate(entry.sequences)}
     rows = [place[video] for video in videos]
     scores = entry.scores
     return replace(scores, curves=tuple(curve[rows] for curve in scores.curves), frames=scores.frames[rows])
 
 
-def read_speeds(folder: Path, videos: Iterable[Video]) -> tuple[float | None, float | None]:
+def read_speeds(folder: Path, videos: Iterable[ScoredSequence]) -> tuple[float | None, float | None]:
     """Frames per second of the tracker alone and with reading the images, over all videos that have a time file; None
     where none has."""
     paths = [result_paths(folder, video.name)[1] for video in videos]
@@ -208,7 +208,7 @@ def _with_confidence(
     return [np.concatenate(pair, axis=1) for pair in zip(results, whole, strict=True)]
 
 
-def _matched(path: Path, truth: Truth, result: np.ndarray, protocol: Protocol) -> np.ndarray:
+def _matched(path: Path, truth: GroundTruth, result: np.ndarray, protocol: Protocol) -> np.ndarray:
     """[T, C]: one row per annotated frame."""
     try:
         return match_rows(truth, result, protocol.missing)

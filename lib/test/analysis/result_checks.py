@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..metrics import Truth, overlap
+from ..metrics import GroundTruth, overlap
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +14,9 @@ EARLY = 30  # frames: a tracker that works still follows its target then
 GAIN = 0.15  # of the mean overlap; for correct boxes another reading gains 0.4 and more, for a lost tracker nothing
 
 
-def warn_of_surplus(name: str, paths: Ordered[Path], truths: Ordered[Truth], results: Ordered[np.ndarray]) -> None:
+def warn_of_surplus(
+    name: str, paths: Ordered[Path], truths: Ordered[GroundTruth], results: Ordered[np.ndarray]
+) -> None:
     """Warn of rows behind the last annotated frame; results: as read."""
     pairs = zip(paths, truths, results, strict=True)
     counts = [(path, len(truth.boxes), len(rows)) for path, truth, rows in pairs if truth.annotated is None]
@@ -25,7 +27,9 @@ def warn_of_surplus(name: str, paths: Ordered[Path], truths: Ordered[Truth], res
         log.warning(message, name, len(longer), path, rows, frames)
 
 
-def warn_of_oddities(name: str, paths: Ordered[Path], truths: Ordered[Truth], results: Ordered[np.ndarray]) -> None:
+def warn_of_implausible(
+    name: str, paths: Ordered[Path], truths: Ordered[GroundTruth], results: Ordered[np.ndarray]
+) -> None:
     """Warn of boxes without area and of boxes that are probably not `x y w h`. results: [T, 4], as the truth's rows."""
     broken = [np.flatnonzero(~(rows[:, 2:] > 0).all(1) | np.isnan(rows).any(1)) for rows in results]
     files = [index for index, rows in enumerate(broken) if len(rows)]
