@@ -1,4 +1,4 @@
-"""Annotations without images: what scoring needs of a data set, from its annotation files alone."""
+"""Reading annotations without images, for scoring."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def _read_regions(folder: Path) -> dict[str, Any]:
     return {"boxes": read_regions(folder)}
 
 
-#: Beginning of a data set's name -> what reads the annotation of one sequence folder
+#: Beginning of a data set's name -> function that reads the annotation of one sequence folder
 FOLDERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "gtot": read_corner_boxes,
     "rgbt234": read_both_boxes,
@@ -41,9 +41,9 @@ FOLDERS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def read_ground_truths(dataset: str, folder: str | Path) -> dict[str, GroundTruth]:
-    """Sequence name -> truth, from `<sequence>.txt` files or from sequence folders in the layout of the data set.
+    """Sequence name -> ground truth, from `<sequence>.txt` files or from sequence folders in the data set's layout.
 
-    Raises InputError for a folder without any and for malformed files.
+    Raises InputError for a folder with neither and for malformed files.
     """
     root = Path(folder)
     paths = sorted(root.glob("*.txt"))

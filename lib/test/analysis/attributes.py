@@ -1,4 +1,4 @@
-"""Attributes of sequences from folders of flag files, as LasHeR's, RGBT234's and GTOT's kits carry them."""
+"""Attributes of sequences from folders of flag files, as in the kits of LasHeR, RGBT234 and GTOT."""
 
 from collections.abc import Iterable
 from dataclasses import replace

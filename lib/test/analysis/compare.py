@@ -1,4 +1,4 @@
-"""Trackers side by side on one data set: read, scored, and which of them the others are tested against."""
+"""Reading and scoring all trackers of one data set, and choosing the trackers that are compared."""
 
 from collections.abc import Sequence as Ordered
 from pathlib import Path
@@ -23,8 +23,8 @@ def read_leaderboard(
 ) -> Leaderboard:
     """Score all trackers that have results of a data set; several runs of one tracker are averaged.
 
-    annotations: a folder of them, instead of the data set's; attributes: a folder of flag files; rules: of PROTOCOLS,
-    instead of the data set's. Raises InputError for what is missing, malformed or contradictory.
+    annotations: a folder to use instead of the data set's; attributes: a folder of flag files; rules: a name in
+    PROTOCOLS, instead of the data set's own. Raises InputError for missing, malformed or contradictory input.
     """
     videos = read_scored(dataset, annotations, data_dir)
     if attributes:
@@ -56,14 +56,14 @@ def find_entry(board: Leaderboard, name: str, option: str) -> LeaderboardEntry:
 
 
 def choose_reference(board: Leaderboard, name: str | None = None) -> LeaderboardEntry:
-    """The tracker that the others are tested against: the named one, else the best."""
+    """The reference: the tracker that all others are compared with. The named one, else the best."""
     return find_entry(board, name, "--reference") if name else board.ranked(board.main)[0]
 
 
 def choose_two(
     board: Leaderboard, names: Ordered[str] | None = None
 ) -> tuple[LeaderboardEntry, LeaderboardEntry] | None:
-    """The two trackers of the scatter: those named, else the two best; None where there is one."""
+    """The two trackers of the scatter plot: the named ones, else the two best; None where there is only one."""
     if names:
         return find_entry(board, names[0], "--versus"), find_entry(board, names[1], "--versus")
     ranked = board.ranked(board.main)

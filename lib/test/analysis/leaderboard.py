@@ -1,4 +1,4 @@
-"""From result folders to scores: which results exist, what they score, how fast they were."""
+"""Scoring result folders: which results exist, their scores, the speed of the trackers."""
 
 import logging
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoredSequence:
-    """What scoring needs of a sequence."""
+    """A sequence as scoring needs it: its ground truth, no images."""
 
     name: str
     truth: GroundTruth
@@ -29,15 +29,15 @@ class ScoredSequence:
 
 @dataclass(frozen=True, eq=False)
 class LeaderboardEntry:
-    """One line of a table: a tracker, its scores and speed."""
+    """A tracker with its scores and speed on one data set: one line of a table."""
 
     name: str
     sequences: tuple[str, ...]  # [S] names, in the order of the scores
     scores: Scores  # of one run, or the mean of several
-    speed: float | None  # frames per second of the tracker alone, None without time files
+    speed: float | None  # frames per second of the tracker alone; None without time files
     missing: tuple[str, ...] = ()  # sequences without a result
-    runs: tuple[Scores, ...] = ()  # of each run, where there are several
-    whole_speed: float | None = None  # frames per second with reading the images, None where no file has it
+    runs: tuple[Scores, ...] = ()  # scores of each run, where there are several
+    whole_speed: float | None = None  # frames per second with reading the images; None where no time file has it
 
     @property
     def spread(self) -> dict[str, float]:
@@ -63,7 +63,7 @@ class Leaderboard:
 
     @property
     def main(self) -> Metric:
-        """The figure that a benchmark ranks by: its first one about overlap (SR, MSR, AUC, AO)."""
+        """The metric that the benchmark ranks by: its first one about overlap (SR, MSR, AUC, AO)."""
         return next(metric for metric in self.protocol.metrics if metric.measure == "overlap")
 
     @property
@@ -78,7 +78,7 @@ class Leaderboard:
 
 
 def select_scored(sequences: Iterable[Sequence]) -> list[ScoredSequence]:
-    """What can be scored of these sequences; says which have no annotation after the first frame.
+    """The sequences that can be scored. Warns of those that are annotated in the first frame only.
 
     Raises InputError when none can be scored.
     """
@@ -109,8 +109,8 @@ def evaluate(
 ) -> LeaderboardEntry:
     """Score the result files of one tracker.
 
-    allow_missing: score the sequences that have results, and say how many that are. remedy: how to make the missing
-    ones, for the message. Raises InputError for missing, short and malformed files.
+    allow_missing: score the sequences that have results, with a warning. remedy: how to make missing results, for the
+    error message. Raises InputError for missing, short and malformed files.
     """
     found = {video.name: find_result(folder, video.name) for video in videos}
     there = [video for video in videos if found[video.name] is not None]
@@ -134,9 +134,9 @@ def evaluate(
 
 
 def average(name: str, runs: Ordered[LeaderboardEntry]) -> LeaderboardEntry:
-    """One entry for several runs: mean of their curves and figures, on the sequences that all of them have.
+    """One entry for several runs: the mean of their scores on the sequences that all of them have.
 
-    Raises InputError when they have none in common.
+    Raises InputError when the runs have no sequence in common.
     """
     shared = shared_sequences(runs)
     if not shared:
@@ -156,7 +156,7 @@ def shared_sequences(entries: Ordered[LeaderboardEntry]) -> tuple[str, ...]:
 
 
 def scores_on(entry: LeaderboardEntry, videos: Iterable[str]) -> Scores:
-    """The scores on some of the entry's sequences. Raises KeyError for one that it does not have."""
+    """The scores on some of the entry's sequences. Raises KeyError for a sequence that the entry lacks."""
     place = {video: index for index, video in enumerate(entry.sequences)}
     rows = [place[video] for video in videos]
     scores = entry.scores
@@ -164,8 +164,8 @@ def scores_on(entry: LeaderboardEntry, videos: Iterable[str]) -> Scores:
 
 
 def read_speeds(folder: Path, videos: Iterable[ScoredSequence]) -> tuple[float | None, float | None]:
-    """Frames per second of the tracker alone and with reading the images, over all videos that have a time file; None
-    where none has."""
+    """Frames per second of the tracker alone and with reading the images, over all sequences with a time file; None
+    where there is no time file."""
     paths = [result_paths(folder, video.name)[1] for video in videos]
     times = [read_both_seconds(path) for path in paths if path.is_file()]
     alone, whole = [part[:, 0] for part in times], [part[:, 1] for part in times if not np.isnan(part).any()]
@@ -173,7 +173,7 @@ def read_speeds(folder: Path, videos: Iterable[ScoredSequence]) -> tuple[float |
 
 
 def speed_of(seconds: Iterable[np.ndarray]) -> float | None:
-    """Tracked frames per second from [T] seconds of each video, without their first frames (the start)."""
+    """Tracked frames per second from [T] seconds of each sequence; first frames (the initialisation) do not count."""
     tracked = [part[1:] for part in seconds]
     total = sum(float(part.sum()) for part in tracked)
     return sum(map(len, tracked)) / total if total > 0 else None
@@ -192,7 +192,8 @@ def shortened(names: Ordered[str], most: int = 3) -> str:
 def _with_confidence(
     name: str, paths: Ordered[Path], videos: Ordered[str], results: Ordered[np.ndarray]
 ) -> list[np.ndarray]:
-    """The results [T, 4] with the confidences that lie beside them [T, 6]; as they are, and said, where none does."""
+    """The results [T, 4] with the confidences from the files beside them, [T, 6]. Without any such file the results
+    stay as they are, with a warning."""
     known = [read_confidence(*place) for place in zip(paths, videos, strict=True)]
     lacking = [path for path, rows in zip(paths, known, strict=True) if rows is None]
     whole = [rows for rows in known if rows is not None]
@@ -209,7 +210,7 @@ def _with_confidence(
 
 
 def _matched(path: Path, truth: GroundTruth, result: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """[T, C]: one row per annotated frame."""
+    """The result with one row per annotated frame: [T, C]."""
     try:
         return match_rows(truth, result, protocol.missing)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What a scoring command line names: result folders, annotations, data sets."""
+"""Result folders and sequences that the options of a scoring command name."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,16 +17,16 @@ class ResultSource(NamedTuple):
 
     name: str
     folders: tuple[Path, ...]  # one per run
-    dataset: str | None = None  # None: results of every set
-    remedy: str = ""  # how to make missing ones
+    dataset: str | None = None  # None: results of any data set
+    remedy: str = ""  # how to make missing results, for error messages
 
     def folders_for(self, dataset: str) -> tuple[Path, ...]:
-        """The folders of one data set: the subfolder of its name where there is one."""
+        """The folders with results of one data set: the subfolder of its name where there is one."""
         return tuple(folder / dataset if (folder / dataset).is_dir() else folder for folder in self.folders)
 
 
 def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[ResultSource]:
-    """`NAME=DIR` and `SET:NAME=DIR` options of `--results`.
+    """The folders that `--results` names, as `NAME=DIR` or `SET:NAME=DIR`.
 
     Raises InputError for anything else and for a name given twice for one set.
     """
@@ -45,13 +45,13 @@ def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[
 
 
 def named_folders(options: Iterable[str]) -> dict[str, Path]:
-    """`NAME=DIR` options for a command that knows no data sets by name. Raises InputError as `named_sources` does."""
+    """Name -> folder from `NAME=DIR` options, without data sets. Raises InputError as `named_sources`."""
     return {source.name: source.folders[0] for source in named_sources(options)}
 
 
 def paired(names: list[str], configs: list[str]) -> list[tuple[str, str]]:
-    """Trackers and their configs. One name goes with many configs and the other way round; several of both are taken
-    in pairs. Raises InputError for other counts."""
+    """Pairs of tracker and configuration. One tracker goes with several configurations, one configuration with several
+    trackers; equal numbers are paired in order. Raises InputError for other counts."""
     if bool(names) != bool(configs):
         raise InputError("--tracker_name and --tracker_param go together")
     if len(names) != len(configs) and 1 not in (len(names), len(configs)):
@@ -61,7 +61,7 @@ def paired(names: list[str], configs: list[str]) -> list[tuple[str, str]]:
 
 
 def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[int], options: str) -> ResultSource:
-    """One of our trackers; options: those of the tracking command that would make its results."""
+    """The results of a tracker of this toolbox; options: of the tracking command that would make them."""
     folders = [result_folder(results_dir, tracker, config, runid) for runid in (runids or (None,))]
     command = f"{typed_command('test', 'test')} {tracker} {config} {options}"
     runs = f" --runid {' or '.join(map(str, runids))}" if runids else ""
@@ -71,7 +71,7 @@ def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[
 
 
 def read_scored(dataset: str, annotations: str | None, data_dir: str | None) -> list[ScoredSequence]:
-    """What the results of one data set are scored against. Raises InputError for what is missing or contradictory."""
+    """The sequences of a data set with their ground truth. Raises InputError for missing or contradictory input."""
     if annotations:
         return [ScoredSequence(name, truth) for name, truth in read_ground_truths(dataset, annotations).items()]
     return select_scored(open_dataset(dataset, data_dir, lambda: read_local("test")))

@@ -20,7 +20,7 @@ def _has_area(boxes: np.ndarray) -> np.ndarray:
 
 
 def _shown(truth: GroundTruth) -> np.ndarray:
-    """[T] bool: not flagged as absent; all True where the set has no flags."""
+    """Whether the target is not flagged as absent: [T] bool; all True where the set has no flags."""
     return np.ones(len(truth.boxes), bool) if truth.absent is None else ~truth.absent
 
 
@@ -33,7 +33,7 @@ def _plain_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
 
 
 def _lasot_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
-    """Only frames where the target is in view; the first row is the given box, broken rows repeat the one before."""
+    """Only frames in which the target is visible count; the result is repaired first."""
     errors = compare(truth.boxes, repair(result, truth.boxes[0]))
     return errors.select(_shown(truth) & _has_area(truth.boxes))
 
@@ -58,17 +58,18 @@ def _pytracking_general(truth: GroundTruth, result: np.ndarray) -> Errors:
 
 
 def _pytracking_uav(truth: GroundTruth, result: np.ndarray) -> Errors:
-    """As the general rule, and frames without a usable annotation are hits of precision too."""
+    """As the general rule; frames without a usable annotation are also hits of precision."""
     return _pytracking_errors(truth, result, center=-1, normalized=-1, absent_normalized=-1)
 
 
 def _pytracking_lasot(truth: GroundTruth, result: np.ndarray) -> Errors:
-    """Frames where the target is absent are failures by every measure: the tracker cannot say that it is gone."""
+    """Frames where the target is absent are failures in every measure: a result cannot report absence."""
     return _pytracking_errors(truth, result, center=np.inf, normalized=-1, absent_normalized=np.inf)
 
 
 def _got10k_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
-    """Frames after the first that show a part of the target, boxes clipped to the image where its size is known."""
+    """Frames after the first that show a part of the target count; boxes are clipped to the image if its size is
+    known."""
     boxes = truth.boxes
     if truth.size is not None:
         boxes, result = clip_to_image(boxes, truth.size), clip_to_image(result, truth.size)
@@ -77,7 +78,7 @@ def _got10k_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
 
 
 def _grid(metric: Metric) -> Metric:
-    """The same thresholds as multiples of their step, as Python computes them; ties may differ from MATLAB's."""
+    """The metric with thresholds as multiples of their step in Python's arithmetic; ties may differ from MATLAB's."""
     step = {"center": 1, "normalized": 0.01, "overlap": 0.05}[metric.measure]
     return replace(metric, thresholds=np.arange(len(metric.thresholds)) * step)
 

@@ -14,7 +14,9 @@ GTOT_KIT = "GTOT evaluation kit, Li et al., Learning Collaborative Sparse Repres
 VTUAV_PAPER = "Zhang et al., Visible-Thermal UAV Tracking: A Large-Scale Benchmark, CVPR 2022"
 
 PIXELS, SIZES, OVERLAPS = matlab_range(1, 50), matlab_range(0.01, 0.5), matlab_range(0.05, 1)
-DECIMALS = np.arange(21) / 20  # nearest to 0.05, 0.1, ... as in RGBT234's kit; the last bits decide ties, 1e-5 in MSR
+DECIMALS = (
+    np.arange(21) / 20
+)  # nearest to 0.05, 0.1, ... as in RGBT234's kit; rounding decides ties (1e-5 in MSR)
 
 
 def precision(name: str, source: str) -> Metric:
@@ -40,11 +42,11 @@ def precision_and_success(source: str) -> tuple[Metric, ...]:
 
 
 def kit_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
-    """The rule of OTB's kit and of LasHeR's, which descends from it.
+    """The rule of OTB's kit and of LasHeR's kit, which is derived from it.
 
-    A frame is annotated when all four numbers of the true box are above 0; any other frame counts as a hit of both
-    precisions and as a failure of success. So do boxes that touch the left or upper border: published scores contain
-    this.
+    A frame counts as annotated when all four numbers of the true box are above 0. Any other frame is a hit of both
+    precisions and a failure of success. This includes true boxes that touch the left or upper border, and published
+    scores contain it.
     """
     annotated = (truth.boxes > 0).all(1)
     errors = compare(truth.boxes, repair(result, truth.boxes[0]))
@@ -52,13 +54,14 @@ def kit_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
 
 
 def _best_of_two(truth: GroundTruth, result: np.ndarray) -> Errors:
-    """Every frame counts, the first included, without repair; of two annotations the better one per frame counts."""
+    """Every frame counts, including the first, without repair; of two annotations the better one counts in each
+    frame."""
     boxes = [truth.boxes] if truth.boxes_infrared is None else [truth.boxes, truth.boxes_infrared.astype(np.float64)]
     return compare_best(boxes, result)
 
 
 def _from_first_box(truth: GroundTruth, result: np.ndarray) -> Errors:
-    """There is one annotation, and the first row of the result is replaced by the given box."""
+    """One annotation; the first row of the result is replaced by the given box."""
     return compare(truth.boxes, np.concatenate([truth.boxes[:1], result[1:]]))
 
 
@@ -83,7 +86,8 @@ GTOT = Protocol(
         replace(
             success("SR", GTOT_KIT),
             title="success: area under the curve over 51 overlap thresholds",
-            thresholds=np.arange(51) / 50,  # nearest to the decimals: other last bits move SR by up to 3e-5
+            thresholds=np.arange(51)
+            / 50,  # nearest floats: another rounding changes SR by up to 3e-5
             area=True,
         ),
     ),
