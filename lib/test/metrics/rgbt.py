@@ -14,9 +14,7 @@ GTOT_KIT = "GTOT evaluation kit, Li et al., Learning Collaborative Sparse Repres
 VTUAV_PAPER = "Zhang et al., Visible-Thermal UAV Tracking: A Large-Scale Benchmark, CVPR 2022"
 
 PIXELS, SIZES, OVERLAPS = matlab_range(1, 50), matlab_range(0.01, 0.5), matlab_range(0.05, 1)
-DECIMALS = (
-    np.arange(21) / 20
-)  # nearest to 0.05, 0.1, ... as in RGBT234's kit; rounding decides ties (1e-5 in MSR)
+DECIMALS = np.arange(21) / 20  # nearest to 0.05, 0.1, ... as in RGBT234's kit; rounding decides ties (1e-5 in MSR)
 
 
 def precision(name: str, source: str) -> Metric:
@@ -86,8 +84,7 @@ GTOT = Protocol(
         replace(
             success("SR", GTOT_KIT),
             title="success: area under the curve over 51 overlap thresholds",
-            thresholds=np.arange(51)
-            / 50,  # nearest floats: another rounding changes SR by up to 3e-5
+            thresholds=np.arange(51) / 50,  # nearest floats: another rounding changes SR by up to 3e-5
             area=True,
         ),
     ),

@@ -1,4 +1,4 @@
-"""A whole report: which tables, which files."""
+"""Making a report: which tables, which files."""
 
 from collections.abc import Sequence as Ordered
 from pathlib import Path
@@ -22,20 +22,20 @@ from .tables import (
 
 
 class TableOptions(NamedTuple):
-    """The tables besides the overall ones, and who is compared with whom."""
+    """The tables besides the overall ones, and the trackers that are compared."""
 
     per_attribute: bool = False
     per_sequence: bool = False
     confidence: bool = False
     significance: bool = False
-    reference: str | None = None  # the tracker that the others are tested against; None: the best
-    versus: Ordered[str] | None = None  # the two trackers of the scatter; None: the two best
+    reference: str | None = None  # the tracker that all others are compared with; None: the best
+    versus: Ordered[str] | None = None  # the two trackers of the scatter plot; None: the two best
 
 
 class ReportFiles(NamedTuple):
-    """Where a report is written; None: not at all."""
+    """The files of a report; None: not written."""
 
-    csv: str | None = None  # overall figures
+    csv: str | None = None  # overall scores
     sequence_csv: str | None = None
     markdown: str | None = None
     latex: str | None = None
@@ -47,9 +47,9 @@ _OVERALL = TableOptions()
 
 
 def make_tables(boards: Ordered[Leaderboard], wanted: TableOptions = _OVERALL) -> list[Table]:
-    """The tables of all data sets, a summary in front where there are several.
+    """The tables of all data sets, with a summary first where there are several.
 
-    Raises InputError for a table that a data set has nothing for.
+    Raises InputError for a table that cannot be made for a data set.
     """
     tables = [table for board in boards for table in _tables_of(board, wanted)]
     return [summary_table(boards), *tables] if len(boards) > 1 else tables
@@ -58,7 +58,7 @@ def make_tables(boards: Ordered[Leaderboard], wanted: TableOptions = _OVERALL) -
 def write_files(
     boards: Ordered[Leaderboard], tables: Ordered[Table], files: ReportFiles, wanted: TableOptions = _OVERALL
 ) -> None:
-    """Write what is named; what a plot or page needs is only imported for one."""
+    """Write the named files. matplotlib is imported only for plots and pages."""
     if files.csv:
         write_csv(files.csv, csv_rows(boards))
     if files.sequence_csv:
@@ -74,7 +74,7 @@ def _tables_of(board: Leaderboard, wanted: TableOptions) -> list[Table]:
     tables = [overall_table(board)]
     if wanted.significance:
         if not board.protocol.additive:
-            why = "they are no averages over sequences, which the tests are for"
+            why = "they are not averages over sequences, which the tests need"
             raise InputError(f"--significance: figures by {board.protocol.name} rules have no intervals: {why}")
         reference = choose_reference(board, wanted.reference)
         tests = compare_with(board, reference)
@@ -93,7 +93,7 @@ def _tables_of(board: Leaderboard, wanted: TableOptions) -> list[Table]:
 
 
 def _draw(boards: Ordered[Leaderboard], files: ReportFiles, wanted: TableOptions) -> None:
-    """Plots and page; matplotlib takes a second to start."""
+    """Write plots and page. The import of matplotlib takes a second, so it is done here."""
     from .page import write_page
     from .plots import draw_all
     from .style import line_styles, save_figure

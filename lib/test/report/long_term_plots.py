@@ -1,4 +1,5 @@
-"""Figures of long-term rules: what is gained and paid at each confidence threshold, beside lines of equal merit."""
+"""Figures of the long-term protocols: precision and recall over confidence thresholds, true positive and negative
+rates."""
 
 from collections.abc import Callable
 
@@ -27,7 +28,8 @@ def draw_long_term(board: Leaderboard, styles: LineStyles) -> dict[str, Figure]:
 
 @rc_context(STYLE)
 def precision_recall_figure(board: Leaderboard, styles: LineStyles) -> Figure:
-    """One curve per tracker over its confidence thresholds, a dot at the best; grey lines of equal F-score."""
+    """One curve per tracker over its confidence thresholds, with a dot at the best F-score; grey lines of equal
+    F-score."""
     figure, axes = _start(board)
     _draw_levels(axes, lambda recall, level: level * recall / np.maximum(2 * recall - level, 1e-9))
     for entry in board.ranked(board.main):
@@ -46,7 +48,7 @@ def precision_recall_figure(board: Leaderboard, styles: LineStyles) -> Figure:
 
 @rc_context(STYLE)
 def f_score_figure(board: Leaderboard, styles: LineStyles) -> Figure:
-    """The F-score of each tracker when it reports only the boxes that it is surest of."""
+    """The F-score of each tracker over the share of its most confident boxes that it reports."""
     figure, axes = _start(board)
     for entry in board.ranked(board.main):
         precision, recall = (curve[1:] for curve in entry.scores.mean_curves)
@@ -55,7 +57,7 @@ def f_score_figure(board: Leaderboard, styles: LineStyles) -> Figure:
         axes.plot(shares, 100 * harmonic_mean(precision, recall), label=label, **styles[entry.name])
     axes.set(
         title=f"{board.dataset}: F-score",
-        xlabel="boxes reported, the surest first (%)",
+        xlabel="boxes reported, the most confident first (%)",
         ylabel="F-score (%)",
         xlim=(0, 100),
         ylim=(0, None),
@@ -65,7 +67,7 @@ def f_score_figure(board: Leaderboard, styles: LineStyles) -> Figure:
 
 @rc_context(STYLE)
 def rates_figure(board: Leaderboard, styles: LineStyles) -> Figure:
-    """One dot per tracker; grey lines of equal geometric mean; the label has MaxGM."""
+    """One dot per tracker, with MaxGM in its label; grey lines of equal geometric mean."""
     figure, axes = _start(board)
     _draw_levels(axes, lambda negative, level: level**2 / np.maximum(negative, 1e-9))
     for entry in board.ranked(board.main):
@@ -96,14 +98,14 @@ def _finish(figure: Figure) -> Figure:
 def _mark(
     axes: Axes, entry: LeaderboardEntry, board: Leaderboard, styles: LineStyles, place: tuple[float, float]
 ) -> None:
-    """A dot with the tracker's line of the legend."""
+    """A dot with the tracker's entry in the legend."""
     name = entry.name + (f" ({len(entry.sequences)} seq.)" if entry.missing else "")
     label = f"{name} [{100 * entry.scores.overall[board.main.name]:.1f}]"
     axes.plot(*place, marker="o", markersize=4, label=label, clip_on=False, **styles[entry.name])
 
 
 def _draw_levels(axes: Axes, height: Callable[[np.ndarray, float], np.ndarray]) -> None:
-    """Lines of equal merit, named where they leave the panel on the right; `height` is in [0, 1], as its arguments."""
+    """Lines of equal score, labelled at the right border; `height` returns values in [0, 1] for arguments in [0, 1]."""
     across = np.linspace(0, 1, 401)
     for level in LEVELS:
         up = height(across, level)

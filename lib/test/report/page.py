@@ -1,4 +1,4 @@
-"""The HTML report: one file with figures, tables and method, which opens without a server and sorts by a click."""
+"""The HTML report: one file with figures, tables and sources; opens without a server; a click sorts a table."""
 
 import base64
 import io
@@ -77,7 +77,8 @@ def write_page(
     figures: Ordered[Mapping[str, Figure]],
     references: Ordered[LeaderboardEntry],
 ) -> str:
-    """The whole page. Of each board: its figures by name, and the tracker that all others are tested against."""
+    """The HTML of the page. figures, references: for each leaderboard its figures by name, and the tracker that all
+    others are compared with."""
     parts = [HEAD.format(title=escape(title)), f"<h1>{escape(title)}</h1>"]
     if len(boards) > 1:
         links = (f'<a href="#{escape(board.dataset)}">{escape(board.dataset)}</a>' for board in boards)
@@ -109,7 +110,7 @@ def _significance(
 
 
 def _folded(tables: Iterable[Table], *, search: bool = False, opened: bool = True) -> Iterable[str]:
-    """One table per metric; the first one, of the main metric, open."""
+    """One table per metric, each in a box that can be opened; the first one, of the main metric, is open."""
     for index, table in enumerate(tables):
         box = '<input type="search" placeholder="filter by name">' if search else ""
         state = " open" if opened and index == 0 else ""
@@ -134,7 +135,7 @@ def _table(table: Table, *, titled: bool = True) -> str:
 
 
 def _image(name: str, figure: Figure) -> str:
-    """An SVG figure inside the page."""
+    """A figure as SVG, embedded in the page."""
     buffer = io.BytesIO()
     with rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""What the tables of a report say: overall, by data set, by attribute, by sequence, significance."""
+"""The tables of a report: overall, by data set, by attribute, by sequence, significance."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence as Ordered
@@ -14,8 +14,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def overall_table(board: Leaderboard) -> Table:
-    """One row per tracker: figures in percent, frames per second (with reading the images too, where it is known),
-    number of sequences."""
+    """One row per tracker: scores in percent, frames per second (also with reading the images, where known), number of
+    sequences."""
     metrics = board.protocol.metrics
     timed = any(entry.whole_speed is not None for entry in board.entries)
     speeds = ["frames/s", "with reading"] if timed else ["frames/s"]
@@ -58,7 +58,7 @@ def attribute_table(board: Leaderboard, metric: Metric) -> Table:
 
 
 def attribute_figures(board: Leaderboard, metric: Metric) -> dict[str, np.ndarray]:
-    """Attribute -> one figure per tracker, NaN where it has none of the sequences."""
+    """Attribute -> one score per tracker; NaN where the tracker has none of the sequences."""
     figures = {}
     for name, videos in board.attributes.items():
         row = []
@@ -82,8 +82,8 @@ def sequence_table(board: Leaderboard, metric: Metric) -> Table:
 
 
 def confidence_table(board: Leaderboard) -> Table:
-    """How sure each tracker was on the target, elsewhere and without one: where thresholds of a long-term tracker
-    belong. Averaged runs are left out."""
+    """Quantiles of each tracker's confidence by place of the box: on the target, elsewhere, no target. They show where
+    the thresholds of a long-term tracker should lie. Averaged runs are left out."""
     rows = [["tracker", "its box is", "frames", *(f"{100 * level:g} %" for level in QUANTILES)]]
     for entry in board.entries:
         if isinstance(entry.scores, LongTermScores) and not entry.runs:
@@ -95,7 +95,7 @@ def confidence_table(board: Leaderboard) -> Table:
 
 
 def significance_table(board: Leaderboard, metric: Metric, reference: str, comparisons: Iterable[Comparison]) -> Table:
-    """One row per tracker: figure and difference with their intervals, p value, sequences won and lost."""
+    """One row per tracker: score and difference with intervals, p value, numbers of better and worse sequences."""
     rows = [
         ["tracker", metric.name, "95 % interval", f"minus {reference}", "95 % interval", "p", "better on", "worse on"]
     ]
@@ -115,7 +115,7 @@ def significance_table(board: Leaderboard, metric: Metric, reference: str, compa
 
 
 def notes_of(board: Leaderboard) -> tuple[str, ...]:
-    """What every table of a board must say: incomplete trackers, averaged runs."""
+    """The notes below every table of a leaderboard: incomplete trackers, averaged runs."""
     notes = []
     for entry in board.entries:
         if entry.missing:
@@ -136,8 +136,8 @@ def percent(value: float, spread: float | None = None) -> str:
 
 
 def csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
-    """tracker, dataset, metric, value: figures in [0, 1]; for an incomplete tracker also `coverage`, the share of the
-    sequences that it was scored on; for several runs `<metric>_std`."""
+    """Rows of tracker, dataset, metric, value, with scores in [0, 1]. An incomplete tracker also has `coverage`, the
+    share of the sequences that it was scored on; several runs have `<metric>_std`."""
     rows = [["tracker", "dataset", "metric", "value"]]
     for board in boards:
         for entry in board.entries:
@@ -150,7 +150,7 @@ def csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
 
 
 def sequence_csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
-    """tracker, dataset, sequence, metric, value: figures in [0, 1]."""
+    """Rows of tracker, dataset, sequence, metric, value, with scores in [0, 1]."""
     rows = [["tracker", "dataset", "sequence", "metric", "value"]]
     for board in boards:
         for entry in board.entries:
@@ -161,9 +161,9 @@ def sequence_csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
 
 
 def _ranks(values: np.ndarray, higher: Ordered[bool], *, by_column: bool) -> dict[tuple[int, int], int]:
-    """[groups, members] figures -> table cells of the best and second best of each group, ties and all.
+    """The table cells with the best and second best score of each group, including ties. values: [groups, members].
 
-    by_column: a group is a column of the table, else a row. Groups with fewer than two figures have no best.
+    by_column: a group is a column of the table, else a row. Groups with fewer than two scores are not ranked.
     """
     places = {}
     for group, (figures, upward) in enumerate(zip(values, higher, strict=True)):

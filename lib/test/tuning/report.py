@@ -1,4 +1,4 @@
-"""What a search found: a table of all trials, best first, the same as JSON, and a map over two keys."""
+"""The report of a search: a table of all trials, the best first, the same as JSON, and a map over two keys."""
 
 import json
 import math
@@ -19,9 +19,9 @@ from ..report.style import HALO, STYLE, WIDTH
 from ..report.tables import percent
 from .space import Setting
 
-FIRST = ("SR", "MSR", "AO", "F")  # by what benchmarks rank
-MOST_CELLS = 12  # values of a key; more are dots
-NUMBERED = 8  # values of a key; more cells than that are too small for numbers
+MAIN_METRICS = ("SR", "MSR", "AO", "F")  # those that benchmarks rank by
+MOST_CELLS = 12  # values of a key; with more values the map has dots
+NUMBERED = 8  # values of a key; with more values the cells are too small for numbers
 COLOURS = "cividis"
 
 
@@ -45,14 +45,14 @@ class RankedTrials:
         return _number(record["figures"][self.objective])
 
     def is_configured(self, record: Mapping[str, Any]) -> bool:
-        """Whether a trial is the configuration as it stands."""
+        """Whether a trial has the configuration's own settings."""
         return bool(record["test"] == self.configured)
 
 
 def rank_trials(title: str, objective: str, records: Ordered[dict[str, Any]], configured: Setting) -> RankedTrials:
-    """All trials by an objective. Raises InputError when there are none and for an objective that they do not have."""
+    """All trials in the order of an objective. Raises InputError where there are none and for an unknown objective."""
     if not records:
-        raise InputError(f"{title}: no trial is whole yet; give what to search with --search KEY=VALUES")
+        raise InputError(f"{title}: no trial is complete yet; name the keys to search with --search KEY=VALUES")
     known = list(records[0]["figures"])
     if objective not in known:
         raise InputError(f"--objective {objective}: no such figure; there are {', '.join(known)}")
@@ -63,13 +63,13 @@ def rank_trials(title: str, objective: str, records: Ordered[dict[str, Any]], co
 
 
 def default_objective(records: Ordered[dict[str, Any]]) -> str:
-    """The figure that the data set is ranked by."""
+    """The metric that the data set is ranked by."""
     known = records[0]["figures"] if records else {}
-    return next((name for name in FIRST if name in known), FIRST[0])
+    return next((name for name in MAIN_METRICS if name in known), MAIN_METRICS[0])
 
 
 def trials_table(found: RankedTrials) -> Table:
-    """One row per trial: what differs, the objective, the other figures in percent, frames per second."""
+    """One row per trial: the keys that differ, the objective, the other scores in percent, frames per second."""
     others = [name for name in found.best["figures"] if name != found.objective and _has(found, name)]
     rows = [["trial", *found.keys, found.objective, *others, "frames/s"]]
     ranks = {}
@@ -89,7 +89,7 @@ def trials_table(found: RankedTrials) -> Table:
 
 
 def write_trials(folder: Path, found: RankedTrials) -> None:
-    """`trials.md` and `trials.json` in the folder of the search, whole or not at all."""
+    """Write `trials.md` and `trials.json` into the folder of the search, atomically."""
     write_text(folder / "trials.md", format_markdown(trials_table(found)) + "\n")
     content = {"title": found.title, "objective": found.objective, "keys": found.keys, "trials": found.records}
     write_text(folder / "trials.json", json.dumps(content, indent=1) + "\n")
@@ -97,8 +97,8 @@ def write_trials(folder: Path, found: RankedTrials) -> None:
 
 @rc_context(STYLE)
 def map_figure(found: RankedTrials, across: str, up: str) -> Figure:
-    """The objective over two keys, the best over all others: cells where the keys have few values, dots elsewhere. A
-    star is on the best trial, a ring on the configuration as it stands.
+    """The objective over two keys, each value the best over all other keys: cells where the keys have few values, else
+    dots. A star marks the best trial, a ring the configuration's own settings.
 
     Raises InputError for keys that do not differ between trials.
     """
@@ -146,13 +146,13 @@ def _draw_dots(axes: Axes, found: RankedTrials, keys: tuple[str, str], values: l
 
 
 def _mark(axes: Axes, found: RankedTrials, place: Any, lift: float) -> None:
-    """A star on the best trial, a ring on the configured one; `lift` makes room for the number of a cell."""
+    """Draw a star on the best trial and a ring on the configured one, `lift` above their place."""
     for record in found.records:
         sign = "*" if record is found.best else "o" if found.is_configured(record) else None
         if sign is not None:
             x, y = place(record)
-            looks = {"markersize": 8, "markerfacecolor": "white"} if sign == "*" else {"markerfacecolor": "none"}
-            axes.plot(x, y + lift, sign, markeredgecolor="black", **looks)
+            style = {"markersize": 8, "markerfacecolor": "white"} if sign == "*" else {"markerfacecolor": "none"}
+            axes.plot(x, y + lift, sign, markeredgecolor="black", **style)
 
 
 def _row(found: RankedTrials, record: dict[str, Any], others: list[str]) -> Row:
@@ -171,7 +171,7 @@ def _place(record: dict[str, Any], key: str, values: list[Any]) -> int:
 
 
 def _coordinate(record: dict[str, Any], key: str) -> Any:
-    """A value as an axis takes it: a list becomes its text."""
+    """A value for an axis: a list becomes a text."""
     value = record["test"][key]
     return _word(value) if isinstance(value, list) else value
 

@@ -273,7 +273,7 @@ def test_table_is_sorted_and_says_what_to_take(found, tmp_path):
     assert by_precision.best["folder"] == "r4" and default_objective(found.records) == "SR"
     with pytest.raises(InputError, match="--objective pr: no such figure; there are SR, PR, TNR"):
         rank_trials("x", "pr", found.records, found.configured)
-    with pytest.raises(InputError, match="no trial is whole yet"):
+    with pytest.raises(InputError, match="no trial is complete yet"):
         rank_trials("x", "SR", [], found.configured)
 
 
@@ -341,7 +341,7 @@ def test_command_refuses_in_one_line(command, tmp_path):
         (["--search", "TEST.SERCH_FACTOR=3,4"], r"TEST\.SERCH_FACTOR: unknown key; did you mean TEST\.SEARCH_FACTOR"),
         (["--search", "TEST.SEARCH_FACTOR=a,b"], r"TEST\.SEARCH_FACTOR: 'a' is not allowed; expected a number"),
         (["--random", "5"], "--random 5: expected 1 or more draws, and keys to draw"),
-        ([], "no trial is whole yet"),
+        ([], "no trial is complete yet"),
     ):
         with pytest.raises(InputError, match=message):
             command(*words)
