@@ -21,14 +21,14 @@ are accepted; they are listed at the end of each section.
 """
 
 
-class Row(NamedTuple):
-    """One line of a table: a key, as some trackers have it."""
+class KeyRow(NamedTuple):
+    """One line of a table: a key, with the trackers that describe it in the same words."""
 
     key: str
     allowed: str
     meaning: str
     trackers: tuple[str, ...]
-    defaults: tuple[Any, ...]  # one for each tracker
+    defaults: tuple[Any, ...]  # of each tracker
 
 
 def write_reference(experiments: Path = EXPERIMENTS) -> str:
@@ -48,7 +48,7 @@ def write_reference(experiments: Path = EXPERIMENTS) -> str:
     return "\n".join(parts)
 
 
-def _rows(schemas: Mapping[str, Mapping[str, Rule]]) -> list[Row]:
+def _rows(schemas: Mapping[str, Mapping[str, Rule]]) -> list[KeyRow]:
     """A row for each description of each key, in the order of the files; keys that nothing reads have none."""
     order = dict.fromkeys(key for rules in schemas.values() for key, rule in rules.items() if not rule.unread)
     rows = []
@@ -58,11 +58,11 @@ def _rows(schemas: Mapping[str, Mapping[str, Rule]]) -> list[Row]:
             if key in rules and not rules[key].unread:
                 wordings.setdefault((rules[key].allowed, rules[key].meaning), []).append(name)
         for wording, names in wordings.items():
-            rows.append(Row(key, *wording, tuple(names), tuple(schemas[name][key].default for name in names)))
+            rows.append(KeyRow(key, *wording, tuple(names), tuple(schemas[name][key].default for name in names)))
     return rows
 
 
-def _table(rows: list[Row], trackers: tuple[str, ...]) -> str:
+def _table(rows: list[KeyRow], trackers: tuple[str, ...]) -> str:
     lines = ["| key | default | allowed | meaning | trackers |", "|---|---|---|---|---|"]
     for row in rows:
         whose = "all" if row.trackers == trackers else ", ".join(row.trackers)
@@ -70,8 +70,8 @@ def _table(rows: list[Row], trackers: tuple[str, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _defaults(row: Row) -> str:
-    """The default value, or that of each tracker where they differ."""
+def _defaults(row: KeyRow) -> str:
+    """The default value; where trackers differ, that of each tracker."""
     texts: dict[str, list[str]] = {}
     for tracker, default in zip(row.trackers, row.defaults, strict=True):
         texts.setdefault(f"`{_text(default)}`", []).append(tracker)

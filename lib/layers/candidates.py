@@ -13,7 +13,7 @@ from .vit import attend, attention_weights
 
 
 class CandidateTokens(NamedTuple):
-    """Template tokens, the remaining search tokens and their places in the search grid."""
+    """Template tokens, the remaining search tokens and their indices in the search grid."""
 
     z: Tensor  # [N, Lz, C]
     x: Tensor  # [N, L, C]
@@ -23,7 +23,7 @@ class CandidateTokens(NamedTuple):
 def eliminate(block: Any, tokens: CandidateTokens, judges: Tensor, keep: float) -> CandidateTokens:
     """Run a timm block that keeps only the share `keep` of its search tokens after the attention.
 
-    judges: [N, Lz] weights, each row sums to 1, of the template tokens whose attention decides.
+    judges: [N, Lz] weights of the template tokens, by whose attention search tokens are kept; each row sums to 1.
     """
     template_length = tokens.z.shape[1]
     joint = torch.cat([tokens.z, tokens.x], dim=1)

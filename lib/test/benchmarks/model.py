@@ -18,9 +18,7 @@ VARIANTS = {
     for compiled in (False, True)
     for precision in ("fp32", "bf16", "fp16")
 }
-_CORE = (
-    "Both, and GFLOP/s, by the time of all threads on their cores, which other programs hardly change. "
-)
+_CORE = "Both, and GFLOP/s, by the time of all threads on their cores, which other programs hardly change. "
 Records = dict[str, list[dict[str, Any]]]
 
 

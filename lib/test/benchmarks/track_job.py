@@ -61,12 +61,11 @@ def measure(job: MeasurementJob) -> MeasurementJob:
             memory.append(peak_memory())
 
     with tempfile.TemporaryDirectory() as folder:
-        save = functools.partial(write_result, folder)
         short = [replace(one, frames=TimedFrames(one.frames, watch, min(_WARM, len(one)))) for one in sequences]
         follow(tracker, short[: job["batch"]], lambda *result: None, batch=job["batch"])
         watch.seconds.clear()
         begin, begin_core = time.perf_counter(), time.process_time()
-        follow(tracker, sequences, watch.saving(save), count, batch=job["batch"])
+        follow(tracker, sequences, watch.saving(functools.partial(write_result, folder)), count, batch=job["batch"])
         seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
     answer: MeasurementJob = {
         "frames": done,

@@ -44,7 +44,7 @@ class TemplateGraph(nn.Module):
         self.network, self.method = method.network, method
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """As the class says."""
+        """Inputs and outputs in the order of the class's docstring."""
         template, box = inputs
         return tuple(tree.tensors(self.method.begin(_pixels(template), box[:, None])))
 
@@ -59,7 +59,7 @@ class SearchGraph(nn.Module):
         self.network, self.method, self.memory, self.maps = method.network, method, memory, maps
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """As the class says."""
+        """Inputs and outputs in the order of the class's docstring."""
         *memory, search, prior = inputs
         answer = self.method.search(tree.replace_tensors(self.memory, memory), _pixels(search), prior[:, None])
         maps = (getattr(answer.prediction, name) for name in self.maps)

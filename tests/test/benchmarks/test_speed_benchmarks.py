@@ -24,7 +24,7 @@ def job(**known):
     return {**given, "precision": "fp32", "compiled": False, "threads": 0, **known}
 
 
-def test_a_look_is_timed_beside_its_products():
+def test_a_pass_is_timed_beside_its_products():
     record = model_job.measure(job(batches=[1, 2], passes=2))
     one, two = record["batches"]["1"], record["batches"]["2"]
     assert len(one["pass_s"]) == len(one["products_s"]) == 2 and min(one["pass_s"] + one["products_s"]) > 0
