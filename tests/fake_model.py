@@ -14,7 +14,7 @@ from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
 from lib.models import build_method
 from lib.models.base import Network, PairBatch
 from lib.models.method import Answer
-from lib.models.one_stream import OneStreamMethod
+from lib.models.one_stream_method import OneStreamMethod
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import EXACT, Mode
 from lib.test.tracker.protocol import Tracker
@@ -39,7 +39,7 @@ class FakeMethod(OneStreamMethod):
     def begin(self, pixels: Tensor, boxes: Tensor) -> FakeMemory:
         return self.network.embed(self.images(pixels))
 
-    def look(self, memory: FakeMemory, pixels: Tensor, prior: Tensor) -> Answer:
+    def search(self, memory: FakeMemory, pixels: Tensor, prior: Tensor) -> Answer:
         assert prior.shape == (len(pixels), 1, 2)
         prediction = self.network(memory, self.images(pixels))
         boxes = self.network.read(prediction)

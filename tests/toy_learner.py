@@ -84,7 +84,7 @@ class ToyMethod(Method):
         super().__init__(network, test)
         self.factors, self.steps, self.rate = test.FACTORS, test.STEPS, test.RATE
 
-    def open(self, frame, box):
+    def initial_settings(self, frame, box):
         return None
 
     def first_views(self, target, frame):
@@ -109,7 +109,7 @@ class ToyMethod(Method):
             weights.append(samples[-1].learn(torch.zeros(CHANNELS), 5 * self.steps, self.rate))
         return Memory(torch.stack(weights), Owned(*samples))
 
-    def look(self, memory, pixels, prior):
+    def search(self, memory, pixels, prior):
         features = self.maps(pixels)
         scores = torch.einsum("bvchw,bc->bvhw", features, memory.weights)
         best, cell = scores.flatten(2).max(2)

@@ -24,9 +24,9 @@ from ..core.errors import InputError, run
 from ..core.table import format_markdown
 from ..datasets.readers.folder import read_folder
 from ..datasets.sequence import Sequence
-from ..test.analysis.board import Board, Entry, evaluate, videos_of
+from ..test.analysis.leaderboard import Leaderboard, LeaderboardEntry, evaluate, select_scored
 from ..test.analysis.sources import named_folders
-from ..test.evaluation.engine import Job, run_job
+from ..test.evaluation.engine import TrackingJob, run_tracking
 from ..test.evaluation.open import Run, load_tracker, open_run
 from ..test.metrics import PLAIN
 from ..test.report.tables import overall_table, sequence_table
@@ -62,7 +62,7 @@ def main(words: Words = None) -> None:
     parts = []
     for title, sequences in read_sets(args.data_dir):
         entries = compare(sequences, known, folders)
-        board = Board(title.split(":")[0], PLAIN, tuple(videos_of(sequences)), tuple(entries))
+        board = Leaderboard(title.split(":")[0], PLAIN, tuple(select_scored(sequences)), tuple(entries))
         parts.append(f"### {title}\n\n{format_markdown(overall_table(board))}")
         if args.per_sequence:
             parts += [format_markdown(sequence_table(board, metric)) for metric in board.metrics]
@@ -78,7 +78,7 @@ def read_sets(data_dirs: list[str]) -> list[tuple[str, list[Sequence]]]:
     sets = []
     for data_dir in data_dirs:
         sequences = read_folder(data_dir)
-        scored = {video.name for video in videos_of(sequences)}
+        scored = {video.name for video in select_scored(sequences)}
         for kind, modalities in (("RGB-T", 2), ("RGB", 1)):
             part = [item for item in sequences if item.name in scored and len(item.frames.modalities) == modalities]
             if part:
@@ -107,9 +107,9 @@ def known_trackers(backbone: str | None, head: str | None) -> dict[str, Run]:
     return found | {"NanoTrackV2": open_run("opencv", "nano", changes)}
 
 
-def compare(sequences: list[Sequence], known: dict[str, Run], folders: dict[str, Path]) -> list[Entry]:
+def compare(sequences: list[Sequence], known: dict[str, Run], folders: dict[str, Path]) -> list[LeaderboardEntry]:
     """One entry per tracker and stream, one per result folder that knows these sequences."""
-    videos, entries = videos_of(sequences), []
+    videos, entries = select_scored(sequences), []
     for name, tracker in known.items():
         streams = sequences[0].frames.modalities if name != "static box" else ("",)
         for stream in streams:
@@ -122,14 +122,16 @@ def compare(sequences: list[Sequence], known: dict[str, Run], folders: dict[str,
     return entries
 
 
-def follow_and_score(name: str, tracker: Run, stream: str, sequences: list[Sequence]) -> Entry:
+def follow_and_score(name: str, tracker: Run, stream: str, sequences: list[Sequence]) -> LeaderboardEntry:
     """Follow the sequences in one of their streams ("": the tracker looks at none) and score the results."""
     cfg = copy.deepcopy(tracker.cfg)
     cfg.TEST.STREAM = stream or cfg.TEST.STREAM
     with tempfile.TemporaryDirectory() as folder:
-        job = Job(functools.partial(load_tracker, cfg, None), functools.partial(write_result, folder), sequences, True)
-        run_job(job, ["cpu"])
-        entry = evaluate(name, Path(folder), videos_of(sequences), PLAIN)
+        job = TrackingJob(
+            functools.partial(load_tracker, cfg, None), functools.partial(write_result, folder), sequences, True
+        )
+        run_tracking(job, ["cpu"])
+        entry = evaluate(name, Path(folder), select_scored(sequences), PLAIN)
     return entry if stream else replace(entry, speed=None)
 
 

@@ -17,7 +17,7 @@ from ..core.errors import InputError, run
 from ..models.method import Method
 from ..test.evaluation.open import open_run
 from ..test.export.check import TOLERANCE, check, compare
-from ..test.export.graphs import SUFFIX, check_packages, describe, make_parts, write_part
+from ..test.export.graphs import SUFFIX, check_packages, describe, make_graphs, write_graph
 from ..test.export.opencv import FILES, check_network, compare_opencv, write_opencv
 from .options import add_changes, add_out, add_tracker, add_weights
 from .parser import Parser, Words
@@ -68,11 +68,11 @@ def graph_files(kind: str) -> dict[str, str]:
 def export_graphs(method: Method, folder: Path, files: dict[str, str], about: dict[str, str]) -> list[str]:
     """Write the two graphs and compare; returns what is to be said."""
     precision = about["precision"]
-    parts = make_parts(method)
-    written = parts if precision == "fp32" else make_parts(method, precision)
+    parts = make_graphs(method)
+    written = parts if precision == "fp32" else make_graphs(method, precision)
     paths = {name: folder / file for name, file in files.items()}
     for name, path in paths.items():
-        write_part(written[name], path, describe(method, **about))
+        write_graph(written[name], path, describe(method, **about))
     worst = compare(parts, paths, method)
     check(worst, TOLERANCE[precision])
     return said(worst, TOLERANCE[precision])

@@ -9,7 +9,7 @@ import argparse
 from ..core.distributed import choose_device_type
 from ..core.errors import run
 from ..core.table import format_text
-from ..test.benchmarks.model import Network, measure_passes, passes_table, summarise_passes
+from ..test.benchmarks.model import MeasuredNetwork, measure_passes, passes_table, summarise_passes
 from .options import add_device, add_tracker
 from .parser import Parser, Words
 
@@ -27,7 +27,7 @@ def parse_arguments(words: Words) -> argparse.Namespace:
 def main(words: Words = None) -> None:
     """Print one table."""
     args = parse_arguments(words)
-    network = Network(args.tracker or TRACKER, args.config or CONFIG)
+    network = MeasuredNetwork(args.tracker or TRACKER, args.config or CONFIG)
     device = choose_device_type(args.device)
     records = measure_passes(network, ["fp32"], [1], passes=5, repeats=1, device=device)
     print(format_text(passes_table(network, summarise_passes(records), records["fp32"][0]["device"], 1)))

@@ -16,7 +16,7 @@ from ..core.errors import InputError, run
 from ..core.paths import read_local, typed_command
 from ..core.table import Table, format_text
 from ..datasets.annotation import read_numbers
-from ..test.analysis.recovery import QUANTILES, WITHIN, Track, find_returns, score_quantiles
+from ..test.analysis.recovery import QUANTILES, WITHIN, TrackedSequence, find_returns, score_quantiles
 from ..test.evaluation.open import named_sequences
 from ..test.results.dialect import read_result
 from ..test.results.files import confidence_path, result_folder, result_paths
@@ -59,7 +59,7 @@ def main(words: Words = None) -> None:
     print(format_text(Table("Quantiles of the scores", [head, *scores])))
 
 
-def read_track(folder: Path, name: str, truth: np.ndarray) -> Track:
+def read_track(folder: Path, name: str, truth: np.ndarray) -> TrackedSequence:
     """A result. Raises InputError where it is missing, has other rows than the truth or no confidences."""
     path = confidence_path(folder, name)
     if not path.is_file():
@@ -67,7 +67,7 @@ def read_track(folder: Path, name: str, truth: np.ndarray) -> Track:
     boxes, scores = read_result(result_paths(folder, name)[0]), read_numbers(path, 2)[:, 0]
     if not len(truth) == len(boxes) == len(scores):
         raise InputError(f"{path}: {len(scores)} rows for {len(truth)} annotated frames")
-    return Track(truth, boxes, scores)
+    return TrackedSequence(truth, boxes, scores)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.table import format_text
 from ..datasets import DATASETS
-from ..test.analysis.board import Board
-from ..test.analysis.compare import read_board
-from ..test.analysis.sources import Source, named_sources, own_source, paired
+from ..test.analysis.compare import read_leaderboard
+from ..test.analysis.leaderboard import Leaderboard
+from ..test.analysis.sources import ResultSource, named_sources, own_source, paired
 from ..test.metrics import PROTOCOLS
-from ..test.report.compose import Files, Wanted, make_tables, write_files
+from ..test.report.compose import ReportFiles, TableOptions, make_tables, write_files
 from .options import add_trackers
 from .parser import Parser, Words
 
@@ -68,13 +68,13 @@ def main(words: Words = None) -> None:
     args = parse_arguments(words)
     sources = read_sources(args)
     boards = read_boards(args, sources)
-    wanted = Wanted(*(getattr(args, name) for name in Wanted._fields))
+    wanted = TableOptions(*(getattr(args, name) for name in TableOptions._fields))
     tables = make_tables(boards, wanted)
     print("\n\n".join(map(format_text, tables)))
-    write_files(boards, tables, Files(*(getattr(args, name) for name in Files._fields)), wanted)
+    write_files(boards, tables, ReportFiles(*(getattr(args, name) for name in ReportFiles._fields)), wanted)
 
 
-def read_sources(args: argparse.Namespace) -> list[Source]:
+def read_sources(args: argparse.Namespace) -> list[ResultSource]:
     """All trackers that the command line names."""
     sources = named_sources(args.results, args.dataset_name)
     pairs = paired(args.trackers, args.configs)
@@ -89,7 +89,7 @@ def read_sources(args: argparse.Namespace) -> list[Source]:
     return sources
 
 
-def read_boards(args: argparse.Namespace, sources: list[Source]) -> list[Board]:
+def read_boards(args: argparse.Namespace, sources: list[ResultSource]) -> list[Leaderboard]:
     """All trackers on each data set."""
     names = args.dataset_name
     for option in ("annotations", "attributes"):
@@ -99,7 +99,7 @@ def read_boards(args: argparse.Namespace, sources: list[Source]) -> list[Board]:
     if args.data_dir and len(names) > 1:
         raise InputError(f"--data_dir {args.data_dir}: one folder for {len(names)} data sets; set theirs in local.py")
     return [
-        read_board(
+        read_leaderboard(
             name,
             sources,
             annotations=args.annotations[place] if args.annotations else None,

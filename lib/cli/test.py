@@ -27,7 +27,7 @@ from ..core.paths import read_local, typed_command
 from ..core.work_sharing import WorkSharing, share_work
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.sequence import Sequence
-from ..test.evaluation.engine import Job, Save, run_job, run_share, share_cores
+from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_tracking, share_cores
 from ..test.evaluation.open import Run, load_tracker, named_sequences, open_run
 from ..test.evaluation.record import record_run
 from ..test.results.files import finished, result_folder, write_result
@@ -102,9 +102,9 @@ def main(words: Words = None) -> None:
     begin = time.perf_counter()
     if sharing:
         share_cores()
-        run_share(job, str(own_device(args.device)), sharing)
+        run_rank(job, str(own_device(args.device)), sharing)
     elif pending:
-        run_job(job, network.devices[: len(pending)])
+        run_tracking(job, network.devices[: len(pending)])
     if not sharing or sharing.rank == 0:
         report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
 
@@ -154,11 +154,11 @@ def result_name(args: argparse.Namespace, network: Run) -> str:
     return f"{network.config}_{args.modality}" + (f"_from{args.fails_at}" if args.fails_at else "")
 
 
-def make_job(network: Run, mode: Mode, save: Save, pending: list[Sequence], workers: int) -> Job:
+def make_job(network: Run, mode: Mode, save: SaveResult, pending: list[Sequence], workers: int) -> TrackingJob:
     """What is left to do; no worker takes at once what others wait for."""
     mode = replace(mode, batch=max(1, min(mode.batch, -(-len(pending) // workers))))
     build = functools.partial(load_tracker, network.cfg, network.checkpoint, mode=mode)
-    return Job(build, save, pending, batch=mode.batch)
+    return TrackingJob(build, save, pending, batch=mode.batch)
 
 
 def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:

@@ -26,7 +26,7 @@ from ..core.table import format_text
 from ..datasets import BENCHMARKS
 from ..test.evaluation.open import Run, named_sequences, open_run
 from ..test.metrics import protocol_of
-from ..test.tuning.search import Search, decisive, make_trials, read_records, run_search, scored_sequences
+from ..test.tuning.search import SettingSearch, decisive, make_trials, read_records, run_search, scored_sequences
 from ..test.tuning.space import Setting, draw, grid, parse_axis
 from .options import (
     add_changes,
@@ -95,7 +95,7 @@ def main(words: Words = None) -> None:
     inner = Path("tuning", args.tracker, network.config, args.dataset_name)
     folder = Path(args.out or Path(read_local("test")["save_dir"], inner))
     if args.search:
-        search = Search(folder, trials, sequences, videos, protocol_of(args.dataset_name), network.weights)
+        search = SettingSearch(folder, trials, sequences, videos, protocol_of(args.dataset_name), network.weights)
         run_search(search, network.devices, args.batch)
     report(args, network, folder, read_records(folder, videos, network.weights))
 
@@ -113,14 +113,14 @@ def settings_of(args: argparse.Namespace, known: Mapping[str, Any]) -> list[Sett
 def report(args: argparse.Namespace, network: Run, folder: Path, records: list[dict[str, Any]]) -> None:
     """Print and write what was found; matplotlib, which takes a second to start, is only needed here."""
     from ..test.report.style import save_figure
-    from ..test.tuning.report import default_objective, findings_table, map_figure, sort_findings, write_findings
+    from ..test.tuning.report import default_objective, map_figure, rank_trials, trials_table, write_trials
 
     data = Path(args.data_dir).resolve().name if args.data_dir else args.dataset_name
     title = f"{args.tracker}/{network.config} on {data}"
     objective = args.objective or default_objective(records)
-    found = sort_findings(title, objective, records, decisive(network.cfg))
-    print(format_text(findings_table(found)))
-    write_findings(folder, found)
+    found = rank_trials(title, objective, records, decisive(network.cfg))
+    print(format_text(trials_table(found)))
+    write_trials(folder, found)
     keys = args.map or found.keys[:2]
     if len(keys) == 2:
         save_figure(folder / "map.png", map_figure(found, *keys))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.errors import InputError, run
 from ..test.evaluation.open import Run, open_run
-from ..test.evaluation.vot import CHANNELS, import_trax, register, serve
+from ..test.evaluation.vot import CHANNELS, add_to_workspace, import_trax, serve
 from .commands import own_command
 from .options import add_changes, add_device, add_tracker, add_weights
 from .parser import Parser, Words
@@ -64,7 +64,7 @@ def write_entry(args: argparse.Namespace, network: Run) -> None:
     command += ["--channels", *args.channels] if args.channels else []
     command += ["--set", *args.set] if args.set else []
     name = name_of(args, network)
-    path = register(args.register, name, f"{args.tracker} {network.config}", command)
+    path = add_to_workspace(args.register, name, f"{args.tracker} {network.config}", command)
     print(f"registered: [{name}] in {path}")
     print(f"run it: vot evaluate --workspace {args.register} {name}")
 

@@ -38,7 +38,7 @@ def cxcywh_to_xyxy(box: Boxes) -> Boxes:
 
 
 def clip_box(box: np.ndarray, height: int, width: int, margin: float = 10) -> np.ndarray:
-    """Clip `xywh` boxes to the image so that at least `margin` pixels of each side stay inside it.
+    """Clip `xywh` boxes to the image so that at least `margin` pixels of width and height stay inside it.
 
     box: [..., 4] pixels; returns the same shape. The rule of the OSTrack code base, whose margin is 10.
     """

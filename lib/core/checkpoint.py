@@ -31,10 +31,10 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
 
 
 def save_weights(path: str | Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write weights alone as safetensors, atomically. metadata: short texts that travel in the file's header."""
+    """Write weights alone as safetensors, atomically. metadata: short texts for the file's header."""
     with _write(path) as temporary:
         temporary.touch()
-        mode = temporary.stat().st_mode  # what the user's files have; safetensors would let nobody else read it
+        mode = temporary.stat().st_mode  # of the user's files; safetensors would deny others to read it
         save_file({key: value.contiguous() for key, value in weights.items()}, temporary, dict(metadata))
         temporary.chmod(mode)
 
@@ -42,7 +42,7 @@ def save_weights(path: str | Path, weights: Mapping[str, Tensor], metadata: Mapp
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint on the CPU: a torch file as plain data, `.safetensors` or `.npz` as a dict of tensors.
 
-    No code of the file runs; objects of foreign classes (the public files hold settings and meters) become inert.
+    No code of the file runs; objects of unknown classes (public files hold settings and meters) become placeholders.
     Raises InputError for a missing, truncated or foreign file.
     """
     path = Path(path)
@@ -52,7 +52,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         content = _READERS.get(path.suffix, load_pickled)(path)
     except PermissionError:
         raise
-    except Exception as error:  # what a parser raises on damaged bytes is anybody's guess
+    except Exception as error:  # a parser may raise any error on damaged bytes
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise InputError(f"{path}: is not a whole checkpoint ({reason}); copy it again") from None
     if not isinstance(content, dict):
@@ -64,7 +64,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint file, wherever it lies in it. Raises InputError as `load_checkpoint`."""
+    """The state dict in a checkpoint file, under any of the usual keys. Raises InputError as `load_checkpoint`."""
     content: Any = load_checkpoint(path)
     for key in _WEIGHT_KEYS:
         if isinstance(content.get(key), dict):
@@ -84,9 +84,9 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
 def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) -> Path:
     """The checkpoint of an epoch: `<save_dir>[/<config>]/checkpoints/train/<script>/<config>/<Name>_ep0015.pth.tar`.
 
-    Where nobody trained the configuration, the model that comes with the toolbox is taken, such as
-    `pretrained_models/iimf_tiny.safetensors` for iimf_track and tiny. Raises InputError that lists where it looked and
-    which epochs are there.
+    Where the configuration was never trained, the bundled model is used, such as
+    `pretrained_models/iimf_tiny.safetensors` for iimf_track and tiny. Raises InputError with the folders and the epochs
+    that exist there.
     """
     inner = Path("checkpoints") / "train" / script / config
     folders = [Path(save_dir) / config / inner, Path(save_dir) / inner]
@@ -109,7 +109,7 @@ def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) 
 
 @contextmanager
 def _write(path: str | Path) -> Iterator[Path]:
-    """`write_atomically`, where torch and safetensors word what the disk said as errors of their own."""
+    """`write_atomically` for torch and safetensors, which report errors of the disk as errors of their own."""
     try:
         with write_atomically(path) as temporary:
             yield temporary

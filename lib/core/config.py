@@ -1,6 +1,6 @@
-"""Experiments: `experiments/<tracker>/defaults.yaml`, one overlay that shows only what differs, `--set` on top.
+"""Experiments: `experiments/<tracker>/defaults.yaml`, then one overlay with the keys that differ, then `--set`.
 
-Every value is checked here, once, against the rules in defaults.yaml; other code reads keys and trusts them.
+Every value is checked here once, against the rules in defaults.yaml; other code relies on that.
 """
 
 import difflib
@@ -116,7 +116,7 @@ def _suggest(key: str, rules: dict[str, Rule]) -> str:
 
 
 def _check_relations(values: dict[str, Any], rules: dict[str, Rule], source: str) -> None:
-    """Raises InputError where two keys do not agree as the rule of one of them asks."""
+    """Raises InputError where two keys contradict the rule of one of them."""
     for key, rule in rules.items():
         if rule.relation:
             try:

@@ -1,4 +1,4 @@
-"""Views cut out of images with OpenCV. S side of a crop, C channels."""
+"""Cutting views out of images with OpenCV. S side of a crop, C channels."""
 
 import cv2
 import numpy as np
@@ -7,10 +7,10 @@ from .view import View
 
 
 def cut(image: np.ndarray, view: View, channels: slice = slice(None)) -> np.ndarray:
-    """What a view shows of an image, resized bilinearly: [H, W, C] uint8 -> [S, S, C] uint8, which may share memory
-    with the image.
+    """The crop of an image that a view describes, resized bilinearly: [H, W, C] uint8 -> [S, S, C] uint8, which may
+    share memory with the image.
 
-    channels: those of the view's fill colour that the image has.
+    channels: the channels of the view's padding colour that belong to this image.
     """
     (x, y), (width, height) = view.corner, view.extent
     if view.fill is None:
@@ -35,7 +35,7 @@ def _resize(pixels: np.ndarray, view: View) -> np.ndarray:
 
 
 def padding_mask(view: View, frame: tuple[int, int]) -> np.ndarray:
-    """[S, S] bool, True where the crop shows nothing of a frame of this height and width."""
+    """The padding of a crop: [S, S] bool, True where it lies outside a frame of this height and width."""
     top, bottom, left, right = view.outside(frame)
     width, height = view.extent
     mask = np.ones((height, width), np.uint8)

@@ -41,12 +41,12 @@ def world_size() -> int:
 
 
 def is_main() -> bool:
-    """True in the one process that logs and saves."""
+    """Whether this process is the one that logs and saves."""
     return rank() == 0
 
 
 def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
-    """The element-wise sum of every process's tensor, in all of them."""
+    """The element-wise sum of the tensors of all processes, returned in each of them."""
     if dist.is_initialized():
         dist.all_reduce(values)
     return values
@@ -74,7 +74,7 @@ def device_types() -> list[str]:
 def choose_device_type(name: str = "auto") -> str:
     """The device type of a name: "cuda", "mps" or "cpu"; for "auto" the first of these that is available.
 
-    Raises InputError for a device that this machine or this PyTorch does not have.
+    Raises InputError for a device that this machine or this PyTorch lacks.
     """
     present = device_types()
     if name == "auto":

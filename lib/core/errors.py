@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 
 class InputError(Exception):
-    """Bad input from outside: one line that names the file, the key, the value and the remedy."""
+    """Wrong input by the user: one line that names the file, the key, the value and the remedy."""
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run an entry point: bad input ends in one clear line and exit status 1, Ctrl-C in 130.
+    """Run an entry point. An InputError ends it with one line and exit status 1, Ctrl-C with status 130.
 
-    Errors of the operating system that name what failed (disk full, permission denied) are input errors too.
+    Errors of the operating system with a reason (disk full, permission denied) are treated as input errors.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:

@@ -1,4 +1,4 @@
-"""One frame of a video as a tracker reads it."""
+"""One frame of a video, as a tracker reads it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,5 +13,5 @@ class Frame:
     """The images of a tracker's modalities, equal in size."""
 
     images: list[np.ndarray]  # M times [h, w, 3] uint8 RGB
-    size: tuple[int, int]  # height and width of the frame, pixels
-    reduction: int = 1  # how much smaller the images are than the frame, as lib.datasets.image says
+    size: tuple[int, int]  # height and width of the full frame, pixels
+    reduction: int = 1  # factor by which the images are smaller than the frame (lib.datasets.image)

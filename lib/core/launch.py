@@ -27,7 +27,8 @@ _REASONS = (
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser, again: str) -> None:
-    """Add `--mode` and the options that belong to it; again: from where processes continue after a restart."""
+    """Add `--mode` and the options that belong to it; again: words for the help text, from where processes continue
+    after a restart."""
     parser.add_argument("--mode", choices=("single", "multiple", "multi_node"), default="single")
     parser.add_argument("--nproc_per_node", type=int, default=1, metavar="N", help="processes (GPUs) on this machine")
     parser.add_argument(
@@ -44,7 +45,7 @@ def add_launch_arguments(parser: argparse.ArgumentParser, again: str) -> None:
 
 
 def is_launcher(args: argparse.Namespace) -> bool:
-    """Whether this process has to start torchrun and was not started by it."""
+    """Whether this process has to start torchrun: the mode needs it, and torchrun did not start this process."""
     return args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ
 
 
@@ -66,7 +67,7 @@ def torchrun_command(args: argparse.Namespace, name: str, again: Sequence[str]) 
 
 
 def run_processes(command: Sequence[str]) -> int:
-    """Run torchrun and pass on its output. After a failure, repeat the error of a process, or explain it, as last line.
+    """Run torchrun and pass on its output. After a failure, the last line repeats or explains the error of a process.
 
     Returns its exit status; 128 + signal number where a signal ended it, as in shells.
     """

@@ -1,9 +1,8 @@
-"""Where things lie on this machine: `lib/train/admin/local.py` and `lib/test/evaluation/local.py` of a checkout.
+"""The paths of this machine, in `lib/train/admin/local.py` and `lib/test/evaluation/local.py` of a checkout.
 
-An installed package has no folder of the user's own: the two files are then `local_train.py` and `local_test.py` in
-`~/.config/rgbt_toolbox` (`$XDG_CONFIG_HOME`). `$RGBT_HOME` names another folder for them, in a checkout too.
-They are plain Python files of `name = "path"` lines, made by `rgbt init` and then owned by the user: nothing here ever
-overwrites one.
+For an installed package the two files are `local_train.py` and `local_test.py` in `~/.config/rgbt_toolbox`
+(`$XDG_CONFIG_HOME`). `$RGBT_HOME` names another folder for them, also in a checkout. They are plain Python files of
+`name = "path"` lines. `rgbt init` makes them; after that they belong to the user and are never overwritten.
 """
 
 import ast
@@ -17,11 +16,11 @@ from .errors import InputError
 from .registry import choose
 
 PACKAGE = Path(__file__).resolve().parents[1]
-#: Where `experiments`, `pretrained_models` and `docs` lie: a checkout's folder; an installed package holds them itself.
+#: The folder of `experiments`, `pretrained_models` and `docs`: the checkout, or the installed package itself.
 ROOT = PACKAGE if (PACKAGE / "experiments").is_dir() else PACKAGE.parent
 IS_CHECKOUT = ROOT != PACKAGE
 
-#: Data sets: key -> (folder under --data_dir, what it is)
+#: Data sets: key -> (folder under --data_dir, description)
 _DATA = {
     "lasher_dir": ("lasher", "LasHeR: trainingset/, testingset/"),
     "lasher_unaligned_dir": ("lasher_unaligned", "LasHeR, unaligned release: trainingset/, testingset/"),
@@ -55,7 +54,7 @@ _DATA = {
     "photos_dir": ("", "photographs and cut-outs for synthetic sequences; empty: procedural textures"),
 }
 
-#: Everything else: key -> (folder under --save_dir or the workspace, what it is)
+#: Other paths: key -> (folder under --save_dir or the workspace, description)
 _FOLDERS = {
     "train": {
         "save_dir": ("{save}", "checkpoints and logs, when train.py is given no --save_dir"),
@@ -69,7 +68,7 @@ _FOLDERS = {
 
 
 def local_files(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """Where the files of "train" and "test" lie."""
+    """The paths of the local.py files of "train" and "test"."""
     home = environment.get("RGBT_HOME", "")
     if IS_CHECKOUT and not home:
         return {
@@ -85,13 +84,13 @@ FILES = local_files()
 
 
 def typed_command(name: str, script: str) -> str:
-    """How this user types a command: `rgbt <name>`, or `python tracking/<script>.py` in a checkout."""
+    """A command as this user types it: `rgbt <name>`, or `python tracking/<script>.py` in a checkout."""
     by_name = not IS_CHECKOUT or Path(sys.argv[0]).stem == "rgbt"
     return f"rgbt {name}" if by_name else f"python tracking/{script}.py"
 
 
 def create_local_file(kind: str, *, workspace_dir: Path, data_dir: Path, save_dir: Path) -> Path | None:
-    """Write `local.py` of "train" or "test" with default paths; None when it is there already (it is kept)."""
+    """Write `local.py` of "train" or "test" with default paths; returns None where the file exists (it is kept)."""
     path = FILES[kind]
     if path.exists():
         return None
@@ -109,9 +108,9 @@ def create_local_file(kind: str, *, workspace_dir: Path, data_dir: Path, save_di
 
 
 def read_local(kind: str) -> dict[str, str]:
-    """The paths of "train" or "test" by key; a key that the file leaves out is an empty text.
+    """The paths of "train" or "test" by key; a missing key is an empty text.
 
-    Read as data: the file's code does not run. Raises InputError with file, line and remedy.
+    The file is read as data; its code does not run. Raises InputError with file, line and remedy.
     """
     path = FILES[kind]
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Names to things, resolved when asked for: a table never imports what nobody uses."""
+"""Tables of names: checking a name, and importing its object only when it is needed."""
 
 import difflib
 import importlib
@@ -11,7 +11,7 @@ _SHOWN = 20  # names that fit one line of an error
 
 
 def choose(kind: str, name: str, known: Iterable[str]) -> str:
-    """`name` if it is one of `known` (upper and lower case are one); else InputError that suggests the nearest.
+    """The one of `known` that equals `name`, ignoring case. Raises InputError that suggests the nearest name.
 
     >>> choose("data set", "LasHeR_test", ["lasher_test", "gtot"])
     'lasher_test'

@@ -1,4 +1,4 @@
-"""`defaults.yaml` as a schema: the comment behind each key says what an experiment may set it to.
+"""`defaults.yaml` as a schema: the comment behind each key is the rule for its values.
 
 A comment begins with the rule:
 
@@ -43,26 +43,26 @@ _COMMENT = re.compile(
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only, and no key twice: YAML would take the last one silently."""
+    """Loads plain data only and refuses duplicate keys, of which YAML would silently use the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 class Relation(NamedTuple):
-    """What a key must have in common with another one."""
+    """A condition on the value of a key and that of another key."""
 
     kind: str  # "as many as", "multiple of" or "equal to"
     other: str  # dotted key
     reason: str = ""  # with its comma
 
     def check(self, value: Any, other: Any) -> None:
-        """Raise ValueError, which says what is wrong and the remedy, where the two values do not agree."""
+        """Raises ValueError with the remedy where the two values do not meet the condition."""
         if self.kind == "as many as" and len(value) != len(other):
             raise ValueError(f"{len(value)} values for {len(other)} of {self.other}; give one for each")
         if self.kind == "multiple of" and value % other:
@@ -73,25 +73,25 @@ class Relation(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What one key accepts."""
+    """The values that a key accepts."""
 
     default: Any
-    item: Any = ""  # what an item of a list is like, where the default has none
+    item: Any = ""  # example of a list's item, where the default list is empty
     low: float = -math.inf
     high: float = math.inf
     low_open: bool = False
     high_open: bool = False
     choices: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()  # how many values a list may have; empty: any number
+    counts: tuple[int, ...] = ()  # allowed lengths of a list; empty: any length
     reason: str = ""  # of the counts, with its comma
     relation: Relation | None = None
     unread: bool = False
     public: tuple[str, ...] = ()  # of an unread key: values in public files
-    allowed: str = ""  # the rule as the file words it
+    allowed: str = ""  # the rule in the words of the file
     meaning: str = ""  # the rest of the comment
 
     def check(self, value: Any) -> Any:
-        """`value` in the default's type; raises ValueError that says what was expected instead."""
+        """`value`, converted to the default's type. Raises ValueError with the expected values."""
         if self.unread:
             return value
         value = self._cast_list(value) if isinstance(self.default, list) else _cast(value, self.default)
@@ -100,7 +100,7 @@ class Rule(NamedTuple):
         return value
 
     def has_no_effect(self, value: Any) -> bool:
-        """Whether nothing reads `value` although somebody chose it: an unread key that differs from public files."""
+        """Whether setting `value` has no effect: the key is unread, and public files do not hold this value."""
         return self.unread and value != self.default and str(value) not in self.public
 
     def _cast_list(self, value: Any) -> list[Any]:
@@ -126,8 +126,8 @@ class Rule(NamedTuple):
 def read_schema(path: Path) -> dict[str, Rule]:
     """The rules of a `defaults.yaml`, by dotted key, in the file's order.
 
-    Raises InputError when the file cannot be read and ValueError when a key has no rule, or one that names a key which
-    is not there: the file is ours.
+    Raises InputError when the file cannot be read, and ValueError when a key has no rule or its rule names an unknown
+    key: a bug, since the file belongs to the toolbox.
     """
     values = read_yaml(path)
     rules: dict[str, Rule] = {}
@@ -146,7 +146,7 @@ def read_schema(path: Path) -> dict[str, Rule]:
             parents.append((indent, match["key"]))
     for key, rule in rules.items():
         if rule.relation and rule.relation.other not in rules:
-            raise ValueError(f"{key}: its comment names {rule.relation.other}, which is no key of the file")
+            raise ValueError(f"{key}: its comment names {rule.relation.other}, which the file does not have")
     return rules
 
 
@@ -202,7 +202,7 @@ def _cast(value: Any, like: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    try:  # YAML 1.1 reads 1e-4 (no point) as text; people mean the number
+    try:  # YAML 1.1 reads 1e-4 (without a point) as text
         return float(value)
     except (TypeError, ValueError):
         raise ValueError("expected a number") from None

@@ -1,4 +1,4 @@
-"""Tables for the terminal, as Markdown, LaTeX and CSV."""
+"""Tables as text for the terminal, Markdown, LaTeX and CSV."""
 
 import csv
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from .atomic import write_atomically
 
 Row = list[str]
 BEST, SECOND = 1, 2
-TEX = {  # the backslash first: the others put new ones
+TEX = {  # the backslash first, since the other replacements add backslashes
     "\\": "\\textbackslash ",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "~": "\\textasciitilde ",
@@ -72,13 +72,13 @@ def format_latex(table: Table) -> str:
 
 
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write a table as CSV, completely or not at all."""
+    """Write a table as CSV, atomically."""
     with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, completely or not at all."""
+    """Write a text file, atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Trees of tensors: what methods remember of targets. B targets.
+"""Trees of tensors: the memories of methods. B targets.
 
 A tree is a tensor with leading dimension B, an `Owned`, None, or a tuple (plain or named) of trees.
 """
@@ -13,30 +13,30 @@ Tree = TypeVar("Tree")
 
 
 class Owned:
-    """One object for each target, which is handed on as it is, never copied: for what is too large to copy in every
-    frame. The method that made it may change it in place."""
+    """One object per target that is passed on by reference, never copied: for data that is too large to copy in every
+    frame. The method that made an object may change it in place."""
 
     def __init__(self, *items: Any):
         self.items = items
 
 
 def join(trees: Sequence[Tree]) -> Tree:
-    """One tree of all targets from the trees of several."""
+    """Join trees into one tree of all their targets."""
     return _map(_join, *trees)
 
 
 def part(tree: Tree, index: int) -> Tree:
-    """The tree of one target, its tensors as storage of its own: pickled, it carries no other target's values."""
+    """The tree of one target. Its tensors are copies, so that a pickle holds no values of other targets."""
     return _map(lambda leaf: _part(leaf, index), tree)
 
 
 def map_tensors(change: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
-    """The tree with every tensor changed."""
+    """The tree with `change` applied to every tensor."""
     return _map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def tensors(tree: Any) -> list[Tensor]:
-    """The tensors of a tree, in order; what is `Owned` is not looked into."""
+    """The tensors of a tree in order, without those inside `Owned` objects."""
     if isinstance(tree, tuple):
         return [leaf for branch in tree for leaf in tensors(branch)]
     return [tree] if isinstance(tree, Tensor) else []
@@ -54,7 +54,7 @@ def names(tree: Any, prefix: str = "") -> list[str]:
 
 
 def replace_tensors(tree: Tree, values: Sequence[Tensor]) -> Tree:
-    """The tree with other tensors, given in the order of `tensors`."""
+    """The tree with its tensors replaced by `values`, in the order of `tensors`."""
     rest = iter(values)
     return map_tensors(lambda _: next(rest), tree)
 

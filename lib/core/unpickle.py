@@ -29,7 +29,7 @@ _SAFE = {
 
 
 class Placeholder:
-    """Replaces an object of a class that is not allowed; it only keeps its state."""
+    """Stands for an object of a class that is not allowed; it only keeps the object's state."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         self.state: Any = None
@@ -59,7 +59,7 @@ class _Unpickler(pickle.Unpickler):
 def load_pickled(path: Path) -> Any:
     """The content of a file written by torch.save, on the CPU.
 
-    Raises whatever torch and pickle raise on a truncated or foreign file.
+    Raises the errors of torch and pickle for a truncated or foreign file.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,7 +1,7 @@
-"""Views: the one way from a frame's pixels to a network's input and back.
+"""Views: the conversion between the pixels of a frame and the input of a network.
 
-A view is a rectangle of a frame, resized to what a network takes. Methods say where views lie; everything else (what
-is cut, on the CPU or on the device, boxes in units of the crop, boxes back in the frame) follows from the view alone.
+A view is a rectangle of a frame that is resized to the input size of a network. A method decides where views lie. The
+crops (cut on the CPU or on the device) and the conversion of boxes follow from the view alone.
 S side of a crop, C channels of all modalities together.
 """
 
@@ -13,24 +13,24 @@ import numpy as np
 from .errors import InputError
 from .rounding import round_half_up
 
-MARGIN = 10  # pixels of every tracked box that stay inside the image
+MARGIN = 10  # pixels of width and height of every tracked box that stay inside the frame
 BLACK = np.zeros(1, np.uint8)
-#: Of crops with context, since SiamFC: pixels of a template, and of the crop around a target that training cuts from.
+#: Sizes of crops with context since SiamFC: side of a template, and of the larger crop that training samples from.
 EXEMPLAR, INTERMEDIATE = 127, 511
-CONTEXT = 0.5  # of (w + h) added to both sides of the target there
+CONTEXT = 0.5  # share of (w + h) that is added to width and height of the target in these crops
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a network is shown of a frame. Crop units: 1 is the width (height) of the crop."""
+    """The place of a crop in its frame. Crop units: 1 is the width (height) of the crop."""
 
-    around: np.ndarray  # [4] xywh, frame pixels: the box that the view was placed for
-    corner: tuple[int, int]  # first column and row that are cut; may lie outside the frame
-    extent: tuple[int, int]  # width and height of the part that is cut, frame pixels
+    around: np.ndarray  # [4] xywh, frame pixels: the box that the view is centred on
+    corner: tuple[int, int]  # first column and row of the view; may lie outside the frame
+    extent: tuple[int, int]  # width and height of the view, frame pixels
     size: tuple[int, int]  # width and height of the network's input, pixels
-    scale: tuple[float, float]  # crop pixels per frame pixel in x and y, of boxes
-    fill: np.ndarray | None  # [C] or [1] uint8, the colour outside the frame; None: its border is repeated
-    blind: int = 0  # so many last columns and rows of the frame count as outside it
+    scale: tuple[float, float]  # crop pixels per frame pixel in x and y, for boxes
+    fill: np.ndarray | None  # [C] or [1] uint8, colour of the padding; None: the frame's border is repeated
+    blind: int = 0  # number of last columns and rows of the frame that count as outside
 
     def to_crop(self, box: np.ndarray) -> np.ndarray:
         """A frame box in crop units: [4] xywh pixels -> [4] xywh.
@@ -46,8 +46,8 @@ class View:
     def to_frame(self, box: np.ndarray) -> np.ndarray:
         """A network's box in the frame: [4] cxcywh in crop units -> [4] xywh pixels.
 
-        The centre of the crop is size / 2 here: OSTrack's tracking code differs by half a crop pixel from its training
-        code, and results contain that.
+        The centre of the crop is size / 2 here. OSTrack's tracking code differs from its training code by half a crop
+        pixel, and published results contain this difference.
         """
         size, scale = np.array(self.size), np.array(self.scale)
         box = np.asarray(box, np.float64) * np.tile(size / scale, 2)
@@ -56,18 +56,18 @@ class View:
 
     @property
     def prior(self) -> np.ndarray:
-        """[2] width and height of `around` in crop units."""
+        """Width and height of `around` in crop units: [2]."""
         return self.around[2:] * np.array(self.scale) / np.array(self.size)
 
     @property
     def region(self) -> np.ndarray:
-        """[4] xywh, frame pixels: where crop units 0 and 1 lie for `to_frame`."""
+        """The area from crop units 0 to 1 as `to_frame` converts it: [4] xywh, frame pixels."""
         extent = np.array(self.size) / np.array(self.scale)
         return np.concatenate([self.around[:2] + self.around[2:] / 2 - extent / 2, extent])
 
     def outside(self, frame: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Rows and columns of the view that a frame of this height and width does not have: top, bottom, left, right;
-        each at most all of them."""
+        """Number of rows and columns of the view outside a frame of this height and width: top, bottom, left, right.
+        Each is at most the size of the view."""
         parts: list[int] = []
         for start, extent, end in zip(self.corner[::-1], self.extent[::-1], frame, strict=True):
             parts += [min(max(0, -start), extent), min(max(0, start + extent - end + self.blind), extent)]
@@ -76,12 +76,12 @@ class View:
 
 
 def place_square(box: np.ndarray, factor: float, size: int, frame: tuple[int, int], fill: np.ndarray = BLACK) -> View:
-    """The square of side ceil(sqrt(w h) * factor) around a box (xywh, pixels): `sample_target` of the OSTrack code
-    base, which every public checkpoint was trained with.
+    """The square of side ceil(sqrt(w h) * factor) around a box (xywh, pixels), as `sample_target` of the OSTrack code
+    base cuts it; every public checkpoint was trained with it.
 
-    frame: height and width of the image; fill: [C] or [1] uint8. The public code blanks the last column and
-    row of the image whenever the square reaches them: hence `blind`. Raises InputError when the box has no area or its
-    square lies wholly outside the image.
+    frame: height and width of the image; fill: [C] or [1] uint8. The public code blanks the last column and row of the
+    image where the square reaches them; `blind` reproduces this. Raises InputError when the box has no area or its
+    square lies completely outside the image.
     """
     x, y, w, h = (float(value) for value in box)
     if not (math.isfinite(x) and math.isfinite(y) and w > 0 and h > 0 and w * h < math.inf):
@@ -102,7 +102,7 @@ def place_square(box: np.ndarray, factor: float, size: int, frame: tuple[int, in
 def place_with_context(box: np.ndarray, side: float, size: int, scale: float, fill: np.ndarray | None) -> View:
     """The square of `side` pixels around a box (xywh, pixels), as trackers after SiamFC cut it (DaSiamRPN).
 
-    scale: crop pixels per frame pixel, of boxes. The square may lie wholly outside the image.
+    scale: crop pixels per frame pixel, for boxes. The square may lie completely outside the image.
     """
     whole = round_half_up(side)
     left, top = (round_half_up(float(value) - (whole + 1) / 2) for value in box[:2] + box[2:] / 2)
@@ -116,5 +116,5 @@ def context_side(box: np.ndarray, context: float = CONTEXT) -> float:
 
 
 def mean_colour(image: np.ndarray) -> np.ndarray:
-    """The mean of each channel, cut to a whole number: [H, W, C] uint8 -> [C] uint8."""
+    """The mean of each channel, rounded down to a whole number: [H, W, C] uint8 -> [C] uint8."""
     return image.mean(axis=(0, 1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Resampling a rectangle of an image to a square, with one bilinear interpolation."""
+"""Resampling a rectangle of an image to a square by one bilinear interpolation."""
 
 import cv2
 import numpy as np
@@ -7,8 +7,8 @@ import numpy as np
 def warp_region(image: np.ndarray, region: np.ndarray, size: int, fill: np.ndarray) -> np.ndarray:
     """Resample `region` to [size, size, C].
 
-    image: [H, W, C] uint8; region: [4] xywh pixels, where pixel (0, 0) covers 0 to 1 in both directions, not rounded to
-    whole pixels; fill: [C] uint8, the colour outside the image.
+    image: [H, W, C] uint8; region: [4] xywh in fractional pixels, where pixel (0, 0) covers 0 to 1 in both directions;
+    fill: [C] uint8, colour of the padding.
     """
     scale = size / region[2:]
     # OpenCV's coordinates are those of pixel centres, half a pixel after the pixels' edges.

@@ -1,4 +1,4 @@
-"""Sharing work among the processes that torchrun started: they draw numbers from one store, without collectives."""
+"""Sharing work among the processes that torchrun started: they draw numbers from a common store."""
 
 import json
 import os
@@ -12,7 +12,7 @@ _PAUSE = 0.2  # seconds
 
 
 class WorkSharing:
-    """A share in the work of all processes, on any machine."""
+    """The connection of this process to all others, on one machine or more."""
 
     def __init__(self, store: Store, rank: int, size: int):
         self.rank, self.size, self._store = rank, size, store
@@ -22,17 +22,17 @@ class WorkSharing:
         return self._store.add("drawn", 1) - 1
 
     def count(self, done: int) -> int:
-        """Add `done` to the common count; returns the count of all processes so far."""
+        """Add `done` to the common count. Returns the count of all processes so far."""
         return self._store.add("counted", done)
 
     def gather(self, words: Iterable[str]) -> set[str]:
-        """The union of the words of all processes, for each of them. To be called once. Raises RuntimeError when a
-        process does not call it in time."""
+        """The union of the words of all processes, returned in each of them. May be called once. Raises RuntimeError
+        when a process does not call it in time."""
         self._store.set(f"words/{self.rank}", json.dumps(sorted(words)))
         return {word for rank in range(self.size) for word in json.loads(self._store.get(f"words/{rank}"))}
 
-    def leave(self) -> None:
-        """End the sharing: rank 0, which holds the store, waits until all others have called this."""
+    def wait_for_all(self) -> None:
+        """End the sharing. Rank 0, which holds the store, waits until all others have called this."""
         left = self._store.add("left", 1)
         while self.rank == 0 and left < self.size:
             time.sleep(_PAUSE)

@@ -12,18 +12,18 @@ from torch import Tensor
 from .vit import attend, attention_weights
 
 
-class Candidates(NamedTuple):
-    """Template tokens, the remaining search tokens and their places in the search grid."""
+class CandidateTokens(NamedTuple):
+    """Template tokens, the remaining search tokens and their indices in the search grid."""
 
     z: Tensor  # [N, Lz, C]
     x: Tensor  # [N, L, C]
     place: Tensor  # [N, L] int, index in the full search grid
 
 
-def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Candidates:
+def eliminate(block: Any, tokens: CandidateTokens, judges: Tensor, keep: float) -> CandidateTokens:
     """Run a timm block that keeps only the share `keep` of its search tokens after the attention.
 
-    judges: [N, Lz] weights, each row sums to 1, of the template tokens whose attention decides.
+    judges: [N, Lz] weights of the template tokens, by whose attention search tokens are kept; each row sums to 1.
     """
     template_length = tokens.z.shape[1]
     joint = torch.cat([tokens.z, tokens.x], dim=1)
@@ -37,7 +37,7 @@ def eliminate(block: Any, tokens: Candidates, judges: Tensor, keep: float) -> Ca
         x, place = gather_tokens(x, best), place.gather(1, best)
     joint = torch.cat([z, x], dim=1)
     joint = joint + block.drop_path2(block.ls2(block.mlp(block.norm2(joint))))
-    return Candidates(joint[:, :template_length], joint[:, template_length:], place)
+    return CandidateTokens(joint[:, :template_length], joint[:, template_length:], place)
 
 
 def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Features of boxes, and which of many boxes to keep; in plain torch. B targets, K boxes, C channels, f features.
+"""Features of boxes, and non-maximum suppression, in plain torch. B targets, K boxes, C channels, f features per side.
 
 Boxes are cxcywh, pixels of the search region relative to its centre.
 """
@@ -12,9 +12,10 @@ from .trunks import Trunk
 
 
 def sample_features(features: Tensor, pixels: Tensor, trunk: Trunk) -> Tensor:
-    """A trunk's features at input pixels, bilinear, border repeated: [B, C, f, f], [B, ..., 2] x y -> [B, C, ...]."""
+    """A trunk's features at input pixels, bilinear, with repeated border: [B, C, f, f], [B, ..., 2] xy -> [B, C,
+    ...]."""
     last = features.shape[-1] - 1
-    # In grid_sample's units the first feature's centre is -1 and the last one's 1.
+    # grid_sample places the centre of the first feature at -1 and that of the last one at 1.
     place = (pixels - trunk.first) / trunk.stride * (2 / last) - 1
     grid = place.flatten(1, -2)[:, :, None].to(features.dtype)
     sampled = grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=True)
@@ -32,11 +33,11 @@ def match_features(
     samples: int = 1,
     largest: bool = False,
 ) -> Tensor:
-    """What the template's features would be, were each box the target.
+    """The features of each box as if it were the template: [B, K, C, side, side].
 
     features: [B, C, f, f] of a search region of `size` pixels; boxes: [B, K, 4]; scales: [B, K] side of the box's
-    context square over the template's. A grid of `side` cells, one feature stride times the scale apart, is sampled
-    at `samples` x `samples` points of each cell, whose mean (or largest value) is taken: [B, K, C, side, side].
+    context square divided by the template's side. Each box has a grid of `side` x `side` cells with a spacing of one
+    feature stride times the scale. A cell is the mean (or the largest value) of `samples` x `samples` sampled points.
     """
     count = side * samples
     steps = (torch.arange(count, device=boxes.device) - (count - 1) / 2) * (trunk.stride / samples)
@@ -60,10 +61,10 @@ def feature_norm(features: Tensor) -> Tensor:
 
 
 def suppress(boxes: Tensor, scores: Tensor, threshold: float, keep: int) -> tuple[Tensor, Tensor]:
-    """Greedy non-maximum suppression: the best box, then the best of those that overlap no chosen one, and so on.
+    """Greedy non-maximum suppression: the best box, then the best box that overlaps no chosen one, and so on.
 
-    boxes: [B, K, 4]; scores: [B, K], minus infinity for boxes that do not count. Returns [B, keep] indices in order
-    of score, and [B, keep] bool: False where nothing was left (the index is then any). No wait for the device.
+    boxes: [B, K, 4]; scores: [B, K], minus infinity for boxes that do not count. Returns indices [B, keep] in order of
+    score, and [B, keep] bool: False where no box was left, with an arbitrary index. Does not wait for the device.
     """
     corners = cxcywh_to_xyxy(boxes)
     near = iou_and_union(corners[:, :, None], corners[:, None])[0] > threshold

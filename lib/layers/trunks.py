@@ -1,6 +1,6 @@
 """Convolutional trunks of Siamese trackers. B images, C channels, f features on each side.
 
-No layer pads, so features do not depend on where in the image something is.
+No layer pads, so the features of an object do not depend on its place in the image.
 """
 
 from abc import ABC, abstractmethod
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class Trunk(nn.Module, ABC):
-    """What trackers may ask of a trunk. Feature i is centred on input pixel first + stride * i."""
+    """The interface of a trunk. Feature i is centred on input pixel first + stride * i."""
 
     channels: int  # C
     stride: int  # input pixels per feature
-    first: int  # input pixel that feature 0 is centred on
-    stages: int  # how many there are
+    first: int  # input pixel at the centre of feature 0
+    stages: int  # number of stages, which can learn separately
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
@@ -22,13 +22,13 @@ class Trunk(nn.Module, ABC):
 
     @abstractmethod
     def learn_last(self, stages: int) -> None:
-        """Let only the last stages learn (0: none); BatchNorm of the others keeps its running statistics."""
+        """Only the last `stages` stages learn (0: none); BatchNorm in the other stages keeps its running statistics."""
 
 
 class AlexNetTrunk(Trunk):
     """The AlexNet of the SiamRPN family: five convolutions, total stride 8 (Li et al., CVPR 2018).
 
-    A feature sees 87 pixels. Sequential indices are the public keys.
+    The receptive field is 87 pixels. The indices in `features` are those of the public keys.
     """
 
     stride, first, stages = 8, 43, 5
@@ -50,11 +50,11 @@ class AlexNetTrunk(Trunk):
         self.learning = self.stages
 
     def forward(self, image: Tensor) -> Tensor:
-        """[B, 3, S, S] -> [B, C, f, f]; f = 6 for S = 127, one more for every 8 pixels more"""
+        """[B, 3, S, S] -> [B, C, f, f] with f = 6 + (S - 127) / 8"""
         return self.features(image)
 
     def learn_last(self, stages: int) -> None:
-        """Let only the last stages learn (0 to 5); BatchNorm of the others keeps its running statistics."""
+        """Only the last `stages` stages learn (0 to 5); BatchNorm in the other stages keeps its running statistics."""
         self.learning = stages
         for number, layers in enumerate(self.LAYERS):
             for index in layers:
@@ -62,7 +62,7 @@ class AlexNetTrunk(Trunk):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "AlexNetTrunk":
-        """Training mode for the stages that learn."""
+        """Training mode, only for the stages that learn."""
         super().train(mode)
         for _, norm in self.LAYERS[: self.stages - self.learning]:
             self.features[norm].eval()

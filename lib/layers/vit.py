@@ -1,4 +1,4 @@
-"""The one-stream ViT encoder: template and search tokens of one stream run through the same blocks together.
+"""The one-stream ViT encoder: template and search tokens run through the same blocks together.
 
 N images (targets x streams), Lz template tokens, Lx search tokens, C channels. Parameters carry the names of the
 public checkpoints: `patch_embed.proj`, `pos_embed_z`, `pos_embed_x`, `blocks.N`, `norm`.
@@ -53,11 +53,11 @@ class VisionEncoder(nn.Module):
         return self.norm_pre(self.patch_embed(image) + self.pos_embed_x)
 
     def last_block(self, tokens: Tensor, search_only: bool) -> Tensor:
-        """[N, Lz + Lx, C] -> the last block's output, of the search rows alone for `search_only`."""
+        """The last block's output for [N, Lz + Lx, C]; only its search rows where `search_only`."""
         return self.run_block(self.blocks[-1], tokens, self.pos_embed_z.shape[1] if search_only else 0)
 
     def run_block(self, block: nn.Module, tokens: Tensor, first_row: int = 0) -> Tensor:
-        """As the function `run_block`, with gradient checkpointing if `recompute` is set."""
+        """As the function `run_block`, with gradient checkpointing where `recompute` is set."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(run_block, block, tokens, first_row, use_reentrant=False)
         return run_block(block, tokens, first_row)
@@ -103,7 +103,7 @@ def create_vit(name: str, *, drop_path_rate: float = 0.0, pretrained: bool = Fal
 
 
 def _is_plain(vit: nn.Module) -> TypeGuard[VisionTransformer]:
-    """Whether this timm network does nothing that the encoder does not."""
+    """Whether this timm network has only parts that the encoder supports."""
     return (
         isinstance(vit, VisionTransformer)
         and type(vit.patch_embed) is TimmPatchEmbed
@@ -140,7 +140,7 @@ def resize_patch_kernel(kernel: Tensor, stride: int) -> Tensor:
 def run_block(block: Any, tokens: Tensor, first_row: int = 0) -> Tensor:
     """A timm block's output for the rows from `first_row` on: [N, L, C] -> [N, L - first_row, C].
 
-    All rows serve as keys and values; what only feeds the other rows' output is not computed.
+    All rows are keys and values. Operations that only the other rows' output needs are skipped.
     """
     if first_row == 0 and not fused_is_slow(tokens):
         return block(tokens)
@@ -172,7 +172,7 @@ def attention_weights(attention: Any, rows: Tensor, tokens: Tensor) -> Tensor:
 
 def _project(attention: Any, tokens: Tensor, start: int, stop: int) -> list[Tensor]:
     """The parts `start` to `stop` of (query, key, value), each [N, H, L, C / H]."""
-    tokens = tokens.contiguous()  # a slice takes a slower kernel, whose rounding depends on N
+    tokens = tokens.contiguous()  # a slice would use a slower kernel, whose rounding depends on N
     width = attention.attn_dim
     part = slice(start * width, stop * width)
     bias = None if attention.qkv.bias is None else attention.qkv.bias[part]

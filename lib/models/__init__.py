@@ -23,7 +23,7 @@ TRACKERS = {
 
 
 def network_class(cfg: EasyDict) -> "type[Network]":
-    """The network of a configuration, not built: what is known without weights, such as `modalities`.
+    """The class of a configuration's network. It knows without weights, for example, its `modalities`.
 
     Raises InputError for a MODEL.NAME that is not in `TRACKERS`.
     """
@@ -40,7 +40,8 @@ def build_model(cfg: EasyDict) -> "Network":
 
 
 def build_method(network: "Network", cfg: EasyDict) -> "Method":
-    """The method that tracks with a network by TEST of a configuration. Costs next to nothing: many may share one.
+    """The method that tracks with a network by the TEST part of a configuration. It is cheap: many methods may share
+    one network.
 
     Raises InputError for values of TEST that contradict each other.
     """

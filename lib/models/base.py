@@ -1,4 +1,4 @@
-"""What every tracker's network can do. B targets, M modalities (visible; visible and infrared)."""
+"""The base class of all networks, and the batch of pairs. B targets, M modalities (visible; visible and infrared)."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from .method import Method
 
 
-#: What a training pair shows: the target again (in a video; in the same still image), or in its place another object
-#: of its category, or one of another category (DaSiamRPN, ECCV 2018).
+#: What the search region of a training pair shows: the target again (from a video, from the same still image), another
+#: object of the target's category, or an object of another category (DaSiamRPN, ECCV 2018).
 PAIR_KINDS = ("video", "still", "same_category", "other_category")
 
 
@@ -27,8 +27,8 @@ class PairBatch(NamedTuple):
     template: Tensor  # [B, M, 3, Sz, Sz]
     template_box: Tensor  # [B, 4]
     search: Tensor  # [B, M, 3, Sx, Sx]
-    search_box: Tensor  # [B, 4] of the target or, in a negative pair, of the object that is not it
-    # For trackers that learn from negative pairs. None: every pair is positive and nothing else is known.
+    search_box: Tensor  # [B, 4] the target's box; in a negative pair the other object's
+    # For trackers that learn from negative pairs. None: every pair is positive, other objects are not annotated.
     positive: Tensor | None = None  # [B] bool
     others: Tensor | None = None  # [B, K, 4] other objects in the search region, NaN where there are fewer
     kind: Tensor | None = None  # [B] int64, which of `PAIR_KINDS`
@@ -39,46 +39,46 @@ class PairBatch(NamedTuple):
         return len(self.search)
 
     def apply(self, change: Callable[[Tensor], Tensor]) -> "PairBatch":
-        """The batch with every tensor changed; what is None stays so."""
+        """The batch with `change` applied to every tensor; None stays None."""
         return PairBatch._make(part if part is None else change(part) for part in self)
 
     def normalised(self, normalize: Callable[[Tensor], Tensor]) -> "PairBatch":
-        """The batch with images as the network takes them."""
+        """The batch with normalised images."""
         return self._replace(template=normalize(self.template), search=normalize(self.search))
 
 
 class ScoreMap(NamedTuple):
-    """How likely the target's centre is where in the search region."""
+    """For each cell of the search region, how likely the target's centre lies there."""
 
     scores: Tensor  # [B, n, n] in [0, 1]
-    first: float  # where the centre of the first column and row lies, in crop units
-    step: float  # from one to the next
+    first: float  # centre of the first column (and row), in crop units
+    step: float  # distance between neighbouring cells, in crop units
 
 
 class Network(nn.Module):
-    """Weights and arithmetic that find a target again. It knows no setting of tracking and keeps nothing about any
-    target: the first are a `Method`'s, the second is what `embed` returns."""
+    """Weights and arithmetic. A network has no settings of tracking (a `Method` has them) and stores nothing about any
+    target (`embed` returns it)."""
 
     modalities: int = 2
     #: The method that tracks with this network.
     method_class: ClassVar[type["Method"]]
     #: Patterns of public checkpoint keys that never reach an output, and are therefore not part of this network.
     dropped_keys: Sequence[str] = ()
-    #: Patterns of keys that stay float32 when the network computes in fewer digits: where those would reach the box.
+    #: Patterns of keys that stay float32 in reduced precision, because their rounding errors would reach the box.
     precise: Sequence[str] = ()
-    #: Pieces of keys: weights that have all of them are recognised as this network's (lib.models.weights).
+    #: Pieces of keys. Weights whose keys contain all of them belong to this network (lib.models.weights).
     marks: Sequence[str] = ()
-    #: Pieces of the names of parameters that start from scratch where training starts from a single-object tracker.
+    #: Pieces of parameter names. Such parameters start from scratch where training starts from a single-object tracker.
     new_after_tracker: Sequence[str] = ()
-    backbone_key = "MODEL.BACKBONE"  # the key that says which weights fit the backbone, for error messages
+    backbone_key = "MODEL.BACKBONE"  # the key that error messages name where weights do not fit the backbone
     training_crops = "jittered"  # how training cuts its pairs: a name of lib.train.data.loader.TRAINING_CROPS
 
-    normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, what the other methods take
+    normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, the input of `embed` and `forward`
     dtype: torch.dtype = torch.float32  # of the images that `embed` and `forward` take
 
     @abstractmethod
     def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
-        """All that can be computed about the targets once: a tree of tensors with leading dimension B.
+        """What is computed once per target: a tree of tensors with leading dimension B.
 
         template: [B, M, 3, Sz, Sz] normalised; box: [B, 4] cxcywh in units of the template, None: centred, as cut.
         """
@@ -89,32 +89,34 @@ class Network(nn.Module):
 
     @abstractmethod
     def read(self, prediction: Any) -> Tensor:
-        """The boxes that the network itself finds most likely, whatever tracking makes of them: [B, 4] cxcywh in
-        [0, 1] of the crop."""
+        """The most likely boxes by the network alone, without the rules of tracking: [B, 4] cxcywh in [0, 1] of the
+        crop."""
 
     def score_map(self, prediction: Any) -> "ScoreMap | None":
-        """What pictures of tracking show: how likely the target is where; None for a network that makes no map."""
+        """The score map for drawing; None for a network that has none."""
         return None
 
     @abstractmethod
     def step(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted loss terms (the trainer only sums them), and figures to watch; scalars, the latter detached.
+        """Weighted loss terms, which the trainer only sums, and figures for the log. Both are scalars; figures are
+        detached.
 
-        A figure that concerns some pairs only is a [2] tensor: its sum over them, and how many they are.
+        A figure of some pairs only is a [2] tensor: its sum over these pairs, and their number.
         """
 
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a public file under this network's names; what is unknown stays as it is."""
+        """Weights of a public file under this network's names; unknown keys keep their names."""
         return dict(weights)
 
     def publish(self, naming: str) -> dict[str, Tensor]:
-        """The weights under the names of another code; "toolbox" are this one's. Raises InputError for unknown ones."""
+        """The weights under the names of another code base, or of this one ("toolbox"). Raises InputError for an
+        unknown naming."""
         choose("--naming", naming, ["toolbox"])
         return self.state_dict()
 
     def cast(self, dtype: torch.dtype) -> None:
-        """Compute in `dtype` from now on: all that is saved but what is `precise`, once. Constants (windows, anchors,
-        mean colours) keep their digits. For tracking; training has autocast."""
+        """Convert the weights to `dtype`, except those that are `precise`. Constants (windows, anchors, mean colours)
+        stay float32. For tracking; training uses autocast."""
         self.dtype = dtype
         for key, value in self.state_dict(keep_vars=True).items():
             if value.is_floating_point() and not any(fnmatchcase(key, pattern) for pattern in self.precise):
@@ -122,36 +124,37 @@ class Network(nn.Module):
 
     @classmethod
     def rename(cls, key: str) -> str:
-        """A key of a public file under this network's name; what is unknown stays as it is."""
+        """The name that a key of a public file has here; an unknown key stays as it is."""
         return key
 
     def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a public file to start training from, under this network's names and in its sizes."""
+        """Weights of a public file that training starts from, with this network's names and sizes."""
         return self.adopt(weights)
 
     def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
-        """timm's own weights of the backbone, under this network's names. Raises InputError where timm has none."""
+        """timm's weights of the backbone, under this network's names. Raises InputError where timm has none."""
         raise InputError("MODEL.PRETRAIN_FILE: timm has no weights of this network's backbone; give a file, or ''")
 
     def is_new(self, name: str, *, after_tracker: bool) -> bool:
-        """Whether a parameter starts from scratch: where training starts from weights of the backbone, or
+        """Whether a parameter starts from scratch, given that training starts from weights of the backbone or
         (after_tracker) of a single-object tracker."""
         if after_tracker:
             return any(piece in name for piece in self.new_after_tracker)
         return not name.startswith("backbone.")
 
     def layers_behind(self, name: str) -> int:
-        """How many layers lie between a parameter of the backbone and the head, for rates that fall layer by layer."""
+        """The number of layers between a parameter of the backbone and the head, for layer-wise decay of the learning
+        rate."""
         return 0
 
     def add_lora(self, rank: int, alpha: float) -> None:
-        """Let attention weights learn at low rank (lib.layers.lora). Raises InputError where there is no ViT."""
+        """Train the attention weights at low rank (lib.layers.lora). Raises InputError for a network without a ViT."""
         raise InputError("TRAIN.LORA_RANK: this network has no ViT; set it to 0")
 
     def set_epoch(self, epoch: int) -> None:
-        """Called at the start of each training epoch, for schedules inside a network."""
+        """The trainer calls this at the start of each epoch, for schedules inside a network."""
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device

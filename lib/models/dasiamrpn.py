@@ -1,4 +1,4 @@
-"""DaSiamRPN: SiamRPN that learns what only looks like its target, and looks for it when it is lost (ECCV 2018).
+"""DaSiamRPN: SiamRPN that learns distractors online and searches a growing region for a lost target (ECCV 2018).
 
 B targets, A anchors, n score cells on each side, K candidates, C channels, S side of the search region, pixels.
 """
@@ -15,15 +15,15 @@ from ..core.errors import InputError
 from ..core.target import Target
 from ..core.view import EXEMPLAR
 from ..layers.roi import match_features, normalize_features, suppress
-from .distractors import Experience, Learning, discriminator, first_frame, similarity
+from .distractors import FeatureSums, LearningRule, discriminator, first_frame, similarity
 from .long_term import LongTerm
 from .method import Answer
-from .siamese import Proposals, context_sides, take_rows, to_crop_units
+from .siamese import Proposals, context_sides, gather_rows, to_crop_units
 from .siamrpn import Kernels, SiamRPN, SiamRPNMethod, check_size
 
 
 class Template(NamedTuple):
-    """What the network makes of a template."""
+    """What DaSiamRPN's network computes from a template."""
 
     cls: Tensor  # [B, 2 A, C, 4, 4] kernels
     loc: Tensor  # [B, 4 A, C, 4, 4]
@@ -31,31 +31,31 @@ class Template(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What is kept of a target."""
+    """What DaSiamRPN keeps about a target."""
 
     kernels: Kernels
-    known: Experience  # what was learned of it since
+    known: FeatureSums  # what was learned about the target while tracking
 
 
 class Prediction(NamedTuple):
-    """What the network says about a search region."""
+    """DaSiamRPN's output for a search region."""
 
     logits: Tensor  # [B, 2, A, n, n] background, target
-    deltas: Tensor  # [B, 4, A, n, n]
+    deltas: Tensor  # [B, 4, A, n, n] corrections of the anchors
     features: Tensor  # [B, C, f, f]
 
 
-class Candidates(NamedTuple):
-    """The proposals that the winner is chosen among, in order of rank."""
+class CandidateProposals(NamedTuple):
+    """The best proposals after suppression, in order of rank; one of them wins."""
 
-    place: Tensor  # [B, K] among all proposals
+    place: Tensor  # [B, K] index among all proposals
     valid: Tensor  # [B, K] bool; the first one always is
     features: Tensor  # [B, K, C, 6, 6] with a norm of 1
-    winner: Tensor  # [B] among the candidates
+    winner: Tensor  # [B] index among the candidates
 
 
 class DaSiamRPNMethod(SiamRPNMethod):
-    """The modes of TEST.MODE: plain, aware of distractors, long-term."""
+    """The modes of TEST.MODE: plain, distractor-aware, long-term."""
 
     network: "DaSiamRPN"
 
@@ -64,56 +64,57 @@ class DaSiamRPNMethod(SiamRPNMethod):
         super().__init__(network, test)
         self.rules = test.DISTRACTOR
         self.aware = test.MODE == "distractor" or (test.MODE == "long_term" and test.LONG_TERM.DISTRACTOR)
-        self.learning = Learning(self.rules.ALPHA, self.rules.ETA, self.rules.BETA == "series", self.rules.DECAY)
+        self.learning = LearningRule(self.rules.ALPHA, self.rules.ETA, self.rules.BETA == "series", self.rules.DECAY)
         self.long_term = build_long_term(test, network.backbone.stride) if test.MODE == "long_term" else None
         self.lost_influence: float = test.LONG_TERM.WINDOW_INFLUENCE
 
     def begin(self, pixels: Tensor, boxes: Tensor) -> Memory:
-        """Kernels, and the template as the first thing learned."""
+        """The template's kernels, and its features as the first ones that are learned."""
         template = self.network.embed(self.images(pixels))
         known = first_frame(template.features.float(), self.learning)
         return Memory(Kernels(template.cls, template.loc), known)
 
-    def look(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
-        """The winner's box, its size smoothed; the last one while the target is lost and no score is high enough. The
-        memory has learned from the frame where the method is aware of distractors."""
+    def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
+        """The winner's box with a smoothed size. The last box stays while the target is lost and no score is high
+        enough. The distractor-aware modes also learn from the frame."""
         prediction, size = self.network(memory.kernels, self.images(pixels)), pixels.shape[-1]
         lost = self._is_lost(size)
-        # A lost target may be anywhere, so that the window hardly counts.
+        # A lost target may be anywhere, so the window gets little weight.
         proposals = self.propose(prediction, prior[:, 0] * size, self.lost_influence if lost else None)
         if not self.aware:
             boxes, scores = self._choose(proposals, proposals.ranks.argmax(1), prior[:, 0], size)
             return self.answer(boxes, scores, memory, prediction)
         candidates = self.find_candidates(prediction.features, discriminator(memory.known), proposals, size)
-        index = take_rows(candidates.place, candidates.winner)
+        index = gather_rows(candidates.place, candidates.winner)
         boxes, scores = self._choose(proposals, index, prior[:, 0], size)
         learned = memory if lost else self.learn(memory, proposals, candidates)
         return self.answer(boxes, scores, learned, prediction)
 
-    def absorb(self, memory: Memory, fresh: Memory) -> Memory:
-        """New kernels; what was learned stays."""
-        return memory._replace(kernels=super().absorb(memory.kernels, fresh.kernels))
+    def merge_memory(self, memory: Memory, fresh: Memory) -> Memory:
+        """Blends the kernels; what was learned stays."""
+        return memory._replace(kernels=super().merge_memory(memory.kernels, fresh.kernels))
 
-    def find_candidates(self, features: Tensor, tau: Tensor, proposals: Proposals, size: int) -> Candidates:
-        """The best proposals that do not overlap, and the one that looks most like what is known of the target.
+    def find_candidates(self, features: Tensor, tau: Tensor, proposals: Proposals, size: int) -> CandidateProposals:
+        """The best proposals after non-maximum suppression, and the winner among them.
 
-        features: [B, C, f, f] of a search region of `size` pixels; tau: [B, C, 6, 6] what is known.
+        features: [B, C, f, f] of a search region of `size` pixels; tau: [B, C, 6, 6] the discriminator of equation 4.
         """
         rules = self.rules
         usable = proposals.boxes.isfinite().all(2) & proposals.ranks.isfinite() & (proposals.boxes[..., 2:] > 0).all(2)
         ranks = proposals.ranks.masked_fill(~usable, -torch.inf)
         best, order = ranks.topk(min(rules.PROPOSALS, ranks.shape[1]), dim=1)
-        boxes = take_rows(proposals.boxes, order)
+        boxes = gather_rows(proposals.boxes, order)
         kept, valid = suppress(boxes, best, rules.NMS_IOU, min(rules.CANDIDATES, boxes.shape[1]))
-        boxes, best = take_rows(boxes, kept), take_rows(best, kept)
+        boxes, best = gather_rows(boxes, kept), gather_rows(best, kept)
         found = self.features_of(features, boxes, size)
         likeness = similarity(tau, found)
         gain = rules.GAIN if rules.USE == "roi" else 0.0
         ranks = ((1 - gain) * best + gain * (likeness + 1) / 2).masked_fill(~valid, -torch.inf)
-        return Candidates(take_rows(order, kept), valid, found, ranks.argmax(1))
+        return CandidateProposals(gather_rows(order, kept), valid, found, ranks.argmax(1))
 
     def features_of(self, features: Tensor, boxes: Tensor, size: int) -> Tensor:
-        """What the template of each box would look like, its norm 1: [B, C, f, f], [B, K, 4] -> [B, K, C, 6, 6]."""
+        """The features of each box as if it were the template, with norm 1: [B, C, f, f], [B, K, 4] -> [B, K, C, 6,
+        6]."""
         scales = context_sides(boxes[..., 2:]) / EXEMPLAR
         largest = self.rules.POOL == "max"
         options = {"samples": self.rules.SAMPLES, "largest": largest}
@@ -121,17 +122,17 @@ class DaSiamRPNMethod(SiamRPNMethod):
             match_features(features.float(), boxes, scales, size, self.network.backbone, **options)
         )
 
-    def learn(self, memory: Memory, proposals: Proposals, candidates: Candidates) -> Memory:
-        """The memory after a frame; unchanged for targets whose winner is not sure."""
+    def learn(self, memory: Memory, proposals: Proposals, candidates: CandidateProposals) -> Memory:
+        """The memory after a frame. It does not change for targets whose winner is uncertain."""
         rules, known = self.rules, memory.known
-        scores = take_rows(proposals.scores, candidates.place)
+        scores = gather_rows(proposals.scores, candidates.place)
         likeness = similarity(known.first, candidates.features)
         chosen = self.choose_distractors(proposals, candidates, scores, likeness)
         foes = torch.einsum("bk,bkchw->bchw", chosen.to(scores.dtype), candidates.features)
         winner = candidates.winner
-        sure = take_rows(scores, winner) >= rules.UPDATE_SCORE
-        sure &= take_rows(likeness, winner) > rules.UPDATE_SIMILARITY
-        target = take_rows(candidates.features, winner)
+        sure = gather_rows(scores, winner) >= rules.UPDATE_SCORE
+        sure &= gather_rows(likeness, winner) > rules.UPDATE_SIMILARITY
+        target = gather_rows(candidates.features, winner)
         known = self.learning.add(known, target, foes, chosen.sum(1).to(scores.dtype), when=sure)
         kernels = memory.kernels
         if rules.USE == "kernel":
@@ -141,21 +142,21 @@ class DaSiamRPNMethod(SiamRPNMethod):
         return Memory(kernels, known)
 
     def choose_distractors(
-        self, proposals: Proposals, candidates: Candidates, scores: Tensor, likeness: Tensor
+        self, proposals: Proposals, candidates: CandidateProposals, scores: Tensor, likeness: Tensor
     ) -> Tensor:
-        """Candidates that look like the target and are not it: [B, K] bool. scores, likeness to the first template:
-        [B, K]."""
+        """The distractors: candidates that look like the target but lie elsewhere, [B, K] bool. scores and likeness
+        (the similarity to the first template): [B, K]."""
         rules = self.rules
-        corners = cxcywh_to_xyxy(take_rows(proposals.boxes, candidates.place))
-        overlap = iou_and_union(corners, take_rows(corners, candidates.winner)[:, None])[0]
+        corners = cxcywh_to_xyxy(gather_rows(proposals.boxes, candidates.place))
+        overlap = iou_and_union(corners, gather_rows(corners, candidates.winner)[:, None])[0]
         foes = candidates.valid & (likeness > rules.SIMILARITY) & (scores > rules.SCORE) & (overlap < rules.IOU)
         foes = foes.scatter(1, candidates.winner[:, None], False)
         order = likeness.masked_fill(~foes, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
         return foes & (order < rules.MOST)
 
-    def after(self, target: Target, frame: tuple[int, int]) -> Target:
-        """A search region that grows while the target is lost, up to twice the frame's longer side; a target that is
-        searched further does not count as found."""
+    def prepare_next(self, target: Target, frame: tuple[int, int]) -> Target:
+        """The search region grows while the target is lost, up to twice the frame's longer side. A target with a grown
+        region does not count as found."""
         if self.long_term is None:
             return target
         settings = target.state.settings
@@ -168,8 +169,8 @@ class DaSiamRPNMethod(SiamRPNMethod):
         return self.long_term is not None and self.long_term.is_lost(size)
 
     def _choose(self, proposals: Proposals, index: Tensor, prior: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Box [B, 4] in units of the crop and score [B] where proposal `index` [B] won."""
-        box, score = self.choice.smooth(proposals, index, prior * size)
+        """Box [B, 4] in crop units and score [B] of the winning proposal `index` [B]."""
+        box, score = self.selection.smooth(proposals, index, prior * size)
         if self.long_term is not None and self._is_lost(size):
             still = torch.cat([torch.zeros_like(prior), prior * size], dim=1)
             box = torch.where((score >= self.long_term.low)[:, None], box, still)
@@ -177,12 +178,12 @@ class DaSiamRPNMethod(SiamRPNMethod):
 
 
 class DaSiamRPN(SiamRPN):
-    """SiamRPN's network, which also shows its features."""
+    """SiamRPN's network, which also returns its features."""
 
     method_class = DaSiamRPNMethod
 
     def embed(self, template: Tensor, box: Tensor | None = None) -> Template:
-        """template [B, 1, 3, 127, 127] -> Template; the target is in the middle, whatever `box` says"""
+        """template [B, 1, 3, 127, 127] -> Template; `box` is not used: the target is in the middle"""
         features = self.backbone(template[:, 0])
         return Template(*self.rpn_head.make_kernels(features), features)
 
@@ -194,7 +195,7 @@ class DaSiamRPN(SiamRPN):
 
 
 def build_long_term(test: EasyDict, stride: int) -> LongTerm:
-    """From TEST. Raises InputError where its sizes do not fit."""
+    """The rules of TEST.LONG_TERM. Raises InputError where its sizes contradict each other."""
     rules = test.LONG_TERM
     check_size("TEST.LONG_TERM.MAX_SIZE", rules.MAX_SIZE, stride)
     usual = max(test.SEARCH_SIZE, test.SMALL_TARGET_SIZE if test.SMALL_TARGET_SHARE else 0)

@@ -1,4 +1,4 @@
-"""IIMF: visible and infrared streams and a modality-shared one that only they feed (ACM MM 2024).
+"""IIMF: a visible stream, an infrared stream and a modality-shared stream that they both feed (ACM MM 2024).
 
 B targets, z template tokens [B, Lz, C], x search tokens [B, Lx, C]; v visible, i infrared, m modality-shared.
 """
@@ -34,7 +34,7 @@ _UNUSED = [
 
 
 class SharedInitialisation(nn.Module):
-    """Specific and shared features part: the shared stream begins, the specific ones exchange their templates."""
+    """Creates the shared stream from both modalities; the two specific streams exchange their templates."""
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, drop_path: float):
         super().__init__()
@@ -59,9 +59,9 @@ class SharedInitialisation(nn.Module):
 
 
 class SharedInteraction(nn.Module):
-    """Both modalities feed the shared stream; they themselves stay as they are.
+    """Both modalities feed the shared stream and do not change.
 
-    A layer behind the last block leaves the shared template as it is: nobody reads it any more.
+    A layer behind the last block does not update the shared template, since no later layer reads it.
     """
 
     def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, drop_path: float, last: bool):
@@ -83,7 +83,7 @@ class SharedInteraction(nn.Module):
 
 
 class IIMFEncoder(MixingEncoder):
-    """Two streams that become three after the first blocks."""
+    """Two streams, and a third one after the first blocks."""
 
     layer_class = SharedInteraction
 
@@ -113,7 +113,7 @@ class IIMFEncoder(MixingEncoder):
 
 
 class IIMFTrack(OneStream):
-    """RGB-T tracking with two specific streams and a shared one."""
+    """RGB-T tracking with two modality-specific streams and a shared one."""
 
     marks = ("box_head.", "tbsi_", "sp_sh_layer.")
     new_after_tracker = ("tbsi",)  # and not `sp_sh_layer`, as in the public code

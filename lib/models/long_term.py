@@ -1,6 +1,6 @@
-"""Local to global: a lost target is looked for in a search region that grows (DaSiamRPN, ECCV 2018, section 3.4).
+"""Local to global: a lost target is searched in a growing region (DaSiamRPN, ECCV 2018, section 3.4).
 
-The region is enlarged as the network sees it, at the scale of the last box, so that the target keeps its size.
+The crop gets more pixels while its scale stays that of the last box, so the target keeps its size in the crop.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from ..core.view import EXEMPLAR
 
 @dataclass(frozen=True)
 class LongTerm:
-    """When a target is lost and found, and how far it is looked for. Sizes are pixels as the network sees them."""
+    """When a target counts as lost or found, and how large its search region becomes. Sizes are pixels of the crop."""
 
-    low: float  # a score below it loses the target
-    high: float  # a score above it finds it
-    step: int  # the region grows by this in each frame
-    largest: int
-    least: int  # a region of at least this size is searched only for lost targets
-    stride: int  # sizes are 127 and a multiple of it
+    low: float  # a score below it: the target is lost
+    high: float  # a score above it: the lost target is found
+    step: int  # growth of the region per frame
+    largest: int  # size at which the region stops growing
+    least: int  # a region of at least this size belongs to a lost target
+    stride: int  # sizes are 127 plus a multiple of it
 
     def next_size(self, size: int, usual: int, score: float, cover: float) -> int:
-        """The next search region.
+        """The size of the next search region.
 
-        size: of the last one; usual: of the target while it is not lost; score: of the last frame; cover: a region
-        that is large enough for any place in the frame.
+        size: of the last region; usual: of the region while the target is not lost; score: of the last frame; cover:
+        of a region that covers the frame wherever the target was.
         """
         lost = size > usual
         if score > self.high if lost else score >= self.low:
@@ -34,7 +34,7 @@ class LongTerm:
         return max(self._round(grown), size, self._round(self.least))
 
     def is_lost(self, size: int) -> bool:
-        """Whether a search region of that size looks for a lost target."""
+        """Whether a search region of this size belongs to a lost target."""
         return size >= self.least
 
     def _round(self, size: float) -> int:

@@ -1,7 +1,7 @@
-"""How a network tracks: where it looks, what it believes, what it learns. B targets, V views a target, M modalities.
+"""How a network is used to track: which crops it sees, which box is chosen, what is learned.
 
-A method is built from a network and the TEST part of a configuration. It costs next to nothing: many may share one
-network. It keeps nothing about any target either; that is in `Target.state`.
+A method is built from a network and the TEST part of a configuration. It is cheap: many methods may share one network.
+It stores nothing about any target; that is in `Target.state`. B targets, V views per target, M modalities.
 """
 
 import logging
@@ -24,25 +24,25 @@ log = logging.getLogger(__name__)
 
 
 class CropState(NamedTuple):
-    """`Target.state` of everything that is tracked by crops."""
+    """`Target.state` of every tracker that cuts crops."""
 
-    memory: Any  # what the network knows of the target: a tree (lib.core.tree), leading dimension 1
-    settings: Any = None  # what the method keeps besides, as `Method.open` and `settle` return it
+    memory: Any  # tensors about the target: a tree (lib.core.tree), leading dimension 1
+    settings: Any = None  # other values that the method keeps about the target, see `Method.initial_settings`
 
 
 class Answer(NamedTuple):
-    """What a forward pass says about the targets' next frame."""
+    """The result of a forward pass for each target."""
 
     boxes: Tensor  # [B, 4] cxcywh in crop units of the chosen view
     scores: Tensor  # [B]
     found: Tensor  # [B] bool
-    view: Tensor  # [B] int64, which of the target's views
+    view: Tensor  # [B] int64, index of the chosen view
     memory: Any  # after the frame; the same object where nothing was learned
-    prediction: Any  # the network's own, for pictures
+    prediction: Any  # the network's output, for drawing
 
 
-class Found(NamedTuple):
-    """An answer about one target."""
+class TargetAnswer(NamedTuple):
+    """The part of an `Answer` that is about one target."""
 
     box: np.ndarray  # [4] float64, cxcywh in crop units
     score: float
@@ -50,14 +50,14 @@ class Found(NamedTuple):
 
 
 class Method(ABC):
-    """Rules of tracking around a network. Views of one target and frame have one size."""
+    """The rules of tracking with a network. All views of one target in one frame have the same size."""
 
-    batched: bool = True  # whether a pass may hold several targets
-    needs_gradients: bool = False  # whether `begin` and `look` learn by gradients (inside torch.enable_grad)
-    renews: bool = False  # whether `fresh_views` may ask for views
-    calibrates: bool = False  # whether a new target is looked for in its first frame, for `calibrate`
-    template_size: int  # side of a template, pixels
-    search_size: int  # side of a usual search region, pixels
+    batched: bool = True  # whether a forward pass may hold several targets
+    needs_gradients: bool = False  # whether `begin` and `search` use gradients (inside torch.enable_grad)
+    updates_template: bool = False  # whether `update_views` may return views
+    calibrates: bool = False  # whether a new target is also searched in its first frame, for `calibrate`
+    template_size: int  # side of the template, pixels of the network's input
+    search_size: int  # side of the usual search region, pixels of the network's input
 
     def __init__(self, network: Network, test: EasyDict):
         """test: TEST of a resolved configuration. Raises InputError for values that contradict each other."""
@@ -65,26 +65,28 @@ class Method(ABC):
 
     @property
     def modalities(self) -> int:
-        """How many images of a frame are looked at."""
+        """The number of images of a frame that the network takes."""
         return self.network.modalities
 
     @abstractmethod
-    def open(self, frame: Frame, box: np.ndarray) -> Any:
-        """What is kept of a new target besides its memory: `CropState.settings`. box: [4] xywh, pixels."""
+    def initial_settings(self, frame: Frame, box: np.ndarray) -> Any:
+        """`CropState.settings` of a new target. box: [4] xywh, pixels."""
 
     @abstractmethod
     def first_views(self, target: Target, frame: Frame) -> list[View]:
-        """What a new target is learned from. Raises InputError when its box does not show in the frame."""
+        """The views of a new target that its memory is made from. Raises InputError when its box lies outside the
+        frame."""
 
     @abstractmethod
     def views(self, target: Target, frame: Frame) -> list[View]:
-        """Where a target is looked for in its next frame. Raises InputError when its box left the frame, which a frame
-        that is smaller than the one before can do; it is then asked again for the box that `clip` gives."""
+        """The search regions of a target in its next frame. Raises InputError when its box lies outside the frame,
+        which happens where a frame is smaller than the one before; the caller then asks again with the box from
+        `clip`."""
 
     @abstractmethod
     def search_sides(self, target: Target) -> tuple[float, int]:
-        """Side of the target's next search region, before it is rounded, in frame pixels and in pixels of the network's
-        input: says how much smaller a frame may be decoded."""
+        """Side of the target's next search region before rounding, in frame pixels and in pixels of the network's
+        input. Their ratio decides how much smaller the frame may be decoded."""
 
     @abstractmethod
     def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
@@ -92,17 +94,19 @@ class Method(ABC):
         with leading dimension B."""
 
     @abstractmethod
-    def look(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
-        """One forward pass. pixels: [B, V, M, 3, S, S] uint8; prior: [B, V, 2] the last size in crop units."""
+    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+        """One forward pass over the search regions. pixels: [B, V, M, 3, S, S] uint8; prior: [B, V, 2] the last width
+        and height in crop units."""
 
-    def calibrate(self, settings: Any, answer: Found, given: np.ndarray) -> Any:
-        """`CropState.settings` after the first frame was looked at. given: [2] the first box's size in crop units."""
+    def calibrate(self, settings: Any, answer: TargetAnswer, given: np.ndarray) -> Any:
+        """`CropState.settings` after a search in the first frame. given: [2] width and height of the given box in crop
+        units."""
         return settings
 
-    def settle(self, target: Target, view: View, answer: Found, frame: tuple[int, int]) -> Target:
-        """The target after an answer; frame: height and width. An answer that is not finite leaves it where it was."""
+    def update_target(self, target: Target, view: View, answer: TargetAnswer, frame: tuple[int, int]) -> Target:
+        """The target after an answer; frame: height and width. Where the answer is not finite, the box stays."""
         if np.isfinite(answer.box).all() and np.isfinite(answer.score):
-            size = self.believe(answer.box[2:], view.prior, target.state.settings)
+            size = self.adjust_size(answer.box[2:], view.prior, target.state.settings)
             box = self.clip(view.to_frame(np.concatenate([answer.box[:2], size])), frame)
             found = answer.found and answer.score > 0
             target = replace(target, box=box, score=answer.score, found=found, age=target.age + 1)
@@ -110,49 +114,49 @@ class Method(ABC):
             if target.score > 0:
                 log.warning("%s: the network's answer is not finite; the target stays where it was", target.name)
             target = replace(target, box=view.around, score=0.0, found=False, age=target.age + 1)
-        return self.after(target, frame)
+        return self.prepare_next(target, frame)
 
-    def believe(self, size: np.ndarray, prior: np.ndarray, settings: Any) -> np.ndarray:
-        """The size that is taken from an answer: [2] in crop units; prior: [2] the last one."""
+    def adjust_size(self, size: np.ndarray, prior: np.ndarray, settings: Any) -> np.ndarray:
+        """The width and height to use for an answer's: [2] in crop units; prior: [2] the last ones."""
         return size
 
     @abstractmethod
     def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-        """The box (xywh, pixels) kept at a frame of this height and width."""
+        """The box (xywh, pixels) clipped to a frame of this height and width."""
 
-    def after(self, target: Target, frame: tuple[int, int]) -> Target:
-        """The target with the settings of its next frame, and whether it counts as found."""
+    def prepare_next(self, target: Target, frame: tuple[int, int]) -> Target:
+        """The target with its settings for the next frame; may also change whether it counts as found."""
         return target
 
     def correct(self, target: Target, box: np.ndarray) -> Target:
-        """The target at another box (xywh, pixels): what was learned stays."""
+        """The target with another box (xywh, pixels). What was learned stays."""
         return replace(target, box=np.array(box, np.float64))
 
-    def fresh_views(self, target: Target, frame: Frame) -> list[View]:
-        """What a target is to be learned anew from in the frame where it was just found; none: nothing."""
+    def update_views(self, target: Target, frame: Frame) -> list[View]:
+        """The views for a template update in the frame where the target was just found; empty: no update."""
         return []
 
-    def absorb(self, memory: Any, fresh: Any) -> Any:
-        """A memory that knows the fresh views. fresh: what `begin` makes of them."""
+    def merge_memory(self, memory: Any, fresh: Any) -> Any:
+        """The memory after a template update. fresh: the memory that `begin` makes from the update's views."""
         return memory
 
     def graph_settings(self) -> dict[str, Any]:
-        """What a program needs to know to cut crops for exported graphs, which hold all else of tracking.
+        """What a program needs to cut crops for the exported graphs; the graphs do all other steps.
 
-        Raises InputError where the network fits no graph.
+        Raises InputError where the network cannot be exported as graphs.
         """
         raise InputError(f"{type(self.network).__name__}: cannot be exported as graphs")
 
 
 class OneView(Method):
-    """What methods with one view a target share."""
+    """What methods with one view per target share."""
 
     def images(self, pixels: Tensor) -> Tensor:
-        """What the network takes: [B, 1, M, 3, S, S] uint8 -> [B, M, 3, S, S] normalised, in its precision."""
+        """The network's input: [B, 1, M, 3, S, S] uint8 -> [B, M, 3, S, S] normalised, in the network's precision."""
         return self.network.normalize(pixels[:, 0]).to(self.network.dtype)
 
     @staticmethod
     def answer(boxes: Tensor, scores: Tensor, memory: Any, prediction: Any) -> Answer:
-        """An answer in the only view, in which every target is found."""
+        """An answer for the only view; every target counts as found."""
         found = torch.ones_like(scores, dtype=torch.bool)
         return Answer(boxes, scores, found, torch.zeros_like(scores, dtype=torch.int64), memory, prediction)

@@ -1,24 +1,18 @@
-"""The one-stream family: template and search tokens meet in every block of one ViT (OSTrack, TBSI, IIMF).
+"""One-stream networks: template and search tokens attend to each other in every block of a ViT (OSTrack, TBSI, IIMF).
 
 B targets, M modalities, S streams (OSTrack 1, TBSI 2, IIMF 3), Lz template tokens, Lx search tokens = n^2, C channels.
 Streams share the blocks' weights and run through them as one batch of S*B, stream by stream.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from ..core.boxes import clip_box
 from ..core.errors import InputError
-from ..core.frame import Frame
-from ..core.target import Target
-from ..core.view import MARGIN, View, place_square
 from ..layers.candidates import choose_judges
 from ..layers.heads import Prediction, build_head
 from ..layers.lora import add_lora
@@ -26,103 +20,22 @@ from ..layers.losses import box_losses, focal_loss, gaussian_maps
 from ..layers.normalize import Normalize
 from ..layers.vit import VisionEncoder, create_vit, split_streams
 from .base import Network, PairBatch, ScoreMap
-from .method import Answer, Found, OneView
+from .one_stream_method import OneStreamMethod
 from .vit_weights import fit_encoder
 
 _STEM = ("backbone.patch_embed.", "backbone.pos_embed_", "backbone.norm_pre.")
 
 
 class Memory(NamedTuple):
-    """What is kept of a target: its template's tokens."""
+    """What a one-stream network keeps about a target: its template's tokens."""
 
     tokens: Tensor  # [B, M, Lz, C]
     judges: Tensor  # [B, Lz] weights of the template tokens that judge search candidates
 
 
-_MOST_BIAS = 2.0  # how much a side is taken to be overestimated or underestimated at most
-
-
-class Settings(NamedTuple):
-    """What the method keeps of a target besides its memory."""
-
-    bias: np.ndarray  # [2] how much the network overestimates width and height: 1 where nothing is known
-
-
-class OneStreamMethod(OneView):
-    """The box where the score map times a Hann window is highest, in a square search region (OSTrack).
-
-    TEST.CALIBRATE and TEST.SIZE_RATE, for networks that are not sure of sizes, are this toolbox's.
-    """
-
-    network: "OneStream"
-
-    def __init__(self, network: "OneStream", test: EasyDict):
-        super().__init__(network, test)
-        self.template_size, self.search_size = test.TEMPLATE_SIZE, test.SEARCH_SIZE
-        self.template_factor, self.search_factor = test.TEMPLATE_FACTOR, test.SEARCH_FACTOR
-        self.calibrates, self.size_rate = test.CALIBRATE, test.SIZE_RATE
-
-    def open(self, frame: Frame, box: np.ndarray) -> Settings:
-        """Nothing is known of the network's sizes."""
-        return Settings(np.ones(2))
-
-    def first_views(self, target: Target, frame: Frame) -> list[View]:
-        """Side template_factor * sqrt(w h)."""
-        return [place_square(target.box, self.template_factor, self.template_size, frame.size)]
-
-    def views(self, target: Target, frame: Frame) -> list[View]:
-        """Side search_factor * sqrt(w h)."""
-        return [place_square(target.box, self.search_factor, self.search_size, frame.size)]
-
-    def search_sides(self, target: Target) -> tuple[float, int]:
-        """As `views`."""
-        return math.sqrt(target.box[2] * target.box[3]) * self.search_factor, self.search_size
-
-    def begin(self, pixels: Tensor, boxes: Tensor) -> Memory:
-        """The templates' tokens."""
-        return self.network.embed(self.images(pixels), boxes[:, 0].to(self.network.dtype))
-
-    def look(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
-        """The OSTrack code base does not use the prior size."""
-        prediction = self.network(memory, self.images(pixels))
-        boxes, scores = self.network.box_head.decode(prediction, self.network.window)
-        return self.answer(boxes, scores, memory, prediction)
-
-    def calibrate(self, settings: Settings, answer: Found, given: np.ndarray) -> Settings:
-        """How much the network overestimates the sides in the frame whose box was given; where it does not find the
-        target there, nothing is known."""
-        inside = np.isfinite(answer.box).all() and (np.abs(answer.box[:2] - 0.5) < given / 2).all()
-        return Settings(np.clip(answer.box[2:] / given, 1 / _MOST_BIAS, _MOST_BIAS)) if inside else settings
-
-    def believe(self, size: np.ndarray, prior: np.ndarray, settings: Settings) -> np.ndarray:
-        """Without the bias, changed by as much as SIZE_RATE allows; as it is where neither is asked for.
-
-        Corners in the wrong order, which a CORNER head can give, count as no size at all.
-        """
-        if not self.calibrates and self.size_rate == 1:
-            return size
-        return prior * (np.maximum(size, 0) / settings.bias / prior) ** self.size_rate
-
-    def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-        """Corners stay inside."""
-        return clip_box(box, *frame, margin=MARGIN)
-
-    def graph_settings(self) -> dict[str, Any]:
-        """Squares, and what is believed of their answers."""
-        return {
-            "geometry": "FamilyGeometry",  # the word of the file format since its first version
-            "template_size": self.template_size,
-            "search_size": self.search_size,
-            "template_factor": self.template_factor,
-            "search_factor": self.search_factor,
-            "calibrates": self.calibrates,
-            "size_rate": self.size_rate,
-            "margin": MARGIN,
-        }
-
-
 class OneStream(Network):
-    """What the family shares; a member says how its encoder mixes streams and how the head's features are fused."""
+    """What one-stream networks share. A subclass defines how its encoder mixes the streams (`encoder_class`, `mixing`)
+    and how it fuses their search tokens for the head (`fuse`)."""
 
     method_class = OneStreamMethod
 
@@ -164,7 +77,7 @@ class OneStream(Network):
         return self.encoder_class(vit, stride=backbone.STRIDE, **sizes, **self.mixing(cfg))
 
     def mixing(self, cfg: EasyDict) -> dict[str, Any]:
-        """Further arguments of the member's encoder."""
+        """Further arguments of `encoder_class`."""
         return {}
 
     @abstractmethod
@@ -194,8 +107,8 @@ class OneStream(Network):
         return prediction.boxes
 
     def score_map(self, prediction: Prediction) -> ScoreMap:
-        """Of the centre head; of the corner head the top-left corner's, relative to its best cell. Cell i stands for
-        the place i / n: so it is labelled, and so boxes are read."""
+        """The centre head's map, or the corner head's map of the top-left corner divided by its largest value. Cell i
+        stands for the place i / n, in the labels as in the decoded boxes."""
         scores = prediction.score_map[:, 0]
         scores = scores if prediction.size_map.shape[1] else scores / scores.amax(dim=(1, 2), keepdim=True)
         return ScoreMap(scores, 0.0, 1 / scores.shape[-1])
@@ -217,19 +130,19 @@ class OneStream(Network):
         return fit_encoder(self.backbone, self.adopt(weights))
 
     def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
-        """Of MODEL.BACKBONE.TYPE, downloaded. Raises InputError where that fails."""
+        """timm's weights of MODEL.BACKBONE.TYPE, downloaded. Raises InputError where that fails."""
         weights = create_vit(cfg.MODEL.BACKBONE.TYPE, pretrained=True).state_dict()
         return {f"backbone.{key}": value for key, value in weights.items()}
 
     def layers_behind(self, name: str) -> int:
-        """A block counts as one layer, patch embedding and position codes together as another."""
+        """Each block is a layer; patch embedding and position codes together are another one."""
         depth = len(self.backbone.blocks)
         if name.startswith("backbone.blocks."):
             return depth - int(name.split(".")[2])
         return depth + 1 if name.startswith(_STEM) else 0
 
     def add_lora(self, rank: int, alpha: float) -> None:
-        """In the encoder's blocks."""
+        """Add LoRA to the attention of the encoder's blocks."""
         add_lora(self.backbone, rank, alpha)
 
     def to_map(self, tokens: Tensor) -> Tensor:
@@ -245,7 +158,8 @@ def hann_window(grid: int) -> Tensor:
 
 
 def check_blocks(key: str, blocks: list[int], depth: int) -> tuple[int, ...]:
-    """`blocks` if each is a block of a ViT of that depth and they ascend; else InputError naming the key."""
+    """The numbers of blocks, checked. Raises InputError with the key where they do not ascend or the ViT has fewer
+    blocks (`depth`)."""
     if sorted(set(blocks)) != list(blocks) or any(block >= depth for block in blocks):
         raise InputError(
             f"{key}: {list(blocks)} does not fit {depth} blocks; give ascending numbers from 0 to {depth - 1}"

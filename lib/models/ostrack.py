@@ -11,13 +11,14 @@ from easydict import EasyDict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from ..layers.candidates import Candidates, eliminate, kept_share, restore
+from ..layers.candidates import CandidateTokens, eliminate, kept_share, restore
 from ..layers.vit import VisionEncoder
 from .one_stream import OneStream, check_blocks
 
 
 class OSTrackEncoder(VisionEncoder):
-    """All blocks in turn; some of them may drop search tokens that the template does not look at (section 3.2)."""
+    """Runs all blocks in turn. Some of them may drop search tokens with little attention from the template (section
+    3.2)."""
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class OSTrackEncoder(VisionEncoder):
         locations: Sequence[int],
         shares: Sequence[float],
     ):
-        """locations: blocks that eliminate; shares: what remains of the search tokens after each of them."""
+        """locations: blocks that drop search tokens; shares: share of the search tokens that each of them keeps."""
         super().__init__(vit, stride=stride, template_size=template_size, search_size=search_size)
         blocks = check_blocks("MODEL.BACKBONE.CE_LOC", list(locations), len(self.blocks))
         self.final_keep = dict(zip(blocks, shares, strict=True))
@@ -42,7 +43,9 @@ class OSTrackEncoder(VisionEncoder):
         place = torch.arange(lx, device=x.device).expand(x.shape[0], -1)
         for number, block in enumerate(self.blocks):
             if number in self.keep:
-                kept = eliminate(block, Candidates(tokens[:, :lz], tokens[:, lz:], place), judges, self.keep[number])
+                kept = eliminate(
+                    block, CandidateTokens(tokens[:, :lz], tokens[:, lz:], place), judges, self.keep[number]
+                )
                 tokens, place = torch.cat([kept.z, kept.x], dim=1), kept.place
             elif number + 1 < len(self.blocks):
                 tokens = self.run_block(block, tokens)
@@ -67,7 +70,7 @@ class OSTrack(OneStream):
         self.keep_schedule = (cfg.TRAIN.CE_START_EPOCH, cfg.TRAIN.CE_WARM_EPOCH)
 
     def mixing(self, cfg: EasyDict) -> dict[str, Any]:
-        """Which blocks eliminate candidates, and how many they keep."""
+        """Which blocks drop search tokens, and the share that they keep."""
         return {"locations": cfg.MODEL.BACKBONE.CE_LOC, "shares": cfg.MODEL.BACKBONE.CE_KEEP_RATIO}
 
     def fuse(self, streams: list[Tensor]) -> Tensor:
@@ -75,12 +78,12 @@ class OSTrack(OneStream):
         return self.to_map(streams[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """Keep more candidates early in training (section 3.2)."""
+        """Keep more search tokens early in training (section 3.2)."""
         final = self.backbone.final_keep
         self.backbone.keep = {block: kept_share(keep, epoch, *self.keep_schedule) for block, keep in final.items()}
 
     def train(self, mode: bool = True) -> "OSTrack":
-        """Evaluation always eliminates as configured, whatever the epoch of training."""
+        """Evaluation always uses the configured shares, whatever the training epoch."""
         if not mode:
             self.backbone.keep = dict(self.backbone.final_keep)
         return super().train(mode)

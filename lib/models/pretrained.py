@@ -1,8 +1,8 @@
-"""Weights to start training from: ImageNet classifiers, self-supervised ViTs, whole trackers.
+"""Weights that training starts from: ImageNet classifiers, self-supervised ViTs, whole trackers.
 
-Understood: DeiT and MAE files (`model`), the original ViT release (`.npz`), timm's own weights, tracker files of the
-OSTrack code base (`net`; the TBSI single-object pretraining holds a part of what TBSI and IIMF have), and trunks and
-trackers of the SiamRPN family under any of their names.
+Supported: DeiT and MAE files (`model`), the original ViT release (`.npz`), timm's own weights, tracker files of the
+OSTrack code base (`net`; the TBSI single-object pretraining holds a part of the parameters of TBSI and IIMF), and
+trunks and trackers of SiamRPN, DaSiamRPN and pysot under their names.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def load_pretrained(model: Network, cfg: EasyDict, folder: str) -> None:
-    """Load what `MODEL.PRETRAIN_FILE` holds of the model's parameters, and log an account of what matched.
+    """Load the weights of `MODEL.PRETRAIN_FILE` that fit the model, and log which parameters matched.
 
     folder: `pretrained_dir` of local.py. Raises InputError when the file is missing or nothing in it fits the backbone.
     """
@@ -53,7 +53,7 @@ def find_pretrained(name: str, folder: str) -> Path:
 
 
 def read_public(path: Path) -> dict[str, Tensor]:
-    """A public file's weights under this toolbox's names: `backbone.…` for a plain ViT, as they are for a tracker."""
+    """A public file's weights: with the prefix `backbone.` for a plain ViT, unchanged for a tracker."""
     weights = load_weights(path)
     if path.suffix == ".npz":
         try:
@@ -67,7 +67,8 @@ def read_public(path: Path) -> dict[str, Tensor]:
 
 
 def account(source: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor], used: Mapping[str, Tensor]) -> str:
-    """What of a file was used, what the model still starts from scratch, what of the file was left; by part."""
+    """A text for the log: the number of loaded tensors, then by part the model's tensors that start from scratch and
+    the file's tensors that are not used."""
     lines = [f"{source}: {len(used)} of the model's {len(own)} tensors loaded"]
     for title, keys in (
         ("from scratch", [key for key in own if key not in used]),

@@ -1,7 +1,6 @@
-"""What Siamese trackers share: how one of many proposed boxes becomes the target's next one (SiamRPN, CVPR 2018).
+"""What Siamese trackers share: crops with context, and the choice of one of many proposals (SiamRPN, CVPR 2018).
 
-B targets, N proposals, n score cells on each side. Boxes are cxcywh, pixels of the search region as the network sees
-it, relative to its centre.
+B targets, N proposals, n score cells on each side. Boxes are cxcywh in pixels of the crop, relative to its centre.
 """
 
 from dataclasses import dataclass, replace
@@ -21,51 +20,52 @@ from .method import OneView
 
 
 class Proposals(NamedTuple):
-    """What the network offers, judged by the last size."""
+    """The boxes that a network proposes, with scores and ranks."""
 
     boxes: Tensor  # [B, N, 4]
     scores: Tensor  # [B, N] probability of being the target
-    penalty: Tensor  # [B, N] in (0, 1]: 1 for the last size and shape
-    ranks: Tensor  # [B, N] what the best is chosen by
+    penalty: Tensor  # [B, N] in (0, 1]: 1 where size and shape did not change
+    ranks: Tensor  # [B, N] the proposal with the highest rank wins
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Constants of the choice, which belong to a set of weights."""
+class ProposalSelection:
+    """The rule that selects a proposal. Its constants are tuned for a set of weights."""
 
     penalty_k: float  # how strongly changes of size and shape count against a proposal
-    window_influence: float  # share of the window in the rank, the rest is the penalised score
-    rate: float  # how fast the size follows, times penalty and score
+    window_influence: float  # weight of the window in the rank; the penalised score has the rest
+    rate: float  # rate of the size update, multiplied by penalty and score
 
-    def judge(
+    def rank(
         self, boxes: Tensor, scores: Tensor, window: Tensor, prior: Tensor, influence: float | None = None
     ) -> Proposals:
-        """[B, N, 4], [B, N], [N], last size [B, 2] -> Proposals; influence: of the window, where it is another."""
+        """Boxes [B, N, 4], scores [B, N], window [N], last size [B, 2] -> Proposals; influence: replaces
+        window_influence."""
         share = self.window_influence if influence is None else influence
         penalty = size_penalty(boxes[..., 2:], prior[:, None], self.penalty_k)
         ranks = penalty * scores * (1 - share) + window * share
         return Proposals(boxes, scores, penalty, ranks)
 
     def smooth(self, proposals: Proposals, index: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """The next box where proposal `index` [B] won, its size smoothed, and its score: [B, 4], [B]."""
-        box = take_rows(proposals.boxes, index)
-        score, penalty = take_rows(proposals.scores, index), take_rows(proposals.penalty, index)
+        """Box [B, 4] with a smoothed size, and score [B], of the winning proposal `index` [B]."""
+        box = gather_rows(proposals.boxes, index)
+        score, penalty = gather_rows(proposals.scores, index), gather_rows(proposals.penalty, index)
         rate = (penalty * score * self.rate)[:, None]
         return torch.cat([box[:, :2], prior * (1 - rate) + box[:, 2:] * rate], dim=1), score
 
 
-class Settings(NamedTuple):
-    """What the method keeps of a target besides its memory."""
+class ContextSettings(NamedTuple):
+    """What `ContextMethod` keeps about a target besides its memory."""
 
     fill: np.ndarray  # [3 M] uint8, the first frame's mean colour
-    usual_size: int  # side of its usual search region, pixels of the network's input
-    search_size: int  # side of its next one; larger while it is lost
+    usual_size: int  # side of the usual search region, pixels of the network's input
+    search_size: int  # side of the next search region; larger while the target is lost
 
 
 class ContextMethod(OneView):
     """Crops of the target and its context, padded with the first frame's mean colour (SiamFC, ECCVW 2016).
 
-    A target that is small in its first frame may be searched in a larger region; templates may be renewed.
+    A target that is small in its first frame may get a larger search region; templates may be updated.
     """
 
     def __init__(self, network: Network, test: EasyDict, template_size: int):
@@ -74,23 +74,23 @@ class ContextMethod(OneView):
         self.context: float = test.CONTEXT
         self.small_share, self.small_size = test.SMALL_TARGET_SHARE, test.SMALL_TARGET_SIZE
         self.update = test.TEMPLATE_UPDATE
-        self.renews = self.update.INTERVAL > 0
+        self.updates_template = self.update.INTERVAL > 0
 
-    def open(self, frame: Frame, box: np.ndarray) -> Settings:
-        """Fill colour and search size; TEST.SMALL_TARGET_SHARE is a share of the frame's area."""
+    def initial_settings(self, frame: Frame, box: np.ndarray) -> ContextSettings:
+        """Padding colour and search size; TEST.SMALL_TARGET_SHARE is a share of the frame's area."""
         height, width = frame.size
         small = float(box[2]) * float(box[3]) < self.small_share * height * width
         size = self.small_size if small else self.search_size
-        return Settings(np.concatenate([mean_colour(image) for image in frame.images]), size, size)
+        return ContextSettings(np.concatenate([mean_colour(image) for image in frame.images]), size, size)
 
     def first_views(self, target: Target, frame: Frame) -> list[View]:
-        """The target with its context; boxes at the scale of the square's whole pixels."""
+        """A square around the target with its context; its scale is that of the side rounded to whole pixels."""
         side = round_half_up(context_side(target.box, self.context))
         fill = target.state.settings.fill
         return [place_with_context(target.box, side, self.template_size, self.template_size / side, fill)]
 
     def views(self, target: Target, frame: Frame) -> list[View]:
-        """At the scale of the template of the last box: twice the size is twice the region."""
+        """A square with the scale that a template of the last box would have; a larger crop shows a larger region."""
         side, settings = context_side(target.box, self.context), target.state.settings
         whole, scale = side * settings.search_size / self.template_size, self.template_size / side
         return [place_with_context(target.box, whole, settings.search_size, scale, settings.fill)]
@@ -101,21 +101,22 @@ class ContextMethod(OneView):
         return context_side(target.box, self.context) * size / self.template_size, size
 
     def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-        """The centre stays in the image, each side between MARGIN and the image's."""
+        """The centre stays in the frame; width and height lie between MARGIN and the frame's."""
         size = np.array(frame[::-1], np.float64)
         centre = np.clip(box[:2] + box[2:] / 2, 0, size)
         extent = np.clip(box[2:], MARGIN, size)
         return np.concatenate([centre - extent / 2, extent])
 
     def correct(self, target: Target, box: np.ndarray) -> Target:
-        """A corrected target is searched as usual."""
+        """The next search region of a corrected target has the usual size."""
         settings = target.state.settings
         state = target.state._replace(settings=settings._replace(search_size=settings.usual_size))
         return replace(super().correct(target, box), state=state)
 
-    def fresh_views(self, target: Target, frame: Frame) -> list[View]:
-        """Every so many frames, where the target is found and the network is sure enough."""
-        due = self.renews and target.age % self.update.INTERVAL == 0
+    def update_views(self, target: Target, frame: Frame) -> list[View]:
+        """Every TEMPLATE_UPDATE.INTERVAL frames, where the target is found with at least the score
+        TEMPLATE_UPDATE.SCORE."""
+        due = self.updates_template and target.age % self.update.INTERVAL == 0
         return self.first_views(target, frame) if due and target.found and target.score >= self.update.SCORE else []
 
 
@@ -148,7 +149,7 @@ def from_crop_units(boxes: Tensor, size: int) -> Tensor:
     return torch.cat([(boxes[..., :2] - 0.5) * size, boxes[..., 2:] * size], dim=-1)
 
 
-def take_rows(values: Tensor, index: Tensor) -> Tensor:
+def gather_rows(values: Tensor, index: Tensor) -> Tensor:
     """[B, N, ...] at index [B] -> [B, ...], at [B, K] -> [B, K, ...]"""
     rows = torch.arange(len(values), device=values.device)
     return values[rows if index.ndim == 1 else rows[:, None], index]

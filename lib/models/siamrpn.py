@@ -18,27 +18,35 @@ from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
 from .base import Network, PairBatch, ScoreMap
 from .method import Answer, Method
-from .siamese import Choice, ContextMethod, Proposals, from_crop_units, hann_window, take_rows, to_crop_units
+from .siamese import (
+    ContextMethod,
+    Proposals,
+    ProposalSelection,
+    from_crop_units,
+    gather_rows,
+    hann_window,
+    to_crop_units,
+)
 from .siamrpn_names import adopt, export, rename
 from .siamrpn_training import AnchorTraining
 
 
 class Kernels(NamedTuple):
-    """What is kept of a target: the kernels that its template makes."""
+    """What SiamRPN keeps about a target: the kernels from its template."""
 
     cls: Tensor  # [B, 2 A, C, 4, 4]
     loc: Tensor  # [B, 4 A, C, 4, 4]
 
 
 class Prediction(NamedTuple):
-    """What the head says about a search region."""
+    """SiamRPN's output for a search region."""
 
     logits: Tensor  # [B, 2, A, n, n] background, target
-    deltas: Tensor  # [B, 4, A, n, n] changes of the anchors
+    deltas: Tensor  # [B, 4, A, n, n] corrections of the anchors
 
 
 class SiamRPNMethod(ContextMethod):
-    """The proposal with the highest rank, its size smoothed."""
+    """Takes the proposal with the highest rank and smooths its size."""
 
     network: "SiamRPN"
 
@@ -47,18 +55,18 @@ class SiamRPNMethod(ContextMethod):
         super().__init__(network, test, EXEMPLAR)
         for key in ("SEARCH_SIZE", "SMALL_TARGET_SIZE"):
             check_size(f"TEST.{key}", test[key], network.backbone.stride)
-        self.choice = Choice(test.PENALTY_K, test.WINDOW_INFLUENCE, test.SIZE_LR)
+        self.selection = ProposalSelection(test.PENALTY_K, test.WINDOW_INFLUENCE, test.SIZE_LR)
 
     def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
-        """The target is in the middle, whatever `boxes` says."""
+        """The template's kernels. `boxes` is not used: the target is in the middle."""
         return self.network.embed(self.images(pixels))
 
-    def look(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
-        """As the class says."""
+    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+        """Box and score of the proposal with the highest rank."""
         prediction, size = self.network(memory, self.images(pixels)), pixels.shape[-1]
         prior = prior[:, 0] * size
         proposals = self.propose(prediction, prior)
-        box, score = self.choice.smooth(proposals, proposals.ranks.argmax(1), prior)
+        box, score = self.selection.smooth(proposals, proposals.ranks.argmax(1), prior)
         return self.answer(to_crop_units(box, size), score, memory, prediction)
 
     def graph_settings(self) -> dict[str, Any]:
@@ -68,22 +76,24 @@ class SiamRPNMethod(ContextMethod):
             "for the networks of SiamRPN there is --format opencv"
         )
 
-    def absorb(self, memory: Any, fresh: Any) -> Any:
-        """Kernels between the old and the new template's, as those of features between the two would be."""
+    def merge_memory(self, memory: Any, fresh: Any) -> Any:
+        """Blends the old and the new template's kernels. The kernels are linear in the features, so this equals
+        blending the features."""
         share = self.update.SHARE
         return memory._replace(cls=memory.cls.lerp(fresh.cls, share), loc=memory.loc.lerp(fresh.loc, share))
 
     def propose(self, prediction: Any, prior: Tensor, window_influence: float | None = None) -> Proposals:
-        """Every anchor's box, judged; prior: [B, 2] pixels; window_influence: another than the tracker's."""
+        """The proposals of all anchors with their ranks; prior: [B, 2] pixels; window_influence: replaces the
+        tracker's."""
         boxes = self.network.read_boxes(prediction).flatten(2).mT
         scores = target_probability(prediction).flatten(1)
         grid, anchors = prediction.logits.shape[-1], prediction.logits.shape[2]
         window = hann_window(grid, boxes.device).flatten().repeat(anchors)
-        return self.choice.judge(boxes, scores, window, prior, window_influence)
+        return self.selection.rank(boxes, scores, window, prior, window_influence)
 
 
 class SiamRPN(Network):
-    """The network: one image, raw pixels."""
+    """SiamRPN's network: one image, pixels without normalisation."""
 
     modalities = 1
     backbone_key = "MODEL.BACKBONE.WIDTH"
@@ -105,7 +115,7 @@ class SiamRPN(Network):
         self.training_rules = AnchorTraining.from_config(cfg, self.backbone.stages)
 
     def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
-        """template [B, 1, 3, 127, 127] -> Kernels; the target is in the middle, whatever `box` says"""
+        """template [B, 1, 3, 127, 127] -> Kernels; `box` is not used: the target is in the middle"""
         return Kernels(*self.rpn_head.make_kernels(self.backbone(template[:, 0])))
 
     def forward(self, memory: Any, search: Tensor) -> Any:
@@ -115,11 +125,11 @@ class SiamRPN(Network):
     def read(self, prediction: Any) -> Tensor:
         """The box of the most probable anchor."""
         best = target_probability(prediction).flatten(1).argmax(1)
-        boxes = take_rows(self.read_boxes(prediction).flatten(2).mT, best)
+        boxes = gather_rows(self.read_boxes(prediction).flatten(2).mT, best)
         return to_crop_units(boxes, self.region_size(prediction))
 
     def region_size(self, prediction: Any) -> int:
-        """Side of the search region that a prediction is about, pixels."""
+        """Side of the search region of a prediction, pixels."""
         return EXEMPLAR + self.backbone.stride * (prediction.logits.shape[-1] - 1)
 
     def read_boxes(self, prediction: Any) -> Tensor:
@@ -131,13 +141,13 @@ class SiamRPN(Network):
         return anchor_boxes(self.anchor_shapes, prediction.logits.shape[-1], self.backbone.stride)
 
     def score_map(self, prediction: Any) -> ScoreMap:
-        """The best anchor's probability in each cell; the middle one is in the middle of the search region."""
+        """The best anchor's probability in each cell; the middle cell lies in the middle of the search region."""
         scores, size = target_probability(prediction).amax(1), self.region_size(prediction)
         step = self.backbone.stride / size
         return ScoreMap(scores, 0.5 - step * (scores.shape[-1] - 1) / 2, step)
 
     def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Classification of the drawn anchors and distance of the positive ones' boxes; see AnchorTraining."""
+        """Classification loss of the sampled anchors and box loss of the positive ones; see AnchorTraining."""
         prediction = self(self.embed(batch.template), batch.search)
         size = batch.search.shape[-1]
         boxes = from_crop_units(xywh_to_cxcywh(batch.search_box), size)
@@ -146,12 +156,12 @@ class SiamRPN(Network):
         return self.training_rules(self.anchors(prediction), prediction, truth)
 
     def set_epoch(self, epoch: int) -> None:
-        """Which stages of the trunk learn from this epoch on."""
+        """Sets which stages of the trunk learn in this epoch."""
         self.backbone.learn_last(self.training_rules.learning_stages(epoch))
 
     @classmethod
     def rename(cls, key: str) -> str:
-        """Of any public naming."""
+        """The name that a key of any public naming has here."""
         return rename(key)
 
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -159,18 +169,17 @@ class SiamRPN(Network):
         return adopt(weights, self.state_dict())
 
     def publish(self, naming: str) -> dict[str, Tensor]:
-        """Weights for the original release or pysot, which know no `corr_scale`."""
+        """Weights for the original release or pysot, which have no `corr_scale`."""
         return export(self.state_dict(), naming)
 
 
 def target_probability(prediction: Prediction) -> Tensor:
-    """[B, A, n, n]"""
+    """Probability of the target for each anchor: [B, A, n, n]."""
     return prediction.logits.float().softmax(1)[:, 1]
 
 
 def check_size(key: str, size: int, stride: int) -> None:
-    """Raises InputError, which names the key, where a search region is not 127 pixels and a multiple of the stride
-    more."""
+    """Raises InputError with the key where the side of a search region is not 127 plus a multiple of the stride."""
     if size <= EXEMPLAR or (size - EXEMPLAR) % stride:
         near = EXEMPLAR + stride * max(1, round((size - EXEMPLAR) / stride))
         raise InputError(f"{key}: {size} is not {EXEMPLAR} plus a multiple of {stride}; give {near}, for example")

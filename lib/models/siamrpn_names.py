@@ -1,7 +1,7 @@
 """SiamRPN's weights under other names: the original release, its fork with offline training, pysot.
 
-This toolbox uses pysot's names (alexnetlegacy and UPChannelRPN). `corr_scale`, which public weights do not have, is 1
-there: it is multiplied into the layers that make kernels on the way out, and divided out of them on the way in.
+This toolbox uses pysot's names (alexnetlegacy and UPChannelRPN). Public weights have no `corr_scale`, so it is 1 there:
+export multiplies it into the layers that make kernels, import divides these layers by it.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ _ORIGINAL = {
 }
 _FORK = {"conv_reg1.": "rpn_head.template_loc_conv.", "conv_reg2.": "rpn_head.search_loc_conv."}
 
-#: pysot's ImageNet AlexNet (one width): layer of it -> indices of convolution and BatchNorm here.
+#: pysot's ImageNet AlexNet (one width): its layer -> indices of convolution and BatchNorm here.
 _IMAGENET = {"layer1": (0, 1), "layer2": (4, 5), "layer3": (8, 9), "layer4": (11, 12), "layer5": (14, 15)}
 
-#: What weights can be exported as -> prefix here -> prefix there.
+#: Naming that weights can be exported with -> prefix here -> prefix there.
 NAMINGS: dict[str, dict[str, str]] = {
     "original": {here: there for there, here in _ORIGINAL.items()},
     "pysot": {},
@@ -36,9 +36,9 @@ NAMINGS: dict[str, dict[str, str]] = {
 
 
 def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of any naming under this toolbox's names, kernels at the scale of `own`, counters that old files lack.
+    """Weights of any naming under this toolbox's names, with the scale of `own` and the counters that old files lack.
 
-    own: the state dict that they are for. What is known by no naming keeps its name.
+    own: the network's state dict. A key of no known naming keeps its name.
     """
     named = {rename(key): value for key, value in weights.items()}
     scale = named.get(SCALE, torch.tensor(1.0))
@@ -52,12 +52,12 @@ def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
 
 
 def rename(key: str) -> str:
-    """A key of any naming under this toolbox's name; what is known by no naming stays as it is."""
+    """The name that a key of any naming has here; a key of no known naming stays as it is."""
     return _rename(key, {**_ORIGINAL, **_FORK})
 
 
 def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
-    """A network's weights under public names, with the public meaning of kernels: no scale beside them.
+    """A network's weights under public names, with `corr_scale` multiplied into the kernel layers.
 
     Raises InputError for an unknown naming.
     """

@@ -1,4 +1,4 @@
-"""How an anchor head learns: labels, losses, figures, which layers (SiamRPN, CVPR 2018; DaSiamRPN, ECCV 2018).
+"""Training of an anchor head: labels, losses, figures, learning layers (SiamRPN, CVPR 2018; DaSiamRPN, ECCV 2018).
 
 B pairs, A anchors, n score cells on each side. Boxes are cxcywh, pixels of the search region relative to its centre.
 """
@@ -22,18 +22,19 @@ _ON_OBJECT = 0.5  # IoU above which an anchor lies on an object, in figures
 
 @dataclass(frozen=True)
 class AnchorTraining:
-    """A configuration's rules of training."""
+    """Labels, losses and schedule of the trunk, from a configuration."""
 
     labels: LabelRule
     cls_weight: float
     loc_weight: float
     smooth: bool  # smooth L1 instead of L1
     stages: int  # last stages of the trunk that learn
-    unfreeze_epoch: int  # from this epoch on
+    unfreeze_epoch: int  # epoch from which the trunk learns
 
     @classmethod
     def from_config(cls, cfg: EasyDict, stages: int) -> "AnchorTraining":
-        """From TRAIN; stages: how many the trunk has. One that starts from scratch learns whole from the start."""
+        """The rules of TRAIN; stages: number of the trunk's stages. A trunk without pretrained weights learns
+        completely from the first epoch."""
         train, rule = cfg.TRAIN, cfg.TRAIN.LABELS
         labels = LabelRule(
             positive=rule.POSITIVE_IOU,
@@ -52,14 +53,15 @@ class AnchorTraining:
         return cls(labels, train.CLS_WEIGHT, train.LOC_WEIGHT, train.LOC_LOSS == "smooth_l1", stages, epoch)
 
     def learning_stages(self, epoch: int) -> int:
-        """How many of the trunk's last stages learn in an epoch (from 1)."""
+        """The number of the trunk's last stages that learn in an epoch (counted from 1)."""
         return self.stages if epoch >= self.unfreeze_epoch else 0
 
     def __call__(
         self, anchors: Tensor, prediction: Any, batch: PairBatch
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted losses and figures; anchors: [4, A, n, n]; prediction: logits [B, 2, A, n, n], deltas
-        [B, 4, A, n, n]; batch: its search_box [B, 4] and others [B, K, 4] as this file's boxes."""
+        """Weighted losses, and figures for the log. anchors: [4, A, n, n]; prediction: logits [B, 2, A, n, n], deltas
+        [B, 4, A, n, n]; batch: its search_box [B, 4] and others [B, K, 4] are boxes as defined at the top of the
+        file."""
         logits, deltas = prediction.logits.float(), prediction.deltas.float()
         labels = self.labels(anchors, batch.search_box, batch.positive, batch.others)
         losses = {
@@ -70,7 +72,8 @@ class AnchorTraining:
             return losses, self.figures(anchors, logits, deltas, labels, batch)
 
     def box_loss(self, deltas: Tensor, labels: Labels) -> Tensor:
-        """Distance of the positive anchors' changes: summed over coordinates, mean of each pair's, mean over pairs."""
+        """Distance between predicted and true corrections of the positive anchors: summed over coordinates, averaged
+        over the anchors of a pair, then over pairs."""
         if self.smooth:
             distance = smooth_l1_loss(deltas, labels.deltas, reduction="none")
         else:
@@ -80,8 +83,9 @@ class AnchorTraining:
     def figures(
         self, anchors: Tensor, logits: Tensor, deltas: Tensor, labels: Labels, batch: PairBatch
     ) -> dict[str, Tensor]:
-        """Of positive pairs the overlap of the best anchor's box; how many labelled anchors are told right; the mean
-        probability that an object is the target, by kind of pair and of other objects in positive pairs."""
+        """The overlap of the best anchor's box in positive pairs (iou); the share of positive and negative anchors that
+        are classified correctly (right_on, right_off); the mean score of the object by kind of pair (score_<kind>), and
+        of other objects in positive pairs (score_beside)."""
         scores = logits.softmax(1)[:, 1].flatten(1)
         corners = cxcywh_to_xyxy(anchors.flatten(1).T)
         positive = torch.ones_like(scores[:, 0], dtype=torch.bool) if batch.positive is None else batch.positive
@@ -106,9 +110,10 @@ class AnchorTraining:
 
 
 def object_scores(scores: Tensor, corners: Tensor, boxes: Tensor) -> Tensor:
-    """Mean score of the anchors that lie on each box: of those with an IoU above a half, or of the best one.
+    """Mean score of the anchors that lie on each box: those with an IoU above 0.5, or else the one with the highest
+    IoU.
 
-    scores: [..., N]; corners: [N, 4] xyxy; boxes: [..., 4] cxcywh -> [...]; 0 for boxes that are not a number.
+    scores: [..., N]; corners: [N, 4] xyxy; boxes: [..., 4] cxcywh -> [...]; 0 for boxes that are NaN.
     """
     overlap = iou_and_union(corners, cxcywh_to_xyxy(boxes)[..., None, :])[0].nan_to_num(0)
     on = overlap > overlap.amax(-1, keepdim=True).clamp(max=_ON_OBJECT) - 1e-6
@@ -117,5 +122,5 @@ def object_scores(scores: Tensor, corners: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, of: Tensor) -> Tensor:
-    """[2] the sum over those that count, and how many they are; no wait for the device."""
+    """[2] sum and number of the values where `of` is true; computed without waiting for the device."""
     return torch.stack([torch.where(of, values, 0.0).sum(), of.sum().to(values.dtype)])

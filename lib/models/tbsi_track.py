@@ -18,9 +18,9 @@ from .one_stream import OneStream, check_blocks
 
 
 class TBSILayer(nn.Module):
-    """The two search regions exchange what their templates have in common (section 3.3, figure 3).
+    """The two search regions exchange information through their fused templates (section 3.3, figure 3).
 
-    A layer behind the last block leaves the templates as they are: nobody reads them any more.
+    A layer behind the last block does not update the templates, since no later layer reads them.
     """
 
     def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, drop_path: float, last: bool):
@@ -49,7 +49,7 @@ class TBSILayer(nn.Module):
 
 
 class MixingEncoder(VisionEncoder):
-    """Streams through shared blocks, mixed by a layer of `tbsi_layers` after some of them."""
+    """All streams run through the same blocks; after some blocks a layer of `tbsi_layers` mixes them."""
 
     layer_class: type[nn.Module]
 
@@ -76,12 +76,12 @@ class MixingEncoder(VisionEncoder):
         )
 
     def unused_template_layers(self) -> list[str]:
-        """Public keys of the template's layers behind the last block, which no head reads."""
+        """Keys in public checkpoints of layers that update the template behind the last block; they reach no output."""
         last = [number for number, location in enumerate(self.locations) if location == len(self.blocks) - 1]
         return [f"backbone.tbsi_layers.{number}.ca_t2t_*" for number in last]
 
     def run(self, number: int, tokens: Tensor, search_only: bool) -> Tensor:
-        """Block `number`; the last one gives the search rows alone where neither head nor layer reads the others."""
+        """Runs block `number`. The last block returns the search rows alone where no head or layer reads the others."""
         if number == len(self.blocks) - 1 and number not in self.locations:
             return self.last_block(tokens, search_only)
         return self.run_block(self.blocks[number], tokens)
@@ -92,7 +92,7 @@ class MixingEncoder(VisionEncoder):
 
 
 class TBSIEncoder(MixingEncoder):
-    """Two streams."""
+    """Visible and infrared stream."""
 
     layer_class = TBSILayer
 
@@ -108,7 +108,7 @@ class TBSIEncoder(MixingEncoder):
 
 
 def mixing_arguments(cfg: EasyDict, layers: int) -> dict[str, Any]:
-    """What a mixing encoder takes from the configuration; a missing drop path rate is 0."""
+    """The arguments of a mixing encoder from the configuration; a missing drop path rate is 0."""
     rates = [*cfg.TRAIN.TBSI_DROP_PATH, *[0.0] * layers][:layers]
     backbone = cfg.MODEL.BACKBONE
     return {"locations": backbone.TBSI_LOC, "mlp_ratio": backbone.TBSI_MLP_RATIO, "drop_path": rates}

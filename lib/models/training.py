@@ -1,4 +1,4 @@
-"""What the trainer asks of a batch and of a network, whatever a family of trackers learns from. B samples."""
+"""What the trainer needs of a batch and of a network, for any kind of sample. B samples."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -24,27 +24,28 @@ class TrainBatch(Protocol):
 
 
 class Trainable(Protocol):
-    """A network as the trainer sees it: a torch module with losses. `lib.models.base` has defaults for all but
-    `normalize` and `step`."""
+    """A network as the trainer uses it: a torch module with losses. `lib.models.base.Network` has defaults for all
+    methods but `step`."""
 
     normalize: nn.Module  # images of a batch, uint8 -> float
 
     def step(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted loss terms (the trainer adds them up), and figures to watch, of a batch of the network's own kind;
-        scalars, the figures detached. A figure of some samples only is a [2] tensor: their sum and their number. The
-        figure `iou`, where there is one, decides which checkpoint is the best."""
+        """Weighted loss terms, which the trainer adds up, and figures for the log. Both are scalars; figures are
+        detached. A figure of some samples only is a [2] tensor: its sum over these samples, and their number. The
+        figure `iou`, if there is one, decides which checkpoint is the best."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Called at the start of each training epoch, the first one is 1."""
+        """The trainer calls this at the start of each epoch; the first epoch is 1."""
 
     def is_new(self, name: str, *, after_tracker: bool) -> bool:
-        """Parameter groups: whether a parameter starts from scratch and learns at the full rate."""
+        """Whether a parameter starts from scratch; it then learns at the full rate."""
 
     def layers_behind(self, name: str) -> int:
-        """Parameter groups: layers between a pretrained parameter and the head, where rates fall layer by layer."""
+        """The number of layers between a pretrained parameter and the head, for layer-wise decay of the learning
+        rate."""
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """As every module has it."""
+        """As `torch.nn.Module.named_parameters`."""
 
     def eval(self) -> Any:
-        """As every module has it."""
+        """As `torch.nn.Module.eval`."""

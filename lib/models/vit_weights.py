@@ -1,4 +1,4 @@
-"""Public ViT files in this toolbox's terms: sizes that fit an encoder, names of the original release."""
+"""Public ViT weights: resized to fit an encoder, and renamed from the original release."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from ..layers.vit import VisionEncoder, resize_patch_kernel, resize_position_cod
 def fit_encoder(encoder: VisionEncoder, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights whose patch kernel and position codes have the encoder's sizes.
 
-    A file's own codes for template and search region win over those of its pretraining grid.
+    Codes for template and search region are used where the file has them, else those of its pretraining grid.
     """
     fitted = dict(weights)
     kernel = fitted.get("backbone.patch_embed.proj.weight")

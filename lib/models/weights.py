@@ -1,4 +1,4 @@
-"""Weights and the network that they belong to: recognised by their keys, loaded strictly."""
+"""Recognising the network that weights belong to, by their keys, and loading weights strictly."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -13,15 +13,15 @@ from . import TRACKERS
 if TYPE_CHECKING:
     from .base import Network
 
-_PLAIN_VIT = "cls_token"  # in the keys of a ViT that is no tracker
+_PLAIN_VIT = "cls_token"  # part of a key of every ViT that is not a tracker
 
 
 def load_state(model: "Network", state_dict: Mapping[str, Tensor], source: str = "state dict") -> None:
-    """Load weights strictly: every parameter and buffer, and nothing else but the network's `dropped_keys`. Weights of
-    public files get the network's own names first (`adopt`).
+    """Load weights strictly: every parameter and buffer must be there, and nothing else except `dropped_keys`. Public
+    names are first changed to the network's own (`adopt`).
 
-    source: what error messages call the weights. Raises InputError that says which network the weights belong to when
-    it is another one, and otherwise the first keys that are missing, unexpected or of another shape.
+    source: the name of the weights in error messages. Raises InputError: for weights of another network it names that
+    network, else the first key that is missing, unexpected or of another shape.
     """
     named = model.adopt(state_dict)
     given = {key: value for key, value in named.items() if not any(fnmatchcase(key, p) for p in model.dropped_keys)}
@@ -40,9 +40,10 @@ def load_state(model: "Network", state_dict: Mapping[str, Tensor], source: str =
 
 
 def identify(keys: Iterable[str]) -> str:
-    """The network that the keys of a state dict belong to: its name in `TRACKERS`, or what they are otherwise.
+    """The name in `TRACKERS` of the network that the keys of a state dict belong to; else "a plain ViT" or "an unknown
+    network".
 
-    A network is recognised where all its `marks` are in the keys; of several that are, the one with most marks.
+    A network is recognised where the keys contain all its `marks`; of several such networks the one with most marks.
     """
     keys = list(keys)
     found, most = "", 0

@@ -234,7 +234,7 @@ WRONG = {
     "DATA: {MEAN: [0.5, 0.5, 0.5]}": ["DATA.STD", "6 values for 3", "give one for each"],
     "DATA: {SEARCH: {SIZE: 100}}": ["DATA.SEARCH.SIZE", "100", "not a multiple of MODEL.BACKBONE.STRIDE 16", "give 96"],
     "TEST: {SEARCH_SIZE: 256}": ["TEST.SEARCH_SIZE", "256", "differs from DATA.SEARCH.SIZE 320", "set both alike"],
-    "TRAIN:\n  LR: 0.1\n  LR: 0.2": ["line 3", "LR is there twice", "fix the line"],
+    "TRAIN:\n  LR: 0.1\n  LR: 0.2": ["line 3", "LR is given twice", "fix the line"],
     "TRAIN: [1": ["line", "is not valid YAML", "fix the line"],
     "just text": ["holds str", "expected KEY: value"],
     "- 1\n- 2": ["holds list", "expected KEY: value"],
@@ -352,7 +352,7 @@ def test_rules_about_another_key(text, message, tmp_path, monkeypatch, caplog):
 def test_a_rule_about_a_key_that_is_not_there_is_noticed(tmp_path):
     path = tmp_path / "defaults.yaml"
     path.write_text("SIZE: 32  # [1, 99] multiple of PATCH: side of the input\n")
-    with pytest.raises(ValueError, match="SIZE: its comment names PATCH, which is no key of the file"):
+    with pytest.raises(ValueError, match="SIZE: its comment names PATCH, which the file does not have"):
         read_schema(path)
 
 

@@ -30,8 +30,8 @@ def test_every_number_goes_to_one_process():
     assert here.count(5) == 5 and there.count(2) == 7
     store.set("words/1", json.dumps(["b", "c"]))
     assert here.gather(["a", "b"]) == {"a", "b", "c"}
-    there.leave()
-    here.leave()  # returns, since the other has left
+    there.wait_for_all()
+    here.wait_for_all()  # returns, since the other has left
 
 
 @pytest.fixture(scope="module")

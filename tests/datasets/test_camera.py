@@ -70,7 +70,7 @@ def test_results_of_one_camera_lie_apart(tmp_path, monkeypatch, capsys, modality
     jobs = []
     monkeypatch.setattr(test_command, "read_local", lambda kind: {"results_dir": str(tmp_path / "results")})
     monkeypatch.setattr(test_command, "named_sequences", lambda *_: [moving_sequence("a", length=3)])
-    monkeypatch.setattr(test_command, "run_job", lambda job, devices: jobs.append(job))
+    monkeypatch.setattr(test_command, "run_tracking", lambda job, devices: jobs.append(job))
     words = ["test.py", "iimf_track", "tiny", "--device", "cpu", "--checkpoint", str(tmp_path / "w.safetensors")]
     monkeypatch.setattr("sys.argv", [*words, "--modality", modality, "--fails_at", str(fails_at)])
     test_command.main()

@@ -328,7 +328,7 @@ def test_template_is_cut_anew_when_it_is_due_and_the_target_in_sight():
     target, frame = replace(first[0], age=4, score=0.7), read_frame(frames[2], 1, "walk")
 
     def wants(target, *changes):
-        return bool(trackers(*changes).method.fresh_views(target, frame))
+        return bool(trackers(*changes).method.update_views(target, frame))
 
     sure = [*change[:2], "TEST.TEMPLATE_UPDATE.SCORE=0.6"]
     assert wants(target, *sure) and not wants(replace(target, score=0.5), *sure)

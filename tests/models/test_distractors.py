@@ -9,7 +9,7 @@ import torch
 from lib.core.errors import InputError
 from lib.layers.roi import match_features, sample_features, suppress
 from lib.layers.trunks import AlexNetTrunk
-from lib.models.distractors import Learning, begin, discriminator, first_frame, similarity
+from lib.models.distractors import LearningRule, begin, discriminator, first_frame, similarity
 from lib.models.long_term import LongTerm
 from lib.models.siamese import context_sides
 
@@ -25,7 +25,7 @@ def test_arithmetic_of_the_paper(series):
     expected = golden.read("arithmetic")["distractors"]
     rng = np.random.default_rng(7)
     targets, first, third, proposals = (unit_blocks(rng, count) for count in (3, 2, 3, 5))
-    learning, known = Learning(alpha=0.5, eta=0.01, series=series, decay=1.0), begin(targets[:1])
+    learning, known = LearningRule(alpha=0.5, eta=0.01, series=series, decay=1.0), begin(targets[:1])
     frames = expected["incremental"]["series" if series else "anchored"]
     for t, distractors in enumerate((first, None, third)):
         count = torch.tensor([0.0 if distractors is None else len(distractors)], dtype=torch.float64)
@@ -47,7 +47,7 @@ def test_frames_that_are_not_sure_change_nothing_and_old_distractors_fade():
     rng = np.random.default_rng(0)
     features = unit_blocks(rng, 6)
     known = begin(features[:2])
-    learning = Learning(alpha=0.5, eta=0.01, series=False, decay=0.5)
+    learning = LearningRule(alpha=0.5, eta=0.01, series=False, decay=0.5)
     count = torch.tensor([1.0, 1.0], dtype=torch.float64)
     known = learning.add(known, features[:2], features[2:4], count, when=torch.tensor([True, True]))
     after = learning.add(known, features[2:4], features[4:], count, when=torch.tensor([True, False]))

@@ -21,7 +21,7 @@ def method(variant, *changes):
 def target(method, box, **settings):
     """A target at a box, with other settings than it starts with."""
     box = np.array(box, np.float64)
-    return Target("walk", box, state=CropState(None, method.open(FRAME, box)._replace(**settings)))
+    return Target("walk", box, state=CropState(None, method.initial_settings(FRAME, box)._replace(**settings)))
 
 
 def test_context_search_of_twice_the_size_shows_twice_the_region_at_the_same_scale():
@@ -38,8 +38,8 @@ def test_context_search_of_twice_the_size_shows_twice_the_region_at_the_same_sca
 
 def test_small_targets_get_their_own_search_size():
     siamese = method("siamrpn", "TEST.SMALL_TARGET_SHARE=0.004", "TEST.SEARCH_SIZE=271")
-    assert siamese.open(FRAME, np.array([0.0, 0, 4.3, 4.3])).search_size == 287
-    assert siamese.open(FRAME, np.array([0.0, 0, 4.5, 4.5])).search_size == 271
+    assert siamese.initial_settings(FRAME, np.array([0.0, 0, 4.3, 4.3])).search_size == 287
+    assert siamese.initial_settings(FRAME, np.array([0.0, 0, 4.5, 4.5])).search_size == 271
 
 
 def test_context_clip_keeps_the_centre_in_the_image():
@@ -50,21 +50,21 @@ def test_context_clip_keeps_the_centre_in_the_image():
 def test_a_renewed_template_has_the_first_frames_colour_around_it():
     siamese = method("siamrpn", "TEST.TEMPLATE_UPDATE.INTERVAL=1", "TEST.TEMPLATE_UPDATE.SCORE=0.0")
     first = target(siamese, [30.0, 20.0, 20.0, 20.0])
-    (view,) = siamese.fresh_views(first, Frame([np.zeros_like(IMAGE)], (60, 80)))
+    (view,) = siamese.update_views(first, Frame([np.zeros_like(IMAGE)], (60, 80)))
     np.testing.assert_array_equal(view.fill, IMAGE.mean(axis=(0, 1)).astype(np.uint8))
 
 
 def test_corners_in_the_wrong_order_are_no_size():
     slow, plain = method("ostrack", "TEST.SIZE_RATE=0.3"), method("ostrack")
-    settings = plain.open(FRAME, np.array([1.0, 1, 1, 1]))
-    size = slow.believe(np.array([-0.2, 0.25]), np.array([0.25, 0.25]), settings)
+    settings = plain.initial_settings(FRAME, np.array([1.0, 1, 1, 1]))
+    size = slow.adjust_size(np.array([-0.2, 0.25]), np.array([0.25, 0.25]), settings)
     np.testing.assert_allclose(size, [0, 0.25])
     given = np.array([-0.2, 0.1])
-    assert plain.believe(given, np.array([0.25, 0.25]), settings) is given
+    assert plain.adjust_size(given, np.array([0.25, 0.25]), settings) is given
 
 
 def test_methods_share_a_network_and_cost_no_weights():
     cfg, other = micro.config("dasiamrpn"), micro.config("dasiamrpn", "TEST.PENALTY_K=0.3")
     network = build_model(cfg)
     first, second = build_method(network, cfg), build_method(network, other)
-    assert first.network is second.network and first.choice.penalty_k != second.choice.penalty_k == 0.3
+    assert first.network is second.network and first.selection.penalty_k != second.selection.penalty_k == 0.3

@@ -76,14 +76,14 @@ def test_answers_of_the_method(variant):
 
     frame = Frame([np.zeros((90, 90, 3), np.uint8)] * method.modalities, (90, 90))
     middle = np.array([30.0, 30, 30, 30])
-    target = Target("any", middle, state=CropState(None, method.open(frame, middle)))
+    target = Target("any", middle, state=CropState(None, method.initial_settings(frame, middle)))
     views = len(method.views(target, frame))
     box = torch.tensor([0.5, 0.5, 0.5, 0.5]).expand(3, views, 4)
     with torch.no_grad():
         template, search = crops(method.template_size), crops(method.search_size, views)
         memory, other = method.begin(template, box[:, :1]), method.begin(template, box[:, :1])  # it may own some of it
-        answer = method.look(memory, search, box[..., 2:] / 2)
-        alone = [method.look(tree.part(other, k), search[k : k + 1], box[:1, :, 2:] / 2) for k in range(3)]
+        answer = method.search(memory, search, box[..., 2:] / 2)
+        alone = [method.search(tree.part(other, k), search[k : k + 1], box[:1, :, 2:] / 2) for k in range(3)]
     assert answer.boxes.shape == (3, 4) and torch.isfinite(answer.boxes).all()
     assert ((answer.scores > 0) & (answer.scores <= 1)).all() and ((answer.view >= 0) & (answer.view < views)).all()
     all_close(

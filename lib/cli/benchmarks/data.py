@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...core.config import load_config
 from ...core.errors import InputError
-from ...core.measure.benchmark import Report, take_turns
+from ...core.measure.benchmark import Report, alternate
 from ...core.measure.machine import describe_machine
 from ...datasets.readers.folder import read_folder
 from ...train.benchmarks.loading import (
@@ -57,7 +57,7 @@ def measure(args: argparse.Namespace) -> Report:
             sequences = read_folder(args.data_dir)
         else:
             sequences = make_pairs(Path(scratch, "made"), args.photos, (int(size[1]), int(size[2])))
-        records = take_turns(
+        records = alternate(
             list(sides),
             lambda name, _: measure_loading(cfg, sequences, sides[name], pairs=args.pairs),
             repeats=args.repeats,

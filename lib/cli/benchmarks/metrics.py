@@ -14,8 +14,8 @@ from typing import Any
 from ...core.errors import InputError
 from ...core.measure.benchmark import Report
 from ...core.measure.machine import describe_machine
-from ...test.analysis.sources import named_folders, read_videos
-from ...test.benchmarks.scoring import Task, benchmark_table, measure_scoring, summarise, synthetic_task
+from ...test.analysis.sources import named_folders, read_scored
+from ...test.benchmarks.scoring import ScoringTask, benchmark_table, measure_scoring, summarise, synthetic_task
 from ...test.metrics import LASHER, protocol_of
 
 
@@ -49,7 +49,7 @@ def measure(args: argparse.Namespace) -> Report:
     return Report([benchmark_table(task, summary, machine, args.repeats)], content)
 
 
-def make_task(args: argparse.Namespace, folder: Path) -> Task:
+def make_task(args: argparse.Namespace, folder: Path) -> ScoringTask:
     """What the command line names, or made-up results."""
     if bool(args.results) != bool(args.annotations):
         raise InputError("--annotations and --results go together; without both, results are made up")
@@ -65,7 +65,7 @@ def make_task(args: argparse.Namespace, folder: Path) -> Task:
     if args.against and not next(annotations.glob("*.txt"), None):
         raise InputError(f"--annotations {annotations}: {args.against} needs <sequence>.txt files there")
     results = {name: path.resolve() for name, path in named_folders(args.results).items()}
-    videos = read_videos(args.dataset_name, args.annotations, None)
+    videos = read_scored(args.dataset_name, args.annotations, None)
     rows = sum(len(video.truth.boxes) for video in videos)
     attributes = Path(args.attributes).resolve() if args.attributes else None
-    return Task(args.dataset_name, annotations.resolve(), results, len(videos), rows, attributes)
+    return ScoringTask(args.dataset_name, annotations.resolve(), results, len(videos), rows, attributes)

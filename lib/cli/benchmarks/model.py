@@ -13,7 +13,7 @@ from ...core.measure.benchmark import Report
 from ...core.measure.machine import describe_machine
 from ...test.benchmarks.model import (
     VARIANTS,
-    Network,
+    MeasuredNetwork,
     measure_passes,
     passes_table,
     report_passes,
@@ -45,7 +45,7 @@ def measure(args: argparse.Namespace) -> Report:
     if args.passes < 1 or min(batches) < 1 or args.threads < 0:
         raise InputError("--passes and --batches: expected 1 or more; --threads: 0 or more")
     variants = args.variants or [name for name in VARIANTS if device == "cuda" or "fp16" not in name]
-    networks = {text: Network.parse(text, args.set) for text in args.networks}
+    networks = {text: MeasuredNetwork.parse(text, args.set) for text in args.networks}
     options = {"passes": args.passes, "repeats": args.repeats, "device": device, "threads": args.threads}
     records = {text: measure_passes(network, variants, batches, **options) for text, network in networks.items()}
     tables = [

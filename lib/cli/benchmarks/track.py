@@ -12,7 +12,7 @@ from ...core.errors import InputError
 from ...core.measure.benchmark import Report
 from ...core.measure.machine import describe_machine
 from ...core.paths import ROOT
-from ...test.benchmarks.model import Network
+from ...test.benchmarks.model import MeasuredNetwork
 from ...test.benchmarks.track import VARIANTS, Workload, measure_tracking, summarise_tracking, tracking_table
 from ..options import add_changes, add_checkpoint, add_cores, add_device, add_max_frames
 
@@ -35,8 +35,8 @@ def measure(args: argparse.Namespace) -> Report:
     """Track in turns. Raises InputError for what cannot be tracked."""
     if min(args.batches) < 1 or args.copies < 1 or min(args.max_frames, args.threads) < 0:
         raise InputError("--batches and --copies: expected 1 or more; --max_frames and --threads: 0 or more")
-    parsed = Network.parse(args.network, args.set)
-    network = Network(parsed.script, parsed.config, parsed.changes, args.checkpoint or "")
+    parsed = MeasuredNetwork.parse(args.network, args.set)
+    network = MeasuredNetwork(parsed.script, parsed.config, parsed.changes, args.checkpoint or "")
     work = Workload(args.data_dir, args.max_frames, tuple(args.batches), args.copies)
     device = choose_device_type(args.device)
     options = {"repeats": args.repeats, "device": device, "threads": args.threads}

@@ -26,10 +26,10 @@ class Report:
     content: dict[str, Any]
 
 
-def take_turns(sides: Many[str], measure: Callable[[str, int], Record], *, repeats: int) -> dict[str, list[Record]]:
-    """Side -> one record of `measure(side, turn)` per repetition.
+def alternate(sides: Many[str], measure: Callable[[str, int], Record], *, repeats: int) -> dict[str, list[Record]]:
+    """Measure several sides alternately: side -> one record of `measure(side, turn)` per repetition.
 
-    The sides alternate, in reversed order every other time, so that other load on the machine affects all of them.
+    Every second repetition has the reversed order, so that other load on the machine affects all sides.
     """
     records: dict[str, list[Record]] = {side: [] for side in sides}
     for turn in range(repeats):
@@ -38,13 +38,13 @@ def take_turns(sides: Many[str], measure: Callable[[str, int], Record], *, repea
     return records
 
 
-def run_job(module: str, job: Mapping[str, Any], *, python: str = sys.executable, name: str) -> dict[str, Any]:
+def run_measurement(module: str, job: Mapping[str, Any], *, python: str = sys.executable, name: str) -> dict[str, Any]:
     """Run a measurement in a separate process: JSON in, JSON out, with `process_s`, the seconds from start to end.
 
     module: full name of the module that runs it; name: the measurement's name in messages. Raises InputError with the
     last line that the process printed when it fails, or when `python` cannot be started.
     """
-    module = f"{PACKAGE.name}.{module.partition('.')[2]}"  # under the name that its folder has, for any Python
+    module = f"{PACKAGE.name}.{module.partition('.')[2]}"  # under the name of its folder, for any Python
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     begin = time.perf_counter()
@@ -61,7 +61,7 @@ def run_job(module: str, job: Mapping[str, Any], *, python: str = sys.executable
 
 
 def machine_words(machine: Mapping[str, str] | None = None) -> str:
-    """A machine (default: this one) in one line, for the notes of a table."""
+    """A machine (default: this one) described in one line, for the notes of a table."""
     words = {"cores": "{} cores", "memory": "{} of memory", "python": "Python {}", "numpy": "NumPy {}"}
     words |= {"torch": "PyTorch {}", "threads": "{} threads"}
     return ", ".join(words.get(key, "{}").format(value) for key, value in (machine or describe_machine()).items())

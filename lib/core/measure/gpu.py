@@ -16,7 +16,7 @@ def describe_device(device: torch.device) -> dict[str, str]:
 
 
 class Utilisation:
-    """Share of the time in which an NVIDIA GPU is busy, from nvidia-smi, five times a second inside `with`."""
+    """Measures inside `with`, five times a second with nvidia-smi, the share of time in which an NVIDIA GPU is busy."""
 
     def __init__(self, device: torch.device):
         self.command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]

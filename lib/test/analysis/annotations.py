@@ -1,4 +1,4 @@
-"""Annotations without images: what scoring needs of a data set, from its annotation files alone."""
+"""Reading annotations without images, for scoring."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from ...datasets.readers.lasot import read_flagged_boxes
 from ...datasets.readers.rgbt234 import read_both_boxes, read_common_boxes
 from ...datasets.readers.vot import read_regions
 from ...datasets.readers.vtuav import read_sparse_boxes
-from ..metrics import Truth
+from ..metrics import GroundTruth
 
 ANNOTATIONS = ("groundtruth.txt", "groundtruth_rect.txt", "visible.txt", "init.txt", "infrared.txt")
 OWN_NAMES = ("groundTruth_v.txt", "rgb.txt")  # of GTOT and VTUAV
@@ -28,7 +28,7 @@ def _read_regions(folder: Path) -> dict[str, Any]:
     return {"boxes": read_regions(folder)}
 
 
-#: Beginning of a data set's name -> what reads the annotation of one sequence folder
+#: Beginning of a data set's name -> function that reads the annotation of one sequence folder
 FOLDERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "gtot": read_corner_boxes,
     "rgbt234": read_both_boxes,
@@ -40,15 +40,15 @@ FOLDERS: dict[str, Callable[[Path], dict[str, Any]]] = {
 }
 
 
-def read_truths(dataset: str, folder: str | Path) -> dict[str, Truth]:
-    """Sequence name -> truth, from `<sequence>.txt` files or from sequence folders in the layout of the data set.
+def read_ground_truths(dataset: str, folder: str | Path) -> dict[str, GroundTruth]:
+    """Sequence name -> ground truth, from `<sequence>.txt` files or from sequence folders in the data set's layout.
 
-    Raises InputError for a folder without any and for malformed files.
+    Raises InputError for a folder with neither and for malformed files.
     """
     root = Path(folder)
     paths = sorted(root.glob("*.txt"))
     if paths and all(path.name != "list.txt" for path in paths):
-        return {path.stem: Truth(read_boxes(path)) for path in paths}
+        return {path.stem: GroundTruth(read_boxes(path)) for path in paths}
     read = next((FOLDERS[key] for key in FOLDERS if dataset.lower().startswith(key)), _read_single)
     folders = [path for path in sorted(root.glob("*/")) if first_existing(path, (*ANNOTATIONS, *OWN_NAMES))]
     truths = {path.name: _truth(path, read(path)) for path in folders}
@@ -57,10 +57,10 @@ def read_truths(dataset: str, folder: str | Path) -> dict[str, Truth]:
     return truths
 
 
-def _truth(folder: Path, known: dict[str, Any]) -> Truth:
+def _truth(folder: Path, known: dict[str, Any]) -> GroundTruth:
     share = known.pop("visible_share", None)
     rows = len(known["boxes"])
     for key, values in (("boxes_infrared", known.get("boxes_infrared")), ("flags", share)):
         if values is not None and len(values) != rows:
             raise InputError(f"{folder}: {len(values)} {key.replace('_', ' ')} for {rows} boxes; the two must agree")
-    return Truth(**known, absent=None if share is None else share <= 0)
+    return GroundTruth(**known, absent=None if share is None else share <= 0)

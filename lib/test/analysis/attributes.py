@@ -1,4 +1,4 @@
-"""Attributes of sequences from folders of flag files, as LasHeR's, RGBT234's and GTOT's kits carry them."""
+"""Attributes of sequences from folders of flag files, as in the kits of LasHeR, RGBT234 and GTOT."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from ...core.errors import InputError
 from ...datasets.annotation import SEPARATOR, read_flags, read_lines
 from ...datasets.readers import gtot
 from ...datasets.readers.lasher import ATTRIBUTES
-from .board import Video, shortened
+from .leaderboard import ScoredSequence, shortened
 
 ORDER = "attributes_order.txt"  # names in the order of the flags, beside the flag files or one folder up
 NAMES = "SequencesName.txt"  # RGBT234's and RGBT210's: the order of the rows in one file per attribute
@@ -36,7 +36,7 @@ def read_attributes(folder: str | Path) -> dict[str, frozenset[str]]:
     return {name: _read(path, order) for name, path in paths.items()}
 
 
-def with_attributes(videos: Iterable[Video], folder: str | Path) -> list[Video]:
+def with_attributes(videos: Iterable[ScoredSequence], folder: str | Path) -> list[ScoredSequence]:
     """The videos with the attributes of a folder instead of their own. Raises InputError as `read_attributes` does,
     and when a video has no flags."""
     known = read_attributes(folder)

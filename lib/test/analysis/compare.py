@@ -1,4 +1,4 @@
-"""Trackers side by side on one data set: read, scored, and which of them the others are tested against."""
+"""Reading and scoring all trackers of one data set, and choosing the trackers that are compared."""
 
 from collections.abc import Sequence as Ordered
 from pathlib import Path
@@ -7,26 +7,26 @@ from ...core.errors import InputError
 from ...datasets.named import FOLDER
 from ..metrics import PROTOCOLS, protocol_of
 from .attributes import with_attributes
-from .board import Board, Entry, average, evaluate
-from .sources import Source, read_videos
+from .leaderboard import Leaderboard, LeaderboardEntry, average, evaluate
+from .sources import ResultSource, read_scored
 
 
-def read_board(
+def read_leaderboard(
     dataset: str,
-    sources: Ordered[Source],
+    sources: Ordered[ResultSource],
     *,
     annotations: str | None = None,
     attributes: str | None = None,
     data_dir: str | None = None,
     rules: str | None = None,
     allow_missing: bool = False,
-) -> Board:
+) -> Leaderboard:
     """Score all trackers that have results of a data set; several runs of one tracker are averaged.
 
-    annotations: a folder of them, instead of the data set's; attributes: a folder of flag files; rules: of PROTOCOLS,
-    instead of the data set's. Raises InputError for what is missing, malformed or contradictory.
+    annotations: a folder to use instead of the data set's; attributes: a folder of flag files; rules: a name in
+    PROTOCOLS, instead of the data set's own. Raises InputError for missing, malformed or contradictory input.
     """
-    videos = read_videos(dataset, annotations, data_dir)
+    videos = read_scored(dataset, annotations, data_dir)
     if attributes:
         videos = with_attributes(videos, attributes)
     protocol = PROTOCOLS[rules] if rules else protocol_of(dataset)
@@ -42,10 +42,10 @@ def read_board(
     if not entries:
         raise InputError(f"--dataset_name {dataset}: no --results for this set")
     title = Path(data_dir).resolve().name if data_dir and dataset.lower() == FOLDER else dataset
-    return Board(title, protocol, tuple(videos), tuple(entries))
+    return Leaderboard(title, protocol, tuple(videos), tuple(entries))
 
 
-def find_entry(board: Board, name: str, option: str) -> Entry:
+def find_entry(board: Leaderboard, name: str, option: str) -> LeaderboardEntry:
     """The tracker of that name. Raises InputError, which names the option, where there is none."""
     for entry in board.entries:
         if entry.name == name:
@@ -55,13 +55,15 @@ def find_entry(board: Board, name: str, option: str) -> Entry:
     )
 
 
-def choose_reference(board: Board, name: str | None = None) -> Entry:
-    """The tracker that the others are tested against: the named one, else the best."""
+def choose_reference(board: Leaderboard, name: str | None = None) -> LeaderboardEntry:
+    """The reference: the tracker that all others are compared with. The named one, else the best."""
     return find_entry(board, name, "--reference") if name else board.ranked(board.main)[0]
 
 
-def choose_two(board: Board, names: Ordered[str] | None = None) -> tuple[Entry, Entry] | None:
-    """The two trackers of the scatter: those named, else the two best; None where there is one."""
+def choose_two(
+    board: Leaderboard, names: Ordered[str] | None = None
+) -> tuple[LeaderboardEntry, LeaderboardEntry] | None:
+    """The two trackers of the scatter plot: the named ones, else the two best; None where there is only one."""
     if names:
         return find_entry(board, names[0], "--versus"), find_entry(board, names[1], "--versus")
     ranked = board.ranked(board.main)

@@ -1,4 +1,4 @@
-"""Where one tracker loses what another keeps: stretches of frames, the worst first."""
+"""Moments in which one tracker loses the target while another keeps it: stretches of frames, the worst first."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence as Ordered
@@ -10,8 +10,8 @@ from ...core.errors import InputError
 from ...datasets.sequence import Sequence
 from ..metrics import overlap
 
-LOST, KEPT = 0.1, 0.5  # overlaps: below the first a target is lost, from the second on it is kept
-PAUSE = 10  # annotated frames: shorter pauses do not end a moment
+LOST, KEPT = 0.1, 0.5  # overlap below which a target counts as lost, and from which it counts as kept
+PAUSE = 10  # annotated frames: a shorter pause does not end a moment
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Moment:
     sequence: str
     first: int
     last: int
-    peak: int  # the frame with the widest gap
-    loss: float  # sum of the gaps in overlap over the frames that are lost by one and kept by the other
+    peak: int  # the frame with the largest difference in overlap
+    loss: float  # sum of the differences over the frames that one tracker loses and the other keeps
 
 
 def frame_boxes(sequence: Sequence, result: np.ndarray, origin: object) -> dict[int, np.ndarray]:
-    """Frame index -> box of a result that has one row per frame or one per annotated frame.
+    """Frame index -> box, from a result with one row per frame or per annotated frame.
 
     Raises InputError, which names `origin`, for any other number of rows.
     """
@@ -53,7 +53,7 @@ def overlaps(truth: dict[int, np.ndarray], boxes: dict[int, np.ndarray]) -> dict
 
 
 def find_moments(name: str, lost: dict[int, float], kept: dict[int, float]) -> list[Moment]:
-    """The moments of one sequence; both trackers' overlaps by frame."""
+    """The moments of one sequence. lost, kept: frame index -> overlap of the two trackers."""
     frames = np.array([frame for frame in lost if frame in kept])
     losing = np.array([lost[frame] for frame in frames.tolist()])
     gaps = np.array([kept[frame] for frame in frames.tolist()]) - losing
@@ -68,5 +68,5 @@ def find_moments(name: str, lost: dict[int, float], kept: dict[int, float]) -> l
 
 
 def worst_first(moments: Iterable[Moment], most: int) -> Ordered[Moment]:
-    """At most `most` moments, the greatest loss first."""
+    """At most `most` moments, the largest loss first."""
     return sorted(moments, key=lambda moment: (-moment.loss, moment.sequence, moment.first))[:most]

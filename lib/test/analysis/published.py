@@ -1,4 +1,4 @@
-"""Published figures beside ours: the proof that the rules here are those of the benchmarks' kits."""
+"""Comparison with published scores: shows that the rules here are those of the benchmarks' kits."""
 
 import csv
 from collections.abc import Iterable
@@ -8,52 +8,54 @@ from typing import NamedTuple
 from ...core.errors import InputError
 from ...core.table import Table
 from ..metrics import PROTOCOLS
-from .annotations import read_truths
-from .board import Video, evaluate
+from .annotations import read_ground_truths
+from .leaderboard import ScoredSequence, evaluate
 
 FIGURES = Path(__file__).parent / "published.csv"
 TOLERANCE = 1e-4
 
 
 class Figure(NamedTuple):
-    """One figure of one tracker, in [0, 1]."""
+    """One published score of one tracker, in [0, 1]."""
 
     dataset: str
     tracker: str
     metric: str
     published: float  # as printed, three decimals
-    kit: float  # what the benchmark's evaluation kit computes from the raw results
+    kit: float  # as the benchmark's evaluation kit computes it from the raw results
 
 
 class Compared(NamedTuple):
-    """A figure and what we compute from the same raw results."""
+    """A published score, and the one that is computed here from the same raw results."""
 
     figure: Figure
     ours: float
 
     @property
     def difference(self) -> float:
-        """Distance to the kit."""
+        """Absolute difference to the kit's score."""
         return abs(self.ours - self.figure.kit)
 
 
 def read_figures() -> list[Figure]:
-    """The figures of `published.csv`."""
+    """The scores in `published.csv`."""
     with open(FIGURES, newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     return [Figure(row[0], row[1], row[2], float(row[3]), float(row[4])) for row in rows]
 
 
 def compare_figures(root: str | Path) -> list[Compared]:
-    """Score the raw results under `root`: `<set>/groundtruth/` and `<set>/<tracker>/`, for all sets and trackers that
-    are there. Raises InputError when none is, and for missing or malformed files."""
+    """Score the raw results under `root`, in `<set>/groundtruth/` and `<set>/<tracker>/`, of all sets and trackers that
+    exist there. Raises InputError when there are none, and for missing or malformed files."""
     figures = read_figures()
     compared = []
     for dataset in dict.fromkeys(figure.dataset for figure in figures):
         folder = Path(root) / dataset
         if not (folder / "groundtruth").is_dir():
             continue
-        videos = [Video(name, truth) for name, truth in read_truths(dataset, folder / "groundtruth").items()]
+        videos = [
+            ScoredSequence(name, truth) for name, truth in read_ground_truths(dataset, folder / "groundtruth").items()
+        ]
         for tracker in dict.fromkeys(figure.tracker for figure in figures if figure.dataset == dataset):
             if (folder / tracker).is_dir():
                 ours = evaluate(tracker, folder / tracker, videos, PROTOCOLS[dataset]).scores.overall
@@ -66,7 +68,7 @@ def compare_figures(root: str | Path) -> list[Compared]:
 
 
 def comparison_table(compared: Iterable[Compared]) -> Table:
-    """One row per figure, in percent; the largest difference as a note."""
+    """One row per score, in percent; a note states the largest difference."""
     compared = list(compared)
     rows = [["data set", "tracker", "metric", "ours", "kit", "difference", "published"]]
     for item in compared:

@@ -1,15 +1,15 @@
-"""Is a tracker better, or lucky in the sequences that it was given? Paired statistics over sequences.
+"""Is a tracker better, or only lucky with the chosen sequences? Paired statistics over sequences.
 
-A sequence is the unit of chance: the frames of one video depend on each other, so frames counted one by one would make
-every difference look certain.
+Sequences are the samples. The frames of one video depend on each other: with frames as samples, every difference would
+look significant.
 
 interval   percentile bootstrap (Efron & Tibshirani, An Introduction to the Bootstrap, 1993): the sequences are drawn
-           again with replacement, the same draws for all trackers.
+           with replacement, with the same draws for all trackers.
 p value    sign-flip permutation test of the mean difference (Fisher, The Design of Experiments, 1935): were the two
-           trackers alike, the sign of their difference on each sequence would be a coin toss. Nothing is assumed about
-           the distribution, which has lumps at 0 and 1; and the tested quantity is the difference in the table, whereas
-           Wilcoxon's test is about ranks.
-Holm       (1979) corrects for the number of trackers that are compared with one reference.
+           trackers equal, the sign of their difference on each sequence would be random. The test assumes nothing about
+           the distribution, which has peaks at 0 and 1, and it tests the difference in the table, whereas Wilcoxon's
+           test is about ranks.
+Holm       (1979) corrects the p values for the number of trackers that are compared with the reference.
 """
 
 from collections.abc import Iterator
@@ -20,31 +20,31 @@ import numpy as np
 
 from ...core.errors import InputError
 from ..metrics import Scores
-from .board import Board, Entry, scores_on, shared_videos
+from .leaderboard import Leaderboard, LeaderboardEntry, scores_on, shared_sequences
 
 SAMPLES = 10_000
-CHUNK = 1_000  # samples at a time: the memory is that of CHUNK x sequences numbers
+CHUNK = 1_000  # samples at a time: limits the memory to CHUNK x sequences numbers
 SEED = 0
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A tracker against the reference in one metric; figures and differences in [0, 1]."""
+    """A tracker compared with the reference in one metric; scores and differences in [0, 1]."""
 
     name: str
     figure: float
-    interval: tuple[float, float]  # of the figure
-    difference: float  # to the reference; 0 for the reference itself
+    interval: tuple[float, float]  # of the score
+    difference: float  # to the reference's score; 0 for the reference itself
     difference_interval: tuple[float, float]
     p: float  # two-sided, Holm-corrected; 1 for the reference itself
     wins: int  # sequences on which the tracker is better than the reference
     losses: int
-    sequences: int  # that both have
+    sequences: int  # that both trackers were scored on
 
 
-def compare_with(board: Board, reference: Entry) -> dict[str, list[Comparison]]:
-    """Metric name -> all trackers of a board against one of them, in the order of the board.
+def compare_with(board: Leaderboard, reference: LeaderboardEntry) -> dict[str, list[Comparison]]:
+    """Metric name -> comparisons of all trackers with the reference, in the order of the leaderboard.
 
     Raises InputError when a tracker and the reference have no sequence in common.
     """
@@ -78,7 +78,7 @@ def compare_with(board: Board, reference: Entry) -> dict[str, list[Comparison]]:
 
 
 def bootstrap(values: np.ndarray, weights: np.ndarray, samples: int = SAMPLES, seed: int = SEED) -> np.ndarray:
-    """[S, K], [S] -> [2, K]: the bounds of the 95 % interval of each weighted mean over S sequences."""
+    """Values [S, K] and weights [S] of S sequences -> [2, K] bounds of the 95 % interval of each weighted mean."""
     means = [
         counts @ (values * weights[:, None]) / (counts @ weights)[:, None]
         for counts in _draws(len(values), samples, seed)
@@ -87,7 +87,7 @@ def bootstrap(values: np.ndarray, weights: np.ndarray, samples: int = SAMPLES, s
 
 
 def sign_flip_test(differences: np.ndarray, samples: int = SAMPLES, seed: int = SEED) -> np.ndarray:
-    """[S, K] differences per sequence (times their weights) -> [K] two-sided p values of their mean.
+    """Differences per sequence [S, K], multiplied by weights -> [K] two-sided p values of their mean.
 
     The smallest p is 1 / (samples + 1): the observed signs count as one of the permutations.
     """
@@ -101,7 +101,7 @@ def sign_flip_test(differences: np.ndarray, samples: int = SAMPLES, seed: int = 
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """[N] -> [N] p values corrected for N tests.
+    """p values [N] -> [N], corrected for N tests.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(4).tolist()
     [0.03, 0.06, 0.06]
@@ -112,16 +112,17 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _on_shared(entry: Entry, reference: Entry) -> tuple[Scores, Scores]:
-    """Both trackers on the sequences that both have."""
-    shared = shared_videos([entry, reference])
+def _on_shared(entry: LeaderboardEntry, reference: LeaderboardEntry) -> tuple[Scores, Scores]:
+    """The scores of both trackers on the sequences that both have."""
+    shared = shared_sequences([entry, reference])
     if not shared:
         raise InputError(f"{entry.name} and {reference.name} have no sequence in common; nothing to compare")
     return scores_on(entry, shared), scores_on(reference, shared)
 
 
 def _intervals(scores: Ordered[Scores], values: Ordered[np.ndarray]) -> list[np.ndarray]:
-    """[S, K] values of each tracker -> its [2, K] bounds; trackers with equally many sequences share their draws."""
+    """Values [S, K] of each tracker -> its bounds [2, K]. Trackers with the same number of sequences share the
+    draws."""
     groups: dict[bytes, list[int]] = {}
     for index, item in enumerate(scores):
         groups.setdefault(_weights(item).tobytes(), []).append(index)
@@ -133,7 +134,7 @@ def _intervals(scores: Ordered[Scores], values: Ordered[np.ndarray]) -> list[np.
 
 
 def _figures(scores: Scores) -> np.ndarray:
-    """[S, K] of all metrics."""
+    """The scores of all metrics per sequence: [S, K]."""
     return np.stack(list(scores.per_sequence.values()), 1)
 
 
@@ -146,7 +147,7 @@ def _weights(scores: Scores) -> np.ndarray:
 
 
 def _draws(sequences: int, samples: int, seed: int) -> Iterator[np.ndarray]:
-    """[<= CHUNK, S] float64: how often each sequence is in each sample."""
+    """How often each sequence occurs in each sample: [<= CHUNK, S] float64."""
     generator = np.random.default_rng(seed)
     for start in range(0, samples, CHUNK):
         rows = min(CHUNK, samples - start)

@@ -1,4 +1,4 @@
-"""What a scoring command line names: result folders, annotations, data sets."""
+"""Result folders and sequences that the options of a scoring command name."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,29 +8,29 @@ from ...core.errors import InputError
 from ...core.paths import read_local, typed_command
 from ...datasets.named import open_dataset
 from ..results.files import result_folder
-from .annotations import read_truths
-from .board import Video, videos_of
+from .annotations import read_ground_truths
+from .leaderboard import ScoredSequence, select_scored
 
 
-class Source(NamedTuple):
+class ResultSource(NamedTuple):
     """Where the results of one tracker lie."""
 
     name: str
     folders: tuple[Path, ...]  # one per run
-    dataset: str | None = None  # None: results of every set
-    remedy: str = ""  # how to make missing ones
+    dataset: str | None = None  # None: results of any data set
+    remedy: str = ""  # how to make missing results, for error messages
 
     def folders_for(self, dataset: str) -> tuple[Path, ...]:
-        """The folders of one data set: the subfolder of its name where there is one."""
+        """The folders with results of one data set: the subfolder of its name where there is one."""
         return tuple(folder / dataset if (folder / dataset).is_dir() else folder for folder in self.folders)
 
 
-def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[Source]:
-    """`NAME=DIR` and `SET:NAME=DIR` options of `--results`.
+def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[ResultSource]:
+    """The folders that `--results` names, as `NAME=DIR` or `SET:NAME=DIR`.
 
     Raises InputError for anything else and for a name given twice for one set.
     """
-    sources: list[Source] = []
+    sources: list[ResultSource] = []
     for option in options:
         name, _, folder = option.partition("=")
         dataset, colon, rest = name.partition(":")
@@ -40,18 +40,18 @@ def named_sources(options: Iterable[str], datasets: Iterable[str] = ()) -> list[
             raise InputError(f"--results {option}: expected NAME=DIR with a folder of <sequence>.txt files")
         if any(source.name == name and (own is None or source.dataset in (None, own)) for source in sources):
             raise InputError(f"--results {option}: {name} is given twice")
-        sources.append(Source(name, (Path(folder),), own))
+        sources.append(ResultSource(name, (Path(folder),), own))
     return sources
 
 
 def named_folders(options: Iterable[str]) -> dict[str, Path]:
-    """`NAME=DIR` options for a command that knows no data sets by name. Raises InputError as `named_sources` does."""
+    """Name -> folder from `NAME=DIR` options, without data sets. Raises InputError as `named_sources`."""
     return {source.name: source.folders[0] for source in named_sources(options)}
 
 
 def paired(names: list[str], configs: list[str]) -> list[tuple[str, str]]:
-    """Trackers and their configs. One name goes with many configs and the other way round; several of both are taken
-    in pairs. Raises InputError for other counts."""
+    """Pairs of tracker and configuration. One tracker goes with several configurations, one configuration with several
+    trackers; equal numbers are paired in order. Raises InputError for other counts."""
     if bool(names) != bool(configs):
         raise InputError("--tracker_name and --tracker_param go together")
     if len(names) != len(configs) and 1 not in (len(names), len(configs)):
@@ -60,18 +60,18 @@ def paired(names: list[str], configs: list[str]) -> list[tuple[str, str]]:
     return list(zip(names * (count // max(len(names), 1)), configs * (count // max(len(configs), 1)), strict=True))
 
 
-def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[int], options: str) -> Source:
-    """One of our trackers; options: those of the tracking command that would make its results."""
+def own_source(results_dir: str | Path, tracker: str, config: str, runids: list[int], options: str) -> ResultSource:
+    """The results of a tracker of this toolbox; options: of the tracking command that would make them."""
     folders = [result_folder(results_dir, tracker, config, runid) for runid in (runids or (None,))]
     command = f"{typed_command('test', 'test')} {tracker} {config} {options}"
     runs = f" --runid {' or '.join(map(str, runids))}" if runids else ""
     name = f"{tracker}/{folders[0].name}" if len(folders) == 1 else f"{tracker}/{config}"
     remedy = f"make them with: {command}{runs}  (or score the finished ones: --allow_missing)"
-    return Source(name, tuple(folders), remedy=remedy)
+    return ResultSource(name, tuple(folders), remedy=remedy)
 
 
-def read_videos(dataset: str, annotations: str | None, data_dir: str | None) -> list[Video]:
-    """What the results of one data set are scored against. Raises InputError for what is missing or contradictory."""
+def read_scored(dataset: str, annotations: str | None, data_dir: str | None) -> list[ScoredSequence]:
+    """The sequences of a data set with their ground truth. Raises InputError for missing or contradictory input."""
     if annotations:
-        return [Video(name, truth) for name, truth in read_truths(dataset, annotations).items()]
-    return videos_of(open_dataset(dataset, data_dir, lambda: read_local("test")))
+        return [ScoredSequence(name, truth) for name, truth in read_ground_truths(dataset, annotations).items()]
+    return select_scored(open_dataset(dataset, data_dir, lambda: read_local("test")))

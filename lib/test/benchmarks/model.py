@@ -1,4 +1,4 @@
-"""What one forward pass of a network costs: latency, throughput, memory, and its matrix products alone beside it."""
+"""The cost of a forward pass: latency, throughput, memory, compared with the network's matrix products alone."""
 
 import tempfile
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from statistics import median
 from typing import Any
 
 from ...core.errors import InputError
-from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
 
 MODEL_JOB = f"{__package__}.model_job"
-#: Variant -> arithmetic, whether compiled.
+#: Variant -> precision, whether compiled.
 VARIANTS = {
     f"{precision}{' compiled' if compiled else ''}": (precision, compiled)
     for compiled in (False, True)
@@ -23,8 +23,8 @@ Records = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Network:
-    """What is measured."""
+class MeasuredNetwork:
+    """The network that is measured: its configuration and weights."""
 
     script: str
     config: str
@@ -32,8 +32,8 @@ class Network:
     checkpoint: str = ""
 
     @classmethod
-    def parse(cls, text: str, changes: Many[str] = ()) -> "Network":
-        """`iimf_track/tiny`. Raises InputError for anything else."""
+    def parse(cls, text: str, changes: Many[str] = ()) -> "MeasuredNetwork":
+        """From a text such as `iimf_track/tiny`. Raises InputError for any other form."""
         script, _, config = text.partition("/")
         if not (script and config):
             raise InputError(f"--networks {text}: expected SCRIPT/CONFIG, such as iimf_track/tiny")
@@ -41,7 +41,7 @@ class Network:
 
 
 def measure_passes(
-    network: Network,
+    network: MeasuredNetwork,
     variants: Many[str],
     batches: Many[int],
     *,
@@ -50,10 +50,10 @@ def measure_passes(
     device: str,
     threads: int = 0,
 ) -> Records:
-    """Variant -> one record per repetition, in turns; every run is a process of its own.
+    """Variant -> one record per repetition. The variants alternate; every run is a separate process.
 
-    threads: of a CPU, 0: PyTorch's choice. Compiled code is kept from one repetition to the next, and from nothing
-    before. Raises InputError with the process's last line when one fails.
+    threads: on a CPU; 0: PyTorch's choice. Compiled code is kept between repetitions, but not between benchmarks.
+    Raises InputError with the last line of a process that fails.
     """
     job: dict[str, Any] = {"script": network.script, "config": network.config, "set": list(network.changes)}
     with tempfile.TemporaryDirectory() as cache:
@@ -63,13 +63,13 @@ def measure_passes(
         def run(variant: str, _: int) -> dict[str, Any]:
             precision, compiled = VARIANTS[variant]
             given = {**job, "precision": precision, "compiled": compiled}
-            return run_job(MODEL_JOB, given, name=f"{network.config}, {variant}")
+            return run_measurement(MODEL_JOB, given, name=f"{network.config}, {variant}")
 
-        return take_turns(variants, run, repeats=repeats)
+        return alternate(variants, run, repeats=repeats)
 
 
 def summarise_passes(records: Records) -> dict[str, dict[str, Any]]:
-    """Variant -> medians over the repetitions; of seconds first the median of each run."""
+    """Variant -> medians over the repetitions; for seconds, medians of the medians of each run."""
     summary: dict[str, dict[str, Any]] = {}
     clock = _clock(records)
     for variant, runs in records.items():
@@ -86,8 +86,8 @@ def summarise_passes(records: Records) -> dict[str, dict[str, Any]]:
     return summary
 
 
-def passes_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
-    """A line for each variant and batch."""
+def passes_table(network: MeasuredNetwork, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
+    """One row for each variant and batch."""
     rows = [["", "batch", "ms a pass", "of core time", "frames/s", "ratio", "GFLOP/s", "beside its products"]]
     rows[0] += ["peak MiB", "GPU MiB"]
     for variant, row in summary.items():
@@ -103,7 +103,7 @@ def passes_table(network: Network, summary: Mapping[str, Any], device: dict[str,
 
 
 def report_passes(networks: Mapping[str, Records]) -> dict[str, Any]:
-    """Medians and every run, for JSON."""
+    """Medians and all runs, for JSON."""
     return {
         "medians": {name: summarise_passes(records) for name, records in networks.items()},
         "runs": dict(networks),
@@ -111,18 +111,18 @@ def report_passes(networks: Mapping[str, Records]) -> dict[str, Any]:
 
 
 def _batch(runs: list[dict[str, Any]], clock: str) -> dict[str, Any]:
-    """Medians of one batch; clock: "s", or "core_s" for the time on the cores in what is compared."""
+    """Medians of one batch; clock: "s" for wall time or "core_s" for time on the cores."""
     names = [f"{what}_{kind}" for what in ("pass", "products") for kind in ("s", "core_s")]
     figures = {name: median(median(run[name]) for run in runs) for name in names}
     turns = [zip(run[f"pass_{clock}"], run[f"products_{clock}"], strict=True) for run in runs]
     figures["beside_products"] = median(median(a / b for a, b in run) for run in turns)
     figures["operations_per_s"] = runs[0]["operations"] / figures[f"pass_{clock}"]
-    figures["first_s"] = max(run["first_s"] for run in runs)  # later ones find compiled code
+    figures["first_s"] = max(run["first_s"] for run in runs)  # later repetitions use compiled code
     return figures | {key: runs[0][key] for key in ("operations", "moved_bytes", "gpu_peak_mib") if key in runs[0]}
 
 
 def _clock(records: Records) -> str:
-    """What is compared: on a CPU the time of all threads on their cores, which other programs hardly change."""
+    """The clock of comparisons: on a CPU the time of all threads on their cores, which other programs hardly change."""
     return "core_s" if "threads" in next(iter(records.values()))[0]["device"] else "s"
 
 

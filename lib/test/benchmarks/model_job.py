@@ -1,7 +1,7 @@
-"""One network in one arithmetic in a process of its own: seconds of a pass, of its matrix products alone, memory.
+"""Measures one network in one precision in a separate process: seconds of a pass, of its matrix products alone, memory.
 
-Job and answer are JSON on the standard streams. Weights are random unless a checkpoint is named, images are noise: what
-a pass costs depends on neither.
+Job and answer are JSON on the standard streams. Weights are random unless a checkpoint is named, and images are noise:
+the cost of a pass depends on neither.
 
 A job holds script, config, set, checkpoint, precision, compiled, batches, passes, device, threads (0: PyTorch's
 choice), cache.
@@ -26,14 +26,15 @@ from ...core.measure.peak_memory import peak_memory
 from ...models import build_method, build_model
 from ...models.weights import load_state
 from ..tracker.forward_pass import CompiledPass, ForwardPass, Mode
-from .products import Product, make_yardstick, moved_bytes, operations, products_of
+from .products import Product, moved_bytes, operations, products_of, repeat_products
 
 _SQUARE = 2048  # side of the matrices of a plain product
 _COPIED = 2**28  # bytes of a plain copy, more than any cache holds
 
 
 def measure(job: MeasurementJob) -> MeasurementJob:
-    """All that is asked for: per batch seconds, operations, bytes; parameters, memory, and what the machine can do."""
+    """The answer of a job: seconds, operations and bytes per batch; parameters, memory, and the machine's peak
+    speed."""
     before = peak_memory()
     bench = open_bench(job)
     weights = [*bench.forward.parameters(), *bench.forward.buffers()]
@@ -43,13 +44,13 @@ def measure(job: MeasurementJob) -> MeasurementJob:
         "weights_mib": sum(weight.numel() * weight.element_size() for weight in weights) / 2**20,
         "device": describe_device(bench.device),
         "batches": {str(batch): bench.time_batch(batch) for batch in job["batches"]},
-        "peak_mib": peak_memory(),  # before the machine's own figures
+        "peak_mib": peak_memory(),  # before the machine's speed is measured
     }
     return answer | bench.time_machine()
 
 
 def open_bench(job: MeasurementJob) -> "Bench":
-    """The network of a job, ready to be timed. Raises InputError for what cannot be built or computed there."""
+    """The network of a job, ready to be timed. Raises InputError for a wrong configuration or an unsupported mode."""
     device = own_device(job["device"])
     if job["threads"]:
         torch.set_num_threads(job["threads"])
@@ -66,7 +67,7 @@ def open_bench(job: MeasurementJob) -> "Bench":
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A network and how it is to be timed."""
+    """A network with the options of its measurement."""
 
     forward: ForwardPass
     mode: Mode
@@ -74,13 +75,13 @@ class Bench:
     passes: int
 
     def time_batch(self, batch: int) -> MeasurementJob:
-        """Seconds of the first pass, of each that follows and of the products alone after each, on the clock and on the
-        cores; the sums of both."""
+        """Seconds of the first pass, then of alternating passes and products alone, as wall time and as time on the
+        cores; operations and bytes of the products."""
         with torch.no_grad():
             memory, pixels, prior = self.inputs(batch)
         products = self.count(batch)
         run: Any = CompiledPass(self.forward, batch, self.device) if self.mode.compiled else self.forward
-        yardstick = make_yardstick(products, self.mode.dtype, self.device)
+        products_alone = repeat_products(products, self.mode.dtype, self.device)
 
         def forward() -> None:
             run(memory, pixels, prior)
@@ -88,9 +89,9 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         first = self.seconds(forward)[0]
-        for action in (forward, yardstick):
-            self.seconds(action)  # still warms up
-        turns = [(*self.seconds(forward), *self.seconds(yardstick)) for _ in range(self.passes)]
+        for action in (forward, products_alone):
+            self.seconds(action)  # warm-up
+        turns = [(*self.seconds(forward), *self.seconds(products_alone)) for _ in range(self.passes)]
         columns = dict(
             zip(("pass_s", "pass_core_s", "products_s", "products_core_s"), zip(*turns, strict=True), strict=True)
         )
@@ -100,15 +101,15 @@ class Bench:
         return {"first_s": first, **{name: list(column) for name, column in columns.items()}, **sums}
 
     def count(self, batch: int) -> Counter[Product]:
-        """The products of a pass, on tensors without content. With gradients, for the plain convolutions: without, some
-        are computed twice for the sake of equal rounding (BatchInvariantConv2d)."""
+        """The products of a pass, counted on tensors without data. Gradients are enabled: without them,
+        BatchInvariantConv2d computes some products twice, for equal rounding."""
         with FakeTensorMode(allow_non_fake_inputs=True):
             given = self.inputs(batch)
             return products_of(lambda: self.forward(*given))
 
     def time_machine(self) -> MeasurementJob:
-        """Operations per second of a large product in the same arithmetic, bytes per second of a large copy; on a CPU
-        per second of all its threads together."""
+        """Operations per second of a large matrix product in the same precision, and bytes per second of a large copy;
+        on a CPU per second of core time."""
         matrix = torch.randn(_SQUARE, _SQUARE, device=self.device).to(self.mode.dtype)
         source = torch.ones(_COPIED, dtype=torch.uint8, device=self.device)
         target = torch.empty_like(source)
@@ -124,7 +125,7 @@ class Bench:
         }
 
     def inputs(self, batch: int) -> tuple[Any, Tensor, Tensor]:
-        """Memory, search crops [B, 1, M, 3, S, S] uint8 and last sizes [B, 1, 2], of noise."""
+        """Memory, search crops [B, 1, M, 3, S, S] uint8 and last sizes [B, 1, 2], from noise images."""
         generator, method = torch.Generator().manual_seed(0), self.forward.method
 
         def crops(size: int) -> Tensor:
@@ -136,7 +137,7 @@ class Bench:
         return memory, crops(method.search_size), box[..., 2:] / 2
 
     def seconds(self, action: Callable[[], Any]) -> tuple[float, float]:
-        """From now until the device has done it: on the clock, and on the cores."""
+        """Seconds until the device has finished `action`: wall time, and time on the cores."""
         begin, begin_core = time.perf_counter(), time.process_time()
         with torch.inference_mode():
             action()

@@ -1,7 +1,7 @@
-"""The matrix products of a network: how many operations and bytes they are, and what they alone would cost.
+"""The matrix products of a network: their operations and bytes, and the same products alone for timing.
 
-An operation is a multiplication or an addition: a product of [n, k] and [k, m] has 2 n k m. Convolutions count as the
-product that they are, attention as its two. Bytes are those of both factors and the result, each moved once.
+An operation is a multiplication or an addition: a product of [n, k] and [k, m] has 2 n k m. A convolution counts as one
+product, attention as two. Bytes are those of both factors and the result, each moved once.
 """
 
 from collections import Counter
@@ -28,12 +28,12 @@ class Product(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        """Of both factors and the result."""
+        """Numbers in both factors and the result."""
         return self.batch * (self.rows * self.inner + self.inner * self.columns + self.rows * self.columns)
 
 
 def products_of(action: Callable[[], Any]) -> Counter[Product]:
-    """The products that `action` computes, and how often each. In inference mode they cannot be seen."""
+    """The products that `action` computes, with their counts. Inference mode would hide them."""
     assert not torch.is_inference_mode_enabled()
     with _Recorder() as recorder:
         action()
@@ -50,8 +50,9 @@ def moved_bytes(products: Mapping[Product, int], dtype: torch.dtype) -> int:
     return sum(product.numbers * count for product, count in products.items()) * dtype.itemsize
 
 
-def make_yardstick(products: Mapping[Product, int], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
-    """The same products and nothing else, on random matrices: what a network cannot be faster than with them."""
+def repeat_products(products: Mapping[Product, int], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
+    """A function that computes the same products on random matrices and nothing else. A network with these products
+    cannot be faster."""
     tasks = []
     for product, count in products.items():
         first = torch.randn(product.batch, product.rows, product.inner, device=device).to(dtype)
@@ -68,7 +69,7 @@ def make_yardstick(products: Mapping[Product, int], dtype: torch.dtype, device: 
 
 
 class _Recorder(TorchDispatchMode):
-    """Watches the operators that PyTorch really calls."""
+    """Records the matrix products among the operators that PyTorch calls."""
 
     def __init__(self) -> None:
         super().__init__()

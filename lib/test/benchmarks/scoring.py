@@ -1,4 +1,4 @@
-"""How long scoring takes and how much memory: the toolbox, its whole report, and another package on the same files."""
+"""Time and memory of scoring: this toolbox, its whole report, and another package on the same files."""
 
 import sys
 from collections.abc import Sequence as Many
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
 
 SCORING_JOB = f"{__package__}.scoring_job"
@@ -21,8 +21,8 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is scored. `rows`: annotated frames of all sequences."""
+class ScoringTask:
+    """The results that are scored. `rows`: annotated frames of all sequences."""
 
     dataset: str
     annotations: Path
@@ -32,10 +32,10 @@ class Task:
     attributes: Path | None = None
 
 
-def synthetic_task(folder: Path, *, trackers: int, sequences: int, frames: int, seed: int = 0) -> Task:
-    """Write annotations and results by LasHeR's rules: boxes that walk, trackers that shake more and more.
+def synthetic_task(folder: Path, *, trackers: int, sequences: int, frames: int, seed: int = 0) -> ScoringTask:
+    """Write annotations and results for LasHeR's rules: random walks, and trackers with increasing noise.
 
-    frames: mean length of a sequence; lengths are spread as those of real sets are, by a factor of ten.
+    frames: mean length of a sequence; lengths differ by a factor of ten, as in real data sets.
     """
     rng = np.random.default_rng(seed)
     lengths = rng.lognormal(0, 0.6, sequences)
@@ -48,11 +48,11 @@ def synthetic_task(folder: Path, *, trackers: int, sequences: int, frames: int, 
         shaken = [boxes + rng.normal(0, 4 * shake, boxes.shape).round(2) for boxes in truths]
         boxes = [np.concatenate([box[:, :2], np.maximum(1, box[:, 2:])], axis=1) for box in shaken]
         _write_boxes(path, names, boxes, "%.2f")
-    return Task("lasher_test", folder / "annotations", results, sequences, int(lengths.sum()))
+    return ScoringTask("lasher_test", folder / "annotations", results, sequences, int(lengths.sum()))
 
 
 def _walk(rng: np.random.Generator, length: int) -> np.ndarray:
-    """[T, 4] xywh of whole pixels: a target of constant size that wanders over the image."""
+    """A random walk of a target of constant size: [T, 4] xywh, whole pixels."""
     corner = np.clip(rng.normal(0, 3, (length, 2)).cumsum(0) + 300, 1, 560)
     return np.concatenate([corner, np.tile(rng.uniform(20, 120, 2), (length, 1))], axis=1).round()
 
@@ -65,22 +65,22 @@ def _write_boxes(folder: Path, names: Many[str], rows: Many[np.ndarray], form: s
 
 
 def measure_scoring(
-    task: Task, sides: Many[str], scratch: Path, *, repeats: int, python: str
+    task: ScoringTask, sides: Many[str], scratch: Path, *, repeats: int, python: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """Side -> one record per repetition, in turns; every run is a process of its own.
+    """Side -> one record per repetition. The sides alternate; every run is a separate process.
 
-    python: what runs the jobs of other packages. Raises InputError with the job's own message when one fails.
+    python: the interpreter for jobs of other packages. Raises InputError with the message of a job that fails.
     """
 
     def score(side: str, turn: int) -> dict[str, Any]:
         own = side in ("toolbox", "report")
         job = _job(task, side, scratch / f"{side}{turn}")
-        return run_job(SCORING_JOB, job, python=sys.executable if own else python, name=f"scoring with {side}")
+        return run_measurement(SCORING_JOB, job, python=sys.executable if own else python, name=f"scoring with {side}")
 
-    return take_turns(sides, score, repeats=repeats)
+    return alternate(sides, score, repeats=repeats)
 
 
-def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
+def _job(task: ScoringTask, side: str, out: Path) -> dict[str, Any]:
     results = {name: str(folder) for name, folder in task.results.items()}
     job: dict[str, Any] = {
         "side": side,
@@ -95,8 +95,8 @@ def _job(task: Task, side: str, out: Path) -> dict[str, Any]:
     return job
 
 
-def summarise(task: Task, records: dict[str, list[dict]]) -> dict[str, dict[str, Any]]:
-    """Side -> medians over the repetitions; of another package also how many times longer it takes per tracker."""
+def summarise(task: ScoringTask, records: dict[str, list[dict]]) -> dict[str, dict[str, Any]]:
+    """Side -> medians over the repetitions; for another package also the ratio of its time per tracker to ours."""
     summary: dict[str, dict[str, Any]] = {}
     for side, runs in records.items():
         summary[side] = {key: median(run[key] for run in runs) for key in ("process_s", "peak_mib")}
@@ -114,19 +114,21 @@ def summarise(task: Task, records: dict[str, list[dict]]) -> dict[str, dict[str,
 
 
 def _per_tracker(run: dict[str, Any]) -> float:
-    """Seconds for one tracker: reading its results and scoring them, without reading the annotations."""
+    """Seconds to read and score the results of one tracker, without reading the annotations."""
     return sum(run["tracker_s"]) / len(run["tracker_s"])
 
 
 def _difference(ours: dict[str, Any], other: dict[str, Any]) -> float:
-    """The widest gap between two sides' figures, in [0, 1]."""
+    """The largest difference between the scores of two sides, in [0, 1]."""
     theirs = other["figures"]
     gaps = (abs(value - theirs[name][key]) for name, row in ours["figures"].items() for key, value in row.items())
     return max(gaps)
 
 
-def benchmark_table(task: Task, summary: dict[str, dict[str, Any]], machine: dict[str, str], repeats: int) -> Table:
-    """Seconds and MiB of each side, with what a reader must know."""
+def benchmark_table(
+    task: ScoringTask, summary: dict[str, dict[str, Any]], machine: dict[str, str], repeats: int
+) -> Table:
+    """Seconds and MiB of each side, with notes."""
     rows = [["", "annotations s", "one tracker s", "whole process s", "peak MiB", "of these before MiB"]]
     for side, row in summary.items():
         times = [f"{row[key]:.3f}" if key in row else "" for key in ("annotations_s", "tracker_s")]

@@ -1,7 +1,7 @@
-"""One scoring job alone in a process, so that its time and memory are its own.
+"""Runs one scoring job in a separate process, to measure its time and memory.
 
-Job and answer are JSON on the standard streams. The jobs of other packages, which run in the Python that has them, need
-no package of the toolbox: only files of it that import the standard library alone.
+Job and answer are JSON on the standard streams. Jobs of other packages run in another Python, which may lack the
+toolbox's requirements: they use only files that import nothing but the standard library.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ ScoringJob = dict[
 
 
 def main() -> None:
-    """Read a job, do it, answer with seconds, MiB and figures."""
+    """Read a job, run it, answer with seconds, MiB and scores."""
     job = json.load(sys.stdin)
     with contextlib.redirect_stdout(sys.stderr):
         answer = SIDES[job["side"]](job)
@@ -29,20 +29,21 @@ def main() -> None:
 
 
 def score_with_toolbox(job: ScoringJob) -> ScoringJob:
-    """The toolbox: files checked and read, figures, speeds where time files are, warnings about odd boxes."""
+    """Score with the toolbox: checks, scores, speeds where there are time files, warnings about implausible boxes."""
     entries, sources, metrics = (
-        importlib.import_module(f"..{name}", __package__) for name in ("analysis.board", "analysis.sources", "metrics")
+        importlib.import_module(f"..{name}", __package__)
+        for name in ("analysis.leaderboard", "analysis.sources", "metrics")
     )
     protocol = metrics.protocol_of(job["dataset"])
 
     def score(videos: Any, name: str, folder: str) -> dict[str, float]:
         return entries.evaluate(name, Path(folder), videos, protocol).scores.overall
 
-    return _measure(job, lambda: sources.read_videos(job["dataset"], job["annotations"], None), score)
+    return _measure(job, lambda: sources.read_scored(job["dataset"], job["annotations"], None), score)
 
 
 def score_with_rgbt(job: ScoringJob) -> ScoringJob:
-    """The package rgbt: files read and rounded to whole pixels, the three figures of its LasHeR classes."""
+    """Score with the package rgbt, which rounds boxes to whole pixels: the three metrics of its LasHeR classes."""
     try:
         dataset, metrics = importlib.import_module("rgbt.dataset.basedataset"), importlib.import_module("rgbt.metrics")
     except ImportError as error:
@@ -58,24 +59,24 @@ def score_with_rgbt(job: ScoringJob) -> ScoringJob:
 
 
 def report_with_toolbox(job: ScoringJob) -> ScoringJob:
-    """What the scoring command does: the table on the screen, and every file that the job asks for."""
+    """Do what the scoring command does: print the table, write all files of the job."""
     table, compare, sources, compose = (
         importlib.import_module(name, __package__)
         for name in ("...core.table", "..analysis.compare", "..analysis.sources", "..report.compose")
     )
     named = sources.named_sources(f"{name}={folder}" for name, folder in job["results"].items())
     places = {"annotations": job["annotations"], "attributes": job["attributes"]}
-    boards = [compare.read_board(job["dataset"], named, **places)]
+    boards = [compare.read_leaderboard(job["dataset"], named, **places)]
     tables = compose.make_tables(boards)
     sys.stderr.write("\n\n".join(map(table.format_text, tables)) + "\n")
-    compose.write_files(boards, tables, compose.Files(**job["files"]))
+    compose.write_files(boards, tables, compose.ReportFiles(**job["files"]))
     return {}
 
 
 def _measure(
     job: ScoringJob, read: Callable[[], Any], score: Callable[[Any, str, str], dict[str, float]]
 ) -> ScoringJob:
-    """Seconds for the annotations and for each tracker, figures, and the memory in use before."""
+    """Seconds for the annotations and for each tracker, scores, and the memory in use before."""
     before, begin = peak_memory(), time.perf_counter()
     truth = read()
     seconds, figures = [time.perf_counter() - begin], {}

@@ -1,4 +1,4 @@
-"""What tracking costs from image files to result files, and which stage takes how much of it."""
+"""The cost of tracking from image files to result files, and the share of each stage."""
 
 import math
 import tempfile
@@ -8,19 +8,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
 from ...datasets.readers.folder import read_folder
 from ..tracker.forward_pass import CROPS
-from .model import VARIANTS as LOOKS
-from .model import Network
+from .model import VARIANTS as PASSES
+from .model import MeasuredNetwork
 
 TRACK_JOB = f"{__package__}.track_job"
-#: Variant -> arithmetic, whether compiled, how crops are cut.
+#: Variant -> precision, whether compiled, how crops are cut.
 VARIANTS = {
-    f"{name}{'' if crops == 'exact' else ' fast crops'}": (*look, crops)
+    f"{name}{'' if crops == 'exact' else ' fast crops'}": (*variant, crops)
     for crops in CROPS
-    for name, look in LOOKS.items()
+    for name, variant in PASSES.items()
 }
 STAGES = ("network", "crop", "decode", "rest")
 _BY_CORE = "shares and ratio of the time of all threads on the core, which other programs hardly change."
@@ -29,21 +29,21 @@ Records = dict[str, list[dict[str, Any]]]
 
 
 class Workload(NamedTuple):
-    """What is followed, and how many at a time."""
+    """The sequences that are tracked, and the batch sizes."""
 
     data_dir: str
     frames: int  # of each sequence, at most; 0: all
     batches: tuple[int, ...]
-    copies: int = 1  # how often each sequence is followed, at least
+    copies: int = 1  # how often each sequence is tracked, at least
 
 
 def measure_tracking(
-    network: Network, variants: Many[str], work: Workload, *, repeats: int, device: str, threads: int = 0
+    network: MeasuredNetwork, variants: Many[str], work: Workload, *, repeats: int, device: str, threads: int = 0
 ) -> Records:
-    """`<variant>, batch <B>` -> one record per repetition, in turns; every run is a process of its own.
+    """`<variant>, batch <B>` -> one record per repetition. The sides alternate; every run is a separate process.
 
-    Sequences are followed as often as the largest batch needs. threads: of a CPU, 0: PyTorch's choice. Raises
-    InputError with the process's last line when one fails, or for a folder without sequences.
+    Sequences are repeated as often as the largest batch needs. threads: on a CPU; 0: PyTorch's choice. Raises
+    InputError with the last line of a process that fails, and for a folder without sequences.
     """
     copies = max(work.copies, math.ceil(max(work.batches) / len(read_folder(work.data_dir))))
     job: dict[str, Any] = {"script": network.script, "config": network.config, "set": list(network.changes)}
@@ -56,16 +56,17 @@ def measure_tracking(
             variant, batch = sides[side]
             precision, compiled, crops = VARIANTS[variant]
             given = {**job, "precision": precision, "compiled": compiled, "crops": crops, "batch": batch}
-            return split(run_job(TRACK_JOB, given, name=f"{network.config}, {side}"))
+            return split(run_measurement(TRACK_JOB, given, name=f"{network.config}, {side}"))
 
-        return take_turns(list(sides), run, repeats=repeats)
+        return alternate(list(sides), run, repeats=repeats)
 
 
 def split(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with frames per second and the share of each stage, of the time on the core where that is known.
+    """A record with frames per second and the share of each stage: of the core time where it is known, else of the wall
+    time.
 
-    On the clock, decoding goes on beside the others in threads: its share is what the tracker waited for, with all that
-    the engine does between two frames.
+    In wall time, decoding runs in threads beside the other stages: its share is the time that the tracker waited for
+    frames, together with the engine's own work between two frames.
     """
     stages, whole = record["stages"], record["track_core_s" if record["by_core"] else "track_s"]
     seconds = {"network": stages["network"], "crop": stages["crops"], "decode": stages["decode"]}
@@ -78,7 +79,7 @@ def split(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def summarise_tracking(records: Records) -> dict[str, dict[str, Any]]:
-    """Side -> medians over the repetitions, and how many times as many frames as the first side in each."""
+    """Side -> medians over the repetitions, and the ratio of its speed to the first side's in each repetition."""
     first, summary = next(iter(records)), {}
     rate = "frames_per_core_s" if records[first][0]["by_core"] else "frames_per_s"
     for side, runs in records.items():
@@ -100,8 +101,8 @@ def summarise_tracking(records: Records) -> dict[str, dict[str, Any]]:
     return summary
 
 
-def tracking_table(network: Network, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
-    """A line for each variant and batch."""
+def tracking_table(network: MeasuredNetwork, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
+    """One row for each variant and batch."""
     first = next(iter(summary.values()))
     last = "decoding" if first["by_core"] else "waiting for frames"
     rows = [["", "frames/s", "of core time", "ratio", "network", "crops", last, "rest", "half MiB", "peak MiB"]]

@@ -1,6 +1,6 @@
-"""Tracking from files to results in a process of its own: seconds of each stage, memory.
+"""Measures tracking from image files to result files in a separate process: seconds of each stage, memory.
 
-Job and answer are JSON on the standard streams. Without a checkpoint the weights are random, which costs the same.
+Job and answer are JSON on the standard streams. Without a checkpoint the weights are random; the cost is the same.
 
 A job holds script, config, set, checkpoint, precision, compiled, crops, batch, data_dir, copies, frames, device,
 threads (0: PyTorch's choice), cache.
@@ -35,15 +35,15 @@ from ..results.files import write_result
 from ..tracker.crop_tracker import CropTracker
 from ..tracker.forward_pass import Mode
 
-_WARM = 3  # frames before anything counts
+_WARM = 3  # frames of the warm-up
 
 
 def measure(job: MeasurementJob) -> MeasurementJob:
-    """Follow the sequences of a job: frames, seconds in all and of each stage, MiB halfway and at the end."""
+    """Track the sequences of a job. Returns frames, seconds in total and of each stage, MiB halfway and at the end."""
     device = own_device(job["device"])
     if job["threads"]:
         torch.set_num_threads(job["threads"])
-    # With one thread, time on the core is whole for each stage, and other programs hardly change it.
+    # With one thread, core time can be measured for each stage, and other programs hardly change it.
     watch = Stopwatch(time.thread_time if device.type == "cpu" and job["threads"] == 1 else time.perf_counter)
     tracker = make_tracker(job, device, watch)
     whole = read_folder(job["data_dir"])
@@ -61,12 +61,11 @@ def measure(job: MeasurementJob) -> MeasurementJob:
             memory.append(peak_memory())
 
     with tempfile.TemporaryDirectory() as folder:
-        save = functools.partial(write_result, folder)
         short = [replace(one, frames=TimedFrames(one.frames, watch, min(_WARM, len(one)))) for one in sequences]
         follow(tracker, short[: job["batch"]], lambda *result: None, batch=job["batch"])
         watch.seconds.clear()
         begin, begin_core = time.perf_counter(), time.process_time()
-        follow(tracker, sequences, watch.saving(save), count, batch=job["batch"])
+        follow(tracker, sequences, watch.saving(functools.partial(write_result, folder)), count, batch=job["batch"])
         seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
     answer: MeasurementJob = {
         "frames": done,
@@ -92,7 +91,7 @@ def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") 
 
     @contextlib.contextmanager
     def stage(name: str) -> Iterator[None]:
-        """The network's time ends when the device has done it: tracking waits for it anyway."""
+        """The network's time ends when the device has finished: tracking waits for it anyway."""
         with watch(name):
             yield
             if name == "network" and device.type != "cpu":
@@ -104,8 +103,8 @@ def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") 
 class Stopwatch:
     """Seconds of stages, from any thread."""
 
-    #: Reading and decoding (in threads, beside the others); what the tracker does with a frame: all of it, of this the
-    #: crops and the network; writing results.
+    #: Reading and decoding (in threads, beside the other stages); the tracker as a whole; of this the crops and the
+    #: network; writing results.
     STAGES = ("decode", "track", "crops", "network", "write")
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -122,7 +121,7 @@ class Stopwatch:
             self.seconds[stage] += self.now() - begin
 
     def saving(self, save: Callable[..., None]) -> Callable[..., None]:
-        """A `Save` whose time is added up."""
+        """A `SaveResult` whose time is measured."""
 
         def watched(*result: Any) -> None:
             with self("write"):
@@ -133,7 +132,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class TimedFrames(Frames):
-    """The first frames of others."""
+    """The first `count` frames of others; decoding is measured."""
 
     frames: Frames
     watch: Stopwatch

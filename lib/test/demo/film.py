@@ -15,7 +15,7 @@ from ...core.atomic import write_atomically
 from ...core.errors import InputError
 from ...core.target import Target
 from ...datasets.sequence import Sequence
-from ..analysis.board import videos_of
+from ..analysis.leaderboard import select_scored
 from ..evaluation.read_ahead import read_ahead
 from ..metrics import PLAIN, score
 from ..results.files import write_result
@@ -239,4 +239,4 @@ def _figures(footage: Footage, boxes: np.ndarray | None) -> dict[str, float]:
     sequence = footage.sequence
     if sequence is None or boxes is None or len(sequence.boxes) < 2 or len(sequence.boxes) != len(boxes):
         return {}
-    return score(PLAIN, [video.truth for video in videos_of([sequence])], [boxes]).overall
+    return score(PLAIN, [video.truth for video in select_scored([sequence])], [boxes]).overall

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...datasets.sequence import Sequence
-from ..analysis.board import shortened
+from ..analysis.leaderboard import shortened
 from ..analysis.moments import Moment, find_moments, frame_boxes, overlaps, true_boxes, worst_first
 from ..results.dialect import find_result, read_result
 from ..video.draw import COLOURS, GREEN, Mark, contact_sheet, draw_frame, legend_strip

@@ -13,7 +13,7 @@ import numpy as np
 from ...core.frame import Images
 from ...core.target import Target
 from ...core.view import View
-from ..tracker.protocol import Heat, Tracker
+from ..tracker.protocol import HeatMap, Tracker
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class TrackedFrame:
     images: Images
     targets: dict[int, Target] = field(default_factory=dict)  # after this frame
     given: frozenset[int] = frozenset()  # whose box is a person's
-    heats: dict[int, Heat] = field(default_factory=dict)
+    heats: dict[int, HeatMap] = field(default_factory=dict)
     seconds: float = 0.0  # cropping, network and box mapping
 
     def lost(self, number: int, below: float) -> bool:
@@ -48,9 +48,9 @@ def track_frame(
     """
     begin = time.perf_counter()
     moving = {number: target for number, target in before.items() if number not in given}
-    heats: dict[int, Heat] = {}
+    heats: dict[int, HeatMap] = {}
 
-    def observe(targets: Ordered[Target], views: Ordered[Ordered[View]], shown: Ordered[Heat | None]) -> None:
+    def observe(targets: Ordered[Target], views: Ordered[Ordered[View]], shown: Ordered[HeatMap | None]) -> None:
         for target, one in zip(targets, shown, strict=True):
             if one is not None:
                 heats[next(number for number, known in moving.items() if known is target)] = one

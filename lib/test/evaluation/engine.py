@@ -1,4 +1,4 @@
-"""Following sequences: many at a time in lock step through one network, frames decoded ahead, nothing done twice."""
+"""Tracking whole sequences: several at a time in one batch, with frames decoded ahead."""
 
 import logging
 import os
@@ -21,43 +21,43 @@ from ...core.target import Target
 from ...core.work_sharing import WorkSharing
 from ...datasets.sequence import Sequence
 from ..tracker.protocol import Tracker
-from .read_ahead import Reel, decoding_threads
-from .workers import leave, numbers, run_workers
+from .read_ahead import FrameQueue, decoding_threads
+from .workers import draw_numbers, exit_on_signal, run_workers
 
 log = logging.getLogger(__name__)
 
-_TELL = 1.0  # seconds between two words of a process to the others
+_REPORT_INTERVAL = 1.0  # seconds between two progress reports of a process to the others
 
-#: Called with the name, boxes [N, 4] xywh, seconds [N, 2] (of the tracker alone, from frame to frame) and confidence
-#: [N, 2] (score, 1 where the target was found) of a sequence that was followed to its end.
-Save = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
+#: Called at the end of a sequence with its name, boxes [N, 4] xywh, seconds [N, 2] (of the tracker alone, from frame to
+#: frame) and confidence [N, 2] (score, 1 where the target was found).
+SaveResult = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every worker needs to know. Picklable."""
+class TrackingJob:
+    """The sequences to track and how: what every worker process gets. Picklable."""
 
     build: Callable[[str], Tracker]  # device -> tracker
-    save: Save
+    save: SaveResult
     sequences: Ordered[Sequence]
-    in_order: bool = False  # taken as they come, not the longest first
-    batch: int = 1  # sequences that one network follows in lock step
+    in_order: bool = False  # in the given order instead of the longest first
+    batch: int = 1  # sequences that one network tracks at a time
 
-    def ordered(self) -> "Job":
-        """With its sequences in the order in which they are taken."""
+    def ordered(self) -> "TrackingJob":
+        """The job with its sequences in the order in which they are tracked."""
         return self if self.in_order else replace(self, sequences=sorted(self.sequences, key=len, reverse=True))
 
     def work(self, device: str, numbers: Iterator[int], on_frame: Callable[[int], Any]) -> None:
-        """Follow the sequences of these numbers with one network on a device."""
+        """Track the sequences with these indices with one network on a device."""
         follow(self.build(device), (self.sequences[k] for k in numbers), self.save, on_frame, batch=self.batch)
 
 
 @dataclass(eq=False)
-class _Run:
-    """A sequence on its way."""
+class _ActiveSequence:
+    """A sequence that is being tracked."""
 
     sequence: Sequence
-    reel: Reel
+    queue: FrameQueue
     target: Target | None = None  # after the last frame
     boxes: list[np.ndarray] = field(default_factory=list)
     seconds: list[tuple[float, float]] = field(default_factory=list)
@@ -67,23 +67,23 @@ class _Run:
 def follow(
     tracker: Tracker,
     sequences: Iterable[Sequence],
-    save: Save,
+    save: SaveResult,
     on_frame: Callable[[int], Any] = lambda count: None,
     *,
     batch: int = 1,
 ) -> None:
-    """Follow each sequence to its end and `save` what came out; `on_frame` hears of every finished frame.
+    """Track each sequence to its end and `save` its result; `on_frame` is called with the number of finished frames.
 
-    `batch` sequences move in lock step, and the next one takes the place of one that ends. Each gets the boxes that it
-    gets alone; of the seconds of a step each gets its share.
-    Raises InputError with the path when a frame cannot be read: nothing of that sequence is saved then.
+    `batch` sequences are tracked together; when one ends, the next one takes its place. Each gets the same boxes as if
+    it were tracked alone. The seconds of a step are divided equally among its sequences.
+    Raises InputError with the path when a frame cannot be read; that sequence is then not saved.
     """
-    waiting, runs, before = iter(sequences), list[_Run](), time.perf_counter()
+    waiting, runs, before = iter(sequences), list[_ActiveSequence](), time.perf_counter()
     with decoding_threads(batch) as pool:
         while True:
             while len(runs) < batch and (sequence := next(waiting, None)) is not None:
                 check_start(sequence)
-                runs.append(_Run(sequence, Reel(pool, tracker.modalities, sequence)))
+                runs.append(_ActiveSequence(sequence, FrameQueue(pool, tracker.modalities, sequence)))
             if not runs:
                 return
             alone = _step(tracker, runs)
@@ -97,9 +97,9 @@ def follow(
                 runs.remove(run)
 
 
-def _step(tracker: Tracker, runs: Ordered[_Run]) -> float:
-    """Every run one frame on; returns the seconds of the tracker alone, without the wait for frames."""
-    frames = [run.reel.take() for run in runs]
+def _step(tracker: Tracker, runs: Ordered[_ActiveSequence]) -> float:
+    """Track one frame of every sequence. Returns the seconds of the tracker alone, without the wait for frames."""
+    frames = [run.queue.next_frame() for run in runs]
     begin = time.perf_counter()
     old = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is not None]
     new = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is None]
@@ -112,23 +112,23 @@ def _step(tracker: Tracker, runs: Ordered[_Run]) -> float:
         run.target = target
         run.boxes.append(target.box)
         run.confidence.append((target.score, float(target.found)))
-        run.reel.ask(tracker.reduction(target))
+        run.queue.request(tracker.reduction(target))
     return seconds
 
 
 def check_start(sequence: Sequence) -> None:
-    """Raises InputError for a sequence that has no frames or no box for its first one."""
+    """Raises InputError for a sequence without frames or without a box for its first frame."""
     if not len(sequence) or not len(sequence.boxes) or (sequence.annotated is not None and sequence.annotated[0] != 0):
         raise InputError(f"{sequence.name}: no box for the first frame; the sequence cannot be started")
 
 
-def run_job(job: Job, devices: Ordered[str]) -> None:
-    """Follow all sequences of a job, with a progress bar over frames: one worker process per device in `devices`,
-    all in this process where there is one.
+def run_tracking(job: TrackingJob, devices: Ordered[str]) -> None:
+    """Track all sequences of a job, with a progress bar over frames: one worker process per entry of `devices`, or
+    this process alone where there is one entry.
 
-    The longest sequences are taken first, unless the job says otherwise, and each worker takes the next one when it is
-    free, so that all end at about the same time. The first failure stops every worker and is raised here; finished
-    sequences stay saved.
+    The longest sequences come first, unless the job says otherwise. Each worker takes the next one when it is free, so
+    that all end at about the same time. The first failure stops every worker and is raised here; finished sequences
+    stay saved.
     """
     job = job.ordered()
     with (
@@ -141,15 +141,16 @@ def run_job(job: Job, devices: Ordered[str]) -> None:
             run_workers(job.work, len(job.sequences), devices, bar.update)
 
 
-def run_share(job: Job, device: str, sharing: WorkSharing) -> None:
-    """The share of one of several processes, on any machines: each takes the next sequence when it has a free place.
+def run_rank(job: TrackingJob, device: str, sharing: WorkSharing) -> None:
+    """Track the share of this process, where torchrun started several, on one machine or more. Each process takes the
+    next sequence when it has a free place.
 
-    Returns when this process, and in rank 0 when every process, is through. A failure ends this process alone; torchrun
+    Returns when this process has finished; rank 0 returns when all have. A failure ends this process alone; torchrun
     then ends the others.
     """
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     job = job.ordered()
-    undone, told = 0, time.monotonic()
+    uncounted, reported = 0, time.monotonic()
     with (
         logging_redirect_tqdm(),
         tqdm(
@@ -161,20 +162,20 @@ def run_share(job: Job, device: str, sharing: WorkSharing) -> None:
         ) as bar,
     ):
 
-        def tell(frames: int) -> None:
-            nonlocal undone, told
-            undone += frames
-            if (now := time.monotonic()) - told >= _TELL:
-                bar.update(sharing.count(undone) - bar.n)
-                undone, told = 0, now
+        def report(frames: int) -> None:
+            nonlocal uncounted, reported
+            uncounted += frames
+            if (now := time.monotonic()) - reported >= _REPORT_INTERVAL:
+                bar.update(sharing.count(uncounted) - bar.n)
+                uncounted, reported = 0, now
 
-        job.work(device, numbers(sharing.draw, len(job.sequences)), tell)
-        sharing.count(undone)
-        sharing.leave()
+        job.work(device, draw_numbers(sharing.draw, len(job.sequences)), report)
+        sharing.count(uncounted)
+        sharing.wait_for_all()
         bar.update(sharing.count(0) - bar.n if sharing.rank == 0 else 0)
 
 
 def share_cores() -> None:
-    """This process takes its part of the machine's cores: torchrun gives each process one, however many there are."""
+    """Use this process's share of the machine's cores: torchrun by itself gives each process one thread."""
     torch.set_num_threads(max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""What a run starts from: a resolved configuration with its weights and devices, and sequences."""
+"""Opening what a command names: a tracker (configuration, weights, devices) and sequences."""
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
@@ -30,27 +30,27 @@ from .workers import choose_devices
 
 @dataclass(frozen=True)
 class Run:
-    """A tracker that can be built: all that its name, a checkpoint and a device stand for."""
+    """A tracker that can be built: its configuration, weights and devices."""
 
     tracker: str  # the folder of experiments/
-    config: str  # what results and checkpoints are called
+    config: str  # name of its results and checkpoints
     cfg: EasyDict  # resolved
-    checkpoint: Path | None  # None: a tracker that has no weights of this toolbox
+    checkpoint: Path | None  # None: a tracker without weights of this toolbox
     devices: tuple[str, ...]  # one for each worker
 
     @property
     def modalities(self) -> int:
-        """How many images of a frame the tracker reads. Raises InputError for an unknown MODEL.NAME."""
+        """The number of images that the tracker reads of a frame. Raises InputError for an unknown MODEL.NAME."""
         return OpenCVTracker.modalities if self.checkpoint is None else network_class(self.cfg).modalities
 
     @property
     def files(self) -> list[Path]:
-        """The files of weights that decide its boxes. Raises InputError for a missing one of OpenCV's."""
+        """The weight files of the tracker. Raises InputError for a missing file of OpenCV's trackers."""
         return weight_files(self.cfg) if self.checkpoint is None else [self.checkpoint]
 
     @property
     def weights(self) -> Path:
-        """The checkpoint, for what is done with networks alone. Raises InputError for trackers without one."""
+        """The checkpoint, for commands that need a network. Raises InputError for trackers without one."""
         if self.checkpoint is None:
             raise InputError(f"{self.tracker}/{self.config}: has no network of this toolbox; choose another tracker")
         return self.checkpoint
@@ -60,7 +60,7 @@ class Run:
         return load_tracker(self.cfg, self.checkpoint, self.devices[0], mode)
 
     def load_method(self) -> Method:
-        """Network and method alone. Raises InputError as `load_network` does, and for trackers without a network."""
+        """The method with its network. Raises InputError as `load_network`, and for trackers without a network."""
         return build_method(load_network(self.cfg, self.weights).eval(), self.cfg)
 
 
@@ -75,10 +75,10 @@ def open_run(
     threads: int = 0,
     num_gpus: int = 1,
 ) -> Run:
-    """What the options `--set`, `--checkpoint`, `--runid`, `--device`, `--threads` and `--num_gpus` name.
+    """The run that the options `--set`, `--checkpoint`, `--runid`, `--device`, `--threads` and `--num_gpus` describe.
 
-    Without a checkpoint that of epoch `runid` (TEST.EPOCH) is looked for, as `find_checkpoint` says. Raises InputError
-    for a wrong configuration, a checkpoint that is not found and a device that is not there.
+    Without a checkpoint, `find_checkpoint` looks for that of epoch `runid` (default: TEST.EPOCH). Raises InputError for
+    a wrong configuration, a missing checkpoint and a missing device.
     """
     cfg = load_config(tracker, config, changes)
     devices = tuple(choose_devices(device, threads, num_gpus))
@@ -93,10 +93,10 @@ def open_run(
 
 def load_tracker(cfg: EasyDict, checkpoint: str | Path | None, device: str, mode: Mode = EXACT) -> Tracker:
     """The tracker of a resolved configuration, ready to track on `device`: a network with the weights of a file or,
-    where there is no checkpoint, one of OpenCV's.
+    without a checkpoint, one of OpenCV's.
 
     Raises InputError when the file is missing, unreadable or holds another network, and for a mode that the device
-    does not have.
+    does not support.
     """
     if checkpoint is None:
         return build_opencv(cfg)
@@ -114,7 +114,7 @@ def load_network(cfg: EasyDict, checkpoint: str | Path) -> Network:
 
 
 def open_replay(folder: str | Path) -> Replay:
-    """The results of a folder, whoever made them, as a tracker. Raises InputError where a sequence has none."""
+    """The result files of a folder as a tracker. Raises InputError for a sequence without a result."""
 
     def read(name: str) -> np.ndarray:
         path = find_result(folder, name)
@@ -126,7 +126,7 @@ def open_replay(folder: str | Path) -> Replay:
 
 
 def config_name(config: str) -> str:
-    """What results and checkpoints of a configuration are called, given its name or its file.
+    """The name of a configuration's results and checkpoints, from its own name or its file.
 
     >>> config_name("mine/small.yaml"), config_name("vitb_256_mae_32x4_ep300")
     ('small', 'vitb_256_mae_32x4_ep300')

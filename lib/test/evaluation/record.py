@@ -1,4 +1,4 @@
-"""The record of a run beside its results: what decides their numbers, so that two runs are never mixed."""
+"""The record beside the results of a run: everything that decides the boxes, so that different runs are never mixed."""
 
 import hashlib
 import os
@@ -16,18 +16,17 @@ from ...core.schema import read_yaml
 from ..tracker.forward_pass import EXACT, Mode
 
 RECORD = "config.yaml"
-WORTH = 1 << 20  # bytes; smaller files are read anew
+WORTH_CACHING = 1 << 20  # bytes; the digests of smaller files are not cached
 
 
 def record_run(
     folder: Path, cfg: EasyDict, weights: Sequence[str | Path], *, integer_boxes: bool = False, mode: Mode = EXACT
 ) -> None:
-    """Save the resolved configuration beside the results, headed by what else decides their numbers.
+    """Save the resolved configuration beside the results; lines above it name the weights and the mode.
 
-    weights: the files that the tracker reads them from; none for a tracker without any.
-
-    Raises InputError when the folder holds results of another configuration or checkpoint: a run only completes what
-    an equal run began.
+    weights: the tracker's weight files; empty for a tracker without weights.
+    Raises InputError when the folder holds results of another configuration or checkpoint: a run may only continue an
+    identical run.
     """
     path = folder / RECORD
     files = " and ".join(f"{Path(file).name}, sha256 {digest(file)}" for file in weights)
@@ -42,8 +41,8 @@ def record_run(
 
 
 def _check_agreement(old: Path, new: Path) -> None:
-    """Raises InputError where two records differ in what decides boxes. Keys that only one knows do not count: they
-    came with another version of the toolbox."""
+    """Raises InputError where two records differ in a value that decides boxes. Keys that only one record has are
+    ignored: another version of the toolbox wrote it."""
     before, after = _decisive(old), _decisive(new)
     for key in before.keys() & after.keys():
         if before[key] != after[key]:
@@ -54,7 +53,7 @@ def _check_agreement(old: Path, new: Path) -> None:
 
 
 def _decisive(record: Path) -> dict[str, Any]:
-    """What decides boxes: weights, network, normalisation, crops; not how the network was trained."""
+    """The values of a record that decide boxes: weights, network, normalisation, crops; not the training."""
     lines = record.read_text(encoding="utf-8").splitlines()
     head = _computed(EXACT) | dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
     leaves = flatten(read_yaml(record))
@@ -63,23 +62,23 @@ def _decisive(record: Path) -> dict[str, Any]:
 
 
 def _computed(mode: Mode) -> dict[str, str]:
-    """How boxes are computed, where that decides them; records that do not say have the default."""
+    """The mode's options that decide boxes. Records without them were made with the defaults."""
     return {"precision": mode.precision, "crops": mode.crops, "compiled": "yes" if mode.compiled else "no"}
 
 
 def digest(path: str | Path) -> str:
-    """The first 16 hexadecimal digits of a file's SHA-256; a large file that did not change is read once. Raises
-    InputError when it is not there."""
+    """The first 16 hexadecimal digits of a file's SHA-256. A large file that did not change is read only once. Raises
+    InputError when it does not exist."""
     if not Path(path).is_file():
         raise InputError(f"{path}: checkpoint does not exist; give one with --checkpoint")
     state = os.stat(path)
-    if state.st_size < WORTH:
+    if state.st_size < WORTH_CACHING:
         return _digest(str(path))
-    return _remembered_digest(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
+    return _cached_digest(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _remembered_digest(path: str, *state: int) -> str:
+def _cached_digest(path: str, *state: int) -> str:
     return _digest(path)
 
 

@@ -1,7 +1,7 @@
-"""A tracker as the VOT toolkit runs it: images and first regions come over the TraX protocol, boxes go back.
+"""The VOT toolkit's interface: images and first regions arrive by the TraX protocol, boxes are sent back.
 
-Cehovin Zajc, TraX: The visual Tracking eXchange protocol and library, Neurocomputing 2017. The package that speaks the
-protocol is handed in, so that only those who run the toolkit need it.
+Cehovin Zajc, TraX: The visual Tracking eXchange protocol and library, Neurocomputing 2017. The package `trax` is an
+argument, so that it is only needed where the toolkit is used.
 """
 
 import configparser
@@ -24,7 +24,7 @@ from ..tracker.protocol import Tracker
 
 CHANNELS = ("color", "ir")  # TraX's names of the visible and the infrared images
 REGISTRY = "trackers.ini"
-TIMEOUT = 300  # seconds; a large network on a CPU needs more than the toolkit's 30 to be built
+TIMEOUT = 300  # seconds; loading a large network on a CPU takes longer than the toolkit's default of 30
 
 
 def import_trax() -> Any:
@@ -41,10 +41,10 @@ def import_trax() -> Any:
 
 
 def serve(tracker: Tracker, trax: Any, channels: Sequence[str], name: str = "") -> None:
-    """Do what the toolkit asks until it ends the session: any number of videos, with any number of targets each.
+    """Answer the toolkit's requests until it ends the session: any number of videos, with any number of targets each.
 
-    channels: those of CHANNELS that the tracker is to see. Raises InputError for an unusable image or region and when
-    the connection breaks; the toolkit is told the reason.
+    channels: the CHANNELS that the tracker reads. Raises InputError for an unusable image or region and when the
+    connection breaks; the reason is sent to the toolkit.
     """
     formats = [trax.Region.RECTANGLE, trax.Region.POLYGON, trax.Region.MASK]
     server = trax.Server(formats, [trax.Image.PATH], list(channels), name, multiobject=True)
@@ -73,8 +73,8 @@ def _answer(tracker: Tracker, trax: Any, server: Any, channels: Sequence[str]) -
 
 
 def _box_of(region: Any, trax: Any) -> np.ndarray:
-    """[4] xywh pixels. A polygon becomes a box by the rule that VOT's sequences are read with here, a mask the upright
-    rectangle around its pixels."""
+    """The region as a box, [4] xywh pixels. A polygon becomes a box by the rule of `polygons_to_boxes`, a mask becomes
+    the upright rectangle around its pixels."""
     if region.type == trax.Region.POLYGON:
         corners = [region.get(place) for place in range(region.size())]
         return polygons_to_boxes(np.array(corners, np.float64).reshape(1, -1))[0]
@@ -88,15 +88,15 @@ def _box_of(region: Any, trax: Any) -> np.ndarray:
 
 
 def _state_of(target: Target, trax: Any) -> tuple[Any, dict[str, float]]:
-    """What the toolkit stores: the box, and the confidence that its long-term measures read."""
+    """The box, and the confidence for the toolkit's long-term measures."""
     return trax.Rectangle.create(*map(float, target.box)), {"confidence": target.score}
 
 
-def register(workspace: str | Path, identifier: str, label: str, command: Sequence[str]) -> Path:
-    """Add a tracker to the toolkit's list in a workspace and return the list's path; what is there stays as it is.
+def add_to_workspace(workspace: str | Path, identifier: str, label: str, command: Sequence[str]) -> Path:
+    """Add a tracker to the list in a workspace of the toolkit; returns the list's path. Existing entries do not change.
 
-    command: what starts the tracker, with absolute paths, since the toolkit runs it in a folder of its own.
-    Raises InputError for a missing workspace, an unreadable list and a name that is taken or not allowed.
+    command: starts the tracker, with absolute paths, since the toolkit runs it in another folder.
+    Raises InputError for a missing workspace, an unreadable list, and a name that exists already or is not allowed.
     """
     path = Path(workspace) / REGISTRY
     if not path.parent.is_dir():

@@ -1,4 +1,4 @@
-"""Numbered pieces of work shared out among processes: of this machine, or of all that torchrun started."""
+"""Sharing numbered pieces of work among processes of this machine or among all that torchrun started."""
 
 import logging
 import signal
@@ -18,13 +18,13 @@ from ...core.measure.machine import usable_cores
 
 log = logging.getLogger(__name__)
 
-#: Does the pieces whose numbers it draws, on a device, and reports how many frames are done. Picklable.
+#: Called with a device, the numbers of the pieces to do, and a function that reports finished frames. Picklable.
 Work = Callable[[str, Iterator[int], Callable[[int], Any]], None]
 
 
 def run_workers(work: Work, pieces: int, devices: Ordered[str], on_frame: Callable[[int], Any]) -> None:
-    """One process per device; each draws the next number when it is free. The first failure stops all of them and is
-    raised here."""
+    """Start one process per device; each takes the next piece when it is free. The first failure stops all processes
+    and is raised here."""
     context = torch.multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
     taken = context.Value("l", 0)
     cores = max(1, usable_cores() // len(devices))
@@ -34,7 +34,7 @@ def run_workers(work: Work, pieces: int, devices: Ordered[str], on_frame: Callab
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_work, args=(work, pieces, device, cores, taken, sender), daemon=True)
             process.start()
-            sender.close()  # so that only the worker holds it, and its end is seen here
+            sender.close()  # only the worker holds it then, so that its end is noticed here
             workers[receiver] = process
         _listen(dict(workers), on_frame)
     finally:
@@ -45,7 +45,7 @@ def run_workers(work: Work, pieces: int, devices: Ordered[str], on_frame: Callab
 
 
 def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> None:
-    """Hear the workers out until all have ended; raise the first failure."""
+    """Pass on the workers' reports until all have ended; raise the first failure."""
     while workers:
         ready = wait(list(workers))
         for receiver in [receiver for receiver in workers if receiver in ready]:
@@ -64,9 +64,9 @@ def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> N
 
 
 def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: Connection) -> None:
-    """One worker: draws numbers until none are left."""
+    """One worker process: does pieces until none are left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     torch.set_num_threads(cores)
     cv2.setNumThreads(1)
 
@@ -76,30 +76,30 @@ def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: 
         return number
 
     try:
-        work(device, numbers(draw, pieces), sender.send)
+        work(device, draw_numbers(draw, pieces), sender.send)
     except BrokenPipeError:
-        raise SystemExit(1) from None  # the parent is gone: nobody waits for the rest
+        raise SystemExit(1) from None  # the parent process has ended
     except (InputError, OSError) as error:
         sender.send(error)
     except Exception:
         sender.send(RuntimeError(f"a worker failed:\n{traceback.format_exc()}"))
 
 
-def numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
-    """What `draw` gives until all pieces are taken."""
+def draw_numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
+    """The numbers that `draw` returns, until all pieces are taken."""
     while (number := draw()) < pieces:
         yield number
 
 
-def leave(*_: Any) -> None:
-    """SIGTERM unwinds the stack, so that half-written files are removed."""
+def exit_on_signal(*_: Any) -> None:
+    """Handler of SIGTERM: ends the process by an exception, so that half-written files are removed."""
     raise SystemExit(1)
 
 
 def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
-    """A device for each worker: `threads` workers (0 and 1: one) in turns over `num_gpus` GPUs.
+    """A device for each worker: `threads` workers (0 and 1: one) spread over `num_gpus` GPUs.
 
-    device: auto (a GPU where there is one), cpu, cuda or mps. Raises InputError when it is not there.
+    device: auto (a GPU where there is one), cpu, cuda or mps. Raises InputError for a missing device.
     """
     if device == "auto":
         log.info("device: %s", choose_device_type())

@@ -1,4 +1,4 @@
-"""Whether an exported network says what the network here says: the files are run and compared."""
+"""Checking exported files: they are run, and their outputs are compared with the network's."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,26 +8,26 @@ from torch import Tensor
 
 from ...core.errors import InputError
 from ...models.method import Method
-from .graphs import SUFFIX, Part, pictures
+from .graphs import SUFFIX, Graph, pictures
 
-#: Tensors by name in, tensors by name out; what it does not need is ignored.
+#: Inputs by name -> outputs by name; inputs that it does not need are ignored.
 Runner = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
-#: Largest difference to the float32 network here: boxes in units of the search region's side, scores and maps of 1.
+#: Largest difference to the float32 network: boxes in units of the search region's side, scores and maps in [0, 1].
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3}
 
 
 @torch.no_grad()
-def compare(parts: Mapping[str, Part], files: Mapping[str, Path], method: Method) -> dict[str, float]:
+def compare(graphs: Mapping[str, Graph], files: Mapping[str, Path], method: Method) -> dict[str, float]:
     """Output -> largest difference between the files, run by ONNX Runtime or torch, and the network.
 
-    parts: in float32, whatever the files hold. One target and three are tried.
+    graphs: in float32, also where the files hold float16. One target and three targets are compared.
     """
-    first, second = (open_part(files[name], parts[name]) for name in ("template", "search"))
-    worst = dict.fromkeys(parts["search"].outputs, 0.0)
+    first, second = (open_graph(files[name], graphs[name]) for name in ("template", "search"))
+    worst = dict.fromkeys(graphs["search"].outputs, 0.0)
     for count in (1, 3):
         given = pictures(method, count)
-        expected = run_part(parts["search"], {**given, **run_part(parts["template"], given)})
+        expected = run_graph(graphs["search"], {**given, **run_graph(graphs["template"], given)})
         found = second({**given, **first(given)})
         for name in worst:
             worst[name] = max(worst[name], float((expected[name] - found[name]).abs().max()))
@@ -35,7 +35,7 @@ def compare(parts: Mapping[str, Part], files: Mapping[str, Path], method: Method
 
 
 def check(worst: Mapping[str, float], tolerance: float) -> None:
-    """Raises InputError when a difference is above `tolerance`, or not a number."""
+    """Raises InputError when a difference is above `tolerance` or not finite."""
     for name, difference in worst.items():
         if not difference <= tolerance:
             raise InputError(
@@ -43,19 +43,19 @@ def check(worst: Mapping[str, float], tolerance: float) -> None:
             )
 
 
-def run_part(part: Part, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A graph as the network here computes it."""
-    return dict(zip(part.outputs, part.module(*(given[name] for name in part.inputs)), strict=True))
+def run_graph(graph: Graph, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The outputs of a graph, computed by its own network."""
+    return dict(zip(graph.outputs, graph.module(*(given[name] for name in graph.inputs)), strict=True))
 
 
-def open_part(path: Path, part: Part) -> Runner:
+def open_graph(path: Path, graph: Graph) -> Runner:
     """An exported graph, ready to run on the CPU."""
-    return _open_torch(path, part) if path.suffix == SUFFIX["torch"] else _open_onnx(path)
+    return _open_torch(path, graph) if path.suffix == SUFFIX["torch"] else _open_onnx(path)
 
 
-def _open_torch(path: Path, part: Part) -> Runner:
+def _open_torch(path: Path, graph: Graph) -> Runner:
     module = torch.export.load(path).module()
-    return lambda given: dict(zip(part.outputs, module(*(given[name] for name in part.inputs)), strict=True))
+    return lambda given: dict(zip(graph.outputs, module(*(given[name] for name in graph.inputs)), strict=True))
 
 
 def _open_onnx(path: Path) -> Runner:

@@ -1,7 +1,7 @@
 """A tracker's network as two graphs for other programs: template -> memory, and memory + search region -> box.
 
-Both take crops as they are cut: uint8 RGB, visible before infrared; normalisation and the choice of the box are inside.
-How to cut them is told in the files (`META`). B targets, any number of them; M modalities; S side of a crop, pixels.
+Both take uint8 RGB crops, visible before infrared; normalisation and the choice of the box are inside the graphs. The
+files describe how to cut the crops (`META`). B targets (any number), M modalities, S side of a crop in pixels.
 """
 
 import contextlib
@@ -26,17 +26,17 @@ from ...core.atomic import write_atomically
 from ...core.errors import InputError
 from ...models.method import Method
 
-#: The entry of a file that says how its crops are cut, as JSON.
+#: Name of the metadata in a file that describes how its crops are cut, as JSON.
 META = "rgbt_tracking"
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 _OPSET = 18
-_TARGETS = 4096  # at most, in one pass
-_LARGEST = 1.9e9  # bytes of weights: an ONNX file ends at 2 GiB
+_MOST_TARGETS = 4096  # of one pass
+_LARGEST = 1.9e9  # bytes of weights: an ONNX file holds at most 2 GiB
 
 
-class TemplatePart(nn.Module):
+class TemplateGraph(nn.Module):
     """template [B, S, S, 3 M] uint8, box [B, 4] cxcywh in units of it -> the memory's tensors"""
 
     def __init__(self, method: Method):
@@ -44,31 +44,31 @@ class TemplatePart(nn.Module):
         self.network, self.method = method.network, method
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """As the class says."""
+        """Inputs and outputs in the order of the class's docstring."""
         template, box = inputs
         return tuple(tree.tensors(self.method.begin(_pixels(template), box[:, None])))
 
 
-class SearchPart(nn.Module):
+class SearchGraph(nn.Module):
     """The memory's tensors, search [B, S, S, 3 M] uint8, prior [B, 2] last width and height in units of it
-    -> boxes [B, 4] cxcywh in units of it, scores [B], the maps that they were read from"""
+    -> boxes [B, 4] cxcywh in units of it, scores [B], the network's maps"""
 
     def __init__(self, method: Method, memory: Any, maps: list[str]):
-        """memory: any of the method's; its tensors are replaced."""
+        """memory: an example of the method's memory; its tensors are replaced by the inputs."""
         super().__init__()
         self.network, self.method, self.memory, self.maps = method.network, method, memory, maps
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """As the class says."""
+        """Inputs and outputs in the order of the class's docstring."""
         *memory, search, prior = inputs
-        answer = self.method.look(tree.replace_tensors(self.memory, memory), _pixels(search), prior[:, None])
+        answer = self.method.search(tree.replace_tensors(self.memory, memory), _pixels(search), prior[:, None])
         maps = (getattr(answer.prediction, name) for name in self.maps)
         return tuple(value.float() for value in (answer.boxes, answer.scores, *maps))
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One graph, with an example of two targets."""
+class Graph:
+    """One graph, with example inputs of two targets."""
 
     module: nn.Module
     inputs: dict[str, Tensor]
@@ -76,30 +76,30 @@ class Part:
 
 
 @torch.no_grad()
-def make_parts(method: Method, precision: str = "fp32") -> dict[str, Part]:
+def make_graphs(method: Method, precision: str = "fp32") -> dict[str, Graph]:
     """The graphs "template" and "search" of a method whose network is in evaluation mode, on the CPU.
 
-    precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for methods that no graph fits,
-    and for one that learns while it tracks: a graph cannot.
+    precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for methods that cannot be
+    exported, such as those that learn while they track.
     """
     method.graph_settings()
     example = pictures(method, 2)
     starting = {name: example[name] for name in ("template", "box")}
     memory = method.begin(_pixels(example["template"]), example["box"][:, None])
-    answer = method.look(memory, _pixels(example["search"]), example["prior"][:, None])
+    answer = method.search(memory, _pixels(example["search"]), example["prior"][:, None])
     if answer.memory is not memory:
         raise InputError("this tracker learns while it tracks, which a graph cannot; export it with that turned off")
     maps = [name for name, value in answer.prediction._asdict().items() if name != "boxes" and value.numel()]
     method = _halved(method) if precision == "fp16" else method
-    first, second = TemplatePart(method).eval(), SearchPart(method, memory, maps).eval()
+    first, second = TemplateGraph(method).eval(), SearchGraph(method, memory, maps).eval()
     names = tree.names(memory)
     kept = dict(zip(names, first(*starting.values()), strict=True))
     looking = {**kept, "search": example["search"], "prior": example["prior"]}
-    return {"template": Part(first, starting, names), "search": Part(second, looking, ["boxes", "scores", *maps])}
+    return {"template": Graph(first, starting, names), "search": Graph(second, looking, ["boxes", "scores", *maps])}
 
 
 def pictures(method: Method, count: int) -> dict[str, Tensor]:
-    """Inputs of both graphs, always the same: coloured blobs, and boxes near the middle."""
+    """Fixed example inputs of both graphs: coloured blobs, and boxes near the middle."""
     random = np.random.default_rng(0)
 
     def crops(size: int) -> Tensor:
@@ -116,25 +116,25 @@ def pictures(method: Method, count: int) -> dict[str, Tensor]:
 
 
 def describe(method: Method, **known: Any) -> str:
-    """What a program needs to know besides the graph, as JSON: how crops are cut, what the channels are."""
+    """The metadata of the files as JSON: how crops are cut, the order of the channels."""
     return json.dumps({**known, "modalities": method.modalities, "channels": "RGB", **method.graph_settings()})
 
 
-def write_part(part: Part, path: Path, meta: str) -> None:
-    """Write one graph, ONNX or torch by the path's suffix, with any number of targets.
+def write_graph(graph: Graph, path: Path, meta: str) -> None:
+    """Write one graph for any number of targets, as ONNX or torch by the path's suffix.
 
-    Raises InputError for weights that do not fit one ONNX file.
+    Raises InputError for weights that are too large for one ONNX file.
     """
     with _quiet(), write_atomically(path) as temporary:
         if path.suffix == SUFFIX["torch"]:
             with open(temporary, "wb") as file:
-                torch.export.save(_trace(part), file, extra_files={META: meta})
+                torch.export.save(_trace(graph), file, extra_files={META: meta})
         else:
-            _write_onnx(part, temporary, meta)
+            _write_onnx(graph, temporary, meta)
 
 
 def check_packages() -> None:
-    """Raises InputError where a package that ONNX needs is missing."""
+    """Raises InputError where a package for ONNX is missing."""
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
         raise InputError(f"ONNX needs {', '.join(missing)}; install with: pip install -e '.[export]'")
@@ -154,27 +154,27 @@ def _halved(method: Method) -> Method:
     return halved
 
 
-def _write_onnx(part: Part, path: Path, meta: str) -> None:
-    size = sum(weight.numel() * weight.element_size() for weight in part.module.parameters())
+def _write_onnx(graph: Graph, path: Path, meta: str) -> None:
+    size = sum(weight.numel() * weight.element_size() for weight in graph.module.parameters())
     if size > _LARGEST:
         raise InputError(f"{path}: {size / 1e9:.1f} GB of weights do not fit an ONNX file; try --precision fp16")
     options: dict[str, Any] = {"dynamo": True, "opset_version": _OPSET, "verbose": False}
-    options |= {"input_names": list(part.inputs), "output_names": part.outputs}
-    made: Any = torch.onnx.export(_trace(part), (), **options)
+    options |= {"input_names": list(graph.inputs), "output_names": graph.outputs}
+    made: Any = torch.onnx.export(_trace(graph), (), **options)
     for unused in [value for value in made.model.graph.inputs if not value.uses()]:
         made.model.graph.inputs.remove(unused)
     made.model.metadata_props[META] = meta
     made.save(path, external_data=False)
 
 
-def _trace(part: Part) -> ExportedProgram:
-    sizes = tuple({0: Dim("batch", min=1, max=_TARGETS)} for _ in part.inputs)
-    return torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=(sizes,))
+def _trace(graph: Graph) -> ExportedProgram:
+    sizes = tuple({0: Dim("batch", min=1, max=_MOST_TARGETS)} for _ in graph.inputs)
+    return torch.export.export(graph.module, tuple(graph.inputs.values()), dynamic_shapes=(sizes,))
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on what it folds and what it could do with more packages."""
+    """Without the exporter's warnings and log."""
     before = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
-"""SiamRPN's network in the three files that OpenCV's TrackerDaSiamRPN reads: features and heads, and two kernel makers.
+"""SiamRPN's network as the three files of OpenCV's TrackerDaSiamRPN: the network, and one file for each kind of kernel.
 
-C channels of the trunk, A anchors. The names of tensors are those that OpenCV asks for.
+C channels of the trunk, A anchors. The names of tensors are those that OpenCV reads.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from ...core.errors import InputError
 from ...core.view import EXEMPLAR
 from ...models.siamrpn import SiamRPN
 
-#: What OpenCV takes for granted: channels of the trunk, anchors, side of the search region.
+#: Fixed in OpenCV's code: channels of the trunk, anchors, side of the search region.
 CHANNELS, ANCHORS, SEARCH_SIZE = 256, 5, 271
 FILES = {"model": "dasiamrpn_model.onnx", "cls": "dasiamrpn_kernel_cls1.onnx", "loc": "dasiamrpn_kernel_r1.onnx"}
 
@@ -25,7 +25,7 @@ _NORM = ("running_mean", "running_var", "weight", "bias")
 
 
 def check_network(model: nn.Module) -> SiamRPN:
-    """The network, if OpenCV can run it. Raises InputError otherwise."""
+    """The network, if OpenCV's tracker can run it. Raises InputError otherwise."""
     if not isinstance(model, SiamRPN):
         raise InputError(f"--format opencv: {type(model).__name__} is not of the SiamRPN family; use --format onnx")
     channels, anchors = model.backbone.channels, model.rpn_head.anchors
@@ -54,11 +54,12 @@ def write_opencv(model: SiamRPN, folder: Path) -> dict[str, Path]:
 
 @torch.no_grad()
 def compare_opencv(model: SiamRPN, paths: dict[str, Path]) -> dict[str, float]:
-    """Output -> largest difference between the files, run by ONNX Runtime, and the network, of its largest value."""
+    """Output -> largest difference between the files, run by ONNX Runtime, and the network, as a share of the largest
+    value."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # it warns of weights that are inputs, which is what is wanted
+    options.log_severity_level = 3  # no warnings that weights are inputs: here they have to be
     sessions = {name: onnxruntime.InferenceSession(path, options) for name, path in paths.items()}
     random = torch.Generator().manual_seed(0)
     z, x = (torch.randint(0, 256, (1, 1, 3, side, side), generator=random).float() for side in (EXEMPLAR, SEARCH_SIZE))
@@ -76,14 +77,14 @@ def compare_opencv(model: SiamRPN, paths: dict[str, Path]) -> dict[str, float]:
 
 
 class _Graph:
-    """Nodes without names, so that OpenCV calls each by its output; weights of the network here."""
+    """An ONNX graph. Its nodes have no names, so that OpenCV names each by its output."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.weights: dict[str, np.ndarray] = {}
 
     def convolve(self, source: str, target: str, weight: Tensor, bias: Tensor, stride: int = 1) -> str:
-        """A convolution; returns `target`."""
+        """Add a convolution; returns `target`."""
         names = [f"{target}.weight", f"{target}.bias"]
         self.weights |= {
             name: value.detach().float().numpy() for name, value in zip(names, (weight, bias), strict=True)
@@ -91,7 +92,7 @@ class _Graph:
         return self.add("Conv", [source, *names], target, kernel_shape=list(weight.shape[2:]), strides=[stride] * 2)
 
     def add(self, kind: str, sources: list[str], target: str, **attributes: Any) -> str:
-        """Any node; returns `target`."""
+        """Add a node; returns `target`."""
         from onnx import helper
 
         self.nodes.append(helper.make_node(kind, sources, [target], **attributes))
@@ -118,7 +119,8 @@ def _kernels(convolution: nn.Conv2d, scale: float) -> Any:
 
 
 def _network(model: SiamRPN) -> Any:
-    """Image -> features, box changes and logits; the kernels are weights that OpenCV replaces, inputs elsewhere."""
+    """Image -> features, box corrections and logits. The kernels are weights that OpenCV replaces, and inputs for other
+    programs."""
     graph, head = _Graph(), model.rpn_head
     feature = _trunk(graph, model.backbone.features)
     graph.weights["loc"] = np.zeros((4 * ANCHORS, CHANNELS, 4, 4), np.float32)

@@ -1,11 +1,11 @@
-"""Benchmark scores from arrays of boxes, by protocols: each has a table of metrics and a rule for one video.
+"""Benchmark scores from arrays of boxes. A protocol holds the metrics of a benchmark and its rule for one video.
 
-A data set with its own rules is added by one rule for one video, one `Protocol` in `PROTOCOLS` and a line in `RULES`.
+To add rules: a function for one video, a `Protocol` in `PROTOCOLS`, a line in `RULES`.
 """
 
 from .long_term import OXUVA, VOT_LT, LongTermProtocol, LongTermScores
 from .measure import matlab_range, overlap
-from .protocol import Metric, Protocol, Scores, Truth, match_rows, score
+from .protocol import GroundTruth, Metric, Protocol, Scores, match_rows, score
 from .rgb import GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, PYTRACKING, UAV
 from .rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
 
@@ -28,7 +28,7 @@ __all__ = [
     "RGBT234",
     "RULES",
     "Scores",
-    "Truth",
+    "GroundTruth",
     "UAV",
     "VOT_LT",
     "VTUAV",
@@ -54,7 +54,7 @@ RULES = {
 
 
 def protocol_of(dataset: str) -> Protocol:
-    """The protocol of a data set by its name: `LasHeR_test` -> LasHeR's; the plain one for sets without their own.
+    """The protocol of a data set by its name, such as LasHeR's for `LasHeR_test`; the plain one where it has none.
 
     >>> protocol_of("vtuav_st").name, protocol_of("folder").name
     ('vtuav', 'plain')

@@ -1,12 +1,12 @@
-"""Long-term tracking: targets leave and come back, so a tracker also reports whether the target is there, or a
-confidence.
+"""Long-term tracking: targets leave and come back, so a tracker also reports a confidence and whether it sees the
+target.
 
 vot_lt   precision, recall and F of Lukezic et al., Now You See Me: Evaluating Performance in Long-Term Visual Tracking,
          arXiv 1804.07056, as VOT-LT ranks by it. At a confidence threshold t, the boxes with confidence >= t count:
              Pr(t): mean overlap over the frames with such a box     Re(t): mean overlap over the frames with a target
          Both are averaged over videos; F = 2 Pr Re / (Pr + Re) at the threshold where it is highest.
 oxuva    true positive and true negative rate of Valmadre et al., Long-term Tracking in the Wild, ECCV 2018: targets
-         found with an overlap of at least 0.5, absent ones reported absent, all frames of the set together; GM, their
+         found with an overlap of at least 0.5, absent targets reported absent, over all frames of the set; GM, their
          geometric mean; MaxGM, the highest GM when a random share of the boxes is withdrawn, for a fair comparison with
          trackers that always report a box.
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .measure import clip_to_image, overlap
-from .protocol import Metric, Protocol, Scores, Truth
+from .protocol import GroundTruth, Metric, Protocol, Scores
 
 VOT_LT_PAPER = "Lukezic et al., Now You See Me: Evaluating Performance in Long-Term Visual Tracking, 2018, and VOT-LT"
 OXUVA_PAPER = "Valmadre et al., Long-term Tracking in the Wild: A Benchmark, ECCV 2018"
@@ -41,13 +41,13 @@ class Outcomes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LongTermScores(Scores):
-    """Scores that are not means over videos: of every curves[p] [S, K], the quoted value is at index 0."""
+    """Scores that are not means over videos. In every curves[p] [S, K] the quoted value is at index 0."""
 
     videos: tuple[Outcomes, ...] = ()
 
     @property
     def confidences(self) -> dict[str, np.ndarray]:
-        """The confidences of all boxes by what the box was on: state -> [N]."""
+        """The confidences of all boxes by the place of the box: on the target, elsewhere, no target -> [N]."""
         whole = Outcomes(*map(np.concatenate, zip(*self.videos, strict=True)))
         boxed, found = np.isfinite(whole.confidence), whole.overlap >= FOUND
         states = {
@@ -90,8 +90,8 @@ class LongTermProtocol(Protocol):
 
 
 def precision_and_recall(videos: Many[Outcomes]) -> tuple[np.ndarray, np.ndarray]:
-    """[S, 1 + POINTS] precision and recall of each video: first at the threshold of the best F, then at thresholds from
-    the highest down, each of which adds an equal number of boxes. Raises ValueError for a video without a target."""
+    """Precision and recall of each video, both [S, 1 + POINTS]: first at the threshold with the best F, then at falling
+    thresholds that each add the same number of boxes. Raises ValueError for a video without a target."""
     for index, video in enumerate(videos):
         if not video.present.any():
             raise ValueError(f"video {index}: no target after the first frame; recall is undefined")
@@ -110,7 +110,7 @@ def precision_and_recall(videos: Many[Outcomes]) -> tuple[np.ndarray, np.ndarray
 
 
 def harmonic_mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """[...], [...] -> [...] 2 a b / (a + b), and 0 where both are.
+    """2 a b / (a + b), and 0 where both are 0: [...], [...] -> [...].
 
     >>> harmonic_mean(np.array([0.5, 0.0]), np.array([1.0, 0.0])).round(3).tolist()
     [0.667, 0.0]
@@ -120,8 +120,8 @@ def harmonic_mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def maximum_geometric_mean(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """[...] TPR, [...] TNR -> [...]: the maximum over q in [0, 1] of sqrt(q TPR (q TNR + 1 - q)), where a box is kept
-    with probability q. NaN where a rate is.
+    """TPR [...], TNR [...] -> MaxGM [...]: the maximum over q in [0, 1] of sqrt(q TPR (q TNR + 1 - q)), where a box is
+    kept with probability q. NaN where a rate is NaN.
 
     >>> maximum_geometric_mean(np.array([0.64, 0.5]), np.array([0.0, 0.5])).round(3).tolist()
     [0.4, 0.5]
@@ -134,7 +134,7 @@ class _RankedBoxes(NamedTuple):
     """The boxes of one video, the most confident first."""
 
     confidence: np.ndarray  # [A] negated, so ascending
-    gained: np.ndarray  # [A + 1] overlap of the first 0, 1, … boxes
+    gained: np.ndarray  # [A + 1] sum of the overlaps of the first 0, 1, … boxes
     present: int  # frames with a target
 
     @classmethod
@@ -144,14 +144,14 @@ class _RankedBoxes(NamedTuple):
         return cls(-video.confidence[order], gained, int(video.present.sum()))
 
     def at(self, thresholds: np.ndarray) -> np.ndarray:
-        """[2, K] precision, which is 1 where no box is left, and recall."""
+        """Precision and recall at thresholds [K]: [2, K]. Precision is 1 where no box is left."""
         count = np.searchsorted(self.confidence, -thresholds, side="right")
         gained = self.gained[count]
         return np.stack([np.where(count, gained / np.maximum(count, 1), 1.0), gained / self.present])
 
 
 def _count_found(videos: Many[Outcomes]) -> tuple[np.ndarray, ...]:
-    """Each [S, 1]: found and present targets, rejected and absent ones."""
+    """Numbers of frames, each [S, 1]: target found, target present, absence reported, target absent."""
     found = [(video.present & video.reported & (video.overlap >= FOUND)).sum() for video in videos]
     rejected = [(~video.present & ~video.reported).sum() for video in videos]
     present = [video.present.sum() for video in videos]
@@ -174,8 +174,8 @@ def _rates(found: np.ndarray, present: np.ndarray, rejected: np.ndarray, absent:
     }
 
 
-def _outcomes(truth: Truth, result: np.ndarray) -> Outcomes:
-    """All frames but the first; of two annotations the better one counts. result: [T, 6] or [T, 4]."""
+def _outcomes(truth: GroundTruth, result: np.ndarray) -> Outcomes:
+    """The outcomes of all frames but the first; of two annotations the better one counts. result: [T, 6] or [T, 4]."""
     if result.shape[1] == 4:
         result = np.concatenate([result, np.ones((len(result), 2))], axis=1)
     annotations = [truth.boxes] if truth.boxes_infrared is None else [truth.boxes, truth.boxes_infrared]
@@ -196,7 +196,7 @@ def _outcomes(truth: Truth, result: np.ndarray) -> Outcomes:
 
 
 def _bounded_overlap(boxes: np.ndarray, result: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """[T] overlap, of the parts inside the image where its size is known, as VOT's toolkit computes it."""
+    """Overlap [T], of the parts inside the image where its size is known, as in VOT's toolkit."""
     if size is not None:
         boxes, result = clip_to_image(boxes, size), clip_to_image(result, size)
     return overlap(boxes.astype(np.float64), result)

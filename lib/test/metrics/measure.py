@@ -1,6 +1,6 @@
-"""Comparing the boxes of one video: distances, overlaps, and the share of frames above or below a threshold.
+"""Errors of the boxes of one video, and the share of frames above or below a threshold.
 
-Boxes are [T, 4] float64 `xywh` pixels. Float64 matters: in float32, ties at the thresholds move SR by 3e-5.
+Boxes are [T, 4] float64 `xywh` pixels. In float32, ties at the thresholds would change SR by 3e-5.
 """
 
 from typing import NamedTuple
@@ -9,11 +9,11 @@ import numpy as np
 
 
 class Errors(NamedTuple):
-    """The errors of the F frames of one video that count. NaN is a miss by every measure."""
+    """The errors of the F frames of one video that count. NaN is a failure in every measure."""
 
     center: np.ndarray  # [F] pixels
-    normalized: np.ndarray  # [F] target sizes
-    overlap: np.ndarray  # [F] in [0, 1], or -1 for a frame that is a failure by the kit's rule
+    normalized: np.ndarray  # [F] in units of the target's size
+    overlap: np.ndarray  # [F] in [0, 1]; -1 for a frame that the kit's rule counts as failure
 
     def select(self, frames: np.ndarray) -> "Errors":
         """Only the frames of a [F] bool mask."""
@@ -21,7 +21,7 @@ class Errors(NamedTuple):
 
 
 def compare(truth: np.ndarray, result: np.ndarray) -> Errors:
-    """[T, 4], [T, 4] -> the errors of every frame; NaN or infinity where the true box has no area."""
+    """The errors of every frame: [T, 4], [T, 4] -> Errors. NaN or infinite where the true box has no area."""
     return Errors(center_error(truth, result), normalized_error(truth, result), overlap(truth, result))
 
 
@@ -74,22 +74,22 @@ def average(overlaps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def matlab_range(step: float, stop: float) -> np.ndarray:
-    """MATLAB's `0:step:stop`, to the last bit: counted from 0 up to the middle and back from `stop` above it."""
+    """MATLAB's `0:step:stop`, bit by bit: computed upwards from 0 below the middle and downwards from `stop` above."""
     count = round(stop / step)
     index = np.arange(count + 1)
     return np.where(index <= count // 2, index * step, stop - (count - index) * step)
 
 
 def clip_to_image(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[T, 4] -> [T, 4] the part of each box that lies in an image of (width, height) pixels."""
+    """The part of each box inside an image of (width, height) pixels: [T, 4] -> [T, 4]."""
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     corners = np.clip(corners, 0, np.tile(np.asarray(size, np.float64), 2))
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
 
 
 def repair(result: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """[T, 4] -> [T, 4] as in OTB's kit and those derived from it: the first row is the given box, later rows with NaN
-    or without area repeat the row before."""
+    """A result repaired as in OTB's kit and its successors, [T, 4] -> [T, 4]: the first row becomes the given box,
+    later rows with NaN or without area repeat the row before."""
     broken = np.isnan(result).any(1) | (result[:, 2:] <= 0).any(1)
     broken[:1] = False
     last = np.maximum.accumulate(np.where(broken, 0, np.arange(len(result))))
@@ -97,5 +97,5 @@ def repair(result: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 def _center(boxes: np.ndarray) -> np.ndarray:
-    """[T, 2] centres as the kits write them, first to last pixel: the last bit of x + w / 2 moves NPR by up to 6e-5."""
+    """Centres [T, 2] by the kits' formula; the rounding of x + w / 2 instead would change NPR by up to 6e-5."""
     return boxes[:, :2] + (boxes[:, 2:] - 1) / 2

@@ -1,4 +1,4 @@
-"""What makes up a benchmark's scores: metrics, a rule for one video, and an average over videos or frames."""
+"""A benchmark's protocol: its metrics, its rule for one video, and an average over videos or frames."""
 
 from collections.abc import Callable
 from collections.abc import Sequence as Many
@@ -11,14 +11,14 @@ from ...core.rounding import round_half_away
 from .measure import Errors, share_above
 
 
-class Truth(NamedTuple):
-    """What is known about one video; T = annotated frames."""
+class GroundTruth(NamedTuple):
+    """The annotation of one video; T = annotated frames."""
 
     boxes: np.ndarray  # [T, 4]
     boxes_infrared: np.ndarray | None = None  # [T, 4], where both streams are annotated
-    absent: np.ndarray | None = None  # [T] bool, where the set flags it
+    absent: np.ndarray | None = None  # [T] bool, where the data set has such flags
     annotated: np.ndarray | None = None  # [T] int, frame of each row; None: row k belongs to frame k
-    size: tuple[int, int] | None = None  # (width, height) in pixels, where the set states it
+    size: tuple[int, int] | None = None  # (width, height) in pixels, where the data set states it
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +29,19 @@ class Metric:
     title: str
     unit: str  # of the thresholds
     thresholds: np.ndarray  # [K]
-    position: int | None  # index of the quoted threshold; None: over all of them
+    position: int | None  # index of the quoted threshold; None: average over all thresholds
     source: str
     higher_is_better: bool = True
     measure: str = "overlap"  # field of Errors
     share: Callable[[np.ndarray, np.ndarray], np.ndarray] = share_above  # errors [F], thresholds [K] -> curve [K]
-    area: bool = False  # over all thresholds: the area under the curve by trapezoids instead of the mean
+    area: bool = False  # average as the area under the curve (trapezoids) instead of the mean
 
     def curve(self, errors: Errors) -> np.ndarray:
-        """[K] of one video."""
+        """The curve of one video: [K]."""
         return self.share(getattr(errors, self.measure), self.thresholds)
 
     def figure(self, curves: np.ndarray) -> np.ndarray:
-        """[..., K] -> [...]: the quoted number of each curve, in [0, 1]."""
+        """The quoted score of each curve, in [0, 1]: [..., K] -> [...]."""
         if self.position is not None:
             return curves[..., self.position]
         if not self.area:
@@ -56,11 +56,13 @@ class Protocol:
 
     name: str
     metrics: tuple[Metric, ...]
-    errors: Callable[[Truth, np.ndarray], Any]  # of the frames that count; boxes are float64, one row per truth row
+    errors: Callable[
+        [GroundTruth, np.ndarray], Any
+    ]  # ground truth, result -> errors of the frames that count; boxes are float64, one row per annotated frame
     pooled: bool = False  # average over all frames that count instead of over videos
-    missing: int = 0  # rows that a result may lack at its end: these frames are failures
+    missing: int = 0  # number of rows that may be missing at the end of a result: these frames are failures
     confident: bool = False  # results need a confidence for each box
-    additive: bool = True  # the scores of a set are averages of those of its videos
+    additive: bool = True  # whether the scores of a set are averages over its videos
 
     def scores(self, videos: Many[Any]) -> "Scores":
         """The scores of one tracker from the errors of its videos."""
@@ -78,7 +80,7 @@ class Scores:
 
     @property
     def mean_curves(self) -> tuple[np.ndarray, ...]:
-        """[K] per metric: the average over videos, or over frames where the protocol pools them."""
+        """The average curve of each metric, [K]: over videos, or over frames for a pooled protocol."""
         weights = self.frames if self.protocol.pooled else None
         return tuple(np.average(curves, axis=0, weights=weights) for curves in self.curves)
 
@@ -95,7 +97,7 @@ class Scores:
         return {metric.name: metric.figure(curves) for metric, curves in pairs}
 
 
-def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) -> Scores:
+def score(protocol: Protocol, truths: Many[GroundTruth], results: Many[np.ndarray]) -> Scores:
     """Score one tracker: results[s] is [>= T_s, 4], or one row per frame where only some frames are annotated;
     [>= T_s, 6] with confidence and report (1: there is a target) for protocols that read them.
 
@@ -117,11 +119,11 @@ def score(protocol: Protocol, truths: Many[Truth], results: Many[np.ndarray]) ->
     return protocol.scores(videos)
 
 
-def match_rows(truth: Truth, result: np.ndarray, missing: int = 0) -> np.ndarray:
-    """[T, C] float64: the rows of a result [.., C] that belong to the T annotated ones.
+def match_rows(truth: GroundTruth, result: np.ndarray, missing: int = 0) -> np.ndarray:
+    """The rows of a result [.., C] that belong to the T annotated frames: [T, C] float64.
 
-    Rows after the last annotated frame are left out. Up to `missing` rows may be absent at the end and become NaN,
-    which every measure counts as a failure. Where only some frames are annotated (VTUAV), a result has a row for every
+    Rows after the last annotated frame are ignored. Up to `missing` rows may be absent at the end; they become NaN,
+    which is a failure in every measure. Where only some frames are annotated (VTUAV), a result has a row for every
     frame or for every annotated frame. Raises ValueError for fewer rows.
     """
     result = result.astype(np.float64)

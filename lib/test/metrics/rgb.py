@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from .measure import Errors, average, clip_to_image, compare, compare_best, overlap, repair
-from .protocol import Metric, Protocol, Truth
+from .protocol import GroundTruth, Metric, Protocol
 from .rgbt import kit_errors, precision_and_success
 
 OTB_PAPER = "Wu et al., Online Object Tracking: A Benchmark, CVPR 2013, and its kit; NPR as in LaSOT's kit"
@@ -19,12 +19,12 @@ def _has_area(boxes: np.ndarray) -> np.ndarray:
     return np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1)
 
 
-def _shown(truth: Truth) -> np.ndarray:
-    """[T] bool: not flagged as absent; all True where the set has no flags."""
+def _shown(truth: GroundTruth) -> np.ndarray:
+    """Whether the target is not flagged as absent: [T] bool; all True where the set has no flags."""
     return np.ones(len(truth.boxes), bool) if truth.absent is None else ~truth.absent
 
 
-def _plain_errors(truth: Truth, result: np.ndarray) -> Errors:
+def _plain_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
     """Frames where the target is absent are left out. Of two annotations the better one counts, as in RGBT234."""
     boxes = [truth.boxes] if truth.boxes_infrared is None else [truth.boxes, truth.boxes_infrared.astype(np.float64)]
     present = [_has_area(box) for box in boxes]
@@ -32,14 +32,14 @@ def _plain_errors(truth: Truth, result: np.ndarray) -> Errors:
     return compare_best(known, result).select(np.any(present, axis=0) & _shown(truth))
 
 
-def _lasot_errors(truth: Truth, result: np.ndarray) -> Errors:
-    """Only frames where the target is in view; the first row is the given box, broken rows repeat the one before."""
+def _lasot_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
+    """Only frames in which the target is visible count; the result is repaired first."""
     errors = compare(truth.boxes, repair(result, truth.boxes[0]))
     return errors.select(_shown(truth) & _has_area(truth.boxes))
 
 
 def _pytracking_errors(
-    truth: Truth, result: np.ndarray, *, center: float, normalized: float, absent_normalized: float
+    truth: GroundTruth, result: np.ndarray, *, center: float, normalized: float, absent_normalized: float
 ) -> Errors:
     """Every frame counts; `center` and `normalized` are the errors of a frame without a usable annotation."""
     errors = compare(truth.boxes, repair(result, truth.boxes[0]))
@@ -52,23 +52,24 @@ def _pytracking_errors(
     )
 
 
-def _pytracking_general(truth: Truth, result: np.ndarray) -> Errors:
+def _pytracking_general(truth: GroundTruth, result: np.ndarray) -> Errors:
     """Frames without a usable annotation fail precision and success, and are hits of normalised precision."""
     return _pytracking_errors(truth, result, center=np.inf, normalized=-1, absent_normalized=-1)
 
 
-def _pytracking_uav(truth: Truth, result: np.ndarray) -> Errors:
-    """As the general rule, and frames without a usable annotation are hits of precision too."""
+def _pytracking_uav(truth: GroundTruth, result: np.ndarray) -> Errors:
+    """As the general rule; frames without a usable annotation are also hits of precision."""
     return _pytracking_errors(truth, result, center=-1, normalized=-1, absent_normalized=-1)
 
 
-def _pytracking_lasot(truth: Truth, result: np.ndarray) -> Errors:
-    """Frames where the target is absent are failures by every measure: the tracker cannot say that it is gone."""
+def _pytracking_lasot(truth: GroundTruth, result: np.ndarray) -> Errors:
+    """Frames where the target is absent are failures in every measure: a result cannot report absence."""
     return _pytracking_errors(truth, result, center=np.inf, normalized=-1, absent_normalized=np.inf)
 
 
-def _got10k_errors(truth: Truth, result: np.ndarray) -> Errors:
-    """Frames after the first that show a part of the target, boxes clipped to the image where its size is known."""
+def _got10k_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
+    """Frames after the first that show a part of the target count; boxes are clipped to the image if its size is
+    known."""
     boxes = truth.boxes
     if truth.size is not None:
         boxes, result = clip_to_image(boxes, truth.size), clip_to_image(result, truth.size)
@@ -77,7 +78,7 @@ def _got10k_errors(truth: Truth, result: np.ndarray) -> Errors:
 
 
 def _grid(metric: Metric) -> Metric:
-    """The same thresholds as multiples of their step, as Python computes them; ties may differ from MATLAB's."""
+    """The metric with thresholds as multiples of their step in Python's arithmetic; ties may differ from MATLAB's."""
     step = {"center": 1, "normalized": 0.01, "overlap": 0.05}[metric.measure]
     return replace(metric, thresholds=np.arange(len(metric.thresholds)) * step)
 

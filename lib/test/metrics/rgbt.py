@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from .measure import Errors, compare, compare_best, matlab_range, repair, share_below, share_within
-from .protocol import Metric, Protocol, Truth, rounded
+from .protocol import GroundTruth, Metric, Protocol, rounded
 
 LASHER_KIT = "LasHeR evaluation kit, Li et al., LasHeR: A Large-scale High-diversity Benchmark, TIP 2022"
 RGBT234_KIT = "MPR-MSR evaluation kit of RGBT234, Li et al., RGB-T Object Tracking: Benchmark and Baseline, PR 2019"
@@ -14,7 +14,7 @@ GTOT_KIT = "GTOT evaluation kit, Li et al., Learning Collaborative Sparse Repres
 VTUAV_PAPER = "Zhang et al., Visible-Thermal UAV Tracking: A Large-Scale Benchmark, CVPR 2022"
 
 PIXELS, SIZES, OVERLAPS = matlab_range(1, 50), matlab_range(0.01, 0.5), matlab_range(0.05, 1)
-DECIMALS = np.arange(21) / 20  # nearest to 0.05, 0.1, ... as in RGBT234's kit; the last bits decide ties, 1e-5 in MSR
+DECIMALS = np.arange(21) / 20  # nearest to 0.05, 0.1, ... as in RGBT234's kit; rounding decides ties (1e-5 in MSR)
 
 
 def precision(name: str, source: str) -> Metric:
@@ -39,26 +39,27 @@ def precision_and_success(source: str) -> tuple[Metric, ...]:
     return precision("PR", source), normalized_precision("NPR", source), success("SR", source)
 
 
-def kit_errors(truth: Truth, result: np.ndarray) -> Errors:
-    """The rule of OTB's kit and of LasHeR's, which descends from it.
+def kit_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
+    """The rule of OTB's kit and of LasHeR's kit, which is derived from it.
 
-    A frame is annotated when all four numbers of the true box are above 0; any other frame counts as a hit of both
-    precisions and as a failure of success. So do boxes that touch the left or upper border: published scores contain
-    this.
+    A frame counts as annotated when all four numbers of the true box are above 0. Any other frame is a hit of both
+    precisions and a failure of success. This includes true boxes that touch the left or upper border, and published
+    scores contain it.
     """
     annotated = (truth.boxes > 0).all(1)
     errors = compare(truth.boxes, repair(result, truth.boxes[0]))
     return Errors(*(np.where(annotated, values, -1) for values in errors))
 
 
-def _best_of_two(truth: Truth, result: np.ndarray) -> Errors:
-    """Every frame counts, the first included, without repair; of two annotations the better one per frame counts."""
+def _best_of_two(truth: GroundTruth, result: np.ndarray) -> Errors:
+    """Every frame counts, including the first, without repair; of two annotations the better one counts in each
+    frame."""
     boxes = [truth.boxes] if truth.boxes_infrared is None else [truth.boxes, truth.boxes_infrared.astype(np.float64)]
     return compare_best(boxes, result)
 
 
-def _from_first_box(truth: Truth, result: np.ndarray) -> Errors:
-    """There is one annotation, and the first row of the result is replaced by the given box."""
+def _from_first_box(truth: GroundTruth, result: np.ndarray) -> Errors:
+    """One annotation; the first row of the result is replaced by the given box."""
     return compare(truth.boxes, np.concatenate([truth.boxes[:1], result[1:]]))
 
 
@@ -83,7 +84,7 @@ GTOT = Protocol(
         replace(
             success("SR", GTOT_KIT),
             title="success: area under the curve over 51 overlap thresholds",
-            thresholds=np.arange(51) / 50,  # nearest to the decimals: other last bits move SR by up to 3e-5
+            thresholds=np.arange(51) / 50,  # nearest floats: another rounding changes SR by up to 3e-5
             area=True,
         ),
     ),

@@ -1,4 +1,4 @@
-"""A whole report: which tables, which files."""
+"""Making a report: which tables, which files."""
 
 from collections.abc import Sequence as Ordered
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ...core.errors import InputError
 from ...core.table import Table, format_latex, format_markdown, write_csv, write_text
-from ..analysis.board import Board
 from ..analysis.compare import choose_reference, choose_two
+from ..analysis.leaderboard import Leaderboard
 from ..analysis.significance import compare_with
 from .tables import (
     attribute_table,
@@ -21,21 +21,21 @@ from .tables import (
 )
 
 
-class Wanted(NamedTuple):
-    """The tables besides the overall ones, and who is compared with whom."""
+class TableOptions(NamedTuple):
+    """The tables besides the overall ones, and the trackers that are compared."""
 
     per_attribute: bool = False
     per_sequence: bool = False
     confidence: bool = False
     significance: bool = False
-    reference: str | None = None  # the tracker that the others are tested against; None: the best
-    versus: Ordered[str] | None = None  # the two trackers of the scatter; None: the two best
+    reference: str | None = None  # the tracker that all others are compared with; None: the best
+    versus: Ordered[str] | None = None  # the two trackers of the scatter plot; None: the two best
 
 
-class Files(NamedTuple):
-    """Where a report is written; None: not at all."""
+class ReportFiles(NamedTuple):
+    """The files of a report; None: not written."""
 
-    csv: str | None = None  # overall figures
+    csv: str | None = None  # overall scores
     sequence_csv: str | None = None
     markdown: str | None = None
     latex: str | None = None
@@ -43,20 +43,22 @@ class Files(NamedTuple):
     html: str | None = None
 
 
-_OVERALL = Wanted()
+_OVERALL = TableOptions()
 
 
-def make_tables(boards: Ordered[Board], wanted: Wanted = _OVERALL) -> list[Table]:
-    """The tables of all data sets, a summary in front where there are several.
+def make_tables(boards: Ordered[Leaderboard], wanted: TableOptions = _OVERALL) -> list[Table]:
+    """The tables of all data sets, with a summary first where there are several.
 
-    Raises InputError for a table that a data set has nothing for.
+    Raises InputError for a table that cannot be made for a data set.
     """
     tables = [table for board in boards for table in _tables_of(board, wanted)]
     return [summary_table(boards), *tables] if len(boards) > 1 else tables
 
 
-def write_files(boards: Ordered[Board], tables: Ordered[Table], files: Files, wanted: Wanted = _OVERALL) -> None:
-    """Write what is named; what a plot or page needs is only imported for one."""
+def write_files(
+    boards: Ordered[Leaderboard], tables: Ordered[Table], files: ReportFiles, wanted: TableOptions = _OVERALL
+) -> None:
+    """Write the named files. matplotlib is imported only for plots and pages."""
     if files.csv:
         write_csv(files.csv, csv_rows(boards))
     if files.sequence_csv:
@@ -68,11 +70,11 @@ def write_files(boards: Ordered[Board], tables: Ordered[Table], files: Files, wa
         _draw(boards, files, wanted)
 
 
-def _tables_of(board: Board, wanted: Wanted) -> list[Table]:
+def _tables_of(board: Leaderboard, wanted: TableOptions) -> list[Table]:
     tables = [overall_table(board)]
     if wanted.significance:
         if not board.protocol.additive:
-            why = "they are no averages over sequences, which the tests are for"
+            why = "they are not averages over sequences, which the tests need"
             raise InputError(f"--significance: figures by {board.protocol.name} rules have no intervals: {why}")
         reference = choose_reference(board, wanted.reference)
         tests = compare_with(board, reference)
@@ -90,14 +92,14 @@ def _tables_of(board: Board, wanted: Wanted) -> list[Table]:
     return tables
 
 
-def _draw(boards: Ordered[Board], files: Files, wanted: Wanted) -> None:
-    """Plots and page; matplotlib takes a second to start."""
+def _draw(boards: Ordered[Leaderboard], files: ReportFiles, wanted: TableOptions) -> None:
+    """Write plots and page. The import of matplotlib takes a second, so it is done here."""
     from .page import write_page
     from .plots import draw_all
-    from .style import looks_of, save_figure
+    from .style import line_styles, save_figure
 
-    looks = looks_of(boards)
-    figures = [draw_all(board, looks, choose_two(board, wanted.versus)) for board in boards]
+    styles = line_styles(boards)
+    figures = [draw_all(board, styles, choose_two(board, wanted.versus)) for board in boards]
     if files.plots:
         for stem, figure in (item for drawn in figures for item in drawn.items()):
             save_figure(Path(files.plots, f"{stem}.pdf"), figure)

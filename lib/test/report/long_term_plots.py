@@ -1,4 +1,5 @@
-"""Figures of long-term rules: what is gained and paid at each confidence threshold, beside lines of equal merit."""
+"""Figures of the long-term protocols: precision and recall over confidence thresholds, true positive and negative
+rates."""
 
 from collections.abc import Callable
 
@@ -7,33 +8,34 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..analysis.board import Board, Entry
+from ..analysis.leaderboard import Leaderboard, LeaderboardEntry
 from ..metrics import VOT_LT
 from ..metrics.long_term import harmonic_mean
-from .style import AXES_HEIGHT, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, Looks
+from .style import AXES_HEIGHT, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, LineStyles
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)  # of F or of the geometric mean
 
 
-def draw_long_term(board: Board, looks: Looks) -> dict[str, Figure]:
+def draw_long_term(board: Leaderboard, styles: LineStyles) -> dict[str, Figure]:
     """File stem -> figure."""
     if board.protocol is not VOT_LT:
-        return {f"{board.dataset}_rates": rates_figure(board, looks)}
+        return {f"{board.dataset}_rates": rates_figure(board, styles)}
     return {
-        f"{board.dataset}_precision_recall": precision_recall_figure(board, looks),
-        f"{board.dataset}_F": f_score_figure(board, looks),
+        f"{board.dataset}_precision_recall": precision_recall_figure(board, styles),
+        f"{board.dataset}_F": f_score_figure(board, styles),
     }
 
 
 @rc_context(STYLE)
-def precision_recall_figure(board: Board, looks: Looks) -> Figure:
-    """One curve per tracker over its confidence thresholds, a dot at the best; grey lines of equal F-score."""
+def precision_recall_figure(board: Leaderboard, styles: LineStyles) -> Figure:
+    """One curve per tracker over its confidence thresholds, with a dot at the best F-score; grey lines of equal
+    F-score."""
     figure, axes = _start(board)
     _draw_levels(axes, lambda recall, level: level * recall / np.maximum(2 * recall - level, 1e-9))
     for entry in board.ranked(board.main):
         precision, recall = (100 * curve for curve in entry.scores.mean_curves)
-        axes.plot(recall[1:], precision[1:], **looks[entry.name])
-        _mark(axes, entry, board, looks, (recall[0], precision[0]))
+        axes.plot(recall[1:], precision[1:], **styles[entry.name])
+        _mark(axes, entry, board, styles, (recall[0], precision[0]))
     axes.set(
         title=f"{board.dataset}: precision and recall",
         xlabel="recall (%)",
@@ -45,17 +47,17 @@ def precision_recall_figure(board: Board, looks: Looks) -> Figure:
 
 
 @rc_context(STYLE)
-def f_score_figure(board: Board, looks: Looks) -> Figure:
-    """The F-score of each tracker when it reports only the boxes that it is surest of."""
+def f_score_figure(board: Leaderboard, styles: LineStyles) -> Figure:
+    """The F-score of each tracker over the share of its most confident boxes that it reports."""
     figure, axes = _start(board)
     for entry in board.ranked(board.main):
         precision, recall = (curve[1:] for curve in entry.scores.mean_curves)
         shares = np.linspace(0, 100, len(precision))
         label = f"{entry.name} [{100 * entry.scores.overall[board.main.name]:.1f}]"
-        axes.plot(shares, 100 * harmonic_mean(precision, recall), label=label, **looks[entry.name])
+        axes.plot(shares, 100 * harmonic_mean(precision, recall), label=label, **styles[entry.name])
     axes.set(
         title=f"{board.dataset}: F-score",
-        xlabel="boxes reported, the surest first (%)",
+        xlabel="boxes reported, the most confident first (%)",
         ylabel="F-score (%)",
         xlim=(0, 100),
         ylim=(0, None),
@@ -64,13 +66,13 @@ def f_score_figure(board: Board, looks: Looks) -> Figure:
 
 
 @rc_context(STYLE)
-def rates_figure(board: Board, looks: Looks) -> Figure:
-    """One dot per tracker; grey lines of equal geometric mean; the label has MaxGM."""
+def rates_figure(board: Leaderboard, styles: LineStyles) -> Figure:
+    """One dot per tracker, with MaxGM in its label; grey lines of equal geometric mean."""
     figure, axes = _start(board)
     _draw_levels(axes, lambda negative, level: level**2 / np.maximum(negative, 1e-9))
     for entry in board.ranked(board.main):
         overall = entry.scores.overall
-        _mark(axes, entry, board, looks, (100 * overall["TNR"], 100 * overall["TPR"]))
+        _mark(axes, entry, board, styles, (100 * overall["TNR"], 100 * overall["TPR"]))
     axes.set(
         title=f"{board.dataset}: targets found and absences reported",
         xlabel="true negative rate (%)",
@@ -81,7 +83,7 @@ def rates_figure(board: Board, looks: Looks) -> Figure:
     return _finish(figure)
 
 
-def _start(board: Board) -> tuple[Figure, Axes]:
+def _start(board: Leaderboard) -> tuple[Figure, Axes]:
     lines = -(-len(board.entries) // LEGEND_COLUMNS)
     figure = Figure(figsize=(WIDTH, AXES_HEIGHT + LINE_HEIGHT * lines), layout="constrained")
     return figure, figure.add_subplot()
@@ -93,15 +95,17 @@ def _finish(figure: Figure) -> Figure:
     return figure
 
 
-def _mark(axes: Axes, entry: Entry, board: Board, looks: Looks, place: tuple[float, float]) -> None:
-    """A dot with the tracker's line of the legend."""
-    name = entry.name + (f" ({len(entry.videos)} seq.)" if entry.missing else "")
+def _mark(
+    axes: Axes, entry: LeaderboardEntry, board: Leaderboard, styles: LineStyles, place: tuple[float, float]
+) -> None:
+    """A dot with the tracker's entry in the legend."""
+    name = entry.name + (f" ({len(entry.sequences)} seq.)" if entry.missing else "")
     label = f"{name} [{100 * entry.scores.overall[board.main.name]:.1f}]"
-    axes.plot(*place, marker="o", markersize=4, label=label, clip_on=False, **looks[entry.name])
+    axes.plot(*place, marker="o", markersize=4, label=label, clip_on=False, **styles[entry.name])
 
 
 def _draw_levels(axes: Axes, height: Callable[[np.ndarray, float], np.ndarray]) -> None:
-    """Lines of equal merit, named where they leave the panel on the right; `height` is in [0, 1], as its arguments."""
+    """Lines of equal score, labelled at the right border; `height` returns values in [0, 1] for arguments in [0, 1]."""
     across = np.linspace(0, 1, 401)
     for level in LEVELS:
         up = height(across, level)

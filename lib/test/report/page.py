@@ -1,4 +1,4 @@
-"""The HTML report: one file with figures, tables and method, which opens without a server and sorts by a click."""
+"""The HTML report: one file with figures, tables and sources; opens without a server; a click sorts a table."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ...core.table import BEST, SECOND, Table
-from ..analysis.board import Board, Entry
+from ..analysis.leaderboard import Leaderboard, LeaderboardEntry
 from ..analysis.significance import Comparison, compare_with
 from .style import STYLE
 from .tables import (
@@ -72,9 +72,13 @@ document.querySelectorAll('input[type=search]').forEach(box => box.addEventListe
 
 
 def write_page(
-    title: str, boards: Ordered[Board], figures: Ordered[Mapping[str, Figure]], references: Ordered[Entry]
+    title: str,
+    boards: Ordered[Leaderboard],
+    figures: Ordered[Mapping[str, Figure]],
+    references: Ordered[LeaderboardEntry],
 ) -> str:
-    """The whole page. Of each board: its figures by name, and the tracker that all others are tested against."""
+    """The HTML of the page. figures, references: for each leaderboard its figures by name, and the tracker that all
+    others are compared with."""
     parts = [HEAD.format(title=escape(title)), f"<h1>{escape(title)}</h1>"]
     if len(boards) > 1:
         links = (f'<a href="#{escape(board.dataset)}">{escape(board.dataset)}</a>' for board in boards)
@@ -84,7 +88,7 @@ def write_page(
     return "\n".join([*parts, SCRIPT])
 
 
-def _section(board: Board, figures: Mapping[str, Figure], reference: Entry) -> Iterable[str]:
+def _section(board: Leaderboard, figures: Mapping[str, Figure], reference: LeaderboardEntry) -> Iterable[str]:
     yield f'<h2 id="{escape(board.dataset)}">{escape(board.dataset)}</h2>'
     yield _table(overall_table(board))
     sources = dict.fromkeys(f"{metric.name}: {metric.title}. {metric.source}" for metric in board.protocol.metrics)
@@ -99,12 +103,14 @@ def _section(board: Board, figures: Mapping[str, Figure], reference: Entry) -> I
     yield from _folded((sequence_table(board, metric) for metric in board.metrics), search=True, opened=False)
 
 
-def _significance(board: Board, reference: Entry, tests: dict[str, list[Comparison]]) -> Iterable[Table]:
+def _significance(
+    board: Leaderboard, reference: LeaderboardEntry, tests: dict[str, list[Comparison]]
+) -> Iterable[Table]:
     return (significance_table(board, metric, reference.name, tests[metric.name]) for metric in board.metrics)
 
 
 def _folded(tables: Iterable[Table], *, search: bool = False, opened: bool = True) -> Iterable[str]:
-    """One table per metric; the first one, of the main metric, open."""
+    """One table per metric, each in a box that can be opened; the first one, of the main metric, is open."""
     for index, table in enumerate(tables):
         box = '<input type="search" placeholder="filter by name">' if search else ""
         state = " open" if opened and index == 0 else ""
@@ -129,7 +135,7 @@ def _table(table: Table, *, titled: bool = True) -> str:
 
 
 def _image(name: str, figure: Figure) -> str:
-    """An SVG figure inside the page."""
+    """A figure as SVG, embedded in the page."""
     buffer = io.BytesIO()
     with rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""Figures of a report: curves, radar by attribute, tracker against tracker."""
+"""Figures of a report: curves, radar plot by attribute, scatter plot of two trackers."""
 
 import re
 
@@ -7,28 +7,28 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from ..analysis.board import Board, Entry, scores_on, shared_videos
+from ..analysis.leaderboard import Leaderboard, LeaderboardEntry, scores_on, shared_sequences
 from ..metrics import LongTermProtocol, Metric
 from .long_term_plots import draw_long_term
-from .style import AXES_HEIGHT, COLOURS, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, Looks
+from .style import AXES_HEIGHT, COLOURS, HALO, LEGEND_COLUMNS, LINE_HEIGHT, STYLE, WIDTH, LineStyles
 from .tables import attribute_figures
 
-RADAR_TRACKERS = 6  # more outlines than that cannot be told apart
-NAMED_POINTS = 6  # of a scatter: the sequences farthest from the diagonal
+RADAR_TRACKERS = 6  # more outlines cannot be distinguished
+NAMED_POINTS = 6  # named points of a scatter plot: those farthest from the diagonal
 
 
 @rc_context(STYLE)
-def curve_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
-    """One curve per tracker, best first in the legend below the panel, so that it hides nothing."""
+def curve_figure(board: Leaderboard, metric: Metric, styles: LineStyles) -> Figure:
+    """One curve per tracker, the best first in the legend, which is below the axes so that it hides no curve."""
     place = board.protocol.metrics.index(metric)
     ranked = board.ranked(metric)
     lines = -(-len(ranked) // LEGEND_COLUMNS)
     figure = Figure(figsize=(WIDTH, AXES_HEIGHT + LINE_HEIGHT * lines), layout="constrained")
     axes = figure.add_subplot()
     for entry in ranked:
-        name = entry.name + (f" ({len(entry.videos)} seq.)" if entry.missing else "")
+        name = entry.name + (f" ({len(entry.sequences)} seq.)" if entry.missing else "")
         label = f"{name} [{100 * entry.scores.overall[metric.name]:.1f}]"
-        axes.plot(metric.thresholds, 100 * entry.scores.mean_curves[place], label=label, **looks[entry.name])
+        axes.plot(metric.thresholds, 100 * entry.scores.mean_curves[place], label=label, **styles[entry.name])
     if metric.position is not None:
         axes.axvline(metric.thresholds[metric.position], color="#888888", linewidth=0.6, zorder=0)
     axes.set(
@@ -44,8 +44,9 @@ def curve_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
 
 
 @rc_context(STYLE)
-def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
-    """The figure by attribute of the best trackers; attributes with no sequence of theirs are left out."""
+def radar_figure(board: Leaderboard, metric: Metric, styles: LineStyles) -> Figure:
+    """A metric by attribute for the best trackers. An attribute is left out where one of them has none of its
+    sequences."""
     shown = board.ranked(metric)[:RADAR_TRACKERS]
     places = [board.entries.index(entry) for entry in shown]
     figures = {name: values[places] for name, values in attribute_figures(board, metric).items()}
@@ -58,13 +59,13 @@ def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
     for column, entry in enumerate(shown):
         values = 100 * np.array([row[column] for row in figures.values()])
         label = f"{entry.name} [{100 * entry.scores.overall[metric.name]:.1f}]"
-        axes.plot([*angles, angles[0]], [*values, values[0]], label=label, **looks[entry.name])
+        axes.plot([*angles, angles[0]], [*values, values[0]], label=label, **styles[entry.name])
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_xticks(angles, [f"{name}\n({len(board.attributes[name])})" for name in figures])
     axes.set_ylim(0)
     axes.set_yticks(ticks := axes.get_yticks()[1:-1], [""] * len(ticks))
-    for tick in ticks:  # own letters, since matplotlib's would lie under the outlines
+    for tick in ticks:  # drawn as text, since matplotlib's tick labels would lie under the outlines
         axes.text(angles[1] / 2, tick, f"{tick:g}", size=5.5, ha="center", va="center", path_effects=HALO)
     best = f", best {len(shown)} of {len(board.entries)}" if len(shown) < len(board.entries) else ""
     axes.set_title(f"{board.dataset}: {metric.name} by attribute (%){best}", pad=10)
@@ -73,9 +74,10 @@ def radar_figure(board: Board, metric: Metric, looks: Looks) -> Figure:
 
 
 @rc_context(STYLE)
-def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) -> Figure:
-    """One point per sequence, the first tracker upwards, the second to the right; the farthest points are named."""
-    shared = shared_videos([first, second])
+def scatter_figure(board: Leaderboard, first: LeaderboardEntry, second: LeaderboardEntry, metric: Metric) -> Figure:
+    """One point per sequence, with the first tracker on the vertical and the second on the horizontal axis. The points
+    farthest from the diagonal are named."""
+    shared = shared_sequences([first, second])
     up, right = (100 * scores_on(entry, shared).per_sequence[metric.name] for entry in (first, second))
     figure = Figure(figsize=(WIDTH, WIDTH + 0.1), layout="constrained")
     axes = figure.add_subplot()
@@ -107,23 +109,25 @@ def scatter_figure(board: Board, first: Entry, second: Entry, metric: Metric) ->
     return figure
 
 
-def draw_all(board: Board, looks: Looks, versus: tuple[Entry, Entry] | None) -> dict[str, Figure]:
-    """File stem -> figure: a curve per metric and, where there is something to show, radar and scatter of the main
+def draw_all(
+    board: Leaderboard, styles: LineStyles, versus: tuple[LeaderboardEntry, LeaderboardEntry] | None
+) -> dict[str, Figure]:
+    """File stem -> figure: a curve per metric; radar plot (three attributes or more) and scatter plot of the main
     metric."""
     curves = [metric for metric in board.protocol.metrics if len(metric.thresholds) > 1]
-    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric, looks) for metric in curves}
+    figures = {f"{board.dataset}_{metric.name}": curve_figure(board, metric, styles) for metric in curves}
     if isinstance(board.protocol, LongTermProtocol):
-        figures |= draw_long_term(board, looks)
+        figures |= draw_long_term(board, styles)
     metric = board.main
     if len(board.attributes) > 2:
-        figures[f"{board.dataset}_radar"] = radar_figure(board, metric, looks)
+        figures[f"{board.dataset}_radar"] = radar_figure(board, metric, styles)
     if versus is not None:
         figures[f"{board.dataset}_{versus[0].name}_{versus[1].name}"] = scatter_figure(board, *versus, metric)
     return {re.sub(r"[^\w.+-]", "_", stem): figure for stem, figure in figures.items()}
 
 
 def _apart(right: np.ndarray, up: np.ndarray) -> list[int]:
-    """The points farthest from the diagonal whose names do not cover each other; coordinates in percent."""
+    """Indices of the points farthest from the diagonal whose names do not overlap; coordinates in percent."""
     chosen: list[int] = []
     for index in np.argsort(-np.abs(up - right)).tolist():
         near = [other for other in chosen if abs(up[other] - up[index]) < 4 and abs(right[other] - right[index]) < 45]
@@ -133,7 +137,7 @@ def _apart(right: np.ndarray, up: np.ndarray) -> list[int]:
 
 
 def _word(metric: Metric) -> str:
-    """`success rate`, `normalised precision`, …"""
+    """A metric's name for titles: `success rate`, `normalised precision`, …"""
     word = metric.title.split(":")[0]
     return "success rate" if word == "success" else word
 

@@ -1,6 +1,6 @@
-"""How the figures of all reports look: one column of a paper wide, one colour and dash per tracker.
+"""The style of all figures: as wide as a column of a paper, one colour and dash pattern per tracker.
 
-Everything is drawn by matplotlib alone, no TeX; letters stay letters in PDF (TrueType, as publishers ask).
+No TeX is needed. Fonts are embedded in PDF files as TrueType, as publishers require.
 """
 
 import logging
@@ -13,16 +13,24 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from ...core.atomic import write_atomically
-from ..analysis.board import Board
+from ..analysis.leaderboard import Leaderboard
 
-WIDTH = 3.4  # inches: one column of IEEE, ACM and CVF
-AXES_HEIGHT, LINE_HEIGHT = 2.3, 0.145  # inches: the panel with its labels, one line of the legend
+WIDTH = 3.4  # inches: a column of IEEE, ACM and CVF papers
+AXES_HEIGHT, LINE_HEIGHT = 2.3, 0.145  # inches: the axes with labels, one line of the legend
 LEGEND_COLUMNS = 2
 DOTS_PER_INCH = 300
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe & Ito, for all eyes
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#E69F00",
+    "#000000",
+)  # Okabe & Ito: safe for colour blindness
 LINES = ("-", "--", ":", "-.")
-Looks = dict[str, dict[str, Any]]  # tracker -> colour and dashes
-HALO = [withStroke(linewidth=1.5, foreground="white")]  # letters over lines and points
+LineStyles = dict[str, dict[str, Any]]  # tracker -> colour and dashes
+HALO = [withStroke(linewidth=1.5, foreground="white")]  # white outline for text over lines and points
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
@@ -39,12 +47,12 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "pdf.fonttype": 42,
-    "svg.hashsalt": "figure",  # the same report twice is the same file
+    "svg.hashsalt": "figure",  # equal reports give equal files
 }
 
 
-def looks_of(boards: Iterable[Board]) -> Looks:
-    """One look per tracker for every figure of a report."""
+def line_styles(boards: Iterable[Leaderboard]) -> LineStyles:
+    """The colour and dashes of each tracker, the same in all figures of a report."""
     names = dict.fromkeys(entry.name for board in boards for entry in board.entries)
     return {
         name: {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index // len(COLOURS) % len(LINES)]}
@@ -54,10 +62,10 @@ def looks_of(boards: Iterable[Board]) -> Looks:
 
 @rc_context(STYLE)
 def save_figure(path: str | Path, figure: Figure) -> None:
-    """Write a figure in the format of the path's suffix, whole or not at all."""
+    """Write a figure in the format of the path's suffix, atomically."""
     path = Path(path)
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     kind = path.suffix[1:]
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table that it leaves out of a PDF
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # else it logs every table that it leaves out of a PDF
     with write_atomically(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata.get(kind))

@@ -1,4 +1,4 @@
-"""What the tables of a report say: overall, by data set, by attribute, by sequence, significance."""
+"""The tables of a report: overall, by data set, by attribute, by sequence, significance."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence as Ordered
@@ -6,16 +6,16 @@ from collections.abc import Sequence as Ordered
 import numpy as np
 
 from ...core.table import BEST, SECOND, Row, Table
-from ..analysis.board import Board, scores_on, shortened
+from ..analysis.leaderboard import Leaderboard, scores_on, shortened
 from ..analysis.significance import LEVEL, SAMPLES, Comparison
 from ..metrics import LongTermScores, Metric
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def overall_table(board: Board) -> Table:
-    """One row per tracker: figures in percent, frames per second (with reading the images too, where it is known),
-    number of sequences."""
+def overall_table(board: Leaderboard) -> Table:
+    """One row per tracker: scores in percent, frames per second (also with reading the images, where known), number of
+    sequences."""
     metrics = board.protocol.metrics
     timed = any(entry.whole_speed is not None for entry in board.entries)
     speeds = ["frames/s", "with reading"] if timed else ["frames/s"]
@@ -23,14 +23,14 @@ def overall_table(board: Board) -> Table:
     for entry in board.entries:
         figures = [percent(entry.scores.overall[metric.name], entry.spread.get(metric.name)) for metric in metrics]
         shown = [_speed(speed) for speed in (entry.speed, entry.whole_speed)][: len(speeds)]
-        rows.append([entry.name, *figures, *shown, str(len(entry.videos))])
+        rows.append([entry.name, *figures, *shown, str(len(entry.sequences))])
     values = np.array([[entry.scores.overall[metric.name] for metric in metrics] for entry in board.entries])
     higher = [metric.higher_is_better for metric in metrics]
-    title = f"{board.dataset}: {len(board.videos)} sequences, {board.protocol.name} rules, figures in percent"
+    title = f"{board.dataset}: {len(board.sequences)} sequences, {board.protocol.name} rules, figures in percent"
     return Table(title, rows, notes_of(board), _ranks(values.T, higher, by_column=True))
 
 
-def summary_table(boards: Ordered[Board]) -> Table:
+def summary_table(boards: Ordered[Leaderboard]) -> Table:
     """One row per tracker, one column per data set and metric."""
     names = list(dict.fromkeys(entry.name for board in boards for entry in board.entries))
     columns = [(board, metric) for board in boards for metric in board.protocol.metrics]
@@ -47,7 +47,7 @@ def summary_table(boards: Ordered[Board]) -> Table:
     return Table("all data sets, figures in percent", rows, notes, ranks)
 
 
-def attribute_table(board: Board, metric: Metric) -> Table:
+def attribute_table(board: Leaderboard, metric: Metric) -> Table:
     """One row per attribute with the number of its sequences, one column per tracker."""
     rows, values = [["attribute", *(entry.name for entry in board.entries)]], []
     for name, figures in attribute_figures(board, metric).items():
@@ -57,31 +57,33 @@ def attribute_table(board: Board, metric: Metric) -> Table:
     return Table(f"{board.dataset}: {metric.name} by attribute, in percent", rows, notes_of(board), ranks)
 
 
-def attribute_figures(board: Board, metric: Metric) -> dict[str, np.ndarray]:
-    """Attribute -> one figure per tracker, NaN where it has none of the sequences."""
+def attribute_figures(board: Leaderboard, metric: Metric) -> dict[str, np.ndarray]:
+    """Attribute -> one score per tracker; NaN where the tracker has none of the sequences."""
     figures = {}
     for name, videos in board.attributes.items():
         row = []
         for entry in board.entries:
-            scored = [video for video in videos if video in set(entry.videos)]
+            scored = [video for video in videos if video in set(entry.sequences)]
             row.append(scores_on(entry, scored).overall[metric.name] if scored else np.nan)
         figures[name] = np.array(row)
     return figures
 
 
-def sequence_table(board: Board, metric: Metric) -> Table:
+def sequence_table(board: Leaderboard, metric: Metric) -> Table:
     """One row per sequence, one column per tracker."""
     rows = [["sequence", *(entry.name for entry in board.entries)]]
-    columns = [dict(zip(entry.videos, entry.scores.per_sequence[metric.name], strict=True)) for entry in board.entries]
-    values = np.array([[column.get(video.name, np.nan) for column in columns] for video in board.videos])
-    rows += [[video.name, *map(percent, figures)] for video, figures in zip(board.videos, values, strict=True)]
+    columns = [
+        dict(zip(entry.sequences, entry.scores.per_sequence[metric.name], strict=True)) for entry in board.entries
+    ]
+    values = np.array([[column.get(video.name, np.nan) for column in columns] for video in board.sequences])
+    rows += [[video.name, *map(percent, figures)] for video, figures in zip(board.sequences, values, strict=True)]
     ranks = _ranks(values, [metric.higher_is_better] * len(values), by_column=False)
     return Table(f"{board.dataset}: {metric.name} by sequence, in percent", rows, notes_of(board), ranks)
 
 
-def confidence_table(board: Board) -> Table:
-    """How sure each tracker was on the target, elsewhere and without one: where thresholds of a long-term tracker
-    belong. Averaged runs are left out."""
+def confidence_table(board: Leaderboard) -> Table:
+    """Quantiles of each tracker's confidence by place of the box: on the target, elsewhere, no target. They show where
+    the thresholds of a long-term tracker should lie. Averaged runs are left out."""
     rows = [["tracker", "its box is", "frames", *(f"{100 * level:g} %" for level in QUANTILES)]]
     for entry in board.entries:
         if isinstance(entry.scores, LongTermScores) and not entry.runs:
@@ -92,8 +94,8 @@ def confidence_table(board: Board) -> Table:
     return Table(f"{board.dataset}: quantiles of the confidence", rows, notes_of(board))
 
 
-def significance_table(board: Board, metric: Metric, reference: str, comparisons: Iterable[Comparison]) -> Table:
-    """One row per tracker: figure and difference with their intervals, p value, sequences won and lost."""
+def significance_table(board: Leaderboard, metric: Metric, reference: str, comparisons: Iterable[Comparison]) -> Table:
+    """One row per tracker: score and difference with intervals, p value, numbers of better and worse sequences."""
     rows = [
         ["tracker", metric.name, "95 % interval", f"minus {reference}", "95 % interval", "p", "better on", "worse on"]
     ]
@@ -112,12 +114,12 @@ def significance_table(board: Board, metric: Metric, reference: str, comparisons
     return Table(f"{board.dataset}: {metric.name} against {reference}, in percent", rows, (method, *notes_of(board)))
 
 
-def notes_of(board: Board) -> tuple[str, ...]:
-    """What every table of a board must say: incomplete trackers, averaged runs."""
+def notes_of(board: Leaderboard) -> tuple[str, ...]:
+    """The notes below every table of a leaderboard: incomplete trackers, averaged runs."""
     notes = []
     for entry in board.entries:
         if entry.missing:
-            count = f"{len(entry.videos)} of {len(entry.videos) + len(entry.missing)}"
+            count = f"{len(entry.sequences)} of {len(entry.sequences) + len(entry.missing)}"
             notes.append(
                 f"INCOMPLETE: {entry.name} is scored on {count} sequences (without {shortened(entry.missing)})"
             )
@@ -133,35 +135,35 @@ def percent(value: float, spread: float | None = None) -> str:
     return f"{100 * value:.2f}" + ("" if spread is None else f" ± {100 * spread:.2f}")
 
 
-def csv_rows(boards: Ordered[Board]) -> list[Row]:
-    """tracker, dataset, metric, value: figures in [0, 1]; for an incomplete tracker also `coverage`, the share of the
-    sequences that it was scored on; for several runs `<metric>_std`."""
+def csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
+    """Rows of tracker, dataset, metric, value, with scores in [0, 1]. An incomplete tracker also has `coverage`, the
+    share of the sequences that it was scored on; several runs have `<metric>_std`."""
     rows = [["tracker", "dataset", "metric", "value"]]
     for board in boards:
         for entry in board.entries:
             figures = dict(entry.scores.overall)
             figures |= {f"{name}_std": value for name, value in entry.spread.items()}
             if entry.missing:
-                figures["coverage"] = len(entry.videos) / (len(entry.videos) + len(entry.missing))
+                figures["coverage"] = len(entry.sequences) / (len(entry.sequences) + len(entry.missing))
             rows += [[entry.name, board.dataset, name, f"{value:.6f}"] for name, value in figures.items()]
     return rows
 
 
-def sequence_csv_rows(boards: Ordered[Board]) -> list[Row]:
-    """tracker, dataset, sequence, metric, value: figures in [0, 1]."""
+def sequence_csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
+    """Rows of tracker, dataset, sequence, metric, value, with scores in [0, 1]."""
     rows = [["tracker", "dataset", "sequence", "metric", "value"]]
     for board in boards:
         for entry in board.entries:
             for metric, values in entry.scores.per_sequence.items():
-                pairs = zip(entry.videos, values, strict=True)
+                pairs = zip(entry.sequences, values, strict=True)
                 rows += [[entry.name, board.dataset, video, metric, f"{value:.6f}"] for video, value in pairs]
     return rows
 
 
 def _ranks(values: np.ndarray, higher: Ordered[bool], *, by_column: bool) -> dict[tuple[int, int], int]:
-    """[groups, members] figures -> table cells of the best and second best of each group, ties and all.
+    """The table cells with the best and second best score of each group, including ties. values: [groups, members].
 
-    by_column: a group is a column of the table, else a row. Groups with fewer than two figures have no best.
+    by_column: a group is a column of the table, else a row. Groups with fewer than two scores are not ranked.
     """
     places = {}
     for group, (figures, upward) in enumerate(zip(values, higher, strict=True)):

@@ -1,8 +1,8 @@
-"""Reading result files of any origin, as the kits of the benchmarks read them.
+"""Reading result files of other code bases, as the kits of the benchmarks read them.
 
 Numbers are separated by commas, tabs or blanks; a byte order mark is accepted; NaN is a lost target. A row is one of
 
-    x y w h                      nearly everybody
+    x y w h                      the usual form
     x1 y1 x2 y1 x2 y2 x1 y2      corners, as in the folders of GTOT and RGBT234
     1                            a code in VOT's files: the target was initialised or lost; becomes NaN
 """
@@ -16,14 +16,14 @@ from ...core.errors import InputError
 from ...core.rounding import round_half_away
 from ...datasets.annotation import SEPARATOR, parse_numbers, read_lines, read_numbers
 
-BESIDE = ("_time.txt", "_confidence.txt")  # files beside the boxes of a result
+BESIDE = ("_time.txt", "_confidence.txt")  # endings of other files that lie beside the boxes
 
 
 def read_result(path: str | Path) -> np.ndarray:
-    """[T, 4] float64 `xywh` from a result file of any dialect.
+    """The boxes of a result file, [T, 4] float64 `xywh`, in any of the forms above.
 
-    Corners of upright rectangles are rounded to whole pixels, as in the kits of GTOT and RGBT234; those of rotated ones
-    become the upright rectangle around them. Raises InputError with file and line for anything else.
+    Corners of upright rectangles are rounded to whole pixels, as in the kits of GTOT and RGBT234; a rotated
+    rectangle becomes the upright rectangle around it. Raises InputError with file and line for any other form.
     """
     lines = read_lines(path)
     counts = {len(SEPARATOR.split(line)) for line in lines[:2]}  # VOT's files begin with a code
@@ -38,7 +38,7 @@ def read_result(path: str | Path) -> np.ndarray:
 
 
 def corners_to_boxes(corners: np.ndarray) -> np.ndarray:
-    """[T, 8] corners -> [T, 4] `xywh`, for upright rectangles by the rule of the kits of GTOT and RGBT234.
+    """Corners [T, 8] -> `xywh` [T, 4]; upright rectangles by the rule of the kits of GTOT and RGBT234.
 
     >>> corners_to_boxes(np.array([[10.4, 20, 30.6, 20, 30.6, 50, 10.4, 50]])).tolist()
     [[10.0, 20.0, 20.0, 30.0]]
@@ -86,9 +86,9 @@ def list_results(folder: str | Path) -> dict[str, Path]:
 
 
 def read_confidence(path: Path, name: str) -> np.ndarray | None:
-    """[T, 2] confidence, and 1 where the target is reported, from the file beside the result file of a sequence; None
-    where there is no such file. In files of one column the target is reported in every frame (VOT's
-    `<sequence>_001_confidence.value`, where an empty line is NaN). Raises InputError for malformed files."""
+    """Confidence, and 1 where the target is reported, [T, 2], from the file beside the result file of a sequence; None
+    where there is no such file. In a file with one column the target counts as reported in every frame (VOT's
+    `<sequence>_001_confidence.value`, in which an empty line is NaN). Raises InputError for malformed files."""
     for place in (f"{path.stem}_confidence.txt", f"{name}_confidence.txt", f"{path.stem}_confidence.value"):
         file = path.parent / place
         if file.is_file():
@@ -100,7 +100,7 @@ def read_confidence(path: Path, name: str) -> np.ndarray | None:
 
 
 def read_times(path: Path, name: str) -> np.ndarray | None:
-    """[T] seconds per frame, from the file beside the result file of a sequence; None where there is no such file."""
+    """Seconds per frame, [T], from the file beside the result file of a sequence; None where there is no such file."""
     for place in (f"{path.stem}_time.txt", f"{name}_time.txt", f"{path.stem}_time.value"):
         if (path.parent / place).is_file():
             return read_numbers(path.parent / place, 1)[:, 0]

@@ -1,10 +1,10 @@
 """Result files in the layout of the OSTrack code base: `<results>/<tracker>/<config>/<sequence>.txt`, `_time.txt`.
 
-Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: they are exact to 5e-5 pixels, and
-writing what was read gives the same file. The OSTrack code base itself truncates them to integers.
-Seconds per frame: of the tracker alone and, tab-separated, from frame to frame, which includes reading the images.
-Long-term metrics read a third file, `<sequence>_confidence.txt`: the score of every frame and, tab-separated, 1 where
-the target was found. It is optional.
+Boxes are tab-separated `x y w h` in pixels, one row per frame, with four decimals: exact to 5e-5 pixels, and a file
+that is read and written again stays the same. The OSTrack code base itself truncates boxes to integers. Seconds per
+frame: of the tracker alone and, tab-separated, from frame to frame, which includes reading the images. The optional
+file `<sequence>_confidence.txt` is for long-term metrics: the score of every frame and, tab-separated, 1 where the
+target was found.
 """
 
 import logging
@@ -49,7 +49,7 @@ def write_result(
     *,
     integer_boxes: bool = False,
 ) -> None:
-    """Write the files of a sequence. The boxes are written last, so a result with boxes is complete.
+    """Write the files of a sequence. The boxes are written last: where a file of boxes exists, the result is complete.
 
     boxes: [T, 4] xywh pixels; seconds: [T] per frame of the tracker alone, the first one for the initialisation, or
     [T, 2] with those from frame to frame as the second column. confidence: [T, 2] score and 1 where the target was
@@ -75,12 +75,12 @@ def write_result(
 
 
 def read_seconds(path: str | Path) -> np.ndarray:
-    """[T] float64 seconds per frame of the tracker alone. Raises InputError for a malformed file."""
+    """Seconds per frame of the tracker alone, [T] float64. Raises InputError for a malformed file."""
     return read_both_seconds(path)[:, 0]
 
 
 def read_both_seconds(path: str | Path) -> np.ndarray:
-    """[T, 2] float64 seconds per frame: of the tracker alone, and from frame to frame with reading the images (NaN
+    """Seconds per frame, [T, 2] float64: of the tracker alone, and from frame to frame with reading the images (NaN
     where the file has one column, as in the OSTrack code base). Raises InputError for a malformed file."""
     lines = read_lines(path)
     columns = 2 if lines and len(SEPARATOR.split(lines[0])) == 2 else 1

@@ -1,6 +1,6 @@
-"""Writing results in the format that a benchmark's server or kit expects, as a folder or as a zip file.
+"""Writing results in the format of a benchmark's server or kit, as a folder or a zip file.
 
-A format is added by one function here and one line in `FORMATS`.
+To add a format: one function here and one line in `FORMATS`.
 """
 
 import zipfile
@@ -24,18 +24,18 @@ class Result(NamedTuple):
 
 
 class Format(NamedTuple):
-    """How one result is written, and which sequences the receiver expects."""
+    """How a result is written, and which sequences the server or kit expects."""
 
     files: Callable[[Result], dict[str, str]]  # relative path -> text
-    expected: Callable[[], list[str]] | int | None = None  # names of all sequences, their number, or any
+    expected: Callable[[], list[str]] | int | None = None  # names of all sequences, or their number; None: any
     needs_seconds: bool = False
 
 
 def write_submission(form: str, results: Iterable[Result], out: str | Path) -> int:
     """Write results into a new folder or a .zip file; returns the number of sequences.
 
-    Raises InputError for an unknown format, for missing sequences and for sequences that the receiver would refuse, for
-    results without times where the format needs them, and for a folder that is not empty.
+    Raises InputError for an unknown format, for missing or unexpected sequences, for results without times where the
+    format needs them, and for a folder that is not empty.
     """
     chosen = FORMATS[choose("format", form, FORMATS)]
     results = list(results)
@@ -91,7 +91,7 @@ def _seconds(seconds: np.ndarray) -> str:
 
 
 def _family(result: Result) -> dict[str, str]:
-    """OSTrack and its descendants: tabs, whole pixels, truncated towards zero."""
+    """The OSTrack code base: tabs, whole pixels, truncated towards zero."""
     if not np.isfinite(result.boxes).all():
         raise InputError(f"{result.name}: format family holds whole pixels, but this result has NaN; repair it first")
     files = {f"{result.name}.txt": _rows(np.trunc(result.boxes), "\t")}

@@ -1,6 +1,6 @@
-"""Following targets by crops: views cut, one forward pass for all targets that fit into one, boxes back in the frames.
+"""Tracking by crops: cut the views, run one forward pass for many targets, convert the boxes to the frames.
 
-B targets, V views a target, M modalities, S side of a crop in pixels.
+B targets, V views per target, M modalities, S side of a crop in pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,28 +22,28 @@ from ...core.measure.machine import usable_cores
 from ...core.target import Target
 from ...core.view import View
 from ...datasets.image import choose_reduction
-from ...models.method import CropState, Found, Method
+from ...models.method import CropState, Method, TargetAnswer
 from .device_crop import cut_views
 from .forward_pass import EXACT, CompiledPass, ForwardPass, Mode, Output
-from .protocol import Heat, Observer, check_first_box, name_targets, read_frame
+from .protocol import HeatMap, Observer, check_first_box, name_targets, read_frame
 
-_MANY = 8  # crops that are worth a thread each
+_MANY = 8  # from this number of crops on, threads are faster
 
-Stage = Callable[[str], AbstractContextManager[Any]]  # measures what happens inside
+Stage = Callable[[str], AbstractContextManager[Any]]  # measures the code inside `with`
 
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """Targets whose views have one size, after their forward pass."""
+    """A group of targets whose views have the same size, after their forward pass."""
 
-    places: list[int]  # which of the targets that move
+    places: list[int]  # index of each target among all targets of the frame
     targets: list[Target]
     views: list[list[View]]  # of each target
     output: Output
 
 
 class CropTracker:
-    """A method and its network on a device. See `Tracker` for what its methods do."""
+    """A method and its network on a device. `Tracker` documents the methods."""
 
     def __init__(
         self,
@@ -53,8 +53,9 @@ class CropTracker:
         *,
         stage: Stage = lambda name: nullcontext(),
     ):
-        """The method's network is moved to `device`, its weights become what `mode` says. stage: called with "crops"
-        and "network" around these parts of each pass. Raises InputError for a mode that the device does not have."""
+        """The method's network is moved to `device` and converted to the precision of `mode`. stage: called with
+        "crops" and "network" around these parts of each pass. Raises InputError for a mode that the device does not
+        support."""
         self.device, self.mode, self.method = torch.device(device), mode, method
         mode.check(self.device)
         method.network.to(self.device).eval()
@@ -63,7 +64,7 @@ class CropTracker:
         self._forward = CompiledPass(forward, batch, self.device) if mode.compiled else forward
         self._stage = stage
         self._joined: tuple[list[Any], Any] = ([], None)
-        self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts no thread before it has work
+        self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts threads only when there is work
 
     @property
     def modalities(self) -> int:
@@ -80,46 +81,47 @@ class CropTracker:
         for name, frame, given in zip(names, read, boxes, strict=True):
             box = np.array(given, np.float64)
             check_first_box(box, frame.size, name)
-            targets.append(Target(name, box, state=CropState(None, self.method.open(frame, box))))
-        with self._learning():
+            targets.append(Target(name, box, state=CropState(None, self.method.initial_settings(frame, box))))
+        with self._gradient_mode():
             views = [self.method.first_views(target, frame) for target, frame in zip(targets, read, strict=True)]
             memory = self._begin(targets, views, read)
-            targets = [_remember(target, tree.part(memory, index)) for index, target in enumerate(targets)]
+            targets = [_with_memory(target, tree.part(memory, index)) for index, target in enumerate(targets)]
             return self._calibrate(targets, read) if self.method.calibrates else targets
 
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
-        """As `Tracker.track`: one forward pass for all whose views have one size, one wait for the device for all
-        passes. The targets that come in stay as they are, but for what is `Owned` in their memory."""
+        """As `Tracker.track`: one forward pass for all targets whose views have the same size, and one wait for the
+        device for all passes. The given targets do not change, except for `Owned` parts of their memory."""
         named = zip(targets, frames, strict=True)
         read = [read_frame(images, self.modalities, target.name) for target, images in named]
-        with self._learning():
-            passes, answers = self._ask(targets, read)
+        with self._gradient_mode():
+            passes, answers = self._search(targets, read)
             moved: dict[int, Target] = {}
             for one in passes:
                 if observe is not None:
-                    observe(one.targets, one.views, self._heats(one))
+                    observe(one.targets, one.views, self._heat_maps(one))
                 for row, place in enumerate(one.places):
-                    moved[place] = self._move(one, row, read[place].size, answers[len(moved)])
-            return [self._renew(moved[index], frame) for index, frame in enumerate(read)]
+                    moved[place] = self._apply_answer(one, row, read[place].size, answers[len(moved)])
+            return [self._update_template(moved[index], frame) for index, frame in enumerate(read)]
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
         """As `Tracker.correct`."""
         return [self.method.correct(target, box) for target, box in zip(targets, boxes, strict=True)]
 
     def reduction(self, target: Target) -> int:
-        """As `Tracker.reduction`: more than 1 for crops that are cut on the device."""
-        if self.mode.crops == "exact" or self.method.renews:
+        """As `Tracker.reduction`; more than 1 only for crops that are cut on the device."""
+        if self.mode.crops == "exact" or self.method.updates_template:
             return 1
         return choose_reduction(*self.method.search_sides(target))
 
-    def _learning(self) -> AbstractContextManager[Any]:
-        """Without gradients; where a method takes some itself, its tensors must be able to have them."""
+    def _gradient_mode(self) -> AbstractContextManager[Any]:
+        """No gradients. `no_grad` for methods that enable gradients themselves, the faster `inference_mode` for
+        others."""
         return torch.no_grad() if self.method.needs_gradients else torch.inference_mode()
 
-    def _ask(self, targets: Sequence[Target], frames: Sequence[Frame]) -> tuple[list[_Pass], np.ndarray]:
-        """The forward passes of targets in their frames, and the answers [B, 7] in the order of the passes."""
+    def _search(self, targets: Sequence[Target], frames: Sequence[Frame]) -> tuple[list[_Pass], np.ndarray]:
+        """Runs the forward passes of all targets. Returns them and the answers [B, 7] in the order of the passes."""
         views = [self._views(target, frame) for target, frame in zip(targets, frames, strict=True)]
         groups: dict[tuple[Any, ...], list[int]] = {}
         for index, (first, *others) in enumerate(views):
@@ -132,15 +134,15 @@ class CropTracker:
         return passes, torch.cat([one.output.answers for one in passes]).cpu().numpy().astype(np.float64)
 
     def _views(self, target: Target, frame: Frame) -> list[View]:
-        """Where a target is looked for: around another box than its own only where that left the frame, which a frame
-        smaller than the one before can do."""
+        """The views of a target. Where its box lies outside the frame, which happens where a frame is smaller than the
+        one before, the box is clipped first."""
         try:
             return self.method.views(target, frame)
         except InputError:
             return self.method.views(replace(target, box=self.method.clip(target.box, frame.size)), frame)
 
     def _pass(self, targets: list[Target], views: list[list[View]], frames: list[Frame]) -> Output:
-        """One forward pass: targets whose views have one size."""
+        """One forward pass for targets whose views have the same size."""
         with self._stage("crops"):
             pixels = self._pixels(frames, views)
         prior = torch.tensor(np.array([[view.prior for view in own] for own in views]), dtype=torch.float32)
@@ -149,53 +151,54 @@ class CropTracker:
             return self._forward(memory, pixels, prior.to(self.device))
 
     def _calibrate(self, targets: list[Target], frames: Sequence[Frame]) -> list[Target]:
-        """The targets, knowing how the network answers in the frame whose boxes were given."""
-        passes, answers = self._ask(targets, frames)
+        """The targets after `Method.calibrate`: a search in the frame whose boxes were given."""
+        passes, answers = self._search(targets, frames)
         known, rest = list(targets), iter(answers)
         for one in passes:
             for row, place in enumerate(one.places):
-                answer, view = _read(next(rest), one.views[row])
+                answer, view = _read_answer(next(rest), one.views[row])
                 state = targets[place].state
                 settings = self.method.calibrate(state.settings, answer, view.prior)
                 known[place] = replace(targets[place], state=state._replace(settings=settings))
         return known
 
     def _begin(self, targets: Sequence[Target], views: Sequence[list[View]], frames: Sequence[Frame]) -> Any:
-        """The memory of targets from their views in frames."""
+        """The joint memory of targets, from their views."""
         own = zip(targets, views, strict=True)
         units = [[xywh_to_cxcywh(view.to_crop(target.box)) for view in shown] for target, shown in own]
         boxes = torch.tensor(np.array(units), dtype=torch.float32, device=self.device)
         return self.method.begin(self._pixels(frames, views, exact=True), boxes)
 
-    def _renew(self, target: Target, frame: Frame) -> Target:
-        """The target learned anew in this frame, where the method wants that."""
-        views = self.method.fresh_views(target, frame) if self.method.renews else []
+    def _update_template(self, target: Target, frame: Frame) -> Target:
+        """The target after a template update, where the method returns views for one."""
+        views = self.method.update_views(target, frame) if self.method.updates_template else []
         if not views:
             return target
         fresh = self._begin([target], [views], [frame])
-        return _remember(target, self.method.absorb(target.state.memory, fresh))
+        return _with_memory(target, self.method.merge_memory(target.state.memory, fresh))
 
-    def _move(self, one: _Pass, row: int, frame: tuple[int, int], answer: np.ndarray) -> Target:
-        """A target of a pass after its answer [7]."""
+    def _apply_answer(self, one: _Pass, row: int, frame: tuple[int, int], answer: np.ndarray) -> Target:
+        """The target in row `row` of a pass, after its answer [7]."""
         target = one.targets[row]
         if one.output.memory is not None:
-            target = _remember(target, tree.part(one.output.memory, row))
-        found, view = _read(answer, one.views[row])
-        return self.method.settle(target, view, found, frame)
+            target = _with_memory(target, tree.part(one.output.memory, row))
+        found, view = _read_answer(answer, one.views[row])
+        return self.method.update_target(target, view, found, frame)
 
-    def _heats(self, one: _Pass) -> list[Heat | None]:
+    def _heat_maps(self, one: _Pass) -> list[HeatMap | None]:
         found = self.method.network.score_map(one.output.prediction)
         if found is None:
             return [None] * len(one.targets)
-        heats: list[Heat | None] = []
+        heats: list[HeatMap | None] = []
         for (view, *_), scores in zip(one.views, found.scores.float().cpu().numpy(), strict=True):
             x, y, w, h = view.region
             edge, share = found.first - found.step / 2, found.step * len(scores)
-            heats.append(Heat(scores, np.array([x + edge * w, y + edge * h, share * w, share * h])))
+            heats.append(HeatMap(scores, np.array([x + edge * w, y + edge * h, share * w, share * h])))
         return heats
 
     def _join(self, memories: list[Any]) -> Any:
-        """One memory of all targets; that of the last pass where it is of the same ones, as it mostly is."""
+        """The joint memory of several targets. The last one is kept, since the memories of most frames are
+        unchanged."""
         if len(memories) == 1:
             return memories[0]
         last, joined = self._joined
@@ -205,8 +208,8 @@ class CropTracker:
         return joined
 
     def _pixels(self, frames: Sequence[Frame], views: Sequence[list[View]], *, exact: bool = False) -> Tensor:
-        """The crops of each target's views and modalities as one tensor [B, V, M, 3, S, S] uint8 on the device; one
-        transfer. exact: as OpenCV cuts them, where the frame has all its pixels."""
+        """The crops of all targets, views and modalities as one tensor [B, V, M, 3, S, S] uint8, moved to the device in
+        one transfer. exact: cut by OpenCV, if the frames were decoded at full size."""
         pairs = [(frame, view) for frame, shown in zip(frames, views, strict=True) for view in shown]
         whole = all(frame.reduction == 1 for frame in frames)
         if whole and (exact or self.mode.crops == "exact"):
@@ -220,16 +223,16 @@ class CropTracker:
 
 
 def _cut(pair: tuple[Frame, View]) -> np.ndarray:
-    """[M, S, S, 3] the crops of a frame's modalities: cut one by one they take half the time of all together."""
+    """The crops of a frame's modalities, [M, S, S, 3]. Cutting them one by one takes half the time of one joint cut."""
     frame, view = pair
     parts = (slice(3 * number, 3 * number + 3) for number in range(len(frame.images)))
     return np.stack([cut(image, view, part) for image, part in zip(frame.images, parts, strict=True)])
 
 
-def _read(answer: np.ndarray, views: list[View]) -> tuple[Found, View]:
-    """A row of `Output.answers` and the view that it is about."""
-    return Found(answer[:4], float(answer[4]), bool(answer[5])), views[int(answer[6])]
+def _read_answer(answer: np.ndarray, views: list[View]) -> tuple[TargetAnswer, View]:
+    """A row of `Output.answers` as TargetAnswer, and the view that was chosen."""
+    return TargetAnswer(answer[:4], float(answer[4]), bool(answer[5])), views[int(answer[6])]
 
 
-def _remember(target: Target, memory: Any) -> Target:
+def _with_memory(target: Target, memory: Any) -> Target:
     return replace(target, state=target.state._replace(memory=memory))

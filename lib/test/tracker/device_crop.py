@@ -1,7 +1,7 @@
-"""Crops of a whole batch in one operation on the device: only the bytes that a crop shows are sent there.
+"""Crops of a whole batch in one operation on the device. Only the pixels inside the crops are sent to it.
 
-Bilinear, with the pixel centres of OpenCV's resize; a grey level may differ by one from OpenCV's fixed-point result,
-and by more where the frame was decoded smaller than it is. B targets, M modalities, S side of a crop in pixels.
+Bilinear, with the pixel centres of OpenCV's resize. Values may differ by one grey level from OpenCV's fixed-point
+result, and by more where the frame was decoded at reduced size. B targets, M modalities, S side of a crop in pixels.
 """
 
 import math
@@ -17,14 +17,14 @@ from ...core.view import View
 
 
 def cut_views(pairs: Sequence[tuple[Frame, View]], device: torch.device) -> Tensor:
-    """Views of frames, one of each, all of one size: [B, M, 3, S, S] uint8 on the device."""
+    """The crops of pairs of frame and view, all of the same size: [B, M, 3, S, S] uint8 on the device."""
     regions = [_region(frame, view) for frame, view in pairs]
     height = max(2, *(bottom - top for top, bottom, _, _ in regions))
     width = max(2, *(right - left for _, _, left, right in regions))
     modalities = len(pairs[0][0].images)
     pixels = torch.empty(len(pairs), modalities, height, width, 3, dtype=torch.uint8, pin_memory=device.type == "cuda")
     places = np.empty((len(pairs), 5), np.float32)
-    ends = np.full((len(pairs), 2), np.inf, np.float32)  # last column and row that may be looked at
+    ends = np.full((len(pairs), 2), np.inf, np.float32)  # last column and row that may be sampled
     colours = np.empty((len(pairs), 3 * modalities), np.uint8)
     for k, ((frame, view), (top, bottom, left, right)) in enumerate(zip(pairs, regions, strict=True)):
         colours[k] = 0 if view.fill is None else view.fill
@@ -46,7 +46,7 @@ def cut_views(pairs: Sequence[tuple[Frame, View]], device: torch.device) -> Tens
 
 
 def _region(frame: Frame, view: View) -> tuple[int, int, int, int]:
-    """Rows and columns of the images that a view shows: top, bottom, left, right; at least one pixel."""
+    """The rows and columns of the images inside a view: top, bottom, left, right; at least one pixel."""
     spans = []
     axes = zip(view.corner[::-1], view.extent[::-1], frame.size, frame.images[0].shape, strict=False)
     for start, extent, end, pixels in axes:
@@ -57,12 +57,11 @@ def _region(frame: Frame, view: View) -> tuple[int, int, int, int]:
 
 
 def _grid(places: Tensor, ends: Tensor, size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
-    """Where in its region each crop pixel lies: places [B, 5], left, top, width, height, reduction -> [B, S, S, 2], 1
-    the edge.
+    """The sampling position of each crop pixel in its region: [B, S, S, 2], where -1 and 1 are the region's borders.
 
-    left, top: of the view, relative to the region's first pixel; all in frame pixels. ends: [B, 2] last column and row
-    of views that repeat the border, else infinite. size: width and height of the crop; shape: height and width of the
-    largest region.
+    places: [B, 5] left, top, width, height in frame pixels, left and top relative to the region's first pixel; then the
+    reduction. ends: [B, 2] last column and row for views that repeat the border, else infinite. size: width and height
+    of the crop; shape: height and width of the largest region.
     """
     left, top, width, height, reduction = places[:, :, None].unbind(1)
     axes = []

@@ -1,5 +1,5 @@
-"""OpenCV's trackers, to compare with. They look at one picture, take whole pixels, and change in place: a target of
-theirs cannot be pickled, and a frame cannot be tracked again."""
+"""OpenCV's trackers, for comparison. They read one image, use integer boxes and change their state in place, so their
+targets cannot be pickled and a frame cannot be tracked twice."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,25 +16,25 @@ from ...core.target import Target
 from .protocol import Observer, check_first_box, name_targets, read_frame
 from .replay import StaticBox
 
-#: MODEL.NAME of trackers without weights of this toolbox.
+#: Values of MODEL.NAME for trackers without weights of this toolbox.
 KINDS = ("static", "mil", "nano")
-#: Keys of the ONNX files that a kind needs.
+#: MODEL.NAME -> keys of the ONNX files that it needs.
 FILES = {"nano": ("BACKBONE_FILE", "HEAD_FILE")}
 
 
 class OpenCVTracker:
-    """Any of OpenCV's trackers on one stream, or on the mean of both. A lost target stays where it was last seen."""
+    """A tracker of OpenCV on one stream, or on the mean of both. A lost target keeps its last box."""
 
     modalities = 2
 
     def __init__(self, make: Callable[[], Any], stream: str):
-        """make: a new object of OpenCV's tracker; stream: visible, infrared or both."""
+        """make: creates an object of OpenCV's tracker; stream: visible, infrared or both."""
         self._make, self._stream = make, stream
 
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:
-        """As `Tracker.start`. Raises InputError too where OpenCV refuses a box."""
+        """As `Tracker.start`. Also raises InputError where OpenCV refuses a box."""
         targets = []
         for name, images, given in zip(name_targets(names, len(boxes)), frames, boxes, strict=True):
             frame, box = read_frame(images, self.modalities, name), np.array(given, np.float64)
@@ -45,7 +45,7 @@ class OpenCVTracker:
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
-        """As `Tracker.track`; the score is OpenCV's where it has one."""
+        """As `Tracker.track`. The score is OpenCV's; trackers without a score report 1 where found, else 0."""
         moved = []
         for target, images in zip(targets, frames, strict=True):
             found, box = target.state.update(self._picture(read_frame(images, self.modalities, target.name)))
@@ -56,13 +56,13 @@ class OpenCVTracker:
         return moved
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
-        """Raises InputError: OpenCV's trackers go on from their own box."""
+        """Raises InputError: OpenCV's trackers cannot continue from another box."""
         if targets:
             raise InputError("OpenCV's trackers cannot go on from another box; refine their results afterwards")
         return []
 
     def reduction(self, target: Target) -> int:
-        """Whole frames."""
+        """1: these trackers need the full frame."""
         return 1
 
     def _open(self, frame: Frame, box: np.ndarray, name: str) -> Any:
@@ -84,7 +84,7 @@ class OpenCVTracker:
 def build_opencv(cfg: EasyDict) -> OpenCVTracker | StaticBox:
     """The tracker that MODEL.NAME names: static, mil or nano.
 
-    Raises InputError where this build of OpenCV lacks it, and for ONNX files of NanoTrack that are not there.
+    Raises InputError where this build of OpenCV lacks it, and for missing ONNX files of NanoTrack.
     """
     name = cfg.MODEL.NAME
     if name == "static":
@@ -99,7 +99,7 @@ def build_opencv(cfg: EasyDict) -> OpenCVTracker | StaticBox:
 
 
 def weight_files(cfg: EasyDict) -> list[Path]:
-    """The files that the tracker of a configuration reads. Raises InputError with the key of a missing one."""
+    """The weight files of a configuration's tracker. Raises InputError with the key of a missing file."""
     paths = []
     for key in FILES.get(cfg.MODEL.NAME, ()):
         paths.append(Path(cfg.MODEL[key]))
@@ -110,7 +110,7 @@ def weight_files(cfg: EasyDict) -> list[Path]:
 
 
 def _find(name: str) -> Callable[..., Any]:
-    """The factory of an OpenCV tracker: the main module since 4.5.1 and in 5, `legacy` of the contrib package else."""
+    """The function that creates an OpenCV tracker: in the main module since 4.5.1, else in `legacy` (contrib)."""
     for module in (cv2, getattr(cv2, "legacy", None)):
         create = getattr(module, f"{name}_create", None) or getattr(getattr(module, name, None), "create", None)
         if create is not None:

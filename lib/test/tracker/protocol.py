@@ -1,4 +1,4 @@
-"""What evaluation, demos, VOT, tuning and the Python package need of a tracker, whatever it does inside."""
+"""The interface of all trackers, as evaluation, demos, VOT, tuning and the Python package use it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,29 +14,29 @@ from ...core.view import View
 from ...datasets.sequence import pick_modalities
 
 
-class Heat(NamedTuple):
-    """How likely a target is where in its frame."""
+class HeatMap(NamedTuple):
+    """A score map placed in its frame: how likely the target is at each place."""
 
     scores: np.ndarray  # [n, n] in [0, 1]
-    region: np.ndarray  # [4] xywh, pixels of the frame that the cells cover; may leave it
+    region: np.ndarray  # [4] xywh, frame pixels: the area of all cells; may extend beyond the frame
 
 
-#: Shown each forward pass: its targets, the views that each was searched in, and the score map of each one's first view
-#: (None where the network makes none).
-Observer = Callable[[Sequence[Target], Sequence[Sequence[View]], Sequence[Heat | None]], None]
+#: Called after each forward pass with its targets, the views of each target, and the heat map of each target's first
+#: view (None for networks without a score map).
+Observer = Callable[[Sequence[Target], Sequence[Sequence[View]], Sequence[HeatMap | None]], None]
 
 
 class Tracker(Protocol):
-    """Follows any number of targets, each in frames of its own. All state is in the targets."""
+    """Follows any number of targets, each in its own frames. All state is in the targets."""
 
     @property
     def modalities(self) -> int:
-        """How many images of a frame it reads: 1 (visible) or 2 (visible and infrared)."""
+        """The number of images that it reads of a frame: 1 (visible) or 2 (visible and infrared)."""
 
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:
-        """New targets, one per frame and box (xywh, pixels); `names` is what error messages call them.
+        """New targets, one per frame and box (xywh, pixels); error messages use `names`.
 
         Raises InputError, which names the target, for a box without area or outside its image.
         """
@@ -44,20 +44,21 @@ class Tracker(Protocol):
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
-        """The targets in their next frames; `frames[k]` belongs to `targets[k]`. Each gets the box it gets alone."""
+        """The targets in their next frames; `frames[k]` belongs to `targets[k]`. Each gets the same box as if it were
+        tracked alone."""
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
-        """The targets with other boxes (xywh, pixels) in the frame where they are: the next search starts there. What
-        was learned of them stays."""
+        """The targets with other boxes (xywh, pixels) for the current frame. The next search starts from these boxes;
+        what was learned stays."""
 
     def reduction(self, target: Target) -> int:
-        """How much smaller the target's next frame may be decoded: 1, 2, 4 or 8."""
+        """The factor by which the target's next frame may be decoded smaller: 1, 2, 4 or 8."""
 
 
 def read_frame(
     images: Images | Frame, modalities: int, name: str, whole: tuple[int, int] | None = None, reduction: int = 1
 ) -> Frame:
-    """A frame as a tracker of so many modalities reads it. whole: height and width of a frame whose images are reduced.
+    """A frame with the given number of modalities. whole: height and width of the full frame where images are reduced.
 
     Raises InputError, which names the target, for modalities of different size.
     """

@@ -1,4 +1,4 @@
-"""Any tracker, its boxes made more precise in every frame by another network (Alpha-Refine, CVPR 2021)."""
+"""A tracker whose boxes are made more precise in every frame by a refiner, as in Alpha-Refine (CVPR 2021)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,34 +12,34 @@ from .protocol import Observer, Tracker, read_frame
 
 
 class Refiner(Protocol):
-    """Makes boxes more precise. It keeps nothing of any target: that is in what `begin` returns."""
+    """Makes boxes more precise. It stores nothing about any target; `begin` returns what is to be kept."""
 
     @property
     def modalities(self) -> int:
-        """How many images of a frame it reads."""
+        """The number of images that it reads of a frame."""
 
     def begin(self, frames: Sequence[Frame], targets: Sequence[Target]) -> list[Any]:
-        """What is kept of new targets, from their first frames and boxes."""
+        """The memory of each new target, from its first frame and box."""
 
     def refine(self, memories: Sequence[Any], frames: Sequence[Frame], targets: Sequence[Target]) -> list[np.ndarray]:
-        """More precise boxes ([4] xywh, pixels) of targets where their tracker found them."""
+        """More precise boxes ([4] xywh, pixels) of targets that the tracker found in these frames."""
 
 
 class _State(NamedTuple):
-    base: Target  # as its tracker left it, before it was refined
-    memory: Any  # the refiner's
+    base: Target  # the base tracker's target
+    memory: Any  # of the refiner
 
 
 class Refined:
-    """A tracker under a refiner: every box is refined, and the tracker goes on from there. What the tracker learns in a
-    frame, it learns from its own box."""
+    """A base tracker with a refiner. Every box is refined, and the base tracker continues from the refined box. When it
+    learns from a frame, it uses its own box."""
 
     def __init__(self, base: Tracker, refiner: Refiner):
         self.base, self.refiner = base, refiner
 
     @property
     def modalities(self) -> int:
-        """Of both."""
+        """The larger number of the two."""
         return max(self.base.modalities, self.refiner.modalities)
 
     def start(
@@ -72,7 +72,7 @@ class Refined:
         return [replace(target, state=_State(target, before.state.memory)) for target, before in pairs]
 
     def reduction(self, target: Target) -> int:
-        """A refiner looks closely: whole frames."""
+        """1: a refiner needs the full frame."""
         return 1
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Boxes that are known already, as trackers: result files of anybody, and the box that never moves."""
+"""Known boxes as trackers: existing result files, and a box that never moves."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from .protocol import Observer, check_first_box, name_targets, read_frame
 
 
 class StaticBox:
-    """The first box for ever: what a benchmark gives for nothing."""
+    """Repeats the first box in all frames: the baseline without any tracking."""
 
     modalities = 1
 
@@ -30,21 +30,21 @@ class StaticBox:
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
-        """The targets where they were."""
+        """The targets with the same boxes."""
         return [replace(target, age=target.age + 1) for target in targets]
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
-        """The targets at other boxes, where they stay from now on."""
+        """The targets with other boxes, which they keep from now on."""
         return [replace(target, box=np.array(box, np.float64)) for target, box in zip(targets, boxes, strict=True)]
 
     def reduction(self, target: Target) -> int:
-        """Nobody looks at the frames: as small as they can be."""
+        """8, the largest: the images are not used."""
         return 8
 
 
 class Replay(StaticBox):
-    """Results as a tracker: each target has its result's box in each frame, whatever the frame shows and whatever it
-    was corrected to before."""
+    """Existing results as a tracker: in each frame a target gets the box of its result. Images and corrections have no
+    influence."""
 
     def __init__(self, read: Callable[[str], np.ndarray]):
         """read: the boxes [T, 4] (xywh, pixels) of a sequence by its name; raises InputError where there are none."""
@@ -53,14 +53,14 @@ class Replay(StaticBox):
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:
-        """Targets named as their results are. The first box is the result's, not the given one."""
+        """As `Tracker.start`; `names` are those of the results. The first box is the result's, not the given one."""
         targets = super().start(frames, boxes, names)
         return [self._at(replace(target, state=self._read(target.name)), 0) for target in targets]
 
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
-        """The targets one row of their results on. Raises InputError where a result has no such row."""
+        """The targets with the next row of their results. Raises InputError where a result has too few rows."""
         return [self._at(target, target.age + 1) for target in targets]
 
     @staticmethod

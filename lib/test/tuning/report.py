@@ -1,4 +1,4 @@
-"""What a search found: a table of all trials, best first, the same as JSON, and a map over two keys."""
+"""The report of a search: a table of all trials, the best first, the same as JSON, and a map over two keys."""
 
 import json
 import math
@@ -19,14 +19,14 @@ from ..report.style import HALO, STYLE, WIDTH
 from ..report.tables import percent
 from .space import Setting
 
-FIRST = ("SR", "MSR", "AO", "F")  # by what benchmarks rank
-MOST_CELLS = 12  # values of a key; more are dots
-NUMBERED = 8  # values of a key; more cells than that are too small for numbers
+MAIN_METRICS = ("SR", "MSR", "AO", "F")  # those that benchmarks rank by
+MOST_CELLS = 12  # values of a key; with more values the map has dots
+NUMBERED = 8  # values of a key; with more values the cells are too small for numbers
 COLOURS = "cividis"
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class RankedTrials:
     """The trials of one search, best first."""
 
     title: str
@@ -45,31 +45,31 @@ class Findings:
         return _number(record["figures"][self.objective])
 
     def is_configured(self, record: Mapping[str, Any]) -> bool:
-        """Whether a trial is the configuration as it stands."""
+        """Whether a trial has the configuration's own settings."""
         return bool(record["test"] == self.configured)
 
 
-def sort_findings(title: str, objective: str, records: Ordered[dict[str, Any]], configured: Setting) -> Findings:
-    """All trials by an objective. Raises InputError when there are none and for an objective that they do not have."""
+def rank_trials(title: str, objective: str, records: Ordered[dict[str, Any]], configured: Setting) -> RankedTrials:
+    """All trials in the order of an objective. Raises InputError where there are none and for an unknown objective."""
     if not records:
-        raise InputError(f"{title}: no trial is whole yet; give what to search with --search KEY=VALUES")
+        raise InputError(f"{title}: no trial is complete yet; name the keys to search with --search KEY=VALUES")
     known = list(records[0]["figures"])
     if objective not in known:
         raise InputError(f"--objective {objective}: no such figure; there are {', '.join(known)}")
     ranked = sorted(records, key=lambda record: _descending(_number(record["figures"][objective])))
     names = dict.fromkeys(key for record in records for key in record["test"])
     keys = tuple(key for key in names if len({json.dumps(record["test"].get(key)) for record in records}) > 1)
-    return Findings(title, objective, tuple(ranked), keys, configured)
+    return RankedTrials(title, objective, tuple(ranked), keys, configured)
 
 
 def default_objective(records: Ordered[dict[str, Any]]) -> str:
-    """The figure that the data set is ranked by."""
+    """The metric that the data set is ranked by."""
     known = records[0]["figures"] if records else {}
-    return next((name for name in FIRST if name in known), FIRST[0])
+    return next((name for name in MAIN_METRICS if name in known), MAIN_METRICS[0])
 
 
-def findings_table(found: Findings) -> Table:
-    """One row per trial: what differs, the objective, the other figures in percent, frames per second."""
+def trials_table(found: RankedTrials) -> Table:
+    """One row per trial: the keys that differ, the objective, the other scores in percent, frames per second."""
     others = [name for name in found.best["figures"] if name != found.objective and _has(found, name)]
     rows = [["trial", *found.keys, found.objective, *others, "frames/s"]]
     ranks = {}
@@ -88,17 +88,17 @@ def findings_table(found: Findings) -> Table:
     return Table(title, rows, tuple(notes), ranks)
 
 
-def write_findings(folder: Path, found: Findings) -> None:
-    """`trials.md` and `trials.json` in the folder of the search, whole or not at all."""
-    write_text(folder / "trials.md", format_markdown(findings_table(found)) + "\n")
+def write_trials(folder: Path, found: RankedTrials) -> None:
+    """Write `trials.md` and `trials.json` into the folder of the search, atomically."""
+    write_text(folder / "trials.md", format_markdown(trials_table(found)) + "\n")
     content = {"title": found.title, "objective": found.objective, "keys": found.keys, "trials": found.records}
     write_text(folder / "trials.json", json.dumps(content, indent=1) + "\n")
 
 
 @rc_context(STYLE)
-def map_figure(found: Findings, across: str, up: str) -> Figure:
-    """The objective over two keys, the best over all others: cells where the keys have few values, dots elsewhere. A
-    star is on the best trial, a ring on the configuration as it stands.
+def map_figure(found: RankedTrials, across: str, up: str) -> Figure:
+    """The objective over two keys, each value the best over all other keys: cells where the keys have few values, else
+    dots. A star marks the best trial, a ring the configuration's own settings.
 
     Raises InputError for keys that do not differ between trials.
     """
@@ -118,7 +118,7 @@ def map_figure(found: Findings, across: str, up: str) -> Figure:
     return figure
 
 
-def _draw_cells(axes: Axes, found: Findings, keys: tuple[str, str], values: list[list[Any]]) -> Any:
+def _draw_cells(axes: Axes, found: RankedTrials, keys: tuple[str, str], values: list[list[Any]]) -> Any:
     cells = np.full((len(values[1]), len(values[0])), np.nan)
     for record in found.records:
         column, row = (_place(record, key, items) for key, items in zip(keys, values, strict=True))
@@ -135,7 +135,7 @@ def _draw_cells(axes: Axes, found: Findings, keys: tuple[str, str], values: list
     return drawn
 
 
-def _draw_dots(axes: Axes, found: Findings, keys: tuple[str, str], values: list[list[Any]]) -> Any:
+def _draw_dots(axes: Axes, found: RankedTrials, keys: tuple[str, str], values: list[list[Any]]) -> Any:
     worst_first = found.records[::-1]
     x, y = ([_coordinate(record, key) for record in worst_first] for key in keys)
     heights = [100 * found.figure(record) for record in worst_first]
@@ -145,24 +145,24 @@ def _draw_dots(axes: Axes, found: Findings, keys: tuple[str, str], values: list[
     return drawn
 
 
-def _mark(axes: Axes, found: Findings, place: Any, lift: float) -> None:
-    """A star on the best trial, a ring on the configured one; `lift` makes room for the number of a cell."""
+def _mark(axes: Axes, found: RankedTrials, place: Any, lift: float) -> None:
+    """Draw a star on the best trial and a ring on the configured one, `lift` above their place."""
     for record in found.records:
         sign = "*" if record is found.best else "o" if found.is_configured(record) else None
         if sign is not None:
             x, y = place(record)
-            looks = {"markersize": 8, "markerfacecolor": "white"} if sign == "*" else {"markerfacecolor": "none"}
-            axes.plot(x, y + lift, sign, markeredgecolor="black", **looks)
+            style = {"markersize": 8, "markerfacecolor": "white"} if sign == "*" else {"markerfacecolor": "none"}
+            axes.plot(x, y + lift, sign, markeredgecolor="black", **style)
 
 
-def _row(found: Findings, record: dict[str, Any], others: list[str]) -> Row:
+def _row(found: RankedTrials, record: dict[str, Any], others: list[str]) -> Row:
     name = record["folder"] + (" (as configured)" if found.is_configured(record) else "")
     figures = [percent(_number(record["figures"].get(key))) for key in (found.objective, *others)]
     speed = record["frames_per_second"]
     return [name, *(_word(record["test"].get(key)) for key in found.keys), *figures, f"{speed:.1f}" if speed else "-"]
 
 
-def _has(found: Findings, name: str) -> bool:
+def _has(found: RankedTrials, name: str) -> bool:
     return any(record["figures"].get(name) is not None for record in found.records)
 
 
@@ -171,7 +171,7 @@ def _place(record: dict[str, Any], key: str, values: list[Any]) -> int:
 
 
 def _coordinate(record: dict[str, Any], key: str) -> Any:
-    """A value as an axis takes it: a list becomes its text."""
+    """A value for an axis: a list becomes a text."""
     value = record["test"][key]
     return _word(value) if isinstance(value, list) else value
 

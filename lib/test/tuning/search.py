@@ -1,10 +1,10 @@
 """Search for the settings that a set of weights tracks best with: many settings, one network per worker.
 
-    <out>/<trial>/<sequence>.txt …     results, as of any run; <trial>: ten digits that stand for its TEST keys
+    <out>/<trial>/<sequence>.txt …     results, as of any run; <trial>: ten digits, a hash of its TEST keys
     <out>/<trial>/config.yaml          the resolved configuration
-    <out>/<trial>/record.json          written when every sequence is there: the figures
+    <out>/<trial>/record.json          the scores, written when all sequences are tracked
 
-Trials are followed one after the other, so that an interrupted search leaves whole ones; the same command continues.
+Trials are tracked one after the other, so an interrupted search leaves complete trials; the same command continues.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ from ...core.target import Target
 from ...datasets.sequence import Sequence
 from ...models import build_method
 from ...models.base import Network
-from ..analysis.board import Video, evaluate, videos_of
-from ..evaluation.engine import Job, run_job
+from ..analysis.leaderboard import ScoredSequence, evaluate, select_scored
+from ..evaluation.engine import TrackingJob, run_tracking
 from ..evaluation.open import load_network
 from ..evaluation.record import digest, record_run
 from ..metrics import OXUVA, VOT_LT, Protocol
@@ -43,7 +43,7 @@ RECORD = "record.json"
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting of a tracker."""
+    """One setting of a tracker, and the folder of its results."""
 
     name: str  # of its folder
     setting: Setting
@@ -51,38 +51,38 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Search:
-    """What is searched. Picklable."""
+class SettingSearch:
+    """A search: its trials, the sequences and the rules that score them. Picklable."""
 
     folder: Path
     trials: tuple[Trial, ...]
     sequences: tuple[Sequence, ...]  # those that can be scored
-    videos: tuple[Video, ...]
+    videos: tuple[ScoredSequence, ...]
     protocol: Protocol  # the rules of the data set
     checkpoint: Path
 
     def save(self, name: str, boxes: np.ndarray, seconds: np.ndarray, confidence: np.ndarray) -> None:
-        """Keep what came out of one sequence of one trial, and record the trial when it was the last."""
+        """Write the result of one sequence of one trial; with its last sequence, write the trial's record."""
         trial, _, sequence = name.partition("/")
         write_result(self.folder / trial, sequence, boxes, seconds, confidence)
         self.record(trial)
 
     def record(self, trial: str) -> None:
-        """Write the figures of a trial if all its sequences are there."""
+        """Write the scores of a trial if all its sequences are tracked."""
         folder = self.folder / trial
         if not all(result_paths(folder, video.name)[0].is_file() for video in self.videos):
             return
         setting = next(known.setting for known in self.trials if known.name == trial)
         content = {"checkpoint": digest(self.checkpoint), "setting": setting}
-        content |= measure(folder, self.videos, self.protocol)
+        content |= score_trial(folder, self.videos, self.protocol)
         with write_atomically(folder / RECORD) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 class ManySettings:
-    """One network that follows each target as its trial says, which is the part of the target's name before `/`.
+    """A tracker that uses one network with many settings. A target's trial is the part of its name before `/`.
 
-    A trial costs a method; all share the network.
+    Each trial has a method of its own; all share the network.
     """
 
     def __init__(self, network: Network, configs: Mapping[str, EasyDict], device: str):
@@ -122,7 +122,8 @@ class ManySettings:
         return self._trackers[trial_of(target.name)].reduction(target)
 
     def _apart(self, names: Iterable[str], work: Callable[[CropTracker, list[int]], list[Target]]) -> list[Target]:
-        """The targets of all trials, each trial's made by its own tracker from their places."""
+        """Runs `work` for each trial with its own tracker and the indices of its targets; returns all targets in
+        order."""
         places: dict[str, list[int]] = {}
         for index, name in enumerate(names):
             places.setdefault(trial_of(name), []).append(index)
@@ -144,9 +145,9 @@ def trial_of(name: str) -> str:
 
 
 def make_trials(tracker: str, config: str, overrides: Ordered[str], settings: Iterable[Setting]) -> tuple[Trial, ...]:
-    """The trials of some settings, without those that come out the same; overrides: `KEY=VALUE` of all of them.
+    """The trials of some settings, without duplicates; overrides: `KEY=VALUE` texts for all trials.
 
-    Raises InputError for what the tracker's schema does not allow.
+    Raises InputError for values that the tracker's schema does not allow.
     """
     trials: dict[str, Trial] = {}
     for setting in settings:
@@ -158,21 +159,21 @@ def make_trials(tracker: str, config: str, overrides: Ordered[str], settings: It
 
 
 def decisive(cfg: Mapping[str, Any]) -> Setting:
-    """What tells trials of one network apart: TEST without the choice of the checkpoint."""
+    """The settings that distinguish trials of one network: TEST without TEST.EPOCH, which names the checkpoint."""
     return {key: value for key, value in flatten({"TEST": cfg["TEST"]}).items() if key != "TEST.EPOCH"}
 
 
-def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...], tuple[Video, ...]]:
-    """Those that can be scored, and what they are scored against. Raises InputError when there are none."""
+def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...], tuple[ScoredSequence, ...]]:
+    """The sequences that can be scored, with and without images. Raises InputError when there are none."""
     sequences = list(sequences)
-    videos = {video.name: video for video in videos_of(sequences)}
+    videos = {video.name: video for video in select_scored(sequences)}
     return tuple(sequence for sequence in sequences if sequence.name in videos), tuple(videos.values())
 
 
-def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
-    """Follow what is not finished, `batch` sequences at a time in each worker, with a progress bar over all frames.
+def run_search(search: SettingSearch, devices: Ordered[str], batch: int = 1) -> None:
+    """Track all sequences that are not finished, `batch` at a time in each worker, with a progress bar over frames.
 
-    Raises InputError when the folder holds results of another network, and as `run_job` does.
+    Raises InputError when the folder holds results of another network, and as `run_tracking` does.
     """
     pending = []
     recorded = {record["folder"] for record in read_records(search.folder, search.videos, search.checkpoint)}
@@ -186,25 +187,25 @@ def run_search(search: Search, devices: Ordered[str], batch: int = 1) -> None:
             search.record(trial.name)
     if pending:
         build = partial(load_settings, {trial.name: trial.cfg for trial in search.trials}, search.checkpoint)
-        run_job(Job(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
+        run_tracking(TrackingJob(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
 
 
 def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str) -> ManySettings:
-    """The network of a checkpoint for many settings. Raises InputError as `load_network` does."""
+    """The network of a checkpoint with many settings. Raises InputError as `load_network`."""
     return ManySettings(load_network(next(iter(configs.values())), checkpoint), configs, device)
 
 
-def measure(folder: Path, videos: Ordered[Video], protocol: Protocol) -> dict[str, Any]:
-    """The figures of a result folder by the rules of its data set and by the long-term ones, in [0, 1]; frames/s."""
+def score_trial(folder: Path, videos: Ordered[ScoredSequence], protocol: Protocol) -> dict[str, Any]:
+    """The scores of a result folder by the rules of its data set and by the long-term rules, in [0, 1]; frames/s."""
     entry = evaluate(folder.name, folder, videos, protocol)
     figures, parts = dict(entry.scores.overall), dict(entry.scores.per_sequence)
     for rules in (VOT_LT, OXUVA):
         if rules is not protocol:
             try:
                 scores = evaluate(folder.name, folder, videos, rules).scores
-            except ValueError:  # a video in which the target is never seen again
+            except ValueError:  # a sequence without a target after its first frame
                 continue
-            if not np.isnan(list(scores.overall.values())).any():  # no absence, no rate of absences
+            if not np.isnan(list(scores.overall.values())).any():  # without absences a rate is NaN
                 figures, parts = figures | scores.overall, parts | scores.per_sequence
     by_video = {video.name: {key: _rounded(parts[key][row]) for key in parts} for row, video in enumerate(videos)}
     return {
@@ -214,10 +215,10 @@ def measure(folder: Path, videos: Ordered[Video], protocol: Protocol) -> dict[st
     }
 
 
-def read_records(folder: Path, videos: Ordered[Video], checkpoint: Path) -> list[dict[str, Any]]:
-    """All whole trials of a folder on exactly these videos, with the TEST keys of each under `test`.
+def read_records(folder: Path, videos: Ordered[ScoredSequence], checkpoint: Path) -> list[dict[str, Any]]:
+    """The records of all complete trials of a folder on exactly these sequences; `test` holds the TEST keys of each.
 
-    Raises InputError for a file that cannot be read and for trials of another checkpoint.
+    Raises InputError for an unreadable record and for trials of another checkpoint.
     """
     records = []
     for path in sorted(folder.glob(f"*/{RECORD}")):

@@ -1,8 +1,8 @@
-"""Which settings a search tries: every combination of a grid, or seeded draws.
+"""The settings that a search tries: every combination of a grid, or random draws with a seed.
 
 TEST.PENALTY_K=0.02,0.05,0.1      these values
 TEST.PENALTY_K=0:0.2:5            five from 0 to 0.2, evenly spaced
-TEST.SIZE_LR=0.05:0.8             anything between, for draws
+TEST.SIZE_LR=0.05:0.8             any value between, for draws
 TEST.SIZE_LR=0.01:1:5:log         evenly spaced in the logarithm; draws: TEST.SIZE_LR=0.01:1:log
 """
 
@@ -28,17 +28,17 @@ _DIGITS = 4  # significant ones of a value that was computed
 
 @dataclass(frozen=True)
 class Axis:
-    """What one key is set to."""
+    """The values that a search gives to one key."""
 
     key: str
-    values: tuple[Any, ...]  # what a grid takes; empty: an interval that only draws can take
+    values: tuple[Any, ...]  # values of a grid; empty: an interval, for draws only
     low: float = math.nan  # of an interval
     high: float = math.nan
     log: bool = False
     whole: bool = False
 
     def draw(self, generator: np.random.Generator) -> Any:
-        """One of the values of a list, anything between the ends of an interval."""
+        """A random value: one of a list, or any between the ends of an interval."""
         if math.isnan(self.low):
             return self.values[generator.integers(len(self.values))]
         ends = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
@@ -47,9 +47,9 @@ class Axis:
 
 
 def parse_axis(text: str, known: Mapping[str, Any]) -> Axis:
-    """An axis from its text; known: dotted key -> value of the configuration, which says where numbers are whole.
+    """The axis that a text describes; known: dotted key -> value of the configuration, which shows whether it is whole.
 
-    Raises InputError for another form and for keys that need another network or another checkpoint.
+    Raises InputError for a malformed text and for keys that need another network or checkpoint.
     """
     key, separator, words = text.partition("=")
     key = key.strip()
@@ -81,7 +81,7 @@ def grid(axes: Ordered[Axis]) -> list[Setting]:
 
 
 def draw(axes: Ordered[Axis], count: int, seed: int) -> list[Setting]:
-    """`count` settings; with the same seed, more of them begin with the same ones."""
+    """`count` random settings. With the same seed, a larger count begins with the same settings."""
     _check_keys(axes)
     generator = np.random.default_rng(seed)
     return [{axis.key: axis.draw(generator) for axis in axes} for _ in range(count)]
@@ -103,5 +103,5 @@ def _parse_values(text: str, words: str) -> tuple[Any, ...]:
 
 
 def _tidy(value: float, whole: bool) -> float | int:
-    """Few digits, so that tables are short; a whole number where the key takes one."""
+    """The value rounded to few digits, so that tables are short, or to a whole number where the key needs one."""
     return round(value) if whole else float(f"{value:.{_DIGITS}g}")

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from ...core.errors import InputError
-from ...core.measure.benchmark import machine_words, run_job, take_turns
+from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.measure.machine import describe_machine
 from ...core.table import Table
 
@@ -58,13 +58,13 @@ def measure_steps(
         job |= {"steps": steps, "device": device, "threads": threads, "cache": cache}
 
         def run(variant: str, _: int) -> dict[str, Any]:
-            record = run_job(STEP_JOB, {**job, "set": VARIANTS[variant]}, name=f"{work.config}, {variant}")
+            record = run_measurement(STEP_JOB, {**job, "set": VARIANTS[variant]}, name=f"{work.config}, {variant}")
             rates = {"pairs_per_s": work.batch / median(record["step_s"])}
             if "core_s" in record:
                 rates["pairs_per_core_s"] = work.batch / median(record["core_s"])
             return record | rates
 
-        return take_turns(variants, run, repeats=repeats)
+        return alternate(variants, run, repeats=repeats)
 
 
 def summarise_steps(records: Records) -> dict[str, dict[str, Any]]:

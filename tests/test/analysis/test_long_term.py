@@ -7,19 +7,19 @@ import pytest
 from slow_rules import broken, clipped, shared
 
 from lib.core.errors import InputError
-from lib.test.analysis.board import Board, Video, average, evaluate
-from lib.test.metrics import OXUVA, PROTOCOLS, VOT_LT, Truth, protocol_of, score
+from lib.test.analysis.leaderboard import Leaderboard, ScoredSequence, average, evaluate
+from lib.test.metrics import OXUVA, PROTOCOLS, VOT_LT, GroundTruth, protocol_of, score
 from lib.test.metrics.long_term import maximum_geometric_mean
 from lib.test.report.page import write_page
 from lib.test.report.plots import draw_all
-from lib.test.report.style import looks_of
+from lib.test.report.style import line_styles
 from lib.test.report.tables import confidence_table, overall_table, sequence_table
 from lib.test.results.dialect import read_confidence, read_result
 from lib.test.results.files import write_result
 
 NONE = [math.nan] * 4
 # Frame 0 is given. Overlaps of the others: 1, 1/3, 0 (far away), no target, no target; the last one has no box.
-TRUTH = Truth(np.array([[0, 0, 10, 10]] * 4 + [NONE, NONE, [0, 0, 10, 10]], float))
+TRUTH = GroundTruth(np.array([[0, 0, 10, 10]] * 4 + [NONE, NONE, [0, 0, 10, 10]], float))
 BOXES = np.array([[0, 0, 10, 10]] * 2 + [[5, 0, 10, 10], [50, 50, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10], NONE])
 SURE = np.array([1, 0.9, 0.8, 0.5, 0.5, 0.1, 0.95])
 REPORT = np.array([1, 1, 1, 1, 1, 0, 1])
@@ -51,7 +51,7 @@ def test_rates_by_hand():
 
 
 def test_an_overlap_of_one_half_is_found():
-    truth = Truth(np.array([[0, 0, 10, 10], [0, 0, 10, 10]], float))
+    truth = GroundTruth(np.array([[0, 0, 10, 10], [0, 0, 10, 10]], float))
     assert score(OXUVA, [truth], [np.array([[0, 0, 10, 10], [0, 0, 10, 5]], float)]).overall["TPR"] == 1
     assert score(OXUVA, [truth], [np.array([[0, 0, 10, 10], [0, 0, 10, 4.9]], float)]).overall["TPR"] == 0
 
@@ -63,7 +63,7 @@ def test_maximum_geometric_mean_is_that_of_all_shares(positive, negative):
     assert maximum_geometric_mean(np.array(positive), np.array(negative)) == pytest.approx(searched, abs=1e-8)
 
 
-def draw(seed: int, frames: int = 90) -> tuple[Truth, np.ndarray]:
+def draw(seed: int, frames: int = 90) -> tuple[GroundTruth, np.ndarray]:
     """A target that leaves, a tracker that answers most of the time; confidences with ties."""
     rng = np.random.default_rng(seed)
     boxes = rng.uniform(1, 60, (frames, 4)) + [0, 0, 8, 8]
@@ -72,10 +72,12 @@ def draw(seed: int, frames: int = 90) -> tuple[Truth, np.ndarray]:
     result[rng.random(frames) < 0.1] = np.nan
     confidence = rng.integers(0, 30, (frames, 1)) / 30
     report = rng.random((frames, 1)) < 0.8
-    return Truth(boxes, absent=rng.random(frames) < 0.3, size=(70, 60)), np.concatenate([result, confidence, report], 1)
+    return GroundTruth(boxes, absent=rng.random(frames) < 0.3, size=(70, 60)), np.concatenate(
+        [result, confidence, report], 1
+    )
 
 
-def slow_overlaps(truth: Truth, result: np.ndarray) -> list[tuple[bool, bool, float]]:
+def slow_overlaps(truth: GroundTruth, result: np.ndarray) -> list[tuple[bool, bool, float]]:
     """Of every frame but the first: is there a target, is there a box, how far do they overlap."""
     rows = []
     for k in range(1, len(result)):
@@ -145,10 +147,10 @@ def test_the_first_frame_sparse_rows_and_two_annotations():
 
 
 def test_what_has_no_meaning_is_refused_or_left_open():
-    gone = Truth(TRUTH.boxes, absent=np.array([False] + [True] * 6))
+    gone = GroundTruth(TRUTH.boxes, absent=np.array([False] + [True] * 6))
     with pytest.raises(ValueError, match="video 1: no target after the first frame"):
         score(VOT_LT, [TRUTH, gone], [RESULT, RESULT])
-    there = Truth(np.tile(TRUTH.boxes[:1], (7, 1)))
+    there = GroundTruth(np.tile(TRUTH.boxes[:1], (7, 1)))
     assert math.isnan(score(OXUVA, [there], [RESULT]).overall["TNR"])  # no absence to report
     silent = np.full((7, 6), np.nan)
     assert score(VOT_LT, [TRUTH], [silent]).overall == {"F": 0, "Pr": 1, "Re": 0}
@@ -161,8 +163,8 @@ def put(folder, **sure):
         write_result(folder, name, boxes, np.ones(7), confidence)
 
 
-def videos(*names: str) -> list[Video]:
-    return [Video(name, TRUTH) for name in names]
+def videos(*names: str) -> list[ScoredSequence]:
+    return [ScoredSequence(name, TRUTH) for name in names]
 
 
 def test_files_of_the_family_and_of_vot(tmp_path):
@@ -201,10 +203,10 @@ def board(tmp_path):
     put(tmp_path / "wise", a=both, b=both)
     put(tmp_path / "bold", a=np.ones((7, 2)), b=np.ones((7, 2)))
 
-    def make(rules: str) -> Board:
-        seen = tuple(Video(name, TRUTH, frozenset({"OV", name})) for name in "ab")
+    def make(rules: str) -> Leaderboard:
+        seen = tuple(ScoredSequence(name, TRUTH, frozenset({"OV", name})) for name in "ab")
         entries = tuple(evaluate(name, tmp_path / name, seen, PROTOCOLS[rules]) for name in ("wise", "bold"))
-        return Board("park", PROTOCOLS[rules], seen, entries)
+        return Leaderboard("park", PROTOCOLS[rules], seen, entries)
 
     return make
 
@@ -216,7 +218,7 @@ def test_tables_and_plots(board, rules):
     assert table.rows[0][1:-2] == [metric.name for metric in made.protocol.metrics]
     assert table.rows[1][1:4] == {"vot_lt": ["44.44", "66.67", "33.33"], "oxuva": ["35.36", "35.36", "25.00"]}[rules]
     assert [row[1] for row in sequence_table(made, made.main).rows[1:]] == [table.rows[1][1]] * 2
-    drawn = draw_all(made, looks_of([made]), (made.entries[0], made.entries[1]))
+    drawn = draw_all(made, line_styles([made]), (made.entries[0], made.entries[1]))
     own = {"vot_lt": {"park_precision_recall", "park_F"}, "oxuva": {"park_rates"}}[rules]
     assert set(drawn) == own | {"park_radar", "park_wise_bold"}
     for name in own:

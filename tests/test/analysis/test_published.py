@@ -9,7 +9,7 @@ import pytest
 
 from lib.cli import compare_figures as compare_figures_command
 from lib.core.errors import InputError
-from lib.test.analysis.annotations import read_truths
+from lib.test.analysis.annotations import read_ground_truths
 from lib.test.analysis.published import Compared, Figure, compare_figures, comparison_table, read_figures
 from lib.test.metrics import PROTOCOLS, score
 
@@ -27,16 +27,16 @@ def test_truths_from_annotation_files_alone(tmp_path):
     put(tmp_path / "lasot/c-1/groundtruth.txt", "1,2,3,4\n1,2,3,4")
     put(tmp_path / "lasot/c-1/out_of_view.txt", "0,1")
     put(tmp_path / "flat/d.txt", "1,2,3,4")
-    gtot = read_truths("gtot", tmp_path / "gtot")["a"]
+    gtot = read_ground_truths("gtot", tmp_path / "gtot")["a"]
     assert gtot.boxes.tolist() == [[1, 2, 3, 4]] and gtot.boxes_infrared.tolist() == [[1, 2, 4, 4]]
-    assert read_truths("vtuav_st", tmp_path / "vtuav")["b"].annotated.tolist() == [0, 10]
-    assert read_truths("lasot", tmp_path / "lasot")["c-1"].absent.tolist() == [False, True]
-    assert list(read_truths("lasher_test", tmp_path / "flat")) == ["d"]
+    assert read_ground_truths("vtuav_st", tmp_path / "vtuav")["b"].annotated.tolist() == [0, 10]
+    assert read_ground_truths("lasot", tmp_path / "lasot")["c-1"].absent.tolist() == [False, True]
+    assert list(read_ground_truths("lasher_test", tmp_path / "flat")) == ["d"]
     put(tmp_path / "lasot/c-1/out_of_view.txt", "0,1,0")
     with pytest.raises(InputError, match="c-1: 3 flags for 2 boxes"):
-        read_truths("lasot", tmp_path / "lasot")
+        read_ground_truths("lasot", tmp_path / "lasot")
     with pytest.raises(InputError, match="--annotations .*: no <sequence>.txt files and no folders"):
-        read_truths("rgbt234", tmp_path)  # folders of other files are none of sequences
+        read_ground_truths("rgbt234", tmp_path)  # folders of other files are none of sequences
 
 
 def put_raw_results(root: Path) -> None:
@@ -87,7 +87,7 @@ def test_published_raw_results():
     compared = compare_figures(os.environ["RGBT_RESULTS"])
     assert len(compared) == 49 and max(item.difference for item in compared) < 1e-12
     for dataset, expected in STATIC.items():
-        truths = read_truths(dataset, Path(os.environ["RGBT_RESULTS"]) / dataset / "groundtruth")
+        truths = read_ground_truths(dataset, Path(os.environ["RGBT_RESULTS"]) / dataset / "groundtruth")
         pairs = [(truth, np.repeat(truth.boxes[:1], len(truth.boxes), 0)) for truth in truths.values()]
         overall = score(PROTOCOLS[dataset], *zip(*pairs, strict=True)).overall
         assert overall == pytest.approx(expected, abs=6e-6), dataset

@@ -8,7 +8,7 @@ import pytest
 from lib.cli import recovery
 from lib.core.errors import InputError
 from lib.datasets.sequence import FileFrames, Sequence
-from lib.test.analysis.recovery import Track, find_returns, score_quantiles
+from lib.test.analysis.recovery import TrackedSequence, find_returns, score_quantiles
 from lib.test.results.files import write_result
 
 ROOT = Path(__file__).parents[3]
@@ -19,7 +19,7 @@ def track(truth, found, scores=None):
     """Rows of h (here), - (gone or, of a result, elsewhere)."""
     boxes = np.array([HERE if letter == "h" else GONE for letter in truth], float)
     result = np.array([HERE if letter == "h" else ELSEWHERE for letter in found], float)
-    return Track(boxes, result, np.linspace(1, 0, len(truth)) if scores is None else np.array(scores, float))
+    return TrackedSequence(boxes, result, np.linspace(1, 0, len(truth)) if scores is None else np.array(scores, float))
 
 
 def test_absences_that_end_are_returns():

@@ -7,7 +7,7 @@ import pytest
 from boards import board, entry
 
 from lib.core.errors import InputError
-from lib.test.analysis.board import average
+from lib.test.analysis.leaderboard import average
 from lib.test.analysis.significance import bootstrap, compare_with, holm, sign_flip_test
 from lib.test.metrics import GTOT
 
@@ -86,7 +86,7 @@ def test_pooled_sets_weigh_by_frames():
 def test_runs_are_averaged_on_what_all_have():
     runs = [entry("x", np.array([0.2, 0.4, 0.9])), entry("x", np.array([0.4, 0.6]))]
     mean = average("x", runs)
-    assert mean.videos == ("s0", "s1") and mean.missing == ("s2",) and len(mean.runs) == 2
+    assert mean.sequences == ("s0", "s1") and mean.missing == ("s2",) and len(mean.runs) == 2
     assert mean.scores.overall["SR"] == pytest.approx(0.4)
     assert mean.spread["SR"] == pytest.approx(np.std([0.3, 0.5], ddof=1))
     with pytest.raises(InputError, match="its 2 runs have no sequence in common"):

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.test.benchmarks.products import Product, make_yardstick, moved_bytes, operations, products_of
+from lib.test.benchmarks.products import Product, moved_bytes, operations, products_of, repeat_products
 
 
 def test_a_product_has_two_operations_for_each_pair_of_numbers_that_meet():
@@ -51,7 +51,7 @@ def test_a_network_has_the_operations_that_pytorch_counts_and_those_of_its_fused
 @torch.no_grad()
 def test_the_yardstick_computes_the_same_products():
     products = {Product(1, 3, 5, 7): 2, Product(4, 2, 3, 2): 1}
-    assert products_of(make_yardstick(products, torch.float32, torch.device("cpu"))) == products
+    assert products_of(repeat_products(products, torch.float32, torch.device("cpu"))) == products
 
 
 def test_inference_mode_hides_products_and_is_refused():

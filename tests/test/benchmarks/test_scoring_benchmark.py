@@ -14,9 +14,9 @@ from lib.core.errors import InputError
 from lib.core.measure.machine import describe_machine, usable_cores
 from lib.core.paths import ROOT
 from lib.core.table import format_text
-from lib.test.analysis.board import evaluate
-from lib.test.analysis.sources import read_videos
-from lib.test.benchmarks.scoring import Task, benchmark_table, measure_scoring, summarise, synthetic_task
+from lib.test.analysis.leaderboard import evaluate
+from lib.test.analysis.sources import read_scored
+from lib.test.benchmarks.scoring import ScoringTask, benchmark_table, measure_scoring, summarise, synthetic_task
 from lib.test.metrics import LASHER
 
 # What the toolbox relies on of the package rgbt, with figures that a test can know
@@ -69,7 +69,7 @@ def run_of(tracker_s, figure=0.5, **more):
 
 
 def test_made_up_results_can_be_scored_and_are_the_same_again(task, tmp_path):
-    videos = read_videos(task.dataset, str(task.annotations), None)
+    videos = read_scored(task.dataset, str(task.annotations), None)
     assert (len(videos), sum(len(video.truth.boxes) for video in videos)) == (task.sequences, task.rows)
     assert task.rows == pytest.approx(90, abs=3)
     figures = [evaluate(name, folder, videos, LASHER).scores.overall["SR"] for name, folder in task.results.items()]
@@ -84,7 +84,7 @@ def test_sides_take_turns_and_agree_with_the_library(task, rival, tmp_path):
     records = measure_scoring(task, ["toolbox", "rgbt"], tmp_path, repeats=2, python=sys.executable)
     whole = time.perf_counter() - begin
     assert {side: len(runs) for side, runs in records.items()} == {"toolbox": 2, "rgbt": 2}
-    videos = read_videos(task.dataset, str(task.annotations), None)
+    videos = read_scored(task.dataset, str(task.annotations), None)
     for run in records["toolbox"]:
         for name, folder in task.results.items():
             assert run["figures"][name] == evaluate(name, folder, videos, LASHER).scores.overall
@@ -103,7 +103,7 @@ def test_medians_and_ratios_within_each_repetition():
         "report": [{"process_s": 7.0, "peak_mib": 200.0}] * 3,
         "rgbt": [run_of([10.0, 10.0], figure=0.4), run_of([24.0, 24.0]), run_of([30.0, 34.0])],
     }
-    task = Task("lasher_test", Path("a"), {"t0": Path("b"), "t1": Path("c")}, 245, 220703)
+    task = ScoringTask("lasher_test", Path("a"), {"t0": Path("b"), "t1": Path("c")}, 245, 220703)
     summary = summarise(task, records)
     assert (summary["toolbox"]["tracker_s"], summary["toolbox"]["peak_mib"]) == (2, 80)
     assert summary["rgbt"]["times_longer"] == {"median": 12, "least": 10, "most": 16}
@@ -145,7 +145,7 @@ def test_failures_of_a_job_are_one_line(task, tmp_path, monkeypatch):
         measure_scoring(task, ["rgbt"], tmp_path, repeats=1, python=sys.executable)
     with pytest.raises(InputError, match="--python /none: cannot be started: No such file"):
         measure_scoring(task, ["rgbt"], tmp_path, repeats=1, python="/none")
-    broken = Task(task.dataset, task.annotations, {"gone": tmp_path}, 3, task.rows)
+    broken = ScoringTask(task.dataset, task.annotations, {"gone": tmp_path}, 3, task.rows)
     with pytest.raises(InputError, match="scoring with toolbox failed: .*3 of 3 results are missing") as error:
         measure_scoring(broken, ["toolbox"], tmp_path, repeats=1, python=sys.executable)
     assert "\n" not in str(error.value)

@@ -10,7 +10,7 @@ import torch
 from lib.core.errors import InputError
 from lib.core.table import format_text
 from lib.test.benchmarks import model_job, track_job
-from lib.test.benchmarks.model import VARIANTS, Network, passes_table, summarise_passes
+from lib.test.benchmarks.model import VARIANTS, MeasuredNetwork, passes_table, summarise_passes
 from lib.test.benchmarks.track import STAGES, split, summarise_tracking, tracking_table
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ def job(**known):
     return {**given, "precision": "fp32", "compiled": False, "threads": 0, **known}
 
 
-def test_a_look_is_timed_beside_its_products():
+def test_a_pass_is_timed_beside_its_products():
     record = model_job.measure(job(batches=[1, 2], passes=2))
     one, two = record["batches"]["1"], record["batches"]["2"]
     assert len(one["pass_s"]) == len(one["products_s"]) == 2 and min(one["pass_s"] + one["products_s"]) > 0
@@ -57,7 +57,7 @@ def test_medians_and_ratios_of_passes():
     assert summary["bf16"]["ratio"] == {"median": 3.0, "least": 2.0, "most": 4.0}
     on_gpu = summarise_passes({"fp32": [passes([2.0, 2.0, 2.0], device={"gpu": "H"})]})
     assert on_gpu["fp32"]["batches"][1]["beside_products"] == 1.8  # what the host does meanwhile does not count
-    text = format_text(passes_table(Network("iimf_track", "tiny"), summary, {"torch": "2"}, 2))
+    text = format_text(passes_table(MeasuredNetwork("iimf_track", "tiny"), summary, {"torch": "2"}, 2))
     assert "5.0 M parameters; 4.0 GFLOPs a frame" in text and "bf16" in text
 
 
@@ -75,12 +75,12 @@ def test_every_second_of_tracking_belongs_to_a_stage(crops, threads, monkeypatch
         and record["half_mib"] <= record["peak_mib"]
     )
     summary = summarise_tracking({"fp32, batch 2": [record]})
-    assert "15 frames" in format_text(tracking_table(Network("a", "b"), summary, {}, 1))
+    assert "15 frames" in format_text(tracking_table(MeasuredNetwork("a", "b"), summary, {}, 1))
 
 
 def test_wrong_names_are_named():
     with pytest.raises(InputError, match="--networks tiny: expected SCRIPT/CONFIG"):
-        Network.parse("tiny")
+        MeasuredNetwork.parse("tiny")
     assert set(VARIANTS) >= {"fp32", "bf16 compiled", "fp16"}
 
 

@@ -14,7 +14,7 @@ from lib.datasets.annotation import read_numbers
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import TRACKERS
-from lib.test.evaluation.engine import Job, follow, run_job
+from lib.test.evaluation.engine import TrackingJob, follow, run_tracking
 from lib.test.evaluation.read_ahead import DEPTH, read_ahead
 from lib.test.evaluation.workers import choose_devices
 from lib.test.results.files import finished, read_both_seconds, read_result, write_result
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 def run(folder, sequences, devices=("cpu",), build=fake_tracker):
     """What tracking/test.py does: skip what is finished, follow the rest."""
     pending = [sequence for sequence in sequences if not finished(folder, sequence)]
-    run_job(Job(build, functools.partial(write_result, folder), pending), devices)
+    run_tracking(TrackingJob(build, functools.partial(write_result, folder), pending), devices)
     return [sequence.name for sequence in pending]
 
 
@@ -99,10 +99,14 @@ def test_network_is_built_once_for_all_sequences(tmp_path):
 def test_longest_sequences_come_first(tmp_path):
     saved = []
     sequences = [moving_sequence("short", 3), moving_sequence("long", 9), moving_sequence("middle", 5)]
-    run_job(Job(fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences), ["cpu"])
+    run_tracking(
+        TrackingJob(fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences), ["cpu"]
+    )
     assert saved == ["long", "middle", "short"]
-    job = Job(fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences, in_order=True)
-    run_job(job, ["cpu"])
+    job = TrackingJob(
+        fake_tracker, lambda name, boxes, seconds, confidence: saved.append(name), sequences, in_order=True
+    )
+    run_tracking(job, ["cpu"])
     assert saved[3:] == ["short", "long", "middle"]
 
 

@@ -15,7 +15,7 @@ from lib.core.errors import InputError
 from lib.datasets.readers.vot import polygons_to_boxes
 from lib.datasets.sequence import Sequence
 from lib.test.evaluation import open as evaluation
-from lib.test.evaluation.vot import TIMEOUT, import_trax, register, serve
+from lib.test.evaluation.vot import TIMEOUT, add_to_workspace, import_trax, serve
 from lib.test.video.video import write_image
 
 
@@ -197,7 +197,7 @@ def test_entries_are_added_and_never_changed(tmp_path):
     path = tmp_path / "trackers.ini"
     path.write_text("; mine\n[other]\nprotocol = trax\ncommand = run 100%%")
     command = ["/opt/my python", "/x/vot_tracker.py", "--set", "TEST.EPOCH=50%"]
-    assert register(tmp_path, "ours-1", "ours, 50%", command) == path
+    assert add_to_workspace(tmp_path, "ours-1", "ours, 50%", command) == path
     assert path.read_text().startswith("; mine\n[other]\nprotocol = trax\ncommand = run 100%%\n\n[ours-1]\n")
     read = configparser.ConfigParser()  # as the toolkit reads it
     read.read(path)
@@ -207,18 +207,18 @@ def test_entries_are_added_and_never_changed(tmp_path):
     }  # fmt: skip
     before = path.read_bytes()
     with pytest.raises(InputError, match=r"\[ours-1\] is there already"):
-        register(tmp_path, "ours-1", "", command)
+        add_to_workspace(tmp_path, "ours-1", "", command)
     with pytest.raises(InputError, match="letters, digits"):
-        register(tmp_path, "ours 2", "", command)
+        add_to_workspace(tmp_path, "ours 2", "", command)
     assert path.read_bytes() == before
 
 
 def test_unusable_workspaces(tmp_path):
     with pytest.raises(InputError, match="vot initialize vot2020/rgbtir --workspace"):
-        register(tmp_path / "none", "ours", "", ["x"])
+        add_to_workspace(tmp_path / "none", "ours", "", ["x"])
     (tmp_path / "trackers.ini").write_text("command = of nobody\n")
     with pytest.raises(InputError, match="no section headers.*correct the file"):
-        register(tmp_path, "ours", "", ["x"])
+        add_to_workspace(tmp_path, "ours", "", ["x"])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from lib.core.errors import InputError
 from lib.core.view import place_square
 from lib.datasets.readers.folder import read_folder
 from lib.test.evaluation.open import load_tracker
-from lib.test.export.graphs import PACKAGES, describe, make_parts, write_part
+from lib.test.export.graphs import PACKAGES, describe, make_graphs, write_graph
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "docs/demo_sequence"
@@ -40,8 +40,8 @@ def deployed():
 @pytest.mark.slow
 def test_boxes_equal_the_toolbox(deployed, tmp_path):
     tracker = load_tracker(load_config("iimf_track", "tiny"), ROOT / "pretrained_models/iimf_tiny.safetensors", "cpu")
-    for name, part in make_parts(tracker.method).items():
-        write_part(part, tmp_path / f"{name}.onnx", describe(tracker.method))
+    for name, part in make_graphs(tracker.method).items():
+        write_graph(part, tmp_path / f"{name}.onnx", describe(tracker.method))
     (sequence,) = read_folder(DEMO)
     expected = np.stack(follow_alone(tracker, sequence))
     box = ",".join(map(repr, sequence.boxes[0].tolist()))

@@ -10,7 +10,7 @@ import torch
 
 from lib.core.errors import InputError
 from lib.test.export.check import TOLERANCE, check, compare
-from lib.test.export.graphs import META, PACKAGES, check_packages, describe, make_parts, write_part
+from lib.test.export.graphs import META, PACKAGES, check_packages, describe, make_graphs, write_graph
 
 ROOT = Path(__file__).parents[3]
 SEVERAL = ("ostrack-ce-GT_BOX", "ostrack-corner", "iimf_track")
@@ -23,10 +23,10 @@ needs_onnx = pytest.mark.skipif(
 def export(variant, folder, suffix=".onnx", precision="fp32"):
     """A micro network, its parts and its files."""
     method = micro.tracker(variant).method
-    parts = make_parts(method)
+    parts = make_graphs(method)
     files = {name: folder / f"{name}{suffix}" for name in parts}
-    for name, part in make_parts(method, precision).items():
-        write_part(part, files[name], describe(method, config=variant))
+    for name, part in make_graphs(method, precision).items():
+        write_graph(part, files[name], describe(method, config=variant))
     return parts, files, compare(parts, files, method)
 
 
@@ -73,7 +73,7 @@ def test_an_onnx_file_tells_how_to_use_it_and_asks_for_nothing_it_ignores(tmp_pa
 
 def test_a_file_of_another_network_is_found_out(exported):
     other = micro.tracker("iimf_track", seed=1).method
-    worst = compare(make_parts(other), exported[1], other)
+    worst = compare(make_graphs(other), exported[1], other)
     with pytest.raises(InputError, match="differ by .*more than 0.0001; nothing was kept"):
         check(worst, TOLERANCE["fp32"])
 
@@ -92,7 +92,7 @@ def test_a_tracker_that_learns_while_tracking_is_refused(monkeypatch):
 
     monkeypatch.setattr(method, "answer", learned)
     with pytest.raises(InputError, match="learns while it tracks"):
-        make_parts(method)
+        make_graphs(method)
 
 
 def test_missing_packages_are_named_with_the_remedy(monkeypatch):

@@ -10,7 +10,7 @@ from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.models import build_method, build_model
 from lib.test.export.check import TOLERANCE
-from lib.test.export.graphs import PACKAGES, make_parts
+from lib.test.export.graphs import PACKAGES, make_graphs
 from lib.test.export.opencv import check_network, compare_opencv, write_opencv
 from lib.test.tracker.crop_tracker import CropTracker
 
@@ -84,4 +84,4 @@ def test_what_opencv_cannot_run_is_refused():
 def test_a_siamese_tracker_is_sent_to_opencv():
     model, cfg = network()
     with pytest.raises(InputError, match="for the networks of SiamRPN there is --format opencv"):
-        make_parts(build_method(model, cfg))
+        make_graphs(build_method(model, cfg))

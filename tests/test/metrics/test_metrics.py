@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.test.metrics import LASHER, PLAIN, PROTOCOLS, Truth, matlab_range, score
+from lib.test.metrics import LASHER, PLAIN, PROTOCOLS, GroundTruth, matlab_range, score
 
 VISIBLE = np.array([(10, 10, 20, 30), (12, 11, 20, 30), (15, 15, 20, 30), (40, 40, 20, 30), (0, 5, 20, 30)], float)
 INFRARED = np.array([(11, 10, 20, 30), (12, 12, 20, 30), (16, 15, 20, 30), (20, 17, 20, 30), (3, 5, 20, 30)], float)
@@ -11,7 +11,7 @@ RESULT = np.array([(10, 10, 20, 30), (14, 11, 22, 28), (18, 22, 18, 30), (21, 19
 
 
 def lasher(truth: np.ndarray, result: np.ndarray) -> dict[str, float]:
-    return score(LASHER, [Truth(truth)], [result]).overall
+    return score(LASHER, [GroundTruth(truth)], [result]).overall
 
 
 def slow_lasher(truth: np.ndarray, result: np.ndarray) -> dict[str, float]:
@@ -41,7 +41,7 @@ def test_verification_vector():
 
 
 def test_plain_rules_take_the_better_annotation():
-    figures = score(PLAIN, [Truth(VISIBLE, INFRARED)], [RESULT]).overall
+    figures = score(PLAIN, [GroundTruth(VISIBLE, INFRARED)], [RESULT]).overall
     # the success thresholds and rule are those of RGBT234, whose figures for this vector are known
     assert (figures["PR"], figures["SR"]) == pytest.approx((1.0, 0.761905), abs=5e-7)
 
@@ -85,15 +85,15 @@ def test_thresholds_are_matlabs():
 def test_plain_rules_leave_out_absent_frames():
     truth = np.array([(5, 5, 10, 10), (5, 5, 10, 10), (0, 0, 0, 0), (np.nan,) * 4], float)
     result = np.array([(5, 5, 10, 10), (90, 5, 10, 10), (90, 5, 10, 10), (90, 5, 10, 10)], float)
-    assert score(PLAIN, [Truth(truth)], [result]).overall["PR"] == 0.5
-    flagged = Truth(truth, absent=np.array([False, True, False, False]))
+    assert score(PLAIN, [GroundTruth(truth)], [result]).overall["PR"] == 0.5
+    flagged = GroundTruth(truth, absent=np.array([False, True, False, False]))
     assert score(PLAIN, [flagged], [result]).overall["PR"] == 1
     lost = np.where(np.arange(4)[:, None] == 1, np.nan, result)
-    assert score(PLAIN, [Truth(truth)], [lost]).overall["PR"] == 0.5
+    assert score(PLAIN, [GroundTruth(truth)], [lost]).overall["PR"] == 0.5
 
 
 def test_videos_weigh_the_same_and_arguments_stay():
-    truths = [Truth(VISIBLE), Truth(np.repeat(VISIBLE[:1], 95, 0))]
+    truths = [GroundTruth(VISIBLE), GroundTruth(np.repeat(VISIBLE[:1], 95, 0))]
     results = [RESULT.copy(), truths[1].boxes.copy()]
     scores = score(LASHER, truths, results)
     assert scores.overall["PR"] == pytest.approx((0.8 + 1) / 2)
@@ -103,14 +103,14 @@ def test_videos_weigh_the_same_and_arguments_stay():
 
 def test_too_short_results_are_refused():
     with pytest.raises(ValueError, match="4 result rows for 5 annotated frames"):
-        score(LASHER, [Truth(VISIBLE)], [RESULT[:4]])
+        score(LASHER, [GroundTruth(VISIBLE)], [RESULT[:4]])
     with pytest.raises(ValueError, match="no videos"):
         score(LASHER, [], [])
 
 
 @pytest.mark.parametrize("protocol", [item for item in PROTOCOLS.values() if item.additive], ids=lambda item: item.name)
 def test_perfect_and_hopeless_results_bound_every_metric(protocol):
-    scores = score(protocol, [Truth(VISIBLE[:4])] * 2, [VISIBLE[:4], VISIBLE[:4] + [900, 900, 0, 0]])
+    scores = score(protocol, [GroundTruth(VISIBLE[:4])] * 2, [VISIBLE[:4], VISIBLE[:4] + [900, 900, 0, 0]])
     assert len(protocol.metrics) == len(scores.curves)
     for metric, curves in zip(protocol.metrics, scores.curves, strict=True):
         assert curves.shape == (2, len(metric.thresholds)) and metric.unit and metric.source and metric.title

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from slow_rules import SLOW
 
-from lib.test.metrics import PROTOCOLS, RULES, Truth, match_rows, protocol_of, score
+from lib.test.metrics import PROTOCOLS, RULES, GroundTruth, match_rows, protocol_of, score
 
 VISIBLE = np.array([(10, 10, 20, 30), (12, 11, 20, 30), (15, 15, 20, 30), (40, 40, 20, 30), (0, 5, 20, 30)], float)
 INFRARED = np.array([(11, 10, 20, 30), (12, 12, 20, 30), (16, 15, 20, 30), (20, 17, 20, 30), (3, 5, 20, 30)], float)
 RESULT = np.array([(10, 10, 20, 30), (14, 11, 22, 28), (18, 22, 18, 30), (21, 19, 20, 30), (2, 6, 20, 30)], float)
 
 
-def figures(name: str, *pairs: tuple[Truth, np.ndarray]) -> dict[str, float]:
+def figures(name: str, *pairs: tuple[GroundTruth, np.ndarray]) -> dict[str, float]:
     return score(PROTOCOLS[name], *zip(*pairs, strict=True)).overall
 
 
@@ -25,10 +25,10 @@ def figures(name: str, *pairs: tuple[Truth, np.ndarray]) -> dict[str, float]:
     ],
 )
 def test_verification_vector(name, expected):
-    assert figures(name, (Truth(VISIBLE, INFRARED), RESULT)) == pytest.approx(expected, abs=5e-7)
+    assert figures(name, (GroundTruth(VISIBLE, INFRARED), RESULT)) == pytest.approx(expected, abs=5e-7)
 
 
-def draw(seed: int, frames: int = 120) -> tuple[Truth, np.ndarray]:
+def draw(seed: int, frames: int = 120) -> tuple[GroundTruth, np.ndarray]:
     """Boxes off any grid, so that no value is a tie; lost targets, absent ones and boxes at the border."""
     rng = np.random.default_rng(seed)
     boxes = rng.uniform(1, 60, (frames, 4)) + [0, 0, 8, 8]
@@ -36,7 +36,7 @@ def draw(seed: int, frames: int = 120) -> tuple[Truth, np.ndarray]:
     result = boxes + rng.uniform(-9, 9, (frames, 4)) * rng.choice([0.2, 1, 4], (frames, 1))
     result[:, 2:] = np.maximum(result[:, 2:], 2)
     result[rng.random(frames) < 0.1] = np.nan
-    return Truth(boxes, infrared, rng.random(frames) < 0.15, size=(70, 60)), result
+    return GroundTruth(boxes, infrared, rng.random(frames) < 0.15, size=(70, 60)), result
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -49,27 +49,27 @@ def test_same_as_a_slow_reading_of_the_rules(name, seed):
 
 
 def test_pooled_benchmarks_weigh_frames_and_others_videos():
-    half = (Truth(VISIBLE, INFRARED), VISIBLE + [900, 0, 0, 0])
-    whole = Truth(np.repeat(VISIBLE, 3, 0), np.repeat(INFRARED, 3, 0)), np.repeat(VISIBLE, 3, 0)
+    half = (GroundTruth(VISIBLE, INFRARED), VISIBLE + [900, 0, 0, 0])
+    whole = GroundTruth(np.repeat(VISIBLE, 3, 0), np.repeat(INFRARED, 3, 0)), np.repeat(VISIBLE, 3, 0)
     assert figures("gtot", half, whole)["PR"] == pytest.approx(15 / 20)
     assert figures("rgbt234", half, whole)["MPR"] == pytest.approx(1 / 2)
     assert figures("got10k", half, whole)["SR50"] == pytest.approx(14 / 18)
 
 
 def test_gtot_needs_less_than_five_pixels():
-    truth = Truth(VISIBLE[:1], VISIBLE[:1])
+    truth = GroundTruth(VISIBLE[:1], VISIBLE[:1])
     assert figures("gtot", (truth, VISIBLE[:1] + [3, 4, 0, 0]))["PR"] == 0
     assert figures("gtot", (truth, VISIBLE[:1] + [3, 3.99, 0, 0]))["PR"] == 1
 
 
 def test_rounded_rules_round_halves_up():
-    truth = Truth(VISIBLE[:1], VISIBLE[:1])
+    truth = GroundTruth(VISIBLE[:1], VISIBLE[:1])
     result = VISIBLE[:1] + [4.6, 0, 0, 0]
     assert (figures("gtot", (truth, result))["PR"], figures("gtot_rounded", (truth, result))["PR"]) == (1, 0)
 
 
 def test_both_treatments_of_absent_frames():
-    truth = Truth(np.repeat(VISIBLE[:1], 4, 0), absent=np.array([False, False, True, True]))
+    truth = GroundTruth(np.repeat(VISIBLE[:1], 4, 0), absent=np.array([False, False, True, True]))
     result = np.repeat(VISIBLE[:1], 4, 0)
     assert figures("lasot", (truth, result))["PR"] == 1
     assert figures("lasot_all", (truth, result))["PR"] == figures("lasot_all", (truth, result))["NPR"] == 0.5
@@ -77,10 +77,10 @@ def test_both_treatments_of_absent_frames():
 
 
 def test_sparse_annotation_takes_its_own_frames():
-    truth = Truth(VISIBLE, INFRARED, annotated=np.arange(5) * 10)
+    truth = GroundTruth(VISIBLE, INFRARED, annotated=np.arange(5) * 10)
     every = np.zeros((47, 4))
     every[::10] = RESULT
-    expected = figures("rgbt234", (Truth(VISIBLE, INFRARED), RESULT))
+    expected = figures("rgbt234", (GroundTruth(VISIBLE, INFRARED), RESULT))
     for result in (every, every[:41], RESULT, np.concatenate([RESULT, RESULT[:1]])):
         assert figures("vtuav", (truth, result)) == expected
     assert figures("vtuav", (truth, every[:40]))["MPR"] == pytest.approx(0.8)
@@ -89,16 +89,16 @@ def test_sparse_annotation_takes_its_own_frames():
 
 
 def test_missing_rows_fail_where_the_rules_allow_one():
-    assert figures("rgbt234", (Truth(VISIBLE), VISIBLE[:4]))["MPR"] == pytest.approx(0.8)
+    assert figures("rgbt234", (GroundTruth(VISIBLE), VISIBLE[:4]))["MPR"] == pytest.approx(0.8)
     for name, rows in (("rgbt234", 3), ("lasot", 4), ("got10k", 4)):
         with pytest.raises(ValueError, match=f"{rows} result rows for 5 annotated frames"):
-            figures(name, (Truth(VISIBLE), VISIBLE[:rows]))
-    assert match_rows(Truth(VISIBLE), np.concatenate([VISIBLE, VISIBLE])).shape == (5, 4)
+            figures(name, (GroundTruth(VISIBLE), VISIBLE[:rows]))
+    assert match_rows(GroundTruth(VISIBLE), np.concatenate([VISIBLE, VISIBLE])).shape == (5, 4)
 
 
 def test_videos_without_a_frame_that_counts_are_refused():
     with pytest.raises(ValueError, match="video 0: no frame counts by the got10k rules"):
-        figures("got10k", (Truth(VISIBLE[:1]), VISIBLE[:1]))
+        figures("got10k", (GroundTruth(VISIBLE[:1]), VISIBLE[:1]))
 
 
 @pytest.mark.parametrize(

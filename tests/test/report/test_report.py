@@ -12,14 +12,14 @@ from boards import board, entry
 from lib.core.errors import InputError
 from lib.core.table import BEST, SECOND, Table, format_latex, format_markdown, format_text
 from lib.test.analysis.attributes import read_attributes, with_attributes
-from lib.test.analysis.board import Video, average, evaluate
-from lib.test.analysis.plausible import other_convention
+from lib.test.analysis.leaderboard import ScoredSequence, average, evaluate
+from lib.test.analysis.result_checks import other_convention
 from lib.test.analysis.significance import compare_with
 from lib.test.analysis.sources import named_sources, own_source, paired
-from lib.test.metrics import GOT10K, LASHER, RGBT234, Truth
+from lib.test.metrics import GOT10K, LASHER, RGBT234, GroundTruth
 from lib.test.report.page import write_page
 from lib.test.report.plots import curve_figure, draw_all
-from lib.test.report.style import looks_of, save_figure
+from lib.test.report.style import line_styles, save_figure
 from lib.test.report.tables import (
     attribute_table,
     csv_rows,
@@ -111,7 +111,7 @@ def test_forms_escape_what_they_must():
 
 
 def test_plots_are_files_of_column_width(three, tmp_path):
-    figures = draw_all(three, looks_of([three]), (three.entries[0], three.entries[1]))
+    figures = draw_all(three, line_styles([three]), (three.entries[0], three.entries[1]))
     assert list(figures) == ["set_PR", "set_NPR", "set_SR", "set_radar", "set_good_fair__"]
     for stem in ("set_SR", "set_radar", "set_good_fair__"):
         save_figure(tmp_path / "plots" / f"{stem}.png", figures[stem])
@@ -124,7 +124,7 @@ def test_plots_are_files_of_column_width(three, tmp_path):
 
 
 def test_curves_carry_their_figures_and_incomplete_trackers_their_count(incomplete):
-    figure = curve_figure(incomplete, incomplete.main, looks_of([incomplete]))
+    figure = curve_figure(incomplete, incomplete.main, line_styles([incomplete]))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["good [70.0]", "fair|_ [50.0]", "poor [30.0]", "part (4 seq.) [26.0]"]
     assert len({(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()[:4]}) == 4
@@ -133,7 +133,7 @@ def test_curves_carry_their_figures_and_incomplete_trackers_their_count(incomple
 def test_figures_without_thresholds_have_no_curve():
     whole = board(entry("a", GOOD, GOT10K), entry("b", FAIR, GOT10K))
     assert whole.main.name == "AO"
-    assert list(draw_all(whole, looks_of([whole]), None)) == ["set_SR50", "set_SR75"]
+    assert list(draw_all(whole, line_styles([whole]), None)) == ["set_SR50", "set_SR75"]
 
 
 class Page(HTMLParser):
@@ -155,7 +155,7 @@ class Page(HTMLParser):
 
 
 def test_page_is_whole_and_loads_nothing(three):
-    figures = draw_all(three, looks_of([three]), None)
+    figures = draw_all(three, line_styles([three]), None)
     renamed = replace(three, dataset="<b>&", entries=(replace(three.entries[0], name="<script>x"), *three.entries[1:]))
     text = write_page("Results <1>", [renamed, three], [figures, figures], [renamed.entries[0], three.entries[0]])
     page = Page(text)
@@ -166,7 +166,7 @@ def test_page_is_whole_and_loads_nothing(three):
     assert text == write_page(
         "Results <1>",
         [renamed, three],
-        [draw_all(three, looks_of([three]), None)] * 2,
+        [draw_all(three, line_styles([three]), None)] * 2,
         [renamed.entries[0], three.entries[0]],
     )
 
@@ -186,7 +186,7 @@ def walk():
     boxes = [
         np.concatenate([100 + 5 * k + frames, 200 + frames, 0 * frames + 30, 0 * frames + 60], 1) for k in range(3)
     ]
-    return [Video(name, Truth(rows.astype(float))) for name, rows in zip("abc", boxes, strict=True)]
+    return [ScoredSequence(name, GroundTruth(rows.astype(float))) for name, rows in zip("abc", boxes, strict=True)]
 
 
 def test_right_results_say_nothing(walk, tmp_path, caplog):
@@ -220,7 +220,7 @@ def test_missing_results_end_in_one_line_or_are_left_out(walk, tmp_path, caplog)
     ):
         evaluate("x", tmp_path / "x", walk, LASHER)
     part = evaluate("x", tmp_path / "x", walk, LASHER, allow_missing=True)
-    assert part.videos == ("a",) and part.missing == ("b", "c")
+    assert part.sequences == ("a",) and part.missing == ("b", "c")
     assert "2 of 3 results are missing: b, c; x is scored on the other 1 only" in caplog.text
     with pytest.raises(InputError, match="3 of 3 results are missing"):
         evaluate("y", tmp_path / "y", walk, LASHER, allow_missing=True)
@@ -293,9 +293,9 @@ def test_sources_by_set_and_by_run(tmp_path):
 
 def test_a_tracker_looks_the_same_on_every_set(three):
     other = board(entry("new", GOOD), entry("poor", POOR))
-    looks = looks_of([three, other])
-    assert len({tuple(look.values()) for look in looks.values()}) == 4
-    lines = [curve_figure(item, item.main, looks).axes[0].get_lines() for item in (three, other)]
+    styles = line_styles([three, other])
+    assert len({tuple(look.values()) for look in styles.values()}) == 4
+    lines = [curve_figure(item, item.main, styles).axes[0].get_lines() for item in (three, other)]
     assert [next(line.get_color() for line in drawn if line.get_label().startswith("poor")) for drawn in lines] == [
-        looks["poor"]["color"]
+        styles["poor"]["color"]
     ] * 2

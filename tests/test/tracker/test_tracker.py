@@ -206,7 +206,7 @@ class Searching(NamedTuple):
 class SearchingMethod(FakeMethod):
     """Searches a region three times as large while the target is lost."""
 
-    def open(self, frame, box):
+    def initial_settings(self, frame, box):
         assert frame.size == (180, 240)
         return Searching(np.ones(2), self.search_size)
 
@@ -214,7 +214,7 @@ class SearchingMethod(FakeMethod):
         size = target.state.settings.size
         return [place_square(target.box, self.search_factor * size / self.search_size, size, frame.size)]
 
-    def after(self, target, frame):
+    def prepare_next(self, target, frame):
         size = self.search_size if target.score > 0 else 3 * self.search_size
         state = target.state._replace(settings=target.state.settings._replace(size=size))
         return replace(target, state=state, found=target.found and size == self.search_size)
@@ -234,8 +234,8 @@ def test_network_that_learns_online_gives_each_target_its_new_memory():
 
 
 class LearningMethod(FakeMethod):
-    def look(self, memory, pixels, prior):
-        answer = super().look(memory, pixels, prior)
+    def search(self, memory, pixels, prior):
+        answer = super().search(memory, pixels, prior)
         return answer._replace(memory=memory._replace(colour=memory.colour + 0.01))
 
 

@@ -19,8 +19,8 @@ from lib.test.evaluation.open import load_tracker
 from lib.test.metrics import PLAIN, VOT_LT
 from lib.test.results.files import read_result
 from lib.test.tuning import search as tuning
-from lib.test.tuning.report import default_objective, findings_table, map_figure, sort_findings, write_findings
-from lib.test.tuning.search import Search, Trial, decisive, load_settings, make_trials, read_records, run_search
+from lib.test.tuning.report import default_objective, map_figure, rank_trials, trials_table, write_trials
+from lib.test.tuning.search import SettingSearch, Trial, decisive, load_settings, make_trials, read_records, run_search
 from lib.test.tuning.space import draw, grid, parse_axis
 from lib.test.video.video import write_image
 
@@ -89,9 +89,9 @@ def sequences():
     return tuple(moving_sequence(name, length, (3, 2)) for name, length in (("a", 4), ("b", 6)))
 
 
-def make_search(folder: Path, weights: Path) -> Search:
+def make_search(folder: Path, weights: Path) -> SettingSearch:
     ready, videos = tuning.scored_sequences(sequences())
-    return Search(folder, trials(), ready, videos, PLAIN, weights)
+    return SettingSearch(folder, trials(), ready, videos, PLAIN, weights)
 
 
 def test_one_network_tracks_as_each_setting_loaded_alone(weights):
@@ -160,7 +160,7 @@ def test_search_leaves_results_and_records_of_every_trial(weights, tmp_path):
         tracker = load_tracker(trial.cfg, weights, "cpu")
         steps = follow_alone(tracker, sequences()[1])
         np.testing.assert_allclose(read_result(tmp_path / trial.name / "b.txt"), steps, atol=6e-5)
-        again = tuning.measure(tmp_path / trial.name, search.videos, PLAIN)
+        again = tuning.score_trial(tmp_path / trial.name, search.videos, PLAIN)
         assert again["figures"] == record["figures"] and {"SR", "F", "Re"} <= set(again["figures"])
         assert "TNR" not in again["figures"]  # the target is always there
 
@@ -180,14 +180,16 @@ def test_an_interrupted_search_continues(weights, tmp_path, monkeypatch):
         followed.append(name)
         return kept(self, name, boxes, seconds, confidence)
 
-    kept = Search.save
-    monkeypatch.setattr(Search, "save", save)
+    kept = SettingSearch.save
+    monkeypatch.setattr(SettingSearch, "save", save)
     with pytest.raises(Stop):
         run_search(search, ["cpu"])
     assert followed == ["t3/b", "t3/a", "t4/b"]  # trial by trial, the longest sequence first
     assert [record["folder"] for record in read_records(search.folder, search.videos, weights)] == ["t3"]
     followed.clear()
-    monkeypatch.setattr(Search, "save", lambda self, name, *rest: (followed.append(name), kept(self, name, *rest)))
+    monkeypatch.setattr(
+        SettingSearch, "save", lambda self, name, *rest: (followed.append(name), kept(self, name, *rest))
+    )
     run_search(search, ["cpu"])
     assert followed == ["t4/a", "t5/b", "t5/a"]
     records = [read_records(item.folder, item.videos, weights) for item in (whole, search)]
@@ -253,26 +255,26 @@ def record(name: str, success: float, **test: float) -> dict:
 def found():
     rows = [(0, 1, 0.2), (0, 2, 0.4), (1, 1, 0.6), (1, 2, 0.5), (1, 3, 0.1)]
     records = [record(f"r{k}", success, A=float(a), B=b) for k, (a, b, success) in enumerate(rows)]
-    return sort_findings("x on y", "SR", records, records[1]["test"])
+    return rank_trials("x on y", "SR", records, records[1]["test"])
 
 
 def test_table_is_sorted_and_says_what_to_take(found, tmp_path):
-    table = findings_table(found)
+    table = trials_table(found)
     assert table.rows[0] == ["trial", "TEST.A", "TEST.B", "SR", "PR", "frames/s"]
     assert [row[0] for row in table.rows[1:]] == ["r2", "r3", "r1 (as configured)", "r0", "r4"]
     assert table.rows[1][1:] == ["1", "1", "60.00", "40.00", "20.0"]
     assert table.notes[0] == "best: --set TEST.A=1 TEST.B=1"
     assert table.notes[1] == "SR +20.00 against the configuration as it stands (r1)"
-    write_findings(tmp_path, found)
+    write_trials(tmp_path, found)
     assert "| r2 | 1 | 1 | **60.00** |" in (tmp_path / "trials.md").read_text()
     stored = json.loads((tmp_path / "trials.json").read_text())
     assert stored["objective"] == "SR" and [item["folder"] for item in stored["trials"]][:2] == ["r2", "r3"]
-    by_precision = sort_findings("x", "PR", found.records, found.configured)
+    by_precision = rank_trials("x", "PR", found.records, found.configured)
     assert by_precision.best["folder"] == "r4" and default_objective(found.records) == "SR"
     with pytest.raises(InputError, match="--objective pr: no such figure; there are SR, PR, TNR"):
-        sort_findings("x", "pr", found.records, found.configured)
-    with pytest.raises(InputError, match="no trial is whole yet"):
-        sort_findings("x", "SR", [], found.configured)
+        rank_trials("x", "pr", found.records, found.configured)
+    with pytest.raises(InputError, match="no trial is complete yet"):
+        rank_trials("x", "SR", [], found.configured)
 
 
 def test_map_has_a_cell_per_pair_and_marks_the_best(found):
@@ -289,14 +291,14 @@ def test_map_has_a_cell_per_pair_and_marks_the_best(found):
 
 def test_the_best_over_other_keys_and_dots_for_draws():
     records = [record(f"r{k}", k / 10, A=float(k % 2), B=float(k // 2 % 2), C=float(k // 4)) for k in range(8)]
-    axes = map_figure(sort_findings("x", "SR", records, {}), "TEST.A", "TEST.B").axes[0]
+    axes = map_figure(rank_trials("x", "SR", records, {}), "TEST.A", "TEST.B").axes[0]
     assert axes.get_title().endswith("best over the other keys")
     np.testing.assert_allclose(axes.images[0].get_array(), [[40, 50], [60, 70]])
     lists = [record("r0", 0.2, A=1.0, B=[1, 2]), record("r1", 0.4, A=2.0, B=[3]), record("old", 0.9, A=1.0)]
-    axes = map_figure(sort_findings("x", "SR", lists, {}), "TEST.A", "TEST.B").axes[0]
+    axes = map_figure(rank_trials("x", "SR", lists, {}), "TEST.A", "TEST.B").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["[1,2]", "[3]"]
     drawn = [record(f"r{k}", k / 99, A=k / 99, B=(k * 37 % 100) / 99) for k in range(100)]
-    axes = map_figure(sort_findings("x", "SR", drawn, {}), "TEST.A", "TEST.B").axes[0]
+    axes = map_figure(rank_trials("x", "SR", drawn, {}), "TEST.A", "TEST.B").axes[0]
     assert not axes.images and len(axes.collections[0].get_offsets()) == 100
     assert axes.lines[0].get_xdata()[0] == 1.0  # the star, on the best
 
@@ -339,7 +341,7 @@ def test_command_refuses_in_one_line(command, tmp_path):
         (["--search", "TEST.SERCH_FACTOR=3,4"], r"TEST\.SERCH_FACTOR: unknown key; did you mean TEST\.SEARCH_FACTOR"),
         (["--search", "TEST.SEARCH_FACTOR=a,b"], r"TEST\.SEARCH_FACTOR: 'a' is not allowed; expected a number"),
         (["--random", "5"], "--random 5: expected 1 or more draws, and keys to draw"),
-        ([], "no trial is whole yet"),
+        ([], "no trial is complete yet"),
     ):
         with pytest.raises(InputError, match=message):
             command(*words)

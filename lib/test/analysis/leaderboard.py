@@ -1,4 +1,4 @@
-"""From result folders to scores: which results exist, what they score, how fast they were."""
+"""Scoring result folders: which results exist, their scores, the speed of the trackers."""
 
 import logging
 from collections.abc import Iterable
@@ -10,34 +10,34 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...datasets.sequence import Sequence
-from ..metrics import Metric, Protocol, Scores, Truth, match_rows, score
+from ..metrics import GroundTruth, Metric, Protocol, Scores, match_rows, score
 from ..results.dialect import find_result, read_confidence, read_result
 from ..results.files import read_both_seconds, result_paths
-from .plausible import warn_of_oddities, warn_of_surplus
+from .result_checks import warn_of_implausible, warn_of_surplus
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Video:
-    """What scoring needs of a sequence."""
+class ScoredSequence:
+    """A sequence as scoring needs it: its ground truth, no images."""
 
     name: str
-    truth: Truth
+    truth: GroundTruth
     attributes: frozenset[str] = frozenset()  # those that the sequence has
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """One line of a table: a tracker, its scores and speed."""
+class LeaderboardEntry:
+    """A tracker with its scores and speed on one data set: one line of a table."""
 
     name: str
-    videos: tuple[str, ...]  # [S] names, in the order of the scores
+    sequences: tuple[str, ...]  # [S] names, in the order of the scores
     scores: Scores  # of one run, or the mean of several
-    speed: float | None  # frames per second of the tracker alone, None without time files
+    speed: float | None  # frames per second of the tracker alone; None without time files
     missing: tuple[str, ...] = ()  # sequences without a result
-    runs: tuple[Scores, ...] = ()  # of each run, where there are several
-    whole_speed: float | None = None  # frames per second with reading the images, None where no file has it
+    runs: tuple[Scores, ...] = ()  # scores of each run, where there are several
+    whole_speed: float | None = None  # frames per second with reading the images; None where no time file has it
 
     @property
     def spread(self) -> dict[str, float]:
@@ -47,23 +47,23 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
+class Leaderboard:
     """All trackers on one data set."""
 
     dataset: str
     protocol: Protocol
-    videos: tuple[Video, ...]
-    entries: tuple[Entry, ...]
+    sequences: tuple[ScoredSequence, ...]
+    entries: tuple[LeaderboardEntry, ...]
 
     @property
     def attributes(self) -> dict[str, list[str]]:
         """Attribute -> names of the sequences that have it, in alphabetical order."""
-        names = sorted({name for video in self.videos for name in video.attributes})
-        return {name: [video.name for video in self.videos if name in video.attributes] for name in names}
+        names = sorted({name for video in self.sequences for name in video.attributes})
+        return {name: [video.name for video in self.sequences if name in video.attributes] for name in names}
 
     @property
     def main(self) -> Metric:
-        """The figure that a benchmark ranks by: its first one about overlap (SR, MSR, AUC, AO)."""
+        """The metric that the benchmark ranks by: its first one about overlap (SR, MSR, AUC, AO)."""
         return next(metric for metric in self.protocol.metrics if metric.measure == "overlap")
 
     @property
@@ -71,14 +71,14 @@ class Board:
         """All metrics, the main one first."""
         return [self.main, *(metric for metric in self.protocol.metrics if metric is not self.main)]
 
-    def ranked(self, metric: Metric) -> list[Entry]:
+    def ranked(self, metric: Metric) -> list[LeaderboardEntry]:
         """The trackers, best first."""
         better = metric.higher_is_better
         return sorted(self.entries, key=lambda entry: entry.scores.overall[metric.name], reverse=better)
 
 
-def videos_of(sequences: Iterable[Sequence]) -> list[Video]:
-    """What can be scored of these sequences; says which have no annotation after the first frame.
+def select_scored(sequences: Iterable[Sequence]) -> list[ScoredSequence]:
+    """The sequences that can be scored. Warns of those that are annotated in the first frame only.
 
     Raises InputError when none can be scored.
     """
@@ -89,8 +89,8 @@ def videos_of(sequences: Iterable[Sequence]) -> list[Video]:
             continue
         absent = None if sequence.visible_share is None else sequence.visible_share <= 0
         attributes = frozenset(name for name, there in sequence.attributes.items() if there)
-        truth = Truth(sequence.boxes, sequence.boxes_infrared, absent, sequence.annotated, sequence.size)
-        videos.append(Video(sequence.name, truth, attributes))
+        truth = GroundTruth(sequence.boxes, sequence.boxes_infrared, absent, sequence.annotated, sequence.size)
+        videos.append(ScoredSequence(sequence.name, truth, attributes))
     if unscored:
         log.warning("not scored, annotated in the first frame only: %s", ", ".join(unscored))
     if not videos:
@@ -101,16 +101,16 @@ def videos_of(sequences: Iterable[Sequence]) -> list[Video]:
 def evaluate(
     name: str,
     folder: Path,
-    videos: Ordered[Video],
+    videos: Ordered[ScoredSequence],
     protocol: Protocol,
     *,
     allow_missing: bool = False,
     remedy: str = "",
-) -> Entry:
+) -> LeaderboardEntry:
     """Score the result files of one tracker.
 
-    allow_missing: score the sequences that have results, and say how many that are. remedy: how to make the missing
-    ones, for the message. Raises InputError for missing, short and malformed files.
+    allow_missing: score the sequences that have results, with a warning. remedy: how to make missing results, for the
+    error message. Raises InputError for missing, short and malformed files.
     """
     found = {video.name: find_result(folder, video.name) for video in videos}
     there = [video for video in videos if found[video.name] is not None]
@@ -127,45 +127,45 @@ def evaluate(
         results = _with_confidence(name, paths, [video.name for video in there], results)
     warn_of_surplus(name, paths, truths, results)
     results = [_matched(*items, protocol) for items in zip(paths, truths, results, strict=True)]
-    warn_of_oddities(name, paths, truths, [rows[:, :4] for rows in results])
+    warn_of_implausible(name, paths, truths, [rows[:, :4] for rows in results])
     scores = score(protocol, truths, results)
     speed, whole_speed = read_speeds(folder, there)
-    return Entry(name, tuple(video.name for video in there), scores, speed, missing, whole_speed=whole_speed)
+    return LeaderboardEntry(name, tuple(video.name for video in there), scores, speed, missing, whole_speed=whole_speed)
 
 
-def average(name: str, runs: Ordered[Entry]) -> Entry:
-    """One entry for several runs: mean of their curves and figures, on the sequences that all of them have.
+def average(name: str, runs: Ordered[LeaderboardEntry]) -> LeaderboardEntry:
+    """One entry for several runs: the mean of their scores on the sequences that all of them have.
 
-    Raises InputError when they have none in common.
+    Raises InputError when the runs have no sequence in common.
     """
-    shared = shared_videos(runs)
+    shared = shared_sequences(runs)
     if not shared:
         raise InputError(f"{name}: its {len(runs)} runs have no sequence in common")
     parts = [scores_on(run, shared) for run in runs]
     curves = tuple(np.mean(group, axis=0) for group in zip(*(part.curves for part in parts), strict=True))
-    missing = dict.fromkeys(video for run in runs for video in (*run.videos, *run.missing) if video not in shared)
+    missing = dict.fromkeys(video for run in runs for video in (*run.sequences, *run.missing) if video not in shared)
     scores = replace(parts[0], curves=curves)
     speed, whole_speed = _mean(run.speed for run in runs), _mean(run.whole_speed for run in runs)
-    return Entry(name, shared, scores, speed, tuple(missing), tuple(parts), whole_speed)
+    return LeaderboardEntry(name, shared, scores, speed, tuple(missing), tuple(parts), whole_speed)
 
 
-def shared_videos(entries: Ordered[Entry]) -> tuple[str, ...]:
+def shared_sequences(entries: Ordered[LeaderboardEntry]) -> tuple[str, ...]:
     """The sequences that all trackers were scored on, in the order of the first."""
-    others = set.intersection(*(set(entry.videos) for entry in entries))
-    return tuple(video for video in entries[0].videos if video in others)
+    others = set.intersection(*(set(entry.sequences) for entry in entries))
+    return tuple(video for video in entries[0].sequences if video in others)
 
 
-def scores_on(entry: Entry, videos: Iterable[str]) -> Scores:
-    """The scores on some of the entry's sequences. Raises KeyError for one that it does not have."""
-    place = {video: index for index, video in enumerate(entry.videos)}
+def scores_on(entry: LeaderboardEntry, videos: Iterable[str]) -> Scores:
+    """The scores on some of the entry's sequences. Raises KeyError for a sequence that the entry lacks."""
+    place = {video: index for index, video in enumerate(entry.sequences)}
     rows = [place[video] for video in videos]
     scores = entry.scores
     return replace(scores, curves=tuple(curve[rows] for curve in scores.curves), frames=scores.frames[rows])
 
 
-def read_speeds(folder: Path, videos: Iterable[Video]) -> tuple[float | None, float | None]:
-    """Frames per second of the tracker alone and with reading the images, over all videos that have a time file; None
-    where none has."""
+def read_speeds(folder: Path, videos: Iterable[ScoredSequence]) -> tuple[float | None, float | None]:
+    """Frames per second of the tracker alone and with reading the images, over all sequences with a time file; None
+    where there is no time file."""
     paths = [result_paths(folder, video.name)[1] for video in videos]
     times = [read_both_seconds(path) for path in paths if path.is_file()]
     alone, whole = [part[:, 0] for part in times], [part[:, 1] for part in times if not np.isnan(part).any()]
@@ -173,7 +173,7 @@ def read_speeds(folder: Path, videos: Iterable[Video]) -> tuple[float | None, fl
 
 
 def speed_of(seconds: Iterable[np.ndarray]) -> float | None:
-    """Tracked frames per second from [T] seconds of each video, without their first frames (the start)."""
+    """Tracked frames per second from [T] seconds of each sequence; first frames (the initialisation) do not count."""
     tracked = [part[1:] for part in seconds]
     total = sum(float(part.sum()) for part in tracked)
     return sum(map(len, tracked)) / total if total > 0 else None
@@ -192,7 +192,8 @@ def shortened(names: Ordered[str], most: int = 3) -> str:
 def _with_confidence(
     name: str, paths: Ordered[Path], videos: Ordered[str], results: Ordered[np.ndarray]
 ) -> list[np.ndarray]:
-    """The results [T, 4] with the confidences that lie beside them [T, 6]; as they are, and said, where none does."""
+    """The results [T, 4] with the confidences from the files beside them, [T, 6]. Without any such file the results
+    stay as they are, with a warning."""
     known = [read_confidence(*place) for place in zip(paths, videos, strict=True)]
     lacking = [path for path, rows in zip(paths, known, strict=True) if rows is None]
     whole = [rows for rows in known if rows is not None]
@@ -208,8 +209,8 @@ def _with_confidence(
     return [np.concatenate(pair, axis=1) for pair in zip(results, whole, strict=True)]
 
 
-def _matched(path: Path, truth: Truth, result: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """[T, C]: one row per annotated frame."""
+def _matched(path: Path, truth: GroundTruth, result: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """The result with one row per annotated frame: [T, C]."""
     try:
         return match_rows(truth, result, protocol.missing)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Results that can be scored and probably should not be: said in one line per tracker, never repaired in silence."""
+"""Warnings about results that can be scored but look wrong: one line per tracker. Nothing is repaired."""
 
 import logging
 from collections.abc import Sequence as Ordered
@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..metrics import Truth, overlap
+from ..metrics import GroundTruth, overlap
 
 log = logging.getLogger(__name__)
 
-EARLY = 30  # frames: a tracker that works still follows its target then
-GAIN = 0.15  # of the mean overlap; for correct boxes another reading gains 0.4 and more, for a lost tracker nothing
+EARLY = 30  # frames in which a working tracker still follows its target
+GAIN = 0.15  # increase of the mean overlap: boxes in another convention gain 0.4 and more, a lost tracker gains nothing
 
 
-def warn_of_surplus(name: str, paths: Ordered[Path], truths: Ordered[Truth], results: Ordered[np.ndarray]) -> None:
-    """Warn of rows behind the last annotated frame; results: as read."""
+def warn_of_surplus(
+    name: str, paths: Ordered[Path], truths: Ordered[GroundTruth], results: Ordered[np.ndarray]
+) -> None:
+    """Warn of rows after the last annotated frame. results: as read from the files."""
     pairs = zip(paths, truths, results, strict=True)
     counts = [(path, len(truth.boxes), len(rows)) for path, truth, rows in pairs if truth.annotated is None]
     longer = [count for count in counts if count[2] > count[1]]
@@ -25,8 +27,11 @@ def warn_of_surplus(name: str, paths: Ordered[Path], truths: Ordered[Truth], res
         log.warning(message, name, len(longer), path, rows, frames)
 
 
-def warn_of_oddities(name: str, paths: Ordered[Path], truths: Ordered[Truth], results: Ordered[np.ndarray]) -> None:
-    """Warn of boxes without area and of boxes that are probably not `x y w h`. results: [T, 4], as the truth's rows."""
+def warn_of_implausible(
+    name: str, paths: Ordered[Path], truths: Ordered[GroundTruth], results: Ordered[np.ndarray]
+) -> None:
+    """Warn of boxes without area and of boxes that are probably not `x y w h`. results: [T, 4], one row per row of the
+    ground truth."""
     broken = [np.flatnonzero(~(rows[:, 2:] > 0).all(1) | np.isnan(rows).any(1)) for rows in results]
     files = [index for index, rows in enumerate(broken) if len(rows)]
     if files:
@@ -39,8 +44,8 @@ def warn_of_oddities(name: str, paths: Ordered[Path], truths: Ordered[Truth], re
 
 
 def other_convention(truths: Ordered[np.ndarray], results: Ordered[np.ndarray]) -> str | None:
-    """`x1 y1 x2 y2 (mean overlap 0.71 instead of 0.12)` where another reading of the numbers fits the annotation
-    clearly better over the first 30 frames of all sequences; None where `x y w h` does. Boxes are [T, 4]."""
+    """A text such as `x1 y1 x2 y2 (mean overlap 0.71 instead of 0.12)` where another box convention fits the annotation
+    clearly better in the first 30 frames of all sequences; None where `x y w h` fits. Boxes are [T, 4]."""
     truth = np.concatenate([rows[:EARLY] for rows in truths]).astype(np.float64)
     result = np.concatenate([rows[:EARLY] for rows in results])
     known = (truth[:, 2:] > 0).all(1) & np.isfinite(result).all(1)
@@ -59,6 +64,6 @@ def other_convention(truths: Ordered[np.ndarray], results: Ordered[np.ndarray]) 
 
 
 def _mean_overlap(truth: np.ndarray, boxes: np.ndarray) -> float:
-    """Boxes without area overlap with nothing."""
+    """Mean overlap; a box without area has overlap 0."""
     usable = (boxes[:, 2:] > 0).all(1)
     return float(overlap(truth[usable], boxes[usable]).sum() / max(len(truth), 1))
