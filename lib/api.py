@@ -20,7 +20,7 @@ from .core.errors import InputError
 from .core.registry import choose
 from .datasets.array import Pixels, choose_pixels, complete, name_streams, read_box
 from .datasets.sequence import INFRARED, VISIBLE
-from .test.demo.shipped import choose_shipped
+from .test.demo.bundled import choose_bundled
 from .test.evaluation.open import open_run
 from .test.evaluation.read_ahead import read_ahead
 from .test.tracker.forward_pass import PRECISIONS, Mode
@@ -104,7 +104,7 @@ class Tracker:
         configuration, such as "TEST.SEARCH_FACTOR=4.5". Raises InputError for what does not exist or fit.
         """
         if config is None:
-            model = choose_shipped(tracker)
+            model = choose_bundled(tracker)
             tracker, config, checkpoint = model.tracker, model.config, checkpoint or model.checkpoint
         run = open_run(tracker, config, changes, checkpoint=checkpoint, device=device)
         self._tracker = run.load(Mode(choose("precision", precision, PRECISIONS)))

@@ -14,7 +14,7 @@ from lib.api import Target, Tracker
 from lib.core.errors import InputError
 from lib.datasets.array import Pixels, choose_pixels, complete
 from lib.datasets.camera import keep_camera
-from lib.test.demo.shipped import DEMO_SEQUENCE
+from lib.test.demo.bundled import DEMO_SEQUENCE
 from lib.test.evaluation import open as evaluation
 from lib.test.video.pairing import open_sequence
 

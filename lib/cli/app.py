@@ -18,12 +18,12 @@ import tempfile
 
 from ..core.errors import InputError, run
 from .options import add_max_frames
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("app", __doc__, words)
+    parser = Parser("app", __doc__, argv)
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default: this machine alone)")
     parser.add_argument("--port", type=int, default=7860, help="default: 7860")
     add_max_frames(parser, "--most_frames", what="of a video that are followed (default: 2000)", default=2000)
@@ -34,9 +34,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Serve the page until Ctrl-C or SIGTERM."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     for name in ("max_frames", "max_megabytes"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} {getattr(args, name)}: expected 1 or more")
@@ -51,7 +51,7 @@ def main(words: Words = None) -> None:
         )
 
         page = build_page(args.max_frames)
-        launch(page, args.host, args.port, most_megabytes=args.max_megabytes, browser=args.browser)
+        launch(page, args.host, args.port, max_megabytes=args.max_megabytes, browser=args.browser)
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from ..core.errors import InputError, run
 from ..core.table import format_markdown, format_text, write_text
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 #: What is measured -> in words. Each is a file of benchmarks/, with `add_arguments(parser)` and
 #: `measure(args) -> Report`; only the one that is asked for is imported.
@@ -29,15 +29,15 @@ COMMANDS = {
 }
 
 
-def parse_arguments(words: Words) -> tuple[ModuleType, argparse.Namespace]:
+def parse_arguments(argv: Argv) -> tuple[ModuleType, argparse.Namespace]:
     """What is measured, and its own arguments."""
-    parser = Parser("benchmark", __doc__, words)
+    parser = Parser("benchmark", __doc__, argv)
     listed = "; ".join(f"{name}: {what}" for name, what in COMMANDS.items())
     parser.add_argument("command", choices=COMMANDS, help=listed)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command: see <command> --help")
-    args = parser.parse_args(parser.words)
+    args = parser.parse_args(parser.argv)
     module = importlib.import_module(f".benchmarks.{args.command}", __package__)
-    own = Parser("benchmark", module.__doc__, words)
+    own = Parser("benchmark", module.__doc__, argv)
     own.prog, own.words = f"{parser.prog} {args.command}", args.arguments
     module.add_arguments(own)
     own.add_argument("--repeats", type=int, default=5, help="interleaved repetitions (default: %(default)s)")
@@ -46,9 +46,9 @@ def parse_arguments(words: Words) -> tuple[ModuleType, argparse.Namespace]:
     return module, own.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Measure, show the tables, write what is asked for."""
-    module, args = parse_arguments(words)
+    module, args = parse_arguments(argv)
     if args.repeats < 1:
         raise InputError(f"--repeats {args.repeats}: expected 1 or more")
     report = module.measure(args)

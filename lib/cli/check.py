@@ -21,15 +21,15 @@ from ..datasets import DATASETS, load_dataset
 from ..datasets.check import KINDS, Findings, check_sequences, read_all
 from ..datasets.readers.folder import read_folder
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 EXAMPLES = 3  # lines of each kind on the screen
 WIDTH = 160  # characters of such a line
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("check", __doc__, words)
+    parser = Parser("check", __doc__, argv)
     parser.add_argument("name", help="a data set, or 'folder' with --data_dir")
     parser.add_argument("--data_dir", help="where it is (default: local.py)")
     parser.add_argument("--images", default="1", metavar="N|all", help="frames of each sequence to decode (default: 1)")
@@ -37,9 +37,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Check one data set."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.images != "all" and not (args.images.isdigit() and int(args.images)):
         raise InputError(f"--images {args.images}: expected a number above 0, or 'all'")
     if args.out is not None and args.out.exists():

@@ -14,20 +14,20 @@ from ..core.errors import InputError, run
 from ..core.table import format_markdown, format_text
 from ..test.analysis.published import TOLERANCE, compare_figures, comparison_table
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("compare figures", __doc__, words)
+    parser = Parser("compare figures", __doc__, argv)
     parser.add_argument("folder", metavar="DIR", help="raw results and ground truth")
     add_out(parser, "--markdown", what="write the table, as Markdown", metavar="FILE")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Print the table. Raises InputError where the figures differ."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     compared = compare_figures(args.folder)
     table = comparison_table(compared)
     print(format_text(table))

@@ -33,14 +33,14 @@ from ..test.report.tables import overall_table, sequence_table
 from ..test.results.dialect import find_result
 from ..test.results.files import write_result
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("compare opencv", __doc__, words)
+    parser = Parser("compare opencv", __doc__, argv)
     parser.add_argument("--data_dir", nargs="+", required=True, metavar="DIR", help="folders of sequences")
     parser.add_argument(
         "--results", nargs="+", default=[], metavar="NAME=DIR", help="any folder of <sequence>.txt files"
@@ -52,9 +52,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Follow, score, print a table for each set."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     known = known_trackers(args.nano_backbone, args.nano_head)

@@ -30,14 +30,14 @@ from ..models.base import Network
 from ..models.pretrained import read_public
 from ..models.weights import identify, load_state
 from .options import add_named_tracker
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("convert", __doc__, words)
+    parser = Parser("convert", __doc__, argv)
     parser.add_argument("source", type=Path, help="the checkpoint to read")
     parser.add_argument("target", type=Path, help="the file to write")
     add_named_tracker(
@@ -55,9 +55,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Read, check, write."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.target.exists() and not args.overwrite:
         raise InputError(f"{args.target}: exists already; choose another name, or give --overwrite")
     if bool(args.tracker) != bool(args.config):

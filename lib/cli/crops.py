@@ -18,7 +18,7 @@ from ..core.registry import choose
 from ..datasets import DATASETS, load_training_set
 from ..datasets.cropping import cut_set
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 #: Data set -> folder of its crops, as lib/datasets/readers/cropped.py reads them
 FOLDERS = {
@@ -33,9 +33,9 @@ FOLDERS = {
 _SHOWN = 5  # unreadable frames that are named
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("crops", __doc__, words)
+    parser = Parser("crops", __doc__, argv)
     parser.add_argument("name", help=f"a data set: {', '.join(FOLDERS)}; lasot is its training part")
     parser.add_argument("--data_dir", help="where it is (default: local.py)")
     add_out(parser, what="folder for cropped sets (default: crop511_dir of local.py)")
@@ -43,9 +43,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Cut one data set."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     name = choose("data set", args.name, FOLDERS)
     if args.workers < 0:
         raise InputError(f"--workers {args.workers}: give 0 (none besides this process) or more")

@@ -7,14 +7,14 @@ Needs no data and no settings. Takes every option of `rgbt track`.
 """
 
 from ..core.errors import run
-from ..test.demo.shipped import DEMO_SEQUENCE
+from ..test.demo.bundled import DEMO_SEQUENCE
 from . import track
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Track, with the sequence given."""
-    _, more = Parser("demo", __doc__, words).parse_known_args(words)
+    _, more = Parser("demo", __doc__, argv).parse_known_args(argv)
     track.main(["--sequence", str(DEMO_SEQUENCE), *more])
 
 

@@ -20,12 +20,12 @@ from ..test.export.check import TOLERANCE, check, compare
 from ..test.export.graphs import SUFFIX, check_packages, describe, make_parts, write_part
 from ..test.export.opencv import FILES, check_network, compare_opencv, write_opencv
 from .options import add_changes, add_out, add_tracker, add_weights
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("export", __doc__, words)
+    parser = Parser("export", __doc__, argv)
     add_tracker(parser)
     add_weights(parser)
     add_out(parser, "--output", what="a folder for the files", type=Path, required=True)
@@ -36,9 +36,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Write the graphs beside the target, compare, then move them there."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.format != "torch":
         check_packages()
     names = FILES.values() if args.format == "opencv" else graph_files(args.format).values()

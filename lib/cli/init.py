@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ..core.errors import run
 from ..core.paths import FILES, create_local_file
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Parse the arguments and write both files."""
-    parser = Parser("init", __doc__, words)
+    parser = Parser("init", __doc__, argv)
     for name, default, meaning in (
         ("workspace_dir", ".", "this toolbox"),
         ("data_dir", "../", "parent of the data sets"),

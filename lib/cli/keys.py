@@ -8,12 +8,12 @@ from ..core.atomic import write_atomically
 from ..core.errors import InputError, run
 from ..core.key_reference import COMMAND, REFERENCE, write_reference
 from ..core.paths import IS_CHECKOUT
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Write the page, or compare it."""
-    parser = Parser("keys", __doc__, words)
+    parser = Parser("keys", __doc__, argv)
     parser.add_argument("--check", action="store_true", help="only say whether the page is what it would be")
     args = parser.read()
     if not IS_CHECKOUT:

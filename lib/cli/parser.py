@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from .commands import as_scripts
 
-Words = Sequence[str] | None
+Argv = Sequence[str] | None
 
 
 class Parser(argparse.ArgumentParser):
     """The arguments of one command."""
 
-    def __init__(self, name: str, about: str | None, words: Words, epilog: str | None = None):
+    def __init__(self, name: str, about: str | None, argv: Argv, epilog: str | None = None):
         """about: the docstring, with examples as `rgbt` takes them; words: what followed `rgbt <name>`, None where a
         script of `tracking/` was started, whose help then shows the scripts."""
         super().__init__(

@@ -21,21 +21,21 @@ from ..test.evaluation.open import named_sequences
 from ..test.results.dialect import read_result
 from ..test.results.files import confidence_path, result_folder, result_paths
 from .options import add_data, add_trackers
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("recovery", __doc__, words)
+    parser = Parser("recovery", __doc__, argv)
     add_trackers(parser, parser.add_argument_group("the same by name"))
     add_data(parser, None)
     parser.add_argument("--results_dir", help="where the results are (default: results_dir of local.py)")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Print a row for each configuration, then the scores of each."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if len(args.trackers) != 1 or not args.configs:
         raise InputError("name one tracker and its configurations, for example: dasiamrpn dasiamrpn_vot")
     sequences = named_sequences(args.dataset_name, args.data_dir, None, lambda: read_local("test"))

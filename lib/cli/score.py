@@ -25,12 +25,12 @@ from ..test.analysis.sources import Source, named_sources, own_source, paired
 from ..test.metrics import PROTOCOLS
 from ..test.report.compose import Files, Wanted, make_tables, write_files
 from .options import add_trackers
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("score", __doc__, words)
+    parser = Parser("score", __doc__, argv)
     many: dict[str, Any] = {"nargs": "+", "default": []}
     what = parser.add_argument_group("what is scored")
     add_trackers(parser, what)
@@ -63,9 +63,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Score, show the tables, write what is asked for."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     sources = read_sources(args)
     boards = read_boards(args, sources)
     wanted = Wanted(*(getattr(args, name) for name in Wanted._fields))

@@ -15,15 +15,15 @@ from ..core.atomic import write_atomically
 from ..core.errors import InputError, run
 from ..datasets.synthetic import contact_sheet, stream, write_sequences
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 SETS = {"train": "training", "val": "testing"}
 SHEET_PAIRS, SHEET_FRAMES = 64, 48
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Write sequences, a sheet, or both."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.out is None and args.contact_sheet is None:
         raise InputError("nothing to do: give --out FOLDER, --contact_sheet FILE, or both")
     size = _size(args.size)
@@ -57,9 +57,9 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("synthetic", __doc__, words)
+    parser = Parser("synthetic", __doc__, argv)
     add_out(parser, what="new or empty folder for the sequences", type=Path)
     parser.add_argument("--photos", type=Path, help="folder of photographs, cut-outs and stills; none: drawn textures")
     parser.add_argument("--number", type=int, default=20, help="sequences to write (20)")

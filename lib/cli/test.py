@@ -43,14 +43,14 @@ from .options import (
     add_weights,
     add_workers,
 )
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def make_parser(words: Words) -> Parser:
+def make_parser(argv: Argv) -> Parser:
     """The command line."""
-    parser = Parser("test", __doc__, words)
+    parser = Parser("test", __doc__, argv)
     add_tracker(parser)
     add_data(parser, "lasher_test")
     add_sequence(parser)
@@ -80,9 +80,9 @@ def make_parser(words: Words) -> Parser:
     return parser
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Follow the sequences in this process, in workers, or in the processes that torchrun starts."""
-    parser = make_parser(words)
+    parser = make_parser(argv)
     args = parser.read()
     network = open_network(args)
     mode = Mode(args.precision, args.crops, args.compile, args.batch)
@@ -93,7 +93,7 @@ def main(words: Words = None) -> None:
     )
     record_run(folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode)
     if is_launcher(args):
-        again = [*own_command("test"), *parser.words]
+        again = [*own_command("test"), *parser.argv]
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{network.config}", again)))
     sharing = share_work()
     pending = left_to_do(sequences, folder, sharing)

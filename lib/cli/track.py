@@ -23,22 +23,22 @@ import numpy as np
 from ..core.errors import InputError, run
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.sequence import Sequence
-from ..test.demo.boxes import Given, first_boxes, parse_box, read_given
-from ..test.demo.film import Film, Footage, Script, fresh_folder, make_film
-from ..test.demo.shipped import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
+from ..test.demo.boxes import GivenBoxes, first_boxes, parse_box, read_given_boxes
+from ..test.demo.bundled import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
+from ..test.demo.video_run import DemoVideo, VideoOptions, VideoResult, fresh_folder, track_video
 from ..test.demo.window import KEYS, Window, draw_box_by_mouse, require_screen
 from ..test.evaluation.open import open_run
 from ..test.tracker.protocol import Tracker
+from ..test.video.homography import write_homography
 from ..test.video.live import is_live, open_cameras
 from ..test.video.pairing import ORDERS, PairedFrames, open_frames, open_halves, open_sequence, recorded_rate
-from ..test.video.register import write_homography
 from .options import Group, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("track", __doc__, words, epilog=f"Keys in the window: {KEYS}")
+    parser = Parser("track", __doc__, argv, epilog=f"Keys in the window: {KEYS}")
     add_tracker(parser, what=f"default: {TRACKER} {CONFIG}, the model that comes with the toolbox", required=False)
     add_weights(parser)
     add_device(parser)
@@ -86,12 +86,12 @@ def _add_results(group: Group) -> None:
     group.add_argument("--window", action="store_true", help="show the tracking while it runs; without it: no screen")
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Follow the targets, draw, write, say where everything lies."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     _check(args)
     footage, matrix = open_footage(args)
-    given = choose_given(args, footage)
+    given = choose_given_boxes(args, footage)
     if not given:
         require_screen()
     tracker = open_tracker(args)
@@ -99,8 +99,10 @@ def main(words: Words = None) -> None:
     folder = fresh_folder(args.out or Path("output", "demo", footage.name))
     if args.register == "estimate" and matrix is not None:
         write_homography(folder / "homography.txt", matrix)
-    script = Script(given, _ask(args.targets), args.lost_below, args.heat, args.max_frames, f"tracking.{args.format}")
-    report(make_film(tracker, footage, folder, script, window=window), footage)
+    script = VideoOptions(
+        given, _ask(args.targets), args.lost_below, args.heat, args.max_frames, f"tracking.{args.format}"
+    )
+    report(track_video(tracker, footage, folder, script, window=window), footage)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -121,7 +123,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("give --box or --boxes, not both")
 
 
-def open_footage(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
+def open_footage(args: argparse.Namespace) -> tuple[DemoVideo, np.ndarray | None]:
     """What the command line names, and the homography in use. Raises InputError when it cannot be opened."""
     live = [is_live(source) for source in (args.visible, args.infrared) if source is not None]
     if not any(live):
@@ -131,10 +133,10 @@ def open_footage(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
     if args.modality != "both":
         raise InputError("--modality is for recordings; of a camera that is missing give the other one alone")
     cameras = open_cameras(args.visible, args.infrared, args.register)
-    return Footage("camera", cameras, cameras.modalities, args.fps or cameras.rate), cameras.matrix
+    return DemoVideo("camera", cameras, cameras.modalities, args.fps or cameras.rate), cameras.matrix
 
 
-def open_recording(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
+def open_recording(args: argparse.Namespace) -> tuple[DemoVideo, np.ndarray | None]:
     """As `open_footage`, from disk."""
     matrix = None
     if args.sequence is not None:
@@ -149,13 +151,13 @@ def open_recording(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None
     rate = args.fps or recorded_rate(sequence.frames)
     if args.modality != "both":
         sequence = keep_camera(sequence, args.modality, len(CAMERAS))
-    return Footage.recorded(sequence, rate), matrix
+    return DemoVideo.from_sequence(sequence, rate), matrix
 
 
-def choose_given(args: argparse.Namespace, footage: Footage) -> Given:
+def choose_given_boxes(args: argparse.Namespace, footage: DemoVideo) -> GivenBoxes:
     """The boxes that the command line names, else the sequence's own first one; none: the mouse is asked."""
     if args.boxes:
-        return read_given(args.boxes)
+        return read_given_boxes(args.boxes)
     if args.box:
         return first_boxes([parse_box(text) for text in args.box])
     if footage.sequence is not None and len(footage.sequence.boxes):
@@ -175,7 +177,7 @@ def _ask(targets: int) -> Callable[[np.ndarray], dict[int, np.ndarray]]:
     return lambda image: {number: draw_box_by_mouse(image) for number in range(1, targets + 1)}
 
 
-def report(film: Film, footage: Footage) -> None:
+def report(film: VideoResult, footage: DemoVideo) -> None:
     """Speed, agreement with the annotation where there is one, and where everything lies."""
     frames = len(film.seconds)
     if footage.length is not None and frames < footage.length:

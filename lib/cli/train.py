@@ -16,12 +16,12 @@ from ..core.errors import run
 from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
 from .commands import own_command
 from .options import add_changes, add_device, add_out, add_tracker
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def make_parser(words: Words) -> Parser:
+def make_parser(argv: Argv) -> Parser:
     """The command line."""
-    parser = Parser("train", __doc__, words)
+    parser = Parser("train", __doc__, argv)
     add_tracker(parser)
     add_out(parser, "--save_dir", what="checkpoints, logs, curves (default: <save_dir of local.py>/<config>)")
     parser.add_argument(
@@ -34,9 +34,9 @@ def make_parser(words: Words) -> Parser:
     return parser
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Train in this process, or start torchrun with this command in each of its processes."""
-    parser = make_parser(words)
+    parser = make_parser(argv)
     args = parser.read()
     cfg = load_config(args.tracker, args.config, args.set)
     if args.wandb:
@@ -48,7 +48,7 @@ def main(words: Words = None) -> None:
         from ..train.preflight import check_inputs
 
         check_inputs(cfg)
-        again = [*own_command("train"), *parser.words]
+        again = [*own_command("train"), *parser.argv]
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{config}", again)))
     from ..core.paths import read_local
     from ..train.run import train

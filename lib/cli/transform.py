@@ -17,12 +17,12 @@ from ..test.results.dialect import list_results, read_times
 from ..test.results.files import read_result, result_folder
 from ..test.results.submission import FORMATS, Result, write_submission
 from .options import add_out, add_tracker
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("transform", __doc__, words)
+    parser = Parser("transform", __doc__, argv)
     add_tracker(parser, required=False)
     parser.add_argument("--runid", type=int, help="the run <config>_<runid>")
     parser.add_argument("--results_dir", help="where the tracking command put them; default: local.py")
@@ -32,9 +32,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Read the results, write them as they are wanted."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     folder = source_folder(args)
     results = []
     for name, path in list_results(folder).items():

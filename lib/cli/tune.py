@@ -38,14 +38,14 @@ from .options import (
     add_weights,
     add_workers,
 )
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("tune", __doc__, words)
+    parser = Parser("tune", __doc__, argv)
     add_tracker(parser)
     space = parser.add_argument_group("what is searched")
     space.add_argument(
@@ -69,9 +69,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Run the trials that are missing, show and write all."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.batch < 1:
         raise InputError(f"--batch {args.batch}: expected 1 or more sequences")
     network = open_run(

@@ -13,12 +13,12 @@ from pathlib import Path
 from ..core.config import load_config
 from ..core.errors import InputError, run
 from .options import add_changes, add_device, add_tracker
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("validate", __doc__, words)
+    parser = Parser("validate", __doc__, argv)
     add_tracker(parser)
     parser.add_argument("--checkpoint", required=True, help="weights in any format that the test command takes")
     parser.add_argument(
@@ -29,9 +29,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Print a figure per line."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.pairs < 0:
         raise InputError(f"--pairs {args.pairs}: give a number above 0")
     changes = [f"DATA.VAL.SAMPLE_PER_EPOCH={args.pairs}"] if args.pairs else []

@@ -17,16 +17,16 @@ from ..core.paths import read_local
 from ..core.table import Table, format_text, write_csv
 from ..datasets.named import open_dataset
 from ..test.analysis.sources import named_folders
-from ..test.demo.film import fresh_folder
-from ..test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_followed
+from ..test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_tracked_sequences
+from ..test.demo.video_run import fresh_folder
 from ..test.evaluation.open import choose_sequence
 from .options import add_data, add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("vis", __doc__, words)
+    parser = Parser("vis", __doc__, argv)
     add_data(parser, "lasher_test")
     parser.add_argument("--results", nargs="+", action="extend", default=[], metavar="NAME=DIR", required=True)
     parser.add_argument("--sequence", nargs="+", default=[], metavar="NAME", help="these, from beginning to end")
@@ -38,9 +38,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Draw the moments or the named sequences."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     for option in ("moments", "fps"):
         if not getattr(args, option) > 0:
             raise InputError(f"--{option} {getattr(args, option)}: expected a number above 0")
@@ -49,7 +49,7 @@ def main(words: Words = None) -> None:
     sequences = list(open_dataset(args.dataset_name, args.data_dir, lambda: read_local("test")))
     if args.sequence:
         sequences = [choose_sequence(sequences, name) for name in args.sequence]
-    followed = read_followed(sequences, folders)
+    followed = read_tracked_sequences(sequences, folders)
     if args.sequence:
         folder = fresh_folder(args.out or Path("output", "vis", args.dataset_name))
         for item in followed:

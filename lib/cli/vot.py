@@ -18,12 +18,12 @@ from ..test.evaluation.open import Run, open_run
 from ..test.evaluation.vot import CHANNELS, import_trax, register, serve
 from .commands import own_command
 from .options import add_changes, add_device, add_tracker, add_weights
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("vot", __doc__, words)
+    parser = Parser("vot", __doc__, argv)
     add_tracker(parser)
     parser.add_argument("--register", metavar="WORKSPACE", help="write the entry of trackers.ini instead of tracking")
     parser.add_argument("--name", help="what the toolkit calls the tracker (default: <tracker>_<config>)")
@@ -36,9 +36,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Register the tracker, or do what the toolkit asks."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     network = open_run(
         args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device=args.device
     )

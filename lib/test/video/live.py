@@ -11,8 +11,8 @@ import numpy as np
 from ...core.errors import InputError
 from ...datasets.sequence import INFRARED, VISIBLE
 from .align import align
+from .homography import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
 from .pairing import match_size
-from .register import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
 
 PATIENCE = 10.0  # seconds without an image after which a camera counts as disconnected
 USUAL_RATE = 25.0  # frames per second of a camera that does not report its rate

@@ -14,7 +14,7 @@ from ...core.errors import InputError
 from ...datasets.layout import first_existing
 from ...datasets.readers.folder import PAIRED, read_folder
 from ...datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
-from .register import ESTIMATE, estimate_homography, read_homography, scaling, warp
+from .homography import ESTIMATE, estimate_homography, read_homography, scaling, warp
 from .video import frame_rate, open_source
 
 log = logging.getLogger(__name__)

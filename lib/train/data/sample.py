@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch.utils.data import DataLoader, default_collate
 
 from ...core.errors import InputError
-from .tally import Tally
+from .pair_counts import PairCounts
 
 _RAISED = re.compile(rf"^{__package__.partition('.')[0]}\.[\w.]+: ")  # the class of an error, in front of its message
 
@@ -38,7 +38,7 @@ def read_batches(loader: DataLoader[Sample]) -> Iterator[Sample]:
 
     Raises InputError with the one line that a loader process raised.
     """
-    tally = Tally()
+    tally = PairCounts()
     try:
         for sample in loader:
             tally.add(sample.kind, sample.category)

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 _SHOWN = 60  # categories in a line of the log, the commonest first
 
 
-class Tally:
+class PairCounts:
     """Counts of the pairs that this process has read."""
 
     def __init__(self) -> None:
