@@ -1,12 +1,12 @@
-"""Say what is missing, damaged or inconsistent in a data set, before a long run finds out.
+"""Report what is missing, damaged or inconsistent in a data set, before a long run fails on it.
 
     rgbt check lasher_train
     rgbt check lasher_test --images 20 --out lasher_test.txt
     rgbt check trackingnet_train --images all
     rgbt check folder --data_dir ~/videos
 
-Looked at: folders and files of every sequence, numbers of images and annotation rows, boxes, and the first image of
-every stream (--images for more). Ends with exit status 1 when something is wrong.
+Checked are the folders and files of every sequence, the numbers of images and annotation rows, the boxes, and the first
+image of every stream (--images for more). The exit status is 1 when something is wrong.
 """
 
 import argparse
@@ -31,9 +31,13 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
     parser = Parser("check", __doc__, argv)
     parser.add_argument("name", help="a data set, or 'folder' with --data_dir")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    parser.add_argument("--images", default="1", metavar="N|all", help="frames of each sequence to decode (default: 1)")
-    add_out(parser, what="write every finding into this file", metavar="FILE", type=Path)
+    parser.add_argument("--data_dir", help="folder of the data set (default: from local.py)")
+    parser.add_argument(
+        "--images", default="1", metavar="N|all", help="number of frames of each sequence to decode (default: 1)"
+    )
+    add_out(
+        parser, what="write all findings into this file; the screen shows three of each kind", metavar="FILE", type=Path
+    )
     return parser.read()
 
 
@@ -57,7 +61,7 @@ def main(argv: Argv = None) -> None:
 
 
 def choose_reader(args: argparse.Namespace) -> functools.partial:
-    """What reads the set that the command line names."""
+    """The reader of the data set that the command line names."""
     if args.name.lower() == "folder":
         if not args.data_dir:
             raise InputError("folder needs --data_dir DIR, a folder of sequences")
@@ -70,7 +74,7 @@ def choose_reader(args: argparse.Namespace) -> functools.partial:
 
 
 def report(findings: Findings, out: Path | None) -> None:
-    """One page: what was looked at, then each kind with its number and first cases."""
+    """Print what was checked, then the number and the first cases of each kind of finding."""
     print(f"{findings.sequences} sequences, {findings.frames} frames, {findings.decoded} images decoded")
     for kind, title in KINDS.items():
         lines = [problem.line for problem in findings.problems if problem.kind == kind]

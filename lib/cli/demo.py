@@ -1,9 +1,9 @@
-"""Follow the target of the bundled sequence: a video, a contact sheet, the scores.
+"""Track the target of the bundled sequence; write a video, a contact sheet and the boxes with scores.
 
     rgbt demo
     rgbt demo --out DIR --max_frames 20 --window
 
-Needs no data and no settings. Takes every option of `rgbt track`.
+Needs no data and no settings. Has all options of `rgbt track`.
 """
 
 from ..core.errors import run
@@ -13,7 +13,7 @@ from .parser import Argv, Parser
 
 
 def main(argv: Argv = None) -> None:
-    """Track, with the sequence given."""
+    """Run `rgbt track` on the bundled sequence."""
     _, more = Parser("demo", __doc__, argv).parse_known_args(argv)
     track.main(["--sequence", str(DEMO_SEQUENCE), *more])
 

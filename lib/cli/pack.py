@@ -1,10 +1,10 @@
-"""Pack a data set into two files, for disks that are slow to open a million of them.
+"""Pack a data set into two files, for disks that are slow with many small files.
 
     rgbt pack lasher_train
     rgbt pack got10k_vottrain --out /network/packed
 
-Images are kept as they are, byte for byte. Written: <out>/<name>/images.bin and index.npz. With packed_dir = <out> in
-local.py every command reads <name> from there, and does not need the folders any more.
+The bytes of the images do not change. Writes <out>/<name>/images.bin and index.npz. With packed_dir = <out> in local.py
+every command reads <name> from there and no longer needs the folders of the data set.
 """
 
 import argparse
@@ -24,8 +24,8 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
     parser = Parser("pack", __doc__, argv)
     parser.add_argument("name", help="a data set")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    add_out(parser, what="folder for packed sets (default: packed_dir of local.py)")
+    parser.add_argument("--data_dir", help="folder of the data set (default: from local.py)")
+    add_out(parser, what="folder for all packed sets (default: packed_dir of local.py)")
     return parser.read()
 
 

@@ -1,4 +1,4 @@
-"""Show parameters, operations and speed of a network; rgbt benchmark says more.
+"""Show parameters, operations and speed of a network; rgbt benchmark measures more.
 
 rgbt profile --script tbsi_track --config vitb_256_tbsi_32x1_1e4_lasher_15ep_sot
 rgbt profile --script iimf_track --config tiny --device cpu

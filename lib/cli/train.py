@@ -5,7 +5,7 @@ r"""Train a tracker.
         --save_dir ./output/vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k --mode multiple --nproc_per_node 4
     rgbt train --script dasiamrpn --config synthetic_small --weights_dir ./output/weights
 
-A run that was interrupted goes on after its last complete checkpoint when the same command is given again.
+The same command resumes an interrupted run after its last complete checkpoint.
 Checkpoints: <out>/checkpoints/train/<script>/<config>/. Curves: tensorboard --logdir <out>/tensorboard
 """
 
@@ -23,13 +23,19 @@ def make_parser(argv: Argv) -> Parser:
     """The command line."""
     parser = Parser("train", __doc__, argv)
     add_tracker(parser)
-    add_out(parser, "--save_dir", what="checkpoints, logs, curves (default: <save_dir of local.py>/<config>)")
+    add_out(
+        parser, "--save_dir", what="folder for checkpoints, logs and curves (default: <save_dir of local.py>/<config>)"
+    )
     parser.add_argument(
-        "--weights_dir", default="", help="checkpoints go there besides, as <network>_<config>_e001.pth, …_last.pth"
+        "--weights_dir",
+        default="",
+        help="folder for copies of the checkpoints: <network>_<config>_e001.pth, …_last.pth, …_best.pth",
     )
     add_launch_arguments(parser, "from the last checkpoint")
     add_device(parser)
-    parser.add_argument("--wandb", default="", metavar="PROJECT", help="tell Weights & Biases what TensorBoard is told")
+    parser.add_argument(
+        "--wandb", default="", metavar="PROJECT", help="log to this project of Weights & Biases what TensorBoard shows"
+    )
     add_changes(parser)
     return parser
 

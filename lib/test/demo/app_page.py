@@ -140,8 +140,7 @@ def build_page(max_frames: int) -> gr.Blocks:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                visible = gr.File(label="visible video", file_types=VIDEOS, elem_id="visible", height=130)
-                infrared = gr.File(label="infrared video", file_types=VIDEOS, elem_id="infrared", height=130)
+                visible, infrared = map(_make_upload, ("visible", "infrared"))
                 align = gr.Checkbox(
                     label="align the cameras", info="where the two pictures differ in shape or are shifted"
                 )
@@ -173,6 +172,10 @@ def build_page(max_frames: int) -> gr.Blocks:
         track.click(actions.track, [model, device, heat, lost], [video, files, status])
         page.unload(visitors.leave)
     return page
+
+
+def _make_upload(camera: str) -> gr.File:
+    return gr.File(label=f"{camera} video", file_types=VIDEOS, elem_id=camera, height=130)
 
 
 def _show_errors(action: Any, *arguments: Any) -> Any:

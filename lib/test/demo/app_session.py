@@ -17,8 +17,8 @@ from ...datasets.sequence import Sequence
 from ..evaluation.open import open_run
 from ..tracker.protocol import Tracker
 from ..video.draw import BLACK, ORANGE
+from ..video.homography import ESTIMATE
 from ..video.pairing import open_frames, open_sequence, recorded_rate
-from ..video.register import ESTIMATE
 from .boxes import parse_box
 from .bundled import DEMO_SEQUENCE, LOST_BELOW, BundledModel, bundled_models
 from .video_run import DemoVideo, VideoOptions, VideoResult, track_video
@@ -119,8 +119,10 @@ class Session:
     def track(
         self, options: VisitorOptions, on_frame: Callable[[int, int], object] = lambda done, total: None
     ) -> VideoResult:
-        """Track the target from its first box on; later boxes correct it. on_frame: is called with the number of finished
-        frames and the number of all. Raises InputError where there is no video or no box.
+        """Track the target from its first box on; later boxes correct it.
+
+        on_frame: is called with the numbers of finished frames and of all frames. Raises InputError where there is no
+        video or no box.
         """
         sequence = self._opened()
         if not self.boxes:

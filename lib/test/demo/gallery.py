@@ -91,7 +91,7 @@ def collect_moments(tracked: Iterable[TrackedSequence], lost: str, kept: str, mo
 
 
 def draw_moments(tracked: Many[TrackedSequence], moments: Many[Moment], folder: Path, frames_per_second: float) -> None:
-    """Write contact_sheet.png with one picture per moment, at its peak, and moments.mp4 with all moments in that order."""
+    """Write contact_sheet.png, one picture per moment at its peak, and moments.mp4, the moments in the same order."""
     by_name = {item.sequence.name: item for item in tracked}
     peaks = [by_name[moment.sequence].picture(moment.peak) for moment in moments]
     write_image(folder / "contact_sheet.png", contact_sheet(_same_size(peaks)))

@@ -90,8 +90,8 @@ def track_video(
     window: Window | None = None,
     on_frame: Callable[[int], object] = lambda index: None,
 ) -> VideoResult:
-    """Track targets in a video and write into `folder`: the video with the boxes drawn, modalities side by side;
-    contact_sheet.png; tracks.csv; and boxes.txt if there is one target and it starts in the first frame.
+    """Track targets in a video and write into `folder`: the video with the boxes drawn, contact_sheet.png, tracks.csv
+    and, if there is one target and it starts in the first frame, boxes.txt.
 
     on_frame: is called with the index of each finished frame. Ctrl-C ends the video early; the frames until then are
     written. Raises InputError for boxes that tracking cannot start from and for frames that cannot be read.
@@ -115,13 +115,8 @@ def track_video(
     if not seconds:
         raise InputError(f"{video.name}: stopped before its first frame")
     elapsed = time.perf_counter() - begin
-    files = [folder / options.file_name, folder / "contact_sheet.png", folder / "tracks.csv"]
-    write_image(files[1], contact_sheet(sheet.chosen()))
-    _write_tracks(files[2], rows)
     boxes = _single(rows, len(seconds))
-    if boxes is not None:
-        write_result(folder, "boxes", boxes, np.array(seconds))
-        files.append(folder / "boxes.txt")
+    files = [folder / options.file_name, *_write_files(folder, sheet, rows, boxes, np.array(seconds))]
     return VideoResult(rows, np.array(seconds), elapsed, _figures(video, boxes), files)
 
 
@@ -213,6 +208,19 @@ def _rows(frame: DemoFrame, index: int, options: VideoOptions) -> list[TrackRow]
         )
         for number, target in frame.targets.items()
     ]
+
+
+def _write_files(
+    folder: Path, sheet: _Sheet, rows: list[TrackRow], boxes: np.ndarray | None, seconds: np.ndarray
+) -> list[Path]:
+    """All files but the video."""
+    files = [folder / "contact_sheet.png", folder / "tracks.csv"]
+    write_image(files[0], contact_sheet(sheet.chosen()))
+    _write_tracks(files[1], rows)
+    if boxes is not None:
+        write_result(folder, "boxes", boxes, seconds)
+        files.append(folder / "boxes.txt")
+    return files
 
 
 def _write_tracks(path: Path, rows: Iterable[TrackRow]) -> None:

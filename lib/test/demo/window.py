@@ -54,8 +54,8 @@ class Window:
         self._paused = False
 
     def show(self, picture: np.ndarray, image: np.ndarray, targets: Iterable[int]) -> dict[int, np.ndarray]:
-        """Show one picture and return the box that the user draws: target number -> [4] xywh, pixels of `image`. An empty
-        result means: go on to the next frame. The keys set `ended` and `heat`.
+        """Show one picture and return the box that the user draws: target number -> [4] xywh, pixels of `image`. Empty:
+        go on to the next frame. The keys set `ended` and `heat`.
 
         image: [H, W, 3] uint8 RGB of this frame, to draw on; targets: numbers of the targets in it.
         """
