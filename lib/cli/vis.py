@@ -5,8 +5,8 @@ r"""Draw result files over the frames: several trackers in colours, both streams
     rgbt vis --dataset_name lasher_test --results ours=DIR APFNet=DIR --sequence blackboy greyman
 
 Without --sequence: the moments in which one tracker loses a target (IoU below 0.1) that another one keeps (at least
-0.5), the worst first, as moments.csv, contact_sheet.png and moments.mp4. With --sequence: whole sequences, as <name>.mp4
-and <name>.png. Writes a new folder.
+0.5), the worst first, as moments.csv, contact_sheet.png and moments.mp4. With --sequence: whole sequences, as
+<name>.mp4 and <name>.png. Writes a new folder.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from ...core.measure.benchmark import Report, take_turns
 from ...core.measure.machine import describe_machine
 from ...datasets.readers.folder import read_folder
 from ...train.benchmarks.loading import (
-    Side,
+    LoadingVariant,
     compare_pixels,
     describe,
     gains,
@@ -65,15 +65,20 @@ def measure(args: argparse.Namespace) -> Report:
     tracker, config = args.tracker or TRACKER, args.config or CONFIG
     cfg = load_config(tracker, config, ["TRAIN.BATCH_SIZE=8", "DATA.TRAIN.DATASETS_NAME=[benchmark]",
                                                  "DATA.TRAIN.DATASETS_RATIO=[1]"])  # fmt: skip
-    sides = {side.name: side for workers in args.workers for side in (Side(workers, False), Side(workers, True))}
+    kinds = [LoadingVariant(workers, scaled) for workers in args.workers for scaled in (False, True)]
+    variants = {variant.name: variant for variant in kinds}
+        variant.name: variant
+        for workers in args.workers
+        for variant in (LoadingVariant(workers, False), LoadingVariant(workers, True))
+    }
     with tempfile.TemporaryDirectory() as scratch:
         if args.data_dir:
             sequences = read_folder(args.data_dir)
         else:
             sequences = make_pairs(Path(scratch, "made"), args.photos, (int(size[1]), int(size[2])))
         records = take_turns(
-            list(sides),
-            lambda name, _: measure_loading(cfg, sequences, sides[name], pairs=args.pairs),
+            list(variants),
+            lambda name, _: measure_loading(cfg, sequences, variants[name], pairs=args.pairs),
             repeats=args.repeats,
         )
         pixels = compare_pixels(cfg, sequences)

@@ -20,13 +20,11 @@ from ..evaluation.read_ahead import read_ahead
 from ..metrics import PLAIN, score
 from ..results.files import write_result
 from ..tracker.protocol import Tracker
-from ..video.draw import COLOURS, GREEN, Mark, contact_sheet, draw_frame, overlay_heat
+from ..video.draw import COLOURS, GREEN, Mark, SheetPictures, contact_sheet, draw_frame, overlay_heat
 from ..video.video import write_image, write_video
 from .boxes import GivenBoxes
 from .demo_frame import DemoFrame, start_targets, track_frame
 from .window import Window
-
-SHEET_PICTURES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +96,7 @@ def track_video(
     """
     rows: list[TrackRow] = []
     seconds: list[float] = []
-    sheet, begin = _Sheet(), time.perf_counter()
+    sheet, begin = SheetPictures(), time.perf_counter()
     shown_from = begin
     with write_video(folder / options.file_name, video.rate) as append, suppress(KeyboardInterrupt):
         for frame, picture in _track_frames(tracker, video, options, window):
@@ -129,27 +127,6 @@ def fresh_folder(wanted: str | Path) -> Path:
         folder = wanted.with_name(f"{wanted.name}_{number}")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-class _Sheet:
-    """Pictures for a contact sheet of a video of any length: evenly spread ones and the last one."""
-
-    def __init__(self) -> None:
-        self.added, self._stride = 0, 1
-        self._kept: list[np.ndarray] = []
-        self._last: np.ndarray | None = None
-
-    def add(self, picture: np.ndarray) -> None:
-        if self.added % self._stride == 0:
-            self._kept.append(picture)
-        if len(self._kept) > 4 * SHEET_PICTURES:
-            self._kept, self._stride = self._kept[::2], 2 * self._stride
-        self._last, self.added = picture, self.added + 1
-
-    def chosen(self) -> list[np.ndarray]:
-        pictures = [*self._kept, self._last] if self._last is not self._kept[-1] else self._kept
-        places = np.linspace(0, len(pictures) - 1, min(SHEET_PICTURES, len(pictures))).round().astype(int)
-        return [pictures[place] for place in places]
 
 
 def _track_frames(
@@ -211,7 +188,7 @@ def _rows(frame: DemoFrame, index: int, options: VideoOptions) -> list[TrackRow]
 
 
 def _write_files(
-    folder: Path, sheet: _Sheet, rows: list[TrackRow], boxes: np.ndarray | None, seconds: np.ndarray
+    folder: Path, sheet: SheetPictures, rows: list[TrackRow], boxes: np.ndarray | None, seconds: np.ndarray
 ) -> list[Path]:
     """All files but the video."""
     files = [folder / "contact_sheet.png", folder / "tracks.csv"]

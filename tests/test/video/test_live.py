@@ -85,7 +85,7 @@ def test_two_cameras_of_different_shape_need_a_registration(tmp_path):
 
 
 def test_a_camera_that_falls_silent_is_one_line(monkeypatch):
-    monkeypatch.setattr(live, "PATIENCE", 0.05)
+    monkeypatch.setattr(live, "TIMEOUT", 0.05)
     eye, _ = camera([grey(1)] * 3, pause=0.5)
     with pytest.raises(InputError, match="camera 0: no picture for 0.05 seconds"):
         eye.newest(0)
