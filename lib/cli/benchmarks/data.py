@@ -67,10 +67,6 @@ def measure(args: argparse.Namespace) -> Report:
                                                  "DATA.TRAIN.DATASETS_RATIO=[1]"])  # fmt: skip
     kinds = [LoadingVariant(workers, scaled) for workers in args.workers for scaled in (False, True)]
     variants = {variant.name: variant for variant in kinds}
-        variant.name: variant
-        for workers in args.workers
-        for variant in (LoadingVariant(workers, False), LoadingVariant(workers, True))
-    }
     with tempfile.TemporaryDirectory() as scratch:
         if args.data_dir:
             sequences = read_folder(args.data_dir)
