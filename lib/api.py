@@ -177,7 +177,7 @@ class Tracker:
         order: str = "rgb",
         thermal_range: tuple[float, float] | None = None,
     ) -> list[Target]:
-        """New targets, each in its own video: frames[k] and boxes[k] belong to target k. `self.targets` stays."""
+        """New targets, each in its own video: frames[k] and boxes[k] belong to target k. `targets` keeps its value."""
         pixels = [choose_pixels(name_streams(*frame), order, thermal_range) for frame in frames]
         images = [self._reader.read(*frame, own) for frame, own in zip(frames, pixels, strict=True)]
         return self._start(images, pixels, boxes, names)
@@ -192,7 +192,7 @@ class Tracker:
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[ArrayLike]) -> list[Target]:
         """The targets with other boxes in their current frame. Tracking goes on from these boxes, and what was learned
-        about the targets stays. `self.targets` stays. Raises InputError for a box that cannot be used."""
+        about the targets stays. `targets` keeps its value. Raises InputError for a box that cannot be used."""
         states = self._tracker.correct([target.state for target in targets], [read_box(box) for box in boxes])
         return [Target(state, target.pixels) for state, target in zip(states, targets, strict=True)]
 

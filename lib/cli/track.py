@@ -152,9 +152,9 @@ def open_video(args: argparse.Namespace) -> tuple[DemoVideo, np.ndarray | None]:
     if not any(live):
         return open_recording(args)
     if not all(live):
-        raise InputError("--visible and --infrared: a camera beside a recording; give two cameras or two recordings")
+        raise InputError("--visible, --infrared: a camera and a recording cannot be paired; give two of one kind")
     if args.modality != "both":
-        raise InputError("--modality is for recordings; of a camera that is missing give the other one alone")
+        raise InputError("--modality is for recordings; where a camera is missing, give only the other one")
     cameras = open_cameras(args.visible, args.infrared, args.register)
     return DemoVideo("camera", cameras, cameras.modalities, args.fps or cameras.rate), cameras.matrix
 

@@ -194,7 +194,7 @@ class Trainer:
         return to_device(batch, self.device, self.model.normalize)
 
     def path(self, which: str) -> Path:
-        """Where a checkpoint lies: `<Name>_ep0015.pth.tar` for which = "ep0015"."""
+        """The path of a checkpoint: `<Name>_ep0015.pth.tar` for which = "ep0015"."""
         return self.checkpoints / f"{type(self.model).__name__}_{which}.pth.tar"
 
     def state(self) -> dict[str, Any]:

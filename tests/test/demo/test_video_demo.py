@@ -128,7 +128,7 @@ def test_malformed_box_is_one_line(demo, sequence_folder, text):
         (("--sequence", "a", "--visible", "b"), "give either --sequence"),
         (("--sequence", "a", "--infrared", "b"), "--infrared goes with --visible"),
         (("--visible", "a", "--register", "h.txt"), "--register goes with"),
-        (("--visible", "0", "--infrared", "b.mp4"), "a camera beside a recording"),
+        (("--visible", "0", "--infrared", "b.mp4"), "a camera and a recording cannot be paired"),
         (("--visible", "0", "--modality", "visible"), "--modality is for recordings"),
         (("--sequence", "a", "--box", "1,2,3,4", "--boxes", "b"), "not both"),
         (("--sequence", "a", "--targets", "0"), "--targets 0"),
