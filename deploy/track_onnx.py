@@ -1,11 +1,11 @@
-r"""Track with ONNX Runtime, NumPy and OpenCV alone: no PyTorch, nothing else of this repository.
+r"""Track with ONNX Runtime, NumPy and OpenCV, without PyTorch and without the rest of this repository.
 
     python tracking/export.py iimf_track tiny --out output/tiny_onnx
     python deploy/track_onnx.py output/tiny_onnx --visible docs/demo_sequence/visible \
         --infrared docs/demo_sequence/infrared --box 138.01,28.76,50.40,64.68 --out output/boxes.txt
 
-Copy this file beside template.onnx and search.onnx; it needs no other. Boxes are x y w h, pixels.
-M modalities (visible; visible and infrared), S side of a crop as the network sees it, pixels.
+Copy this file beside template.onnx and search.onnx; it needs no other file. Boxes are x y w h, pixels.
+M modalities (1: visible; 2: visible and infrared), S side of a crop, pixels.
 """
 
 import argparse
@@ -21,20 +21,20 @@ import onnxruntime
 
 
 class Target:
-    """Everything that changes while one target is followed; one `OnnxTracker` serves many of them."""
+    """The state of one target. One `OnnxTracker` tracks any number of targets."""
 
     def __init__(self, box: np.ndarray, memory: dict[str, np.ndarray]):
         self.box = box  # [4] float64
-        self.memory = memory  # what the template's graph said
-        self.bias = np.ones(2)  # by what the network overrates width and height
+        self.memory = memory  # outputs of the template graph
+        self.bias = np.ones(2)  # factors by which the network overestimates width and height
         self.score = 1.0
 
 
 class OnnxTracker:
-    """The two graphs of tracking/export.py and the crops that belong to them."""
+    """The two graphs of tracking/export.py, with their crops and settings."""
 
     def __init__(self, folder: str | Path, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0):
-        """providers: of ONNX Runtime, such as CUDAExecutionProvider; threads: 0 for as many as there are cores."""
+        """providers: of ONNX Runtime, such as CUDAExecutionProvider; threads: 0 for one per core."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self.first, self.second = (
@@ -43,7 +43,9 @@ class OnnxTracker:
         )
         about = json.loads(self.second.get_modelmeta().custom_metadata_map["rgbt_tracking"])
         if about["geometry"] != "FamilyGeometry":
-            raise ValueError(f"{folder}: {about['geometry']} is not cut here; see docs/export.md of the toolbox")
+            raise ValueError(
+                f"{folder}: {about['geometry']} crops are not supported here; see docs/export.md of the toolbox"
+            )
         self.modalities: int = about["modalities"]
         self.template_size, self.search_size = about["template_size"], about["search_size"]
         self.template_factor, self.search_factor = about["template_factor"], about["search_factor"]
@@ -51,21 +53,21 @@ class OnnxTracker:
         self.calibrates, self.size_rate = about.get("calibrates", False), about.get("size_rate", 1.0)
 
     def start(self, frame: np.ndarray, box: Sequence[float]) -> Target:
-        """frame: [H, W, 3 M] uint8 RGB, see `join`; box: x y w h."""
+        """A target in its first frame. frame: [H, W, 3 M] uint8 RGB, see `join`; box: x y w h."""
         first = np.array(box, np.float64)
         crop, scale = cut(frame, first, self.template_factor, self.template_size)
         middle = (self.template_size - 1) / 2 / self.template_size
         inside = np.array([middle, middle, *(first[2:] * scale / self.template_size)])
         target = Target(first, run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)}))
         if self.calibrates:
-            found, prior, _ = self.look(target, frame)
+            found, prior, _ = self.predict(target, frame)
             if np.isfinite(found).all() and (np.abs(found[:2] - 0.5) < prior / 2).all():
                 target.bias = np.clip(found[2:4] / prior, 0.5, 2)
         return target
 
     def track(self, target: Target, frame: np.ndarray) -> np.ndarray:
-        """Move the target one frame on: its new box [4]; `target.score` says how sure the network is."""
-        answer, prior, side = self.look(target, frame)
+        """Track the target in the next frame. Returns its box [4]; `target.score` is the network's confidence."""
+        answer, prior, side = self.predict(target, frame)
         size = answer[2:4]
         if self.calibrates or self.size_rate != 1:
             size = prior * (np.maximum(size, 0) / target.bias / prior) ** self.size_rate
@@ -75,9 +77,9 @@ class OnnxTracker:
         target.box = clip(found, frame.shape[0], frame.shape[1], self.margin)
         return target.box
 
-    def look(self, target: Target, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """The network's answer [5] (cx cy w h, 1 = side of the crop; score), the box before [2] in the same units, and
-        that side in pixels of the frame."""
+    def predict(self, target: Target, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Output of the network [5] (cx cy w h in units of the crop's side; score), the size before [2] (w h) in these
+        units, and the side of the crop in pixels of the frame."""
         crop, scale = cut(frame, target.box, self.search_factor, self.search_size)
         prior = target.box[2:] * scale / self.search_size
         given = {**target.memory, "search": crop[None], "prior": prior[None].astype(np.float32)}
@@ -86,7 +88,7 @@ class OnnxTracker:
 
 
 def run(session: onnxruntime.InferenceSession, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Outputs by name; inputs that the graph does not have are left out."""
+    """The outputs of a graph by name. Values that are no input of the graph are ignored."""
     wanted = {value.name: given[value.name] for value in session.get_inputs()}
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, wanted), strict=True))
@@ -99,7 +101,7 @@ def cut(image: np.ndarray, box: np.ndarray, factor: float, size: int) -> tuple[n
     x1, y1 = round(x + w / 2 - side / 2), round(y + h / 2 - side / 2)
     height, width = image.shape[:2]
     left, top = max(0, -x1), max(0, -y1)
-    # The last column and row of the image are left out: so the networks were trained.
+    # The last column and row of the image are left out, as in training.
     right, bottom = max(0, x1 + side - width + 1), max(0, y1 + side - height + 1)
     if left + right >= side or top + bottom >= side:
         raise ValueError(f"box {box} lies outside its {width}x{height} image")
@@ -109,7 +111,7 @@ def cut(image: np.ndarray, box: np.ndarray, factor: float, size: int) -> tuple[n
 
 
 def clip(box: np.ndarray, height: int, width: int, margin: int) -> np.ndarray:
-    """At least `margin` pixels of each side stay inside the image."""
+    """Clip a box so that at least `margin` pixels of width and height are inside the image."""
     limits = np.array([width, height], np.float64)
     low = np.clip(box[:2], 0, limits - margin)
     high = np.clip(box[:2] + box[2:], margin, limits)
@@ -133,19 +135,27 @@ def read_frames(folders: Sequence[Path]) -> Iterator[np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="with template.onnx and search.onnx")
+    parser.add_argument("folder", type=Path, help="folder with template.onnx and search.onnx")
     parser.add_argument("--visible", type=Path, required=True, help="folder of images")
-    parser.add_argument("--infrared", type=Path, help="folder of images, for networks with two cameras")
+    parser.add_argument("--infrared", type=Path, help="folder of images, for networks that read two cameras")
     parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first frame")
     parser.add_argument(
-        "--out", "--output", type=Path, default=Path("boxes.txt"), help="one tab-separated box per frame"
+        "--out",
+        "--output",
+        type=Path,
+        default=Path("boxes.txt"),
+        help="file for the boxes, one tab-separated box per frame (default: boxes.txt)",
     )
-    parser.add_argument("--provider", default="CPUExecutionProvider", help="such as CUDAExecutionProvider")
+    parser.add_argument(
+        "--provider",
+        default="CPUExecutionProvider",
+        help="of ONNX Runtime, such as CUDAExecutionProvider (default: CPUExecutionProvider)",
+    )
     args = parser.parse_args()
     tracker = OnnxTracker(args.folder, [args.provider])
     folders = [folder for folder in (args.visible, args.infrared) if folder]
     if len(folders) != tracker.modalities:
-        parser.error(f"this network looks through {tracker.modalities} camera(s), {len(folders)} given")
+        parser.error(f"this network reads {tracker.modalities} camera(s), {len(folders)} given")
     frames = read_frames(folders)
     target = tracker.start(next(frames), [float(number) for number in args.box.split(",")])
     boxes, begin = [target.box], time.perf_counter()

@@ -1,4 +1,4 @@
-"""Tracking from a program: `from rgbt_toolbox import Tracker`.
+"""Tracking in Python: `from rgbt_toolbox import Tracker`.
 
     tracker = Tracker("tiny")
     target = tracker.init(visible, infrared, box=(138, 28, 50, 65))
@@ -7,42 +7,42 @@
 Images are arrays [H, W, 3] or [H, W], uint8 or uint16; boxes are x, y, width, height in pixels.
 """
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .core.errors import InputError
 from .core.registry import choose
-from .datasets.array import Pixels, choose_pixels, complete, name_streams, read_box
+from .core.target import Target as TargetState
+from .datasets.array import FrameReader, Pixels, choose_pixels, name_streams, read_box
 from .datasets.sequence import INFRARED, VISIBLE
-from .test.demo.shipped import choose_shipped
+from .test.demo.bundled import choose_bundled
 from .test.evaluation.open import open_run
 from .test.evaluation.read_ahead import read_ahead
 from .test.tracker.forward_pass import PRECISIONS, Mode
 from .test.video.live import is_live, open_cameras
 from .test.video.pairing import open_frames
 
-log = logging.getLogger(__name__)
-
-#: A visible and an infrared image of the same moment; None where a camera is missing.
-Pair = tuple[ArrayLike | None, ArrayLike | None]
+#: A visible and an infrared image of one frame; None for a camera that is missing.
+ImagePair = tuple[ArrayLike | None, ArrayLike | None]
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One target after a frame. Picklable: tracking goes on from it in another process too."""
+    """One target after a frame. It can be pickled, and tracking can go on from it in another process.
 
-    state: Any  # the tracker's own
+    It wraps a `core.target.Target` and adds how the images of its video are read.
+    """
+
+    state: TargetState  # as the tracker returned it
     pixels: Pixels  # how the images of its video are read
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return self.state.name
 
     @property
@@ -52,7 +52,7 @@ class Target:
 
     @property
     def score(self) -> float:
-        """The network's confidence in the box, 0 to 1; 1 for the box that was given."""
+        """The network's confidence in the box, from 0 to 1; 1 for the given box."""
         return self.state.score
 
     @property
@@ -72,10 +72,10 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
-    """One frame of a video that is followed."""
+    """One frame of a video, with its targets."""
 
     index: int  # from 0
-    images: list[np.ndarray]  # [H, W, 3] uint8 RGB: visible and, where there is one, infrared
+    images: list[np.ndarray]  # [H, W, 3] uint8 RGB: visible and, if there is one, infrared
     targets: list[Target]
 
     @property
@@ -85,7 +85,10 @@ class TrackedFrame:
 
 
 class Tracker:
-    """A network with its weights, ready to follow any number of targets."""
+    """A network with its weights, which tracks any number of targets.
+
+    It wraps a tracker of `lib.test.tracker.protocol`, and reads arrays and videos for it.
+    """
 
     def __init__(
         self,
@@ -97,24 +100,25 @@ class Tracker:
         precision: str = "fp32",
         changes: Iterable[str] = (),
     ):
-        """tracker: a shipped model ("tiny", "small") or, with `config`, a folder of experiments/.
+        """tracker: a bundled model ("tiny", "small") or, with `config`, a folder of experiments/.
 
-        config: a configuration of that folder, or a YAML file. checkpoint: weights, instead of the shipped or newest
-        ones. device: "auto", "cpu", "cuda" or "mps"; precision: "fp32", "bf16" or "fp16". changes: of the
-        configuration, such as "TEST.SEARCH_FACTOR=4.5". Raises InputError for what does not exist or fit.
+        config: a configuration of that folder, or a YAML file. checkpoint: a file of weights (default: the bundled
+        ones, or those of the newest training run). device: "auto", "cpu", "cuda" or "mps". precision: "fp32", "bf16"
+        or "fp16". changes: changed keys of the configuration, such as "TEST.SEARCH_FACTOR=4.5". Raises InputError for
+        a model, configuration, checkpoint or device that does not exist, and for weights that do not fit.
         """
         if config is None:
-            model = choose_shipped(tracker)
+            model = choose_bundled(tracker)
             tracker, config, checkpoint = model.tracker, model.config, checkpoint or model.checkpoint
         run = open_run(tracker, config, changes, checkpoint=checkpoint, device=device)
         self._tracker = run.load(Mode(choose("precision", precision, PRECISIONS)))
-        self._said: set[str] = set()
-        #: The targets that `update` moves. Can be kept, pickled and set again.
+        self._reader = FrameReader(self._tracker.modalities)
+        #: The targets that `update` tracks. The list can be kept, pickled and set again.
         self.targets: list[Target] = []
 
     @property
     def modalities(self) -> int:
-        """1: the network reads one camera; 2: visible and infrared."""
+        """1 for a network that reads one camera, 2 for visible and infrared."""
         return self._tracker.modalities
 
     def init(
@@ -126,11 +130,11 @@ class Tracker:
         order: str = "rgb",
         thermal_range: tuple[float, float] | None = None,
     ) -> Target:
-        """Start to follow one target in a frame.
+        """Start to track one target in a frame.
 
-        order: of the colour channels, "rgb" or "bgr", here and in `update`. thermal_range: raw values of a 16-bit
-        infrared image that become black and white (default: the least and the largest of this frame).
-        A missing camera is None. Raises InputError for images and boxes that cannot be used.
+        visible, infrared: None for a missing camera. order: of the colour channels, "rgb" or "bgr", here and in
+        `update`. thermal_range: raw values of a 16-bit infrared image that become black and white (default: the
+        smallest and the largest value of this frame). Raises InputError for images and boxes that cannot be used.
         """
         return self.init_all(visible, infrared, boxes=[box], order=order, thermal_range=thermal_range)[0]
 
@@ -146,49 +150,49 @@ class Tracker:
     ) -> list[Target]:
         """As `init`, for several targets in one frame."""
         pixels = choose_pixels(name_streams(visible, infrared), order, thermal_range)
-        images = self._read((visible, infrared), pixels)
+        images = self._reader.read(visible, infrared, pixels)
         self.targets = self._start([images] * len(boxes), [pixels] * len(boxes), boxes, names)
         return self.targets
 
     def update(self, visible: ArrayLike | None, infrared: ArrayLike | None = None) -> Target:
-        """The target in the next frame. Raises InputError where `init` was not called, or for several targets."""
+        """The target in the next frame. Raises InputError if `init` was not called, or for several targets."""
         if len(self.targets) > 1:
-            raise InputError(f"{len(self.targets)} targets are followed; call update_all")
+            raise InputError(f"{len(self.targets)} targets are tracked; call update_all")
         return self.update_all(visible, infrared)[0]
 
     def update_all(self, visible: ArrayLike | None, infrared: ArrayLike | None = None) -> list[Target]:
-        """All targets in the next frame, in one pass of the network."""
+        """All targets in the next frame, in one forward pass."""
         if not self.targets:
-            raise InputError("no target is followed; call init with a box first")
-        images = self._read((visible, infrared), self.targets[0].pixels)
+            raise InputError("no target is tracked; call init with a box first")
+        images = self._reader.read(visible, infrared, self.targets[0].pixels)
         self.targets = self._move(self.targets, [images] * len(self.targets))
         return self.targets
 
     def start(
         self,
-        frames: Sequence[Pair],
+        frames: Sequence[ImagePair],
         boxes: Sequence[ArrayLike],
         names: Sequence[str] = (),
         *,
         order: str = "rgb",
         thermal_range: tuple[float, float] | None = None,
     ) -> list[Target]:
-        """New targets in videos of their own: frames[k] and boxes[k] belong to target k. Changes nothing here."""
+        """New targets, each in its own video: frames[k] and boxes[k] belong to target k. `targets` keeps its value."""
         pixels = [choose_pixels(name_streams(*frame), order, thermal_range) for frame in frames]
-        images = [self._read(frame, own) for frame, own in zip(frames, pixels, strict=True)]
+        images = [self._reader.read(*frame, own) for frame, own in zip(frames, pixels, strict=True)]
         return self._start(images, pixels, boxes, names)
 
-    def track(self, targets: Sequence[Target], frames: Sequence[Pair]) -> list[Target]:
-        """Targets in their next frames, in one pass of the network; frames[k] belongs to targets[k].
+    def track(self, targets: Sequence[Target], frames: Sequence[ImagePair]) -> list[Target]:
+        """Targets in their next frames, in one forward pass; frames[k] belongs to targets[k].
 
-        The targets that come in stay as they are; each gets the box that it would get alone.
+        The given targets do not change. Each target gets the same box as if it were tracked alone.
         """
-        images = [self._read(frame, target.pixels) for target, frame in zip(targets, frames, strict=True)]
+        images = [self._reader.read(*frame, target.pixels) for target, frame in zip(targets, frames, strict=True)]
         return self._move(targets, images)
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[ArrayLike]) -> list[Target]:
-        """Targets at other boxes in the frame where they are: tracking goes on from there, and what was learned of them
-        stays. Changes nothing here. Raises InputError for a box that cannot be used."""
+        """The targets with other boxes in their current frame. Tracking goes on from these boxes, and what was learned
+        about the targets stays. `targets` keeps its value. Raises InputError for a box that cannot be used."""
         states = self._tracker.correct([target.state for target in targets], [read_box(box) for box in boxes])
         return [Target(state, target.pixels) for state, target in zip(states, targets, strict=True)]
 
@@ -201,10 +205,11 @@ class Tracker:
         boxes: Sequence[ArrayLike] = (),
         register: str | None = None,
     ) -> Iterator[TrackedFrame]:
-        """Follow one target (`box`) or several (`boxes`) through a video, frame by frame.
+        """Track one target (`box`) or several (`boxes`) in a video, frame by frame.
 
-        visible, infrared: video files, folders of images, numbers of cameras or addresses of streams. register: a file
-        with the homography between the cameras, or "estimate". Raises InputError for what cannot be opened or used.
+        visible, infrared: video files, folders of images, camera numbers or addresses of streams. register: a file
+        with the homography from infrared to visible pixels, or "estimate". Raises InputError for videos and boxes that
+        cannot be used.
         """
         first = [*boxes] if box is None else [box, *boxes]
         if not first:
@@ -217,7 +222,7 @@ class Tracker:
             frames = read_ahead(open_frames(*sources, register))
         targets: list[Target] = []
         for index, images in enumerate(frames):
-            read = self._complete(dict(zip((VISIBLE, INFRARED), images, strict=False)))
+            read = self._reader.complete(dict(zip((VISIBLE, INFRARED), images, strict=False)))
             if index:
                 targets = self._move(targets, [read] * len(first))
             else:
@@ -240,15 +245,3 @@ class Tracker:
     def _move(self, targets: Sequence[Target], images: Sequence[list[np.ndarray]]) -> list[Target]:
         moved = self._tracker.track([target.state for target in targets], images)
         return [Target(state, target.pixels) for state, target in zip(moved, targets, strict=True)]
-
-    def _read(self, frame: Pair, pixels: Pixels) -> list[np.ndarray]:
-        """The images of a frame as the network reads them."""
-        return self._complete({name: pixels.picture(array, name) for name, array in name_streams(*frame).items()})
-
-    def _complete(self, pictures: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """One picture for each camera of the network; what was left out or added is said once."""
-        images, lines = complete(pictures, self.modalities)
-        for line in [line for line in lines if line not in self._said]:
-            log.warning(line)
-            self._said.add(line)
-        return images

@@ -14,7 +14,7 @@ from lib.api import Target, Tracker
 from lib.core.errors import InputError
 from lib.datasets.array import Pixels, choose_pixels, complete
 from lib.datasets.camera import keep_camera
-from lib.test.demo.shipped import DEMO_SEQUENCE
+from lib.test.demo.bundled import DEMO_SEQUENCE
 from lib.test.evaluation import open as evaluation
 from lib.test.video.pairing import open_sequence
 
@@ -68,7 +68,7 @@ def test_many_targets_and_many_videos(tracker):
     assert [target.name for target in targets] == ["first", "second"] and tracker.targets == []
     tracker.init_all(*pairs[0][0], boxes=[BOX, BOX], names=["first", "second"])
     assert [target.name for target in tracker.update_all(*pairs[1][0])] == ["first", "second"]
-    with pytest.raises(InputError, match="2 targets are followed; call update_all"):
+    with pytest.raises(InputError, match="2 targets are tracked; call update_all"):
         tracker.update(*pairs[2][0])
 
 
@@ -150,7 +150,7 @@ def test_unusable_images_and_boxes_are_one_line(tracker, array, message):
 def test_unusable_calls_are_one_line(tracker):
     visible, infrared = SEQUENCE.frames[0]
     for call, message in (
-        (lambda: tracker.update(visible, infrared), "no target is followed; call init with a box first"),
+        (lambda: tracker.update(visible, infrared), "no target is tracked; call init with a box first"),
         (lambda: tracker.init(None, None, box=BOX), "no image: give a visible one"),
         (lambda: tracker.init(visible, infrared, box=(1, 2, 3)), r"box \(1, 2, 3\): expected four numbers"),
         (lambda: tracker.init(visible, infrared, box="here"), "box 'here': expected four numbers"),

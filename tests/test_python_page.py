@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.test.demo.shipped import CHECKPOINT, DEMO_SEQUENCE
+from lib.test.demo.bundled import CHECKPOINT, DEMO_SEQUENCE
 from lib.test.video.pairing import open_sequence
 from lib.test.video.video import write_image, write_video
 

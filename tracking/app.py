@@ -2,7 +2,7 @@
 
 python tracking/app.py
 python tracking/app.py --port 7900 --max_frames 500 --max_megabytes 50
-python tracking/app.py --host 0.0.0.0          # everybody in the network can use it, and this machine with it
+python tracking/app.py --host 0.0.0.0          # everybody in the network can use the app, and so this machine
 """
 
 import sys

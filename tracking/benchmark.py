@@ -1,11 +1,11 @@
-"""How fast the toolbox is on this machine, and how much memory it takes.
+"""Measure speed and memory on this machine.
 
 python tracking/benchmark.py metrics                      scoring of result files
-python tracking/benchmark.py data                         training pairs of the loader
+python tracking/benchmark.py data                         loading of training pairs
 python tracking/benchmark.py train                        a training step
-python tracking/benchmark.py model                        a network's look at a search region
-python tracking/benchmark.py track                        tracking, from files to results
-python tracking/benchmark.py metrics --help               what else it takes
+python tracking/benchmark.py model                        a forward pass of a network
+python tracking/benchmark.py track                        tracking, from image files to result files
+python tracking/benchmark.py metrics --help               its options
 python tracking/benchmark.py metrics --json out.json --markdown out.md
 """
 

@@ -1,4 +1,4 @@
-"""Say what is missing, damaged or inconsistent in a data set, before a long run finds out.
+"""Report what is missing, damaged or inconsistent in a data set, before a long run fails on it.
 
 python tracking/check_dataset.py lasher_train
 python tracking/check_dataset.py lasher_test --images 20 --out lasher_test.txt

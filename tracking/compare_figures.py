@@ -1,4 +1,4 @@
-"""Score published raw results and compare with the benchmarks' kits and with the papers.
+"""Score published raw results, and compare the figures with the official toolkits and the papers.
 
 python tracking/compare_figures.py DIR                          a table in the terminal
 python tracking/compare_figures.py DIR --out figures.md

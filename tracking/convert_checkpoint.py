@@ -1,4 +1,4 @@
-r"""Turn any public checkpoint into safetensors, which hold nothing but numbers; or back.
+r"""Convert a public checkpoint to safetensors, which hold numbers only, or back.
 
     python tracking/convert_checkpoint.py TBSITrack_ep0015.pth.tar iimf_sot.safetensors \
         --script tbsi_track --config vitb_256_tbsi_32x1_1e4_lasher_15ep_sot

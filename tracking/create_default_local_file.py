@@ -1,4 +1,4 @@
-"""Write the two files that say where data, weights and results lie on this machine.
+"""Write the two files that say where data, weights and results are on this machine.
 
 python tracking/create_default_local_file.py --workspace_dir . --data_dir ../ --save_dir ./output
 """

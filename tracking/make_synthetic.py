@@ -1,4 +1,4 @@
-"""Write synthetic RGB-T sequences in LasHeR's layout, or draw a sheet of training pairs.
+"""Write synthetic RGB-T sequences in LasHeR's layout, or draw a contact sheet of training pairs.
 
 python tracking/make_synthetic.py --out data/synthetic --number 20 --frames 120
 python tracking/make_synthetic.py --out data/synthetic --photos ../photos --split train --size 360x270

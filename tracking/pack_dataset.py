@@ -1,4 +1,4 @@
-"""Pack a data set into two files, for disks that are slow to open a million of them.
+"""Pack a data set into two files, for disks that are slow with many small files.
 
 python tracking/pack_dataset.py lasher_train
 python tracking/pack_dataset.py got10k_vottrain --out /network/packed

@@ -1,4 +1,4 @@
-"""Show parameters, operations and speed of a network; python tracking/benchmark.py says more.
+"""Show parameters, operations and speed of a network; python tracking/benchmark.py measures more.
 
 python tracking/profile_model.py --script tbsi_track --config vitb_256_tbsi_32x1_1e4_lasher_15ep_sot
 python tracking/profile_model.py --script iimf_track --config tiny --device cpu

@@ -1,4 +1,4 @@
-"""Say whether trackers find a target again that left the frame, and how sure they are meanwhile.
+"""Report whether trackers find a target again after it left the frame, and their scores meanwhile.
 
 python tracking/recovery.py dasiamrpn synthetic_small_st synthetic_small_lt --dataset_name synthetic_rgb_leaving
 python tracking/recovery.py dasiamrpn dasiamrpn_vot dasiamrpn_vot_lt --dataset_name uav20l --results_dir RESULTS

@@ -1,4 +1,4 @@
-r"""Follow the sequences of a data set and write one result file for each.
+r"""Track the targets of a data set and write one result file for each sequence.
 
     python tracking/test.py tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --dataset_name lasher_test \
         --threads 6 --num_gpus 1

@@ -1,4 +1,4 @@
-"""Turn results into the form that a benchmark's server or kit wants.
+"""Convert results to the format that a benchmark's server or toolkit requires.
 
 python tracking/transform_results.py --tracker_name ostrack --tracker_param <config> --format got10k --out got10k.zip
 python tracking/transform_results.py --tracker_name ostrack --tracker_param <config> --format trackingnet --out tn.zip

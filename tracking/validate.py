@@ -1,4 +1,4 @@
-"""Validate a checkpoint on training pairs: losses, IoU and how negative pairs are answered.
+"""Validate a checkpoint on pairs of frames: losses, IoU, and the scores on negative pairs.
 
 python tracking/validate.py --script dasiamrpn --config synthetic_small --checkpoint FILE --pairs 2000
 python tracking/validate.py --script iimf_track --config tiny --checkpoint pretrained_models/iimf_tiny.safetensors

@@ -1,4 +1,4 @@
-"""Follow targets in a visible + infrared pair and draw what happens.
+"""Track targets in a visible + infrared video and draw the result.
 
 python tracking/video_demo.py --sequence docs/demo_sequence
 python tracking/video_demo.py --visible walk.mp4 --infrared walk_ir.mp4 --box 120,80,40,60

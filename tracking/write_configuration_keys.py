@@ -1,7 +1,7 @@
 """Write docs/configuration_keys.md, the reference of all configuration keys.
 
 python tracking/write_configuration_keys.py
-python tracking/write_configuration_keys.py --check     # writes nothing; says when the page is stale
+python tracking/write_configuration_keys.py --check     # writes nothing; fails if the page is out of date
 """
 
 import sys

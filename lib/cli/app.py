@@ -2,11 +2,11 @@
 
     rgbt app
     rgbt app --port 7900 --max_frames 500 --max_megabytes 50
-    rgbt app --host 0.0.0.0          # everybody in the network can use it, and this machine with it
+    rgbt app --host 0.0.0.0          # everybody in the network can use the app, and so this machine
 
-Needs Gradio, which the toolbox itself does not: pip install "gradio>=6". Served to this machine alone unless --host
-says otherwise; nothing goes to any other machine. Uploads and results are removed when their page is closed, at the
-latest after an hour, and when the app ends.
+Needs Gradio, which the rest of the toolbox does not need: pip install "gradio>=6". Without --host only this machine can
+open the page. The app sends nothing to other machines. Uploads and results are removed when their page is closed, after
+an hour at the latest, and when the app ends.
 """
 
 import argparse
@@ -18,31 +18,43 @@ import tempfile
 
 from ..core.errors import InputError, run
 from .options import add_max_frames
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("app", __doc__, words)
-    parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default: this machine alone)")
-    parser.add_argument("--port", type=int, default=7860, help="default: 7860")
-    add_max_frames(parser, "--most_frames", what="of a video that are followed (default: 2000)", default=2000)
+    parser = Parser("app", __doc__, argv)
     parser.add_argument(
-        "--max_megabytes", "--most_megabytes", type=int, default=200, metavar="N", help="of one upload (default: 200)"
+        "--host", default="127.0.0.1", help="address to serve at (default: 127.0.0.1, which only this machine reaches)"
     )
-    parser.add_argument("--browser", action="store_true", help="open the page in the browser")
+    parser.add_argument("--port", type=int, default=7860, help="port to serve at (default: 7860)")
+    add_max_frames(
+        parser,
+        "--most_frames",
+        what="frames of a video that are tracked; the rest is ignored (default: 2000)",
+        default=2000,
+    )
+    parser.add_argument(
+        "--max_megabytes",
+        "--most_megabytes",
+        type=int,
+        default=200,
+        metavar="N",
+        help="largest size of an upload in MB (default: 200)",
+    )
+    parser.add_argument("--browser", action="store_true", help="open the page in a browser")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Serve the page until Ctrl-C or SIGTERM."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     for name in ("max_frames", "max_megabytes"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} {getattr(args, name)}: expected 1 or more")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that the folder goes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder is removed
     folder = tempfile.mkdtemp(prefix="tracking_app_")
-    tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results lie here alone
+    tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # all uploads and results are in this folder
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
         from ..test.demo.app_page import (  # here, since Gradio reads its settings when it is imported
@@ -51,7 +63,7 @@ def main(words: Words = None) -> None:
         )
 
         page = build_page(args.max_frames)
-        launch(page, args.host, args.port, most_megabytes=args.max_megabytes, browser=args.browser)
+        launch(page, args.host, args.port, max_megabytes=args.max_megabytes, browser=args.browser)
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise

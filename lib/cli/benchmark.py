@@ -1,11 +1,11 @@
-"""How fast the toolbox is on this machine, and how much memory it takes.
+"""Measure speed and memory on this machine.
 
 rgbt benchmark metrics                      scoring of result files
-rgbt benchmark data                         training pairs of the loader
+rgbt benchmark data                         loading of training pairs
 rgbt benchmark train                        a training step
-rgbt benchmark model                        a network's look at a search region
-rgbt benchmark track                        tracking, from files to results
-rgbt benchmark metrics --help               what else it takes
+rgbt benchmark model                        a forward pass of a network
+rgbt benchmark track                        tracking, from image files to result files
+rgbt benchmark metrics --help               its options
 rgbt benchmark metrics --json out.json --markdown out.md
 """
 
@@ -16,39 +16,39 @@ from types import ModuleType
 
 from ..core.errors import InputError, run
 from ..core.table import format_markdown, format_text, write_text
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
-#: What is measured -> in words. Each is a file of benchmarks/, with `add_arguments(parser)` and
-#: `measure(args) -> Report`; only the one that is asked for is imported.
+#: benchmark -> what it measures. Each is a file of benchmarks/ with `add_arguments(parser)` and
+#: `measure(args) -> Report`; only the chosen one is imported.
 COMMANDS = {
     "metrics": "scoring of result files",
-    "data": "training pairs of the loader",
+    "data": "loading of training pairs",
     "train": "a training step",
-    "model": "a network's look at a search region",
-    "track": "tracking, from files to results",
+    "model": "a forward pass of a network",
+    "track": "tracking, from image files to result files",
 }
 
 
-def parse_arguments(words: Words) -> tuple[ModuleType, argparse.Namespace]:
-    """What is measured, and its own arguments."""
-    parser = Parser("benchmark", __doc__, words)
+def parse_arguments(argv: Argv) -> tuple[ModuleType, argparse.Namespace]:
+    """The chosen benchmark, and its own arguments."""
+    parser = Parser("benchmark", __doc__, argv)
     listed = "; ".join(f"{name}: {what}" for name, what in COMMANDS.items())
     parser.add_argument("command", choices=COMMANDS, help=listed)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command: see <command> --help")
-    args = parser.parse_args(parser.words)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="options of the benchmark: see <command> --help")
+    args = parser.parse_args(parser.argv)
     module = importlib.import_module(f".benchmarks.{args.command}", __package__)
-    own = Parser("benchmark", module.__doc__, words)
-    own.prog, own.words = f"{parser.prog} {args.command}", args.arguments
+    own = Parser("benchmark", module.__doc__, argv)
+    own.prog, own.argv = f"{parser.prog} {args.command}", args.arguments
     module.add_arguments(own)
     own.add_argument("--repeats", type=int, default=5, help="interleaved repetitions (default: %(default)s)")
-    own.add_argument("--json", metavar="FILE", help="machine, medians and every run")
-    own.add_argument("--markdown", metavar="FILE", help="the tables")
+    own.add_argument("--json", metavar="FILE", help="write machine, medians and every run into this file")
+    own.add_argument("--markdown", metavar="FILE", help="write the tables into this file")
     return module, own.read()
 
 
-def main(words: Words = None) -> None:
-    """Measure, show the tables, write what is asked for."""
-    module, args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Measure, print the tables, write the files that the options name."""
+    module, args = parse_arguments(argv)
     if args.repeats < 1:
         raise InputError(f"--repeats {args.repeats}: expected 1 or more")
     report = module.measure(args)

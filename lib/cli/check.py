@@ -1,12 +1,12 @@
-"""Say what is missing, damaged or inconsistent in a data set, before a long run finds out.
+"""Report what is missing, damaged or inconsistent in a data set, before a long run fails on it.
 
     rgbt check lasher_train
     rgbt check lasher_test --images 20 --out lasher_test.txt
     rgbt check trackingnet_train --images all
     rgbt check folder --data_dir ~/videos
 
-Looked at: folders and files of every sequence, numbers of images and annotation rows, boxes, and the first image of
-every stream (--images for more). Ends with exit status 1 when something is wrong.
+Checked are the folders and files of every sequence, the numbers of images and annotation rows, the boxes, and the first
+image of every stream (--images for more). The exit status is 1 when something is wrong.
 """
 
 import argparse
@@ -21,25 +21,29 @@ from ..datasets import DATASETS, load_dataset
 from ..datasets.check import KINDS, Findings, check_sequences, read_all
 from ..datasets.readers.folder import read_folder
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 EXAMPLES = 3  # lines of each kind on the screen
 WIDTH = 160  # characters of such a line
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("check", __doc__, words)
+    parser = Parser("check", __doc__, argv)
     parser.add_argument("name", help="a data set, or 'folder' with --data_dir")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    parser.add_argument("--images", default="1", metavar="N|all", help="frames of each sequence to decode (default: 1)")
-    add_out(parser, what="write every finding into this file", metavar="FILE", type=Path)
+    parser.add_argument("--data_dir", help="folder of the data set (default: from local.py)")
+    parser.add_argument(
+        "--images", default="1", metavar="N|all", help="number of frames of each sequence to decode (default: 1)"
+    )
+    add_out(
+        parser, what="write all findings into this file; the screen shows three of each kind", metavar="FILE", type=Path
+    )
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Check one data set."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.images != "all" and not (args.images.isdigit() and int(args.images)):
         raise InputError(f"--images {args.images}: expected a number above 0, or 'all'")
     if args.out is not None and args.out.exists():
@@ -57,7 +61,7 @@ def main(words: Words = None) -> None:
 
 
 def choose_reader(args: argparse.Namespace) -> functools.partial:
-    """What reads the set that the command line names."""
+    """The reader of the data set that the command line names."""
     if args.name.lower() == "folder":
         if not args.data_dir:
             raise InputError("folder needs --data_dir DIR, a folder of sequences")
@@ -70,7 +74,7 @@ def choose_reader(args: argparse.Namespace) -> functools.partial:
 
 
 def report(findings: Findings, out: Path | None) -> None:
-    """One page: what was looked at, then each kind with its number and first cases."""
+    """Print what was checked, then the number and the first cases of each kind of finding."""
     print(f"{findings.sequences} sequences, {findings.frames} frames, {findings.decoded} images decoded")
     for kind, title in KINDS.items():
         lines = [problem.line for problem in findings.problems if problem.kind == kind]

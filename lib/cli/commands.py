@@ -1,4 +1,4 @@
-"""All commands: `rgbt <name>`, and the script of `tracking/` that is the same command in a checkout.
+"""All commands: `rgbt <name>`, and the same command as a script of `tracking/` in a checkout.
 
 A command is a module of this package with the name's words joined by underscores. Its docstring is what `--help` shows:
 the first line says what it does, the indented lines are examples.
@@ -12,7 +12,7 @@ from types import ModuleType
 
 from ..core.paths import IS_CHECKOUT, ROOT
 
-#: What one wants to do -> name of the command -> its script; "" where there is none.
+#: task -> name of the command -> its script in `tracking/`; "" where there is none
 GROUPS: dict[str, dict[str, str]] = {
     "run": {"demo": "", "track": "video_demo", "app": "app"},
     "evaluate": {
@@ -48,7 +48,7 @@ def module_name(name: str) -> str:
 
 
 def load_command(name: str) -> ModuleType:
-    """The module of a command. Its imports take a while, so that only the one that is asked for is loaded."""
+    """Import the module of one command. The others are not imported, since that takes seconds."""
     return importlib.import_module(f".{module_name(name)}", __package__)
 
 
@@ -59,7 +59,7 @@ def purpose(name: str) -> str:
 
 
 def usage(about: str) -> str:
-    """The head of a docstring: what the command does, and its examples.
+    """The first two paragraphs of a docstring: what the command does, and its examples.
 
     >>> usage("Does this.\\n\\n    rgbt demo\\n\\nMore about it.")
     'Does this.\\n\\n    rgbt demo'
@@ -68,7 +68,7 @@ def usage(about: str) -> str:
 
 
 def as_scripts(text: str) -> str:
-    """A text about commands, for who types the scripts of `tracking/`.
+    """A text in which `rgbt` commands are replaced by the scripts of `tracking/`.
 
     >>> as_scripts("rgbt score --csv out.csv")
     'python tracking/analysis_results.py --csv out.csv'
@@ -77,7 +77,7 @@ def as_scripts(text: str) -> str:
 
 
 def own_command(name: str) -> list[str]:
-    """What Python is given to start a command in another process, whatever that process's folder is."""
+    """The arguments of Python that start a command in another process, from any folder."""
     if IS_CHECKOUT:
         return [str(ROOT / "tracking" / f"{SCRIPTS[name]}.py")]
     return ["-m", f"{__package__}.{module_name(name)}"]

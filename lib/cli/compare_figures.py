@@ -1,10 +1,10 @@
-"""Score published raw results and compare with the benchmarks' kits and with the papers.
+"""Score published raw results, and compare the figures with the official toolkits and the papers.
 
     rgbt compare figures DIR                          a table in the terminal
     rgbt compare figures DIR --out figures.md
 
 DIR holds <set>/groundtruth/ and <set>/<tracker>/ for the sets lasher, gtot and rgbt234, as their authors publish them.
-Ends with exit status 1 when a figure differs from the kit's by 1e-4 or more.
+The exit status is 1 when a figure differs from the toolkit's by 1e-4 or more.
 """
 
 import argparse
@@ -14,20 +14,20 @@ from ..core.errors import InputError, run
 from ..core.table import format_markdown, format_text
 from ..test.analysis.published import TOLERANCE, compare_figures, comparison_table
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("compare figures", __doc__, words)
-    parser.add_argument("folder", metavar="DIR", help="raw results and ground truth")
-    add_out(parser, "--markdown", what="write the table, as Markdown", metavar="FILE")
+    parser = Parser("compare figures", __doc__, argv)
+    parser.add_argument("folder", metavar="DIR", help="folder of raw results and ground truth")
+    add_out(parser, "--markdown", what="write the table into this file, as Markdown", metavar="FILE")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Print the table. Raises InputError where the figures differ."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Print the table. Raises InputError where a figure differs from the toolkit's."""
+    args = parse_arguments(argv)
     compared = compare_figures(args.folder)
     table = comparison_table(compared)
     print(format_text(table))

@@ -3,10 +3,10 @@
     rgbt compare opencv --data_dir DIR --results tiny=output/test/tracking_results/iimf_track/tiny
     rgbt compare opencv --data_dir DIR DIR --nano_backbone FILE.onnx --nano_head FILE.onnx --out table.md
 
-OpenCV's trackers follow one stream each, on one thread. Prints one Markdown table per set: sequences with infrared and
-without are separate sets.
-The same command gives the same figures; MIL draws from one random generator per process, so that its figures
-depend on the sequences that came before.
+OpenCV's trackers read one stream each and run on one thread. Prints one Markdown table per set; sequences with and
+without infrared are separate sets.
+The same command gives the same figures. MIL draws from one random generator per process, so that its figures depend on
+the sequences before.
 """
 
 import argparse
@@ -33,28 +33,32 @@ from ..test.report.tables import overall_table, sequence_table
 from ..test.results.dialect import find_result
 from ..test.results.files import write_result
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("compare opencv", __doc__, words)
-    parser.add_argument("--data_dir", nargs="+", required=True, metavar="DIR", help="folders of sequences")
+    parser = Parser("compare opencv", __doc__, argv)
+    parser.add_argument("--data_dir", nargs="+", required=True, metavar="DIR", help="one or more folders of sequences")
     parser.add_argument(
-        "--results", nargs="+", default=[], metavar="NAME=DIR", help="any folder of <sequence>.txt files"
+        "--results",
+        nargs="+",
+        default=[],
+        metavar="NAME=DIR",
+        help="name in the tables and folder of <sequence>.txt files, one or more",
     )
-    parser.add_argument("--nano_backbone", metavar="FILE", help="NanoTrackV2's backbone, ONNX")
-    parser.add_argument("--nano_head", metavar="FILE", help="NanoTrackV2's head, ONNX")
-    parser.add_argument("--per_sequence", action="store_true", help="one more table per set, by sequence")
-    add_out(parser, what="write the tables here too", metavar="FILE.md")
+    parser.add_argument("--nano_backbone", metavar="FILE", help="backbone of NanoTrackV2, an ONNX file")
+    parser.add_argument("--nano_head", metavar="FILE", help="head of NanoTrackV2, an ONNX file")
+    parser.add_argument("--per_sequence", action="store_true", help="also print figures by sequence")
+    add_out(parser, what="also write the tables into this file", metavar="FILE.md")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Follow, score, print a table for each set."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Track, score, print a table for each set."""
+    args = parse_arguments(argv)
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     known = known_trackers(args.nano_backbone, args.nano_head)
@@ -74,7 +78,7 @@ def main(words: Words = None) -> None:
 
 
 def read_sets(data_dirs: list[str]) -> list[tuple[str, list[Sequence]]]:
-    """Title and scorable sequences of each set: those of a folder with infrared, and those without."""
+    """Title and annotated sequences of each set; a folder's sequences with and without infrared are two sets."""
     sets = []
     for data_dir in data_dirs:
         sequences = read_folder(data_dir)
@@ -88,8 +92,8 @@ def read_sets(data_dirs: list[str]) -> list[tuple[str, list[Sequence]]]:
 
 
 def known_trackers(backbone: str | None, head: str | None) -> dict[str, Run]:
-    """Name in tables -> tracker: static box and MIL, and NanoTrackV2 where both of its ONNX files are given. What this
-    build of OpenCV lacks is left out, and said so. Raises InputError for a missing ONNX file."""
+    """Name in tables -> tracker: static box and MIL, and NanoTrackV2 if both of its ONNX files are given. A warning
+    names what this build of OpenCV lacks. Raises InputError for a missing ONNX file."""
     found = {"static box": open_run("opencv", "static")}
     try:
         open_run("opencv", "mil").load()
@@ -108,12 +112,12 @@ def known_trackers(backbone: str | None, head: str | None) -> dict[str, Run]:
 
 
 def compare(sequences: list[Sequence], known: dict[str, Run], folders: dict[str, Path]) -> list[LeaderboardEntry]:
-    """One entry per tracker and stream, one per result folder that knows these sequences."""
+    """One entry per tracker and stream, and one per result folder that has results of these sequences."""
     videos, entries = select_scored(sequences), []
     for name, tracker in known.items():
         streams = sequences[0].frames.modalities if name != "static box" else ("",)
         for stream in streams:
-            entries.append(follow_and_score(f"{name}, {stream}".rstrip(", "), tracker, stream, sequences))
+            entries.append(track_and_score(f"{name}, {stream}".rstrip(", "), tracker, stream, sequences))
     for name, folder in folders.items():
         if any(find_result(folder, video.name) for video in videos):
             entries.append(evaluate(name, folder, videos, PLAIN, remedy="track the whole set"))
@@ -122,8 +126,8 @@ def compare(sequences: list[Sequence], known: dict[str, Run], folders: dict[str,
     return entries
 
 
-def follow_and_score(name: str, tracker: Run, stream: str, sequences: list[Sequence]) -> LeaderboardEntry:
-    """Follow the sequences in one of their streams ("": the tracker looks at none) and score the results."""
+def track_and_score(name: str, tracker: Run, stream: str, sequences: list[Sequence]) -> LeaderboardEntry:
+    """Track in one stream of the sequences and score the results. stream: "" for a tracker that reads no image."""
     cfg = copy.deepcopy(tracker.cfg)
     cfg.TEST.STREAM = stream or cfg.TEST.STREAM
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-r"""Turn any public checkpoint into safetensors, which hold nothing but numbers; or back.
+r"""Convert a public checkpoint to safetensors, which hold numbers only, or back.
 
     rgbt convert TBSITrack_ep0015.pth.tar iimf_sot.safetensors \
         --script tbsi_track --config vitb_256_tbsi_32x1_1e4_lasher_15ep_sot
@@ -9,10 +9,10 @@ r"""Turn any public checkpoint into safetensors, which hold nothing but numbers;
     rgbt convert DaSiamRPN_ep0050.pth.tar mine.model --script dasiamrpn --config auto \
         --naming original
 
-Read: tracker files of the family (`net`), DeiT and MAE (`model`), the original ViT release (`.npz`), bare state dicts
-of any age, SiamRPN's under the names of the original release, its fork with training, and pysot.
-With --script and --config the weights are checked against that network and what it never uses is left out.
-Written: .safetensors, or with any other ending a bare state dict as torch.save writes it, for other codes.
+Reads checkpoints of the OSTrack code base (`net`), DeiT and MAE (`model`), the original ViT release (`.npz`), bare
+state dicts of any age, and SiamRPN with the parameter names of the original release, its fork with training, or pysot.
+With --script and --config the weights are checked against that network, and parameters that it never uses are left out.
+Writes .safetensors or, with any other suffix, a bare state dict as torch.save writes it, for other codes.
 """
 
 import argparse
@@ -30,34 +30,38 @@ from ..models.base import Network
 from ..models.pretrained import read_public
 from ..models.weights import identify, load_state
 from .options import add_named_tracker
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("convert", __doc__, words)
+    parser = Parser("convert", __doc__, argv)
     parser.add_argument("source", type=Path, help="the checkpoint to read")
     parser.add_argument("target", type=Path, help="the file to write")
     add_named_tracker(
         parser,
         tracker="a folder of experiments/, to check the weights against",
-        config="a configuration of that folder; auto: the first whose shapes the weights fit",
+        config="a configuration of that folder; auto: the first one that the weights fit",
     )
-    parser.add_argument("--naming", default="toolbox", help="whose names to write: toolbox; SiamRPN's: original, pysot")
+    parser.add_argument(
+        "--naming",
+        default="toolbox",
+        help="names of the parameters in the target: toolbox; for SiamRPN also original, pysot (default: toolbox)",
+    )
     parser.add_argument(
         "--store", choices=["as-is", "float16", "int8"], default="as-is",
-        help="float16: half of float32's size, about 3 decimal digits; int8: a quarter, matrices with one scale a row "
-        "(.safetensors alone)",
+        help="number format: float16: half the size of float32, about 3 decimal digits; int8: a quarter of it, one "
+        "scale per row of a matrix, only in .safetensors (default: as-is)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Read, check, write."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     if args.target.exists() and not args.overwrite:
         raise InputError(f"{args.target}: exists already; choose another name, or give --overwrite")
     if bool(args.tracker) != bool(args.config):
@@ -84,9 +88,9 @@ def main(words: Words = None) -> None:
 
 
 def fitted_model(script: str, config: str, weights: dict[str, torch.Tensor], source: str) -> Network:
-    """The network of a configuration with these weights; for "auto" of the first configuration that they fit.
+    """The network of a configuration with these weights. config: "auto" for the first configuration that they fit.
 
-    Raises InputError where they fit none.
+    Raises InputError where they fit no configuration.
     """
     fitting: dict[str, Network] = {}
     tried: set[str] = set()

@@ -3,9 +3,9 @@
     rgbt crops imagenetvid
     rgbt crops coco17 --out /data/crop511 --workers 16
 
-Written: <out>/<set>/crop511/<video>/<frame>.<track>.x.jpg, train.json and categories.json. With crop511_dir = <out> in
-local.py a configuration reads them as vid511, youtubebb511, det511, coco511, got10k511 and lasot511. An interrupted run
-goes on when the same command is given again.
+Writes <out>/<set>/crop511/<video>/<frame>.<track>.x.jpg, train.json and categories.json. With crop511_dir = <out> in
+local.py a configuration reads them as vid511, youtubebb511, det511, coco511, got10k511 and lasot511. The same command
+continues an interrupted run.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from ..core.registry import choose
 from ..datasets import DATASETS, load_training_set
 from ..datasets.cropping import cut_set
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 #: Data set -> folder of its crops, as lib/datasets/readers/cropped.py reads them
 FOLDERS = {
@@ -30,25 +30,31 @@ FOLDERS = {
     "got10k_vottrain": "got10k",
     "lasot": "lasot",
 }
-_SHOWN = 5  # unreadable frames that are named
+_SHOWN = 5  # unreadable frames in the message
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("crops", __doc__, words)
-    parser.add_argument("name", help=f"a data set: {', '.join(FOLDERS)}; lasot is its training part")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    add_out(parser, what="folder for cropped sets (default: crop511_dir of local.py)")
-    parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="processes (%(default)s)")
+    parser = Parser("crops", __doc__, argv)
+    parser.add_argument("name", help=f"a data set: {', '.join(FOLDERS)} (of lasot the training part)")
+    parser.add_argument("--data_dir", help="folder of the data set (default: from local.py)")
+    add_out(parser, what="folder for all cropped sets (default: crop511_dir of local.py)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=usable_cores(),
+        metavar="N",
+        help="worker processes (default: %(default)s); 0: this process alone",
+    )
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Cut one data set."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     name = choose("data set", args.name, FOLDERS)
     if args.workers < 0:
-        raise InputError(f"--workers {args.workers}: give 0 (none besides this process) or more")
+        raise InputError(f"--workers {args.workers}: give 0 (this process alone) or more")
     out = args.out or read_local("train")["crop511_dir"]
     if not out:
         raise InputError("nowhere to write: give --out FOLDER, or set crop511_dir in local.py")

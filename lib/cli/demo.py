@@ -1,20 +1,20 @@
-"""Follow the target of the bundled sequence: a video, a contact sheet, the scores.
+"""Track the target of the bundled sequence; write a video, a contact sheet and the boxes with scores.
 
     rgbt demo
     rgbt demo --out DIR --max_frames 20 --window
 
-Needs no data and no settings. Takes every option of `rgbt track`.
+Needs no data and no settings. Has all options of `rgbt track`.
 """
 
 from ..core.errors import run
-from ..test.demo.shipped import DEMO_SEQUENCE
+from ..test.demo.bundled import DEMO_SEQUENCE
 from . import track
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def main(words: Words = None) -> None:
-    """Track, with the sequence given."""
-    _, more = Parser("demo", __doc__, words).parse_known_args(words)
+def main(argv: Argv = None) -> None:
+    """Run `rgbt track` on the bundled sequence."""
+    _, more = Parser("demo", __doc__, argv).parse_known_args(argv)
     track.main(["--sequence", str(DEMO_SEQUENCE), *more])
 
 

@@ -5,8 +5,8 @@ r"""Write a tracker's network as graphs for ONNX Runtime, TensorRT, torch.export
     rgbt export iimf_track tiny --out output/tiny_torch --format torch
     rgbt export dasiamrpn siamrpn_vot --checkpoint SiamRPNVOT.model --out output/vot --format opencv
 
-Writes <out>/template and <out>/search (.onnx or .pt2), for any number of targets at once; for opencv the three
-files of its TrackerDaSiamRPN. They are run and compared with the network here first, and only kept when they agree.
+Writes <out>/template and <out>/search (.onnx or .pt2), for any number of targets at once; with --format opencv the
+three files of cv2.TrackerDaSiamRPN. The files are first run and compared with the network, and kept only if they agree.
 """
 
 import argparse
@@ -20,25 +20,31 @@ from ..test.export.check import TOLERANCE, check, compare
 from ..test.export.graphs import SUFFIX, check_packages, describe, make_graphs, write_graph
 from ..test.export.opencv import FILES, check_network, compare_opencv, write_opencv
 from .options import add_changes, add_out, add_tracker, add_weights
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("export", __doc__, words)
+    parser = Parser("export", __doc__, argv)
     add_tracker(parser)
     add_weights(parser)
-    add_out(parser, "--output", what="a folder for the files", type=Path, required=True)
-    parser.add_argument("--format", choices=(*SUFFIX, "opencv"), default="onnx")
-    parser.add_argument("--precision", choices=TOLERANCE, default="fp32", help="fp16: weights and most arithmetic")
+    add_out(parser, "--output", what="folder for the files", type=Path, required=True)
+    parser.add_argument("--format", choices=(*SUFFIX, "opencv"), default="onnx",
+                        help="default: onnx; torch: for torch.export; opencv: for cv2.TrackerDaSiamRPN")  # fmt: skip
+    parser.add_argument(
+        "--precision",
+        choices=TOLERANCE,
+        default="fp32",
+        help="fp16: half precision of weights and most arithmetic (default: fp32)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     add_changes(parser)
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Write the graphs beside the target, compare, then move them there."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Write the graphs into a temporary folder, compare, then move them to --out."""
+    args = parse_arguments(argv)
     if args.format != "torch":
         check_packages()
     names = FILES.values() if args.format == "opencv" else graph_files(args.format).values()
@@ -66,7 +72,7 @@ def graph_files(kind: str) -> dict[str, str]:
 
 
 def export_graphs(method: Method, folder: Path, files: dict[str, str], about: dict[str, str]) -> list[str]:
-    """Write the two graphs and compare; returns what is to be said."""
+    """Write the two graphs and compare them with the network; returns lines to print."""
     precision = about["precision"]
     parts = make_graphs(method)
     written = parts if precision == "fp32" else make_graphs(method, precision)
@@ -75,21 +81,21 @@ def export_graphs(method: Method, folder: Path, files: dict[str, str], about: di
         write_graph(written[name], path, describe(method, **about))
     worst = compare(parts, paths, method)
     check(worst, TOLERANCE[precision])
-    return said(worst, TOLERANCE[precision])
+    return difference_lines(worst, TOLERANCE[precision])
 
 
 def export_opencv(method: Method, folder: Path, precision: str) -> list[str]:
-    """Write OpenCV's three files and compare; returns what is to be said."""
+    """Write OpenCV's three files and compare them with the network; returns lines to print."""
     if precision != "fp32":
         raise InputError(f"--precision {precision}: OpenCV's tracker takes fp32")
     network = check_network(method.network)
     worst = compare_opencv(network, write_opencv(network, folder))
     check(worst, TOLERANCE["fp32"])
-    return said(worst, TOLERANCE["fp32"])
+    return difference_lines(worst, TOLERANCE["fp32"])
 
 
-def said(worst: dict[str, float], tolerance: float) -> list[str]:
-    """A line for each output."""
+def difference_lines(worst: dict[str, float], tolerance: float) -> list[str]:
+    """One line for each output: its largest difference from the network's."""
     return [f"{name}: largest difference {value:.1e} (tolerance {tolerance:g})" for name, value in worst.items()]
 
 

@@ -16,22 +16,22 @@ def main() -> None:
 
 
 def dispatch() -> None:
-    """Run the command that the first words name. Raises InputError, with the nearest name, for an unknown one."""
-    words = sys.argv[1:]
-    if not words or words[0] in ("-h", "--help", "help"):
+    """Run the command that the first arguments name. Raises InputError, with the nearest name, for an unknown one."""
+    argv = sys.argv[1:]
+    if not argv or argv[0] in ("-h", "--help", "help"):
         print(overview())
         return
-    if words[0] in ("-V", "--version"):
+    if argv[0] in ("-V", "--version"):
         print(f"rgbt {importlib.metadata.version(PACKAGE)}")
         return
-    name = next((name for name in (" ".join(words[:2]), words[0]) if name in SCRIPTS), None)
+    name = next((name for name in (" ".join(argv[:2]), argv[0]) if name in SCRIPTS), None)
     if name is None:
-        raise InputError(f"rgbt {words[0]}: no such command; {suggest(' '.join(words[:2]))}")
-    load_command(name).main(words[len(name.split()) :])
+        raise InputError(f"rgbt {argv[0]}: no such command; {suggest(' '.join(argv[:2]))}")
+    load_command(name).main(argv[len(name.split()) :])
 
 
 def overview() -> str:
-    """All commands with a line each."""
+    """One line for each command."""
     lines = ["usage: rgbt <command> [arguments]        rgbt <command> --help shows its examples and options"]
     width = max(map(len, SCRIPTS))
     for group, names in GROUPS.items():
@@ -40,7 +40,7 @@ def overview() -> str:
 
 
 def suggest(typed: str) -> str:
-    """What to type instead: the nearest command, by its name or that of its script."""
+    """What to type instead: the command with the nearest name, or whose script has the nearest name."""
     first = typed.split()[0]
     near = [name for name in SCRIPTS if name.split()[0] == first]
     known = {name: name for name in SCRIPTS} | {script: name for name, script in SCRIPTS.items() if script}

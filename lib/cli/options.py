@@ -1,4 +1,4 @@
-"""The options that several commands share, each said once."""
+"""The options that several commands share, each defined once."""
 
 import argparse
 from typing import Any
@@ -7,14 +7,14 @@ from .parser import Parser
 
 Group = argparse._ActionsContainer  # a parser or one of its groups
 
-_TRACKER = "a folder of experiments/, such as iimf_track"
-_CONFIG = "a configuration in that folder, or a YAML file"
+_TRACKER = "a folder of experiments/, for example iimf_track"
+_CONFIG = "a configuration of that folder, or a YAML file"
 
 
 def add_tracker(parser: Parser, *, what: str = "", required: bool = True) -> None:
-    """Which network: `args.tracker` and `args.config`, as two words in front or by name, as other codes call them.
+    """Which network: `args.tracker` and `args.config`, as two positional arguments or by name, as other codes have it.
 
-    required: the parser ends the command where one is missing. what: what is taken then, for the help.
+    required: the command ends where one is missing. what: which default is used otherwise, for the help.
     """
     parser.add_argument("tracker", nargs="?", help=_TRACKER)
     parser.add_argument("config", nargs="?", help=f"{_CONFIG}; {what}" if what else _CONFIG)
@@ -25,7 +25,7 @@ def add_tracker(parser: Parser, *, what: str = "", required: bool = True) -> Non
     def complete(args: argparse.Namespace) -> None:
         named = {key: vars(args).pop(f"named_{key}") for key in ("tracker", "config")}
         if named["tracker"] and args.tracker and not (args.config or named["config"]):
-            args.tracker, args.config = None, args.tracker  # the one word in front is the configuration
+            args.tracker, args.config = None, args.tracker  # the one positional argument is the configuration
         for key, value in named.items():
             if value and getattr(args, key):
                 parser.error(f"the {key} is given twice: {getattr(args, key)} and {value}")
@@ -37,14 +37,14 @@ def add_tracker(parser: Parser, *, what: str = "", required: bool = True) -> Non
 
 
 def add_trackers(parser: Parser, group: Group) -> None:
-    """Several networks of which results are read: lists `args.trackers` and `args.configs`, in front or by name."""
+    """Networks whose results are read: lists `args.trackers` and `args.configs`, positional or by name."""
     parser.add_argument("trackers", nargs="?", metavar="tracker", help=_TRACKER)
-    parser.add_argument("configs", nargs="*", metavar="config", help="one or several configurations of it")
+    parser.add_argument("configs", nargs="*", metavar="config", help="one or more configurations of it")
     many: dict[str, Any] = {"nargs": "+", "default": []}
     group.add_argument("--tracker_name", "--script", dest="named_trackers", **many, metavar="TRACKER",
-                       help="experiments folder, one or several")  # fmt: skip
+                       help="one or more folders of experiments/")  # fmt: skip
     group.add_argument("--tracker_param", "--config", dest="named_configs", **many, metavar="CONFIG",
-                       help="config, one or several")  # fmt: skip
+                       help="one or more configurations")  # fmt: skip
 
     def complete(args: argparse.Namespace) -> None:
         args.trackers = [*([args.trackers] if args.trackers else []), *vars(args).pop("named_trackers")]
@@ -55,32 +55,38 @@ def add_trackers(parser: Parser, group: Group) -> None:
 
 def add_weights(group: Group) -> None:
     """Which weights: `args.checkpoint` and `args.runid`."""
-    group.add_argument("--runid", type=int, help="epoch of the checkpoint (default TEST.EPOCH)")
+    group.add_argument("--runid", type=int, help="epoch of the checkpoint (default: TEST.EPOCH)")
     add_checkpoint(group)
 
 
-def add_checkpoint(group: Group, otherwise: str = "default: the newest training's") -> None:
-    """`args.checkpoint`."""
+def add_checkpoint(group: Group, otherwise: str = "default: from the newest training run") -> None:
+    """`args.checkpoint`; otherwise: what is used without it, for the help."""
     group.add_argument("--checkpoint", help=f"a .pth.tar, .pth or .safetensors file ({otherwise})")
 
 
 def add_device(group: Group) -> None:
     """`args.device`, a type of device."""
     group.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="auto: a GPU where there is one"
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="auto: a GPU if there is one (default: auto)",
     )
 
 
 def add_workers(group: Group) -> None:
     """Processes that share the sequences: `args.threads` and `args.num_gpus`."""
     group.add_argument(
-        "--threads", type=int, default=0, help="worker processes, each with its own network; 0 and 1: none"
+        "--threads",
+        type=int,
+        default=0,
+        help="worker processes, each with its own network; 0 or 1: this process alone (default: 0)",
     )
-    group.add_argument("--num_gpus", type=int, default=1, help="GPUs that the workers share in turns")
+    group.add_argument("--num_gpus", type=int, default=1, help="number of GPUs, which the workers share (default: 1)")
 
 
 def add_cores(group: Group, more: str = "") -> None:
-    """`args.threads` of a benchmark: PyTorch's."""
+    """`args.threads` of a benchmark: threads of PyTorch."""
     what = "threads on a CPU (default: PyTorch's choice)"
     group.add_argument("--threads", type=int, default=0, help=f"{what}; {more}" if more else what)
 
@@ -94,33 +100,33 @@ def add_changes(group: Group) -> None:
 
 
 def add_data(group: Group, default: str | None) -> None:
-    """Which sequences: `args.dataset_name` and `args.data_dir`; default: of the first, None where it must be given."""
+    """Which sequences: `args.dataset_name` and `args.data_dir`. default: data set; None where it must be given."""
     group.add_argument("--dataset_name", default=default, required=default is None,
                        help="a data set, or 'folder' with --data_dir"
                        + (" (default: %(default)s)" if default else ""))  # fmt: skip
     group.add_argument(
         "--data_dir",
-        help="where the data set is (default: local.py); folder takes any directory of sequences in LasHeR, RGBT234, "
-        "LaSOT, OTB or GOT-10k layout",
+        help="folder of the data set (default: from local.py); with 'folder' any folder of sequences in LasHeR, "
+        "RGBT234, LaSOT, OTB or GOT-10k layout",
     )
 
 
 def add_sequence(group: Group) -> None:
-    """`args.sequence`: one of the data set's."""
-    group.add_argument("--sequence", help="only this one: its name, or its index from 0")
+    """`args.sequence`: one sequence of the data set."""
+    group.add_argument("--sequence", help="only this sequence: its name, or its index from 0")
 
 
 def add_out(group: Group, *aliases: str, what: str, metavar: str = "DIR", **more: Any) -> None:
-    """`args.out`: where a command writes; aliases: other names of the option that are documented."""
+    """`args.out`: where a command writes. aliases: other documented names of the option."""
     group.add_argument("--out", *aliases, metavar=metavar, help=what, **more)
 
 
 def add_max_frames(group: Group, *aliases: str, what: str, default: int | None = None) -> None:
-    """`args.max_frames`; aliases as of `add_out`."""
+    """`args.max_frames`. aliases: as for `add_out`."""
     group.add_argument("--max_frames", *aliases, type=int, metavar="N", default=default, help=what)
 
 
 def add_named_tracker(group: Group, *, tracker: str, config: str) -> None:
-    """`args.tracker` and `args.config` by name alone, where the words in front are something else."""
+    """`args.tracker` and `args.config` by name only, where the positional arguments are something else."""
     group.add_argument("--tracker_name", "--script", dest="tracker", metavar="TRACKER", help=tracker)
     group.add_argument("--tracker_param", "--config", dest="config", metavar="CONFIG", help=config)

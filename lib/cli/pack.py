@@ -1,10 +1,10 @@
-"""Pack a data set into two files, for disks that are slow to open a million of them.
+"""Pack a data set into two files, for disks that are slow with many small files.
 
     rgbt pack lasher_train
     rgbt pack got10k_vottrain --out /network/packed
 
-Images are kept as they are, byte for byte. Written: <out>/<name>/images.bin and index.npz. With packed_dir = <out> in
-local.py every command reads <name> from there, and does not need the folders any more.
+The bytes of the images do not change. Writes <out>/<name>/images.bin and index.npz. With packed_dir = <out> in local.py
+every command reads <name> from there and no longer needs the folders of the data set.
 """
 
 import argparse
@@ -17,21 +17,21 @@ from ..datasets import DATASETS, load_dataset
 from ..datasets.pack import pack
 from ..datasets.still_images import StillImages
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("pack", __doc__, words)
+    parser = Parser("pack", __doc__, argv)
     parser.add_argument("name", help="a data set")
-    parser.add_argument("--data_dir", help="where it is (default: local.py)")
-    add_out(parser, what="folder for packed sets (default: packed_dir of local.py)")
+    parser.add_argument("--data_dir", help="folder of the data set (default: from local.py)")
+    add_out(parser, what="folder for all packed sets (default: packed_dir of local.py)")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Pack one data set."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     name = choose("data set", args.name, DATASETS)
     out = args.out or read_local("train")["packed_dir"]
     if not out:

@@ -1,10 +1,10 @@
-"""Say whether trackers find a target again that left the frame, and how sure they are meanwhile.
+"""Report whether trackers find a target again after it left the frame, and their scores meanwhile.
 
     rgbt recovery dasiamrpn synthetic_small_st synthetic_small_lt --dataset_name synthetic_rgb_leaving
     rgbt recovery dasiamrpn dasiamrpn_vot dasiamrpn_vot_lt --dataset_name uav20l --results_dir RESULTS
 
-Reads results that rgbt test wrote, with their confidences. The quantiles of the scores say where
-TEST.LONG_TERM.LOW and HIGH belong: between those of frames in which the target was followed and those of the others.
+Reads results of rgbt test with their confidences. The quantiles of the scores help to choose TEST.LONG_TERM.LOW and
+HIGH: between the scores of frames in which the target was tracked and the scores of the other frames.
 """
 
 import argparse
@@ -21,21 +21,21 @@ from ..test.evaluation.open import named_sequences
 from ..test.results.dialect import read_result
 from ..test.results.files import confidence_path, result_folder, result_paths
 from .options import add_data, add_trackers
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("recovery", __doc__, words)
+    parser = Parser("recovery", __doc__, argv)
     add_trackers(parser, parser.add_argument_group("the same by name"))
     add_data(parser, None)
-    parser.add_argument("--results_dir", help="where the results are (default: results_dir of local.py)")
+    parser.add_argument("--results_dir", help="folder of the results (default: results_dir of local.py)")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Print a row for each configuration, then the scores of each."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Print one row for each configuration, then the quantiles of its scores."""
+    args = parse_arguments(argv)
     if len(args.trackers) != 1 or not args.configs:
         raise InputError("name one tracker and its configurations, for example: dasiamrpn dasiamrpn_vot")
     sequences = named_sequences(args.dataset_name, args.data_dir, None, lambda: read_local("test"))
@@ -60,7 +60,8 @@ def main(words: Words = None) -> None:
 
 
 def read_track(folder: Path, name: str, truth: np.ndarray) -> TrackedSequence:
-    """A result. Raises InputError where it is missing, has other rows than the truth or no confidences."""
+    """The result of one sequence. Raises InputError where it is missing, has no confidences, or another number of rows
+    than the annotation."""
     path = confidence_path(folder, name)
     if not path.is_file():
         raise InputError(f"{path}: does not exist; run {typed_command('test', 'test')} first")

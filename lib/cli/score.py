@@ -8,8 +8,8 @@ r"""Score result files: tables, plots, intervals, an HTML report.
         --results lasher_test:APFNet=DIR rgbt234:APFNet=DIR ours=DIR
 
 Needs annotations and results, no images. DIR of --results holds <sequence>.txt files, or one folder of them per data
-set, with the set's name.
-Tables are in percent; the CSV has tracker,dataset,metric,value with figures in [0, 1].
+set, named like the set.
+Figures are in percent in tables, and in [0, 1] in the CSV file (tracker,dataset,metric,value).
 """
 
 import argparse
@@ -24,48 +24,66 @@ from ..test.analysis.leaderboard import Leaderboard
 from ..test.analysis.sources import ResultSource, named_sources, own_source, paired
 from ..test.metrics import PROTOCOLS
 from ..test.report.compose import ReportFiles, TableOptions, make_tables, write_files
-from .options import add_trackers
-from .parser import Parser, Words
+from .options import Group, add_trackers
+from .parser import Argv, Parser
+
+_MANY: dict[str, Any] = {"nargs": "+", "default": []}
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("score", __doc__, words)
-    many: dict[str, Any] = {"nargs": "+", "default": []}
-    what = parser.add_argument_group("what is scored")
-    add_trackers(parser, what)
-    what.add_argument("--runid", type=int, **many, help="the run <config>_<runid>; several are averaged")
-    what.add_argument("--results_dir", help="where the tracking command put them; default: local.py")
-    what.add_argument("--results", **many, action="extend", metavar="[SET:]NAME=DIR", help="any folder of results")
-    what.add_argument("--allow_missing", action="store_true", help="score what is there; every table says so")
-    truth = parser.add_argument_group("what it is scored against")
-    truth.add_argument("--dataset_name", nargs="+", default=["lasher_test"], help=f"folder, {', '.join(DATASETS)}")
-    truth.add_argument("--data_dir", help="where the data set is, for a single one (default: local.py)")
-    truth.add_argument("--annotations", **many, metavar="DIR", help="one folder per data set; no images are needed")
-    truth.add_argument(
-        "--attributes", **many, metavar="DIR", help="flag files, one folder per data set; default: the set's"
-    )
-    truth.add_argument("--rules", choices=sorted(PROTOCOLS), help="default: those of the data set")
-    tables = parser.add_argument_group("tables, besides the overall one")
-    tables.add_argument("--per_attribute", action="store_true")
-    tables.add_argument("--per_sequence", action="store_true")
-    tables.add_argument("--confidence", action="store_true", help="long-term rules: how sure, when right and when not")
-    tables.add_argument("--significance", action="store_true", help="bootstrap intervals and permutation tests")
-    tables.add_argument("--reference", metavar="NAME", help="the others are tested against it; default: the best")
-    tables.add_argument("--versus", nargs=2, metavar="NAME", help="the two trackers of the scatter; default: the best")
-    files = parser.add_argument_group("files")
-    files.add_argument("--csv", metavar="FILE", help="overall figures")
-    files.add_argument("--sequence_csv", metavar="FILE", help="figures of every sequence")
-    files.add_argument("--markdown", metavar="FILE", help="the tables")
-    files.add_argument("--latex", metavar="FILE", help="the tables")
-    files.add_argument("--plots", metavar="DIR", help="curves, radar and scatter as PDF and PNG")
-    files.add_argument("--html", metavar="FILE", help="everything in one page that opens without a server")
+    parser = Parser("score", __doc__, argv)
+    results = parser.add_argument_group("results to score")
+    add_trackers(parser, results)
+    _add_results(results)
+    _add_truth(parser.add_argument_group("ground truth"))
+    _add_tables(parser.add_argument_group("more tables"))
+    _add_files(parser.add_argument_group("files to write"))
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Score, show the tables, write what is asked for."""
-    args = parse_arguments(words)
+def _add_results(group: Group) -> None:
+    group.add_argument("--runid", type=int, **_MANY, help="results of <config>_<runid>; several runs are averaged")
+    group.add_argument("--results_dir", help="folder that the tracking command wrote to (default: from local.py)")
+    group.add_argument("--results", **_MANY, action="extend", metavar="[SET:]NAME=DIR",
+                       help="a name for the tables and any folder of results, one or more")  # fmt: skip
+    group.add_argument(
+        "--allow_missing", action="store_true", help="score the sequences that have results; every table says so"
+    )
+
+
+def _add_truth(group: Group) -> None:
+    group.add_argument("--dataset_name", nargs="+", default=["lasher_test"],
+                       help=f"folder, {', '.join(DATASETS)} (default: lasher_test)")  # fmt: skip
+    group.add_argument("--data_dir", help="folder of the data set, if there is only one (default: from local.py)")
+    group.add_argument("--annotations", **_MANY, metavar="DIR",
+                       help="folder of the annotations, one per data set (default: the data set's)")  # fmt: skip
+    group.add_argument("--attributes", **_MANY, metavar="DIR",
+                       help="folder of the attribute files, one per data set (default: the data set's)")  # fmt: skip
+    group.add_argument("--rules", choices=sorted(PROTOCOLS), help="scoring rules (default: those of the data set)")
+
+
+def _add_tables(group: Group) -> None:
+    group.add_argument("--per_attribute", action="store_true", help="figures by attribute")
+    group.add_argument("--per_sequence", action="store_true", help="figures by sequence")
+    group.add_argument("--confidence", action="store_true", help="long-term rules: scores of right and of wrong boxes")
+    group.add_argument("--significance", action="store_true", help="bootstrap intervals and permutation tests")
+    group.add_argument("--reference", metavar="NAME", help="tracker that others are tested against (default: the best)")
+    group.add_argument("--versus", nargs=2, metavar="NAME", help="trackers of the scatter plot (default: the two best)")
+
+
+def _add_files(group: Group) -> None:
+    group.add_argument("--csv", metavar="FILE", help="overall figures")
+    group.add_argument("--sequence_csv", metavar="FILE", help="figures of every sequence")
+    group.add_argument("--markdown", metavar="FILE", help="the tables")
+    group.add_argument("--latex", metavar="FILE", help="the tables")
+    group.add_argument("--plots", metavar="DIR", help="curves, radar and scatter plots, as PDF and PNG")
+    group.add_argument("--html", metavar="FILE", help="everything in one page, which opens without a server")
+
+
+def main(argv: Argv = None) -> None:
+    """Score, print the tables, write the files that the options name."""
+    args = parse_arguments(argv)
     sources = read_sources(args)
     boards = read_boards(args, sources)
     wanted = TableOptions(*(getattr(args, name) for name in TableOptions._fields))

@@ -1,4 +1,4 @@
-"""Write synthetic RGB-T sequences in LasHeR's layout, or draw a sheet of training pairs.
+"""Write synthetic RGB-T sequences in LasHeR's layout, or draw a contact sheet of training pairs.
 
 rgbt synthetic --out data/synthetic --number 20 --frames 120
 rgbt synthetic --out data/synthetic --photos ../photos --split train --size 360x270
@@ -15,15 +15,15 @@ from ..core.atomic import write_atomically
 from ..core.errors import InputError, run
 from ..datasets.synthetic import contact_sheet, stream, write_sequences
 from .options import add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 SETS = {"train": "training", "val": "testing"}
 SHEET_PAIRS, SHEET_FRAMES = 64, 48
 
 
-def main(words: Words = None) -> None:
-    """Write sequences, a sheet, or both."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Write sequences, a contact sheet, or both."""
+    args = parse_arguments(argv)
     if args.out is None and args.contact_sheet is None:
         raise InputError("nothing to do: give --out FOLDER, --contact_sheet FILE, or both")
     size = _size(args.size)
@@ -57,17 +57,22 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("synthetic", __doc__, words)
+    parser = Parser("synthetic", __doc__, argv)
     add_out(parser, what="new or empty folder for the sequences", type=Path)
-    parser.add_argument("--photos", type=Path, help="folder of photographs, cut-outs and stills; none: drawn textures")
-    parser.add_argument("--number", type=int, default=20, help="sequences to write (20)")
-    parser.add_argument("--frames", type=int, default=120, help="frames of each (120)")
-    parser.add_argument("--size", default="320x256", help="frame size, WIDTHxHEIGHT pixels (320x256)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other sequences (0)")
     parser.add_argument(
-        "--split", choices=SETS, default="val", help="train: material of training; val: the held-out material (val)"
+        "--photos", type=Path, help="folder of photographs, cut-outs and still images (default: none, drawn textures)"
+    )
+    parser.add_argument("--number", type=int, default=20, help="number of sequences (default: 20)")
+    parser.add_argument("--frames", type=int, default=120, help="frames of each sequence (default: 120)")
+    parser.add_argument("--size", default="320x256", help="frame size in pixels, WIDTHxHEIGHT (default: 320x256)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: 0)")
+    parser.add_argument(
+        "--split",
+        choices=SETS,
+        default="val",
+        help="train: photographs for training; val: the held-out ones (default: val)",
     )
     parser.add_argument("--contact_sheet", type=Path, metavar="FILE", help="draw 64 training pairs into a .png or .jpg")
     return parser.read()

@@ -1,4 +1,4 @@
-r"""Follow the sequences of a data set and write one result file for each.
+r"""Track the targets of a data set and write one result file for each sequence.
 
     rgbt test tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --dataset_name lasher_test \
         --threads 6 --num_gpus 1
@@ -34,6 +34,7 @@ from ..test.results.files import finished, result_folder, write_result
 from ..test.tracker.forward_pass import CROPS, PRECISIONS, Mode
 from .commands import own_command
 from .options import (
+    Group,
     add_changes,
     add_data,
     add_device,
@@ -43,46 +44,69 @@ from .options import (
     add_weights,
     add_workers,
 )
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def make_parser(words: Words) -> Parser:
+def make_parser(argv: Argv) -> Parser:
     """The command line."""
-    parser = Parser("test", __doc__, words)
+    parser = Parser("test", __doc__, argv)
     add_tracker(parser)
     add_data(parser, "lasher_test")
     add_sequence(parser)
     add_workers(parser)
     add_device(parser)
     add_weights(parser)
-    add_out(parser, "--results_dir", what="where results go, instead of results_dir of local.py")
-    parser.add_argument("--integer_boxes", action="store_true", help="cut boxes to whole pixels as the family does")
+    add_out(parser, "--results_dir", what="folder for results (default: results_dir of local.py)")
     parser.add_argument(
-        "--modality", choices=("both", *CAMERAS), default="both",
-        help="visible, infrared: only this camera works, the other stream is black; results go to <config>_<modality>",
-    )  # fmt: skip
-    parser.add_argument(
-        "--fails_at", type=int, default=0, metavar="FRAME",
-        help="with --modality: the other camera works until this frame (from 0); results go to ..._from<FRAME>",
-    )  # fmt: skip
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences that a network follows at once")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="fp32", help="of the network; fp32: published numbers"
+        "--integer_boxes", action="store_true", help="truncate boxes to whole pixels, as the OSTrack code base does"
     )
-    parser.add_argument(
-        "--crops", choices=CROPS, default="exact", help="exact: OpenCV; fast: on the device, from JPEGs decoded smaller"
-    )
-    parser.add_argument("--compile", action="store_true", help="torch.compile; on a GPU one CUDA graph per step")
+    _add_cameras(parser)
+    _add_speed(parser)
     add_launch_arguments(parser, "after the finished sequences")
     add_changes(parser)
     return parser
 
 
-def main(words: Words = None) -> None:
-    """Follow the sequences in this process, in workers, or in the processes that torchrun starts."""
-    parser = make_parser(words)
+def _add_cameras(group: Group) -> None:
+    group.add_argument(
+        "--modality", choices=("both", *CAMERAS), default="both",
+        help="visible, infrared: only this camera works, the other stream is black; results go to <config>_<modality> "
+        "(default: both)",
+    )  # fmt: skip
+    group.add_argument(
+        "--fails_at", type=int, default=0, metavar="FRAME",
+        help="with --modality: the other camera fails at this frame (from 0); results go to ..._from<FRAME>",
+    )  # fmt: skip
+
+
+def _add_speed(group: Group) -> None:
+    group.add_argument(
+        "--batch",
+        type=int,
+        default=1,
+        metavar="N",
+        help="batched: sequences that a network tracks at once (default: 1)",
+    )
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="of the network (default: fp32, as in published results)",
+    )
+    group.add_argument(
+        "--crops",
+        choices=CROPS,
+        default="exact",
+        help="exact: with OpenCV; fast: on the device, from JPEG files decoded at reduced size (default: exact)",
+    )
+    group.add_argument("--compile", action="store_true", help="torch.compile; on a GPU one CUDA graph per step")
+
+
+def main(argv: Argv = None) -> None:
+    """Track in this process, in workers, or in the processes that torchrun starts."""
+    parser = make_parser(argv)
     args = parser.read()
     network = open_network(args)
     mode = Mode(args.precision, args.crops, args.compile, args.batch)
@@ -93,7 +117,7 @@ def main(words: Words = None) -> None:
     )
     record_run(folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode)
     if is_launcher(args):
-        again = [*own_command("test"), *parser.words]
+        again = [*own_command("test"), *parser.argv]
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{network.config}", again)))
     sharing = share_work()
     pending = left_to_do(sequences, folder, sharing)
@@ -131,7 +155,7 @@ def open_network(args: argparse.Namespace) -> Run:
 
 
 def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
-    """The sequences that the command line names, as the cameras that work see them."""
+    """The sequences that the command line names, in which a camera that does not work is black."""
     sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
     if args.modality == "both":
         return sequences
@@ -139,7 +163,7 @@ def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
 
 
 def left_to_do(sequences: list[Sequence], folder: Path, sharing: WorkSharing | None) -> list[Sequence]:
-    """What is not finished yet, here or on another machine."""
+    """The sequences that are not finished yet, here or on another machine."""
     done = {sequence.name for sequence in sequences if finished(folder, sequence)}
     done = sharing.gather(done) if sharing else done
     if done and (not sharing or sharing.rank == 0):
@@ -148,21 +172,21 @@ def left_to_do(sequences: list[Sequence], folder: Path, sharing: WorkSharing | N
 
 
 def result_name(args: argparse.Namespace, network: Run) -> str:
-    """What the results are called: those of one camera are never mixed with those of both."""
+    """The name of the result folder; results of one camera and of both cameras have different names."""
     if args.modality == "both":
         return network.config
     return f"{network.config}_{args.modality}" + (f"_from{args.fails_at}" if args.fails_at else "")
 
 
 def make_job(network: Run, mode: Mode, save: SaveResult, pending: list[Sequence], workers: int) -> TrackingJob:
-    """What is left to do; no worker takes at once what others wait for."""
+    """The job for the pending sequences, with a batch so small that every worker gets some of them."""
     mode = replace(mode, batch=max(1, min(mode.batch, -(-len(pending) // workers))))
     build = functools.partial(load_tracker, network.cfg, network.checkpoint, mode=mode)
     return TrackingJob(build, save, pending, batch=mode.batch)
 
 
 def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:
-    """Where the results lie, how fast they came, and the command to run next."""
+    """Print where the results are, the speed, and the command that scores them."""
     speed = (
         f"{frames} frames in {seconds:.1f} s, {frames / seconds:.1f} frames/s" if frames else "nothing was left to do"
     )

@@ -1,4 +1,4 @@
-"""Follow targets in a visible + infrared pair and draw what happens.
+"""Track targets in a visible + infrared video and draw the result.
 
     rgbt track --sequence docs/demo_sequence
     rgbt track --visible walk.mp4 --infrared walk_ir.mp4 --box 120,80,40,60
@@ -7,11 +7,11 @@
     rgbt track --visible 0 --infrared rtsp://10.0.0.7/thermal --register homography.txt --window
     rgbt track iimf_track tiny --visible DIR --checkpoint mine.pth.tar --out DIR
 
-A source is a folder of images, a video file, a camera's number or the address of a stream. Without a tracker the model
-that comes with the toolbox is taken. Without --box or --boxes a sequence starts from its own annotation; otherwise the
-first box is drawn with the mouse. Ctrl-C ends the video early and keeps what was followed.
+A source is a folder of images, a video file, a camera's number or the address of a stream. Without a tracker the
+bundled model is used. Without --box or --boxes a sequence starts from its own annotation; otherwise the first box is
+drawn with the mouse. Ctrl-C ends the video early and keeps the frames until then.
 
-Written to a new folder: tracking.mp4, contact_sheet.png, tracks.csv and, for one target, boxes.txt (x y w h, pixels).
+Writes a new folder: tracking.mp4, contact_sheet.png, tracks.csv and, for one target, boxes.txt (x y w h, pixels).
 """
 
 import argparse
@@ -23,84 +23,109 @@ import numpy as np
 from ..core.errors import InputError, run
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.sequence import Sequence
-from ..test.demo.boxes import Given, first_boxes, parse_box, read_given
-from ..test.demo.film import Film, Footage, Script, fresh_folder, make_film
-from ..test.demo.shipped import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
+from ..test.demo.boxes import GivenBoxes, first_boxes, parse_box, read_given_boxes
+from ..test.demo.bundled import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
+from ..test.demo.video_run import DemoVideo, VideoOptions, VideoResult, fresh_folder, track_video
 from ..test.demo.window import KEYS, Window, draw_box_by_mouse, require_screen
 from ..test.evaluation.open import open_run
 from ..test.tracker.protocol import Tracker
+from ..test.video.homography import write_homography
 from ..test.video.live import is_live, open_cameras
 from ..test.video.pairing import ORDERS, PairedFrames, open_frames, open_halves, open_sequence, recorded_rate
-from ..test.video.register import write_homography
 from .options import Group, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("track", __doc__, words, epilog=f"Keys in the window: {KEYS}")
-    add_tracker(parser, what=f"default: {TRACKER} {CONFIG}, the model that comes with the toolbox", required=False)
+    parser = Parser("track", __doc__, argv, epilog=f"Keys in the window: {KEYS}")
+    add_tracker(parser, what=f"default: {TRACKER} {CONFIG}, the bundled model", required=False)
     add_weights(parser)
     add_device(parser)
     add_changes(parser)
-    _add_sources(parser.add_argument_group("what is watched"))
-    _add_targets(parser.add_argument_group("who is followed"))
-    _add_results(parser.add_argument_group("what comes out"))
+    _add_sources(parser.add_argument_group("video"))
+    _add_targets(parser.add_argument_group("targets"))
+    _add_results(parser.add_argument_group("result"))
     return parser.read()
 
 
 def _add_sources(group: Group) -> None:
-    group.add_argument("--visible", metavar="SOURCE", help="folder, video, camera number or stream address")
-    group.add_argument("--infrared", metavar="SOURCE", help="the same scene in infrared")
+    group.add_argument(
+        "--visible", metavar="SOURCE", help="folder of images, video file, camera number or stream address"
+    )
+    group.add_argument("--infrared", metavar="SOURCE", help="the same scene in infrared; a source as --visible")
     group.add_argument("--side_by_side", metavar="FILE", help="one video that shows both cameras in each picture")
-    group.add_argument("--order", choices=ORDERS, default="visible-left", help="where --side_by_side shows the visible")
+    group.add_argument(
+        "--order",
+        choices=ORDERS,
+        default="visible-left",
+        help="where --side_by_side shows the visible camera (default: visible-left)",
+    )
     group.add_argument("--sequence", metavar="DIR", help="a sequence folder (LasHeR, RGBT234 or LaSOT layout)")
     group.add_argument(
-        "--register", metavar="FILE|estimate", help="homography from infrared to visible pixels: nine numbers in a file"
+        "--register",
+        metavar="FILE|estimate",
+        help="homography from infrared to visible pixels: nine numbers in a file, or estimated from the images",
     )
     group.add_argument(
         "--modality",
         choices=("both", *CAMERAS),
         default="both",
-        help="visible, infrared: only this camera works, the other stream is black",
+        help="visible, infrared: only this camera works, the other stream is black (default: both)",
     )
-    add_max_frames(group, "--frames", what="stop after so many")
+    add_max_frames(group, "--frames", what="stop after so many frames (default: all)")
 
 
 def _add_targets(group: Group) -> None:
     group.add_argument(
-        "--box", metavar="x,y,w,h", action="append", default=[], help="first frame, visible pixels; again: next target"
+        "--box",
+        metavar="x,y,w,h",
+        action="append",
+        default=[],
+        help="target in the first frame, visible pixels; repeat the option for more targets",
     )
-    group.add_argument("--boxes", metavar="FILE", help="lines of: frame target x y w h (from 1; later ones correct)")
+    group.add_argument(
+        "--boxes", metavar="FILE", help="lines of: frame target x y w h (frame and target from 1; later boxes correct)"
+    )
     group.add_argument("--targets", type=int, default=1, metavar="N", help="boxes to draw with the mouse (default: 1)")
     group.add_argument(
-        "--lost_below", type=float, default=LOST_BELOW, help=f"score that counts as lost (default: {LOST_BELOW})"
+        "--lost_below",
+        type=float,
+        default=LOST_BELOW,
+        help=f"targets with a lower score are shown as lost (default: {LOST_BELOW})",
     )
 
 
 def _add_results(group: Group) -> None:
-    add_out(group, "--output", what="default: output/demo/<name>; a taken name gets a number")
-    group.add_argument("--fps", type=float, help="of the written video (default: as the input, 25 for images)")
-    group.add_argument("--format", choices=("mp4", "webm"), default="mp4", help="webm: slower, plays in browsers")
-    group.add_argument("--heat", action="store_true", help="lay the network's score map over the pictures")
-    group.add_argument("--window", action="store_true", help="show the tracking while it runs; without it: no screen")
+    add_out(group, "--output", what="new folder (default: output/demo/<name>; _2, _3, … where it exists)")
+    group.add_argument("--fps", type=float, help="frames/s of the written video (default: as the input, 25 for images)")
+    group.add_argument(
+        "--format",
+        choices=("mp4", "webm"),
+        default="mp4",
+        help="webm: slower to write, plays in browsers (default: mp4)",
+    )
+    group.add_argument("--heat", action="store_true", help="draw the network's score map over the pictures")
+    group.add_argument("--window", action="store_true", help="show the tracking in a window while it runs")
 
 
-def main(words: Words = None) -> None:
-    """Follow the targets, draw, write, say where everything lies."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Track the targets, draw, write, print where everything is."""
+    args = parse_arguments(argv)
     _check(args)
-    footage, matrix = open_footage(args)
-    given = choose_given(args, footage)
+    video, matrix = open_video(args)
+    given = choose_given_boxes(args, video)
     if not given:
         require_screen()
     tracker = open_tracker(args)
     window = Window(args.heat) if args.window else None
-    folder = fresh_folder(args.out or Path("output", "demo", footage.name))
+    folder = fresh_folder(args.out or Path("output", "demo", video.name))
     if args.register == "estimate" and matrix is not None:
         write_homography(folder / "homography.txt", matrix)
-    script = Script(given, _ask(args.targets), args.lost_below, args.heat, args.max_frames, f"tracking.{args.format}")
-    report(make_film(tracker, footage, folder, script, window=window), footage)
+    options = VideoOptions(
+        given, _draw_by_mouse(args.targets), args.lost_below, args.heat, args.max_frames, f"tracking.{args.format}"
+    )
+    report(track_video(tracker, video, folder, options, window=window), video)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -121,21 +146,21 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("give --box or --boxes, not both")
 
 
-def open_footage(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
-    """What the command line names, and the homography in use. Raises InputError when it cannot be opened."""
+def open_video(args: argparse.Namespace) -> tuple[DemoVideo, np.ndarray | None]:
+    """The video that the command line names, and the homography in use. Raises InputError when it cannot be opened."""
     live = [is_live(source) for source in (args.visible, args.infrared) if source is not None]
     if not any(live):
         return open_recording(args)
     if not all(live):
-        raise InputError("--visible and --infrared: a camera beside a recording; give two cameras or two recordings")
+        raise InputError("--visible, --infrared: a camera and a recording cannot be paired; give two of one kind")
     if args.modality != "both":
-        raise InputError("--modality is for recordings; of a camera that is missing give the other one alone")
+        raise InputError("--modality is for recordings; where a camera is missing, give only the other one")
     cameras = open_cameras(args.visible, args.infrared, args.register)
-    return Footage("camera", cameras, cameras.modalities, args.fps or cameras.rate), cameras.matrix
+    return DemoVideo("camera", cameras, cameras.modalities, args.fps or cameras.rate), cameras.matrix
 
 
-def open_recording(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None]:
-    """As `open_footage`, from disk."""
+def open_recording(args: argparse.Namespace) -> tuple[DemoVideo, np.ndarray | None]:
+    """As `open_video`, for a recording on disk."""
     matrix = None
     if args.sequence is not None:
         sequence = open_sequence(args.sequence)
@@ -149,45 +174,45 @@ def open_recording(args: argparse.Namespace) -> tuple[Footage, np.ndarray | None
     rate = args.fps or recorded_rate(sequence.frames)
     if args.modality != "both":
         sequence = keep_camera(sequence, args.modality, len(CAMERAS))
-    return Footage.recorded(sequence, rate), matrix
+    return DemoVideo.from_sequence(sequence, rate), matrix
 
 
-def choose_given(args: argparse.Namespace, footage: Footage) -> Given:
-    """The boxes that the command line names, else the sequence's own first one; none: the mouse is asked."""
+def choose_given_boxes(args: argparse.Namespace, video: DemoVideo) -> GivenBoxes:
+    """The boxes that the command line names, else the first box of the sequence. Empty: boxes are to be drawn."""
     if args.boxes:
-        return read_given(args.boxes)
+        return read_given_boxes(args.boxes)
     if args.box:
         return first_boxes([parse_box(text) for text in args.box])
-    if footage.sequence is not None and len(footage.sequence.boxes):
-        return first_boxes([footage.sequence.boxes[0]])
+    if video.sequence is not None and len(video.sequence.boxes):
+        return first_boxes([video.sequence.boxes[0]])
     return {}
 
 
 def open_tracker(args: argparse.Namespace) -> Tracker:
-    """The tracker of the command line with its weights; the toolbox's own model when none is named."""
+    """The tracker that the command line names, with its weights; else the bundled model."""
     named = args.tracker or args.config or args.runid is not None
     checkpoint = args.checkpoint or (None if named else CHECKPOINT)
     tracker, config = args.tracker or TRACKER, args.config or CONFIG
     return open_run(tracker, config, args.set, checkpoint=checkpoint, runid=args.runid, device=args.device).load()
 
 
-def _ask(targets: int) -> Callable[[np.ndarray], dict[int, np.ndarray]]:
+def _draw_by_mouse(targets: int) -> Callable[[np.ndarray], dict[int, np.ndarray]]:
     return lambda image: {number: draw_box_by_mouse(image) for number in range(1, targets + 1)}
 
 
-def report(film: Film, footage: Footage) -> None:
-    """Speed, agreement with the annotation where there is one, and where everything lies."""
-    frames = len(film.seconds)
-    if footage.length is not None and frames < footage.length:
-        print(f"stopped after {frames} of {footage.length} frames")
-    tracking, all_in = frames / film.seconds.sum(), frames / film.elapsed
+def report(result: VideoResult, video: DemoVideo) -> None:
+    """Print speed, figures against the annotation if there is one, and where everything is."""
+    frames = len(result.seconds)
+    if video.length is not None and frames < video.length:
+        print(f"stopped after {frames} of {video.length} frames")
+    tracking, all_in = frames / result.seconds.sum(), frames / result.elapsed
     print(f"{frames} frames, {tracking:.1f} frames/s tracking, {all_in:.1f} frames/s with reading, drawing, writing")
-    lost = sum(row.lost for row in film.rows)
+    lost = sum(row.lost for row in result.rows)
     if lost:
-        print(f"lost in {lost} of {len(film.rows)} boxes (dashed)")
-    if film.figures:
-        print("against the annotation: " + ", ".join(f"{name} {100 * v:.1f}" for name, v in film.figures.items()))
-    for path in film.files:
+        print(f"lost in {lost} of {len(result.rows)} boxes (dashed)")
+    if result.figures:
+        print("against the annotation: " + ", ".join(f"{name} {100 * v:.1f}" for name, v in result.figures.items()))
+    for path in result.files:
         print(f"written: {path}")
 
 

@@ -5,7 +5,7 @@ r"""Train a tracker.
         --save_dir ./output/vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k --mode multiple --nproc_per_node 4
     rgbt train --script dasiamrpn --config synthetic_small --weights_dir ./output/weights
 
-A run that was interrupted goes on after its last complete checkpoint when the same command is given again.
+The same command resumes an interrupted run after its last complete checkpoint.
 Checkpoints: <out>/checkpoints/train/<script>/<config>/. Curves: tensorboard --logdir <out>/tensorboard
 """
 
@@ -16,27 +16,33 @@ from ..core.errors import run
 from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
 from .commands import own_command
 from .options import add_changes, add_device, add_out, add_tracker
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def make_parser(words: Words) -> Parser:
+def make_parser(argv: Argv) -> Parser:
     """The command line."""
-    parser = Parser("train", __doc__, words)
+    parser = Parser("train", __doc__, argv)
     add_tracker(parser)
-    add_out(parser, "--save_dir", what="checkpoints, logs, curves (default: <save_dir of local.py>/<config>)")
+    add_out(
+        parser, "--save_dir", what="folder for checkpoints, logs and curves (default: <save_dir of local.py>/<config>)"
+    )
     parser.add_argument(
-        "--weights_dir", default="", help="checkpoints go there besides, as <network>_<config>_e001.pth, …_last.pth"
+        "--weights_dir",
+        default="",
+        help="folder for copies of the checkpoints: <network>_<config>_e001.pth, …_last.pth, …_best.pth",
     )
     add_launch_arguments(parser, "from the last checkpoint")
     add_device(parser)
-    parser.add_argument("--wandb", default="", metavar="PROJECT", help="tell Weights & Biases what TensorBoard is told")
+    parser.add_argument(
+        "--wandb", default="", metavar="PROJECT", help="log to this project of Weights & Biases what TensorBoard shows"
+    )
     add_changes(parser)
     return parser
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Train in this process, or start torchrun with this command in each of its processes."""
-    parser = make_parser(words)
+    parser = make_parser(argv)
     args = parser.read()
     cfg = load_config(args.tracker, args.config, args.set)
     if args.wandb:
@@ -48,7 +54,7 @@ def main(words: Words = None) -> None:
         from ..train.preflight import check_inputs
 
         check_inputs(cfg)
-        again = [*own_command("train"), *parser.words]
+        again = [*own_command("train"), *parser.argv]
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{config}", again)))
     from ..core.paths import read_local
     from ..train.run import train

@@ -1,11 +1,12 @@
-"""Turn results into the form that a benchmark's server or kit wants.
+"""Convert results to the format that a benchmark's server or toolkit requires.
 
     rgbt transform --tracker_name ostrack --tracker_param <config> --format got10k --out got10k.zip
     rgbt transform --tracker_name ostrack --tracker_param <config> --format trackingnet --out tn.zip
     rgbt transform --results DIR --format lasher --out lasher_results
 
---results takes any folder of results: commas, tabs or blanks, corners, <tracker>_<sequence>.txt, GOT-10k's folders.
-Formats: family (tabs, whole pixels), lasher, rgbt234, got10k, trackingnet, vot. An --out that ends in .zip is packed.
+--results reads any folder of results: commas, tabs or blanks, corners, <tracker>_<sequence>.txt, GOT-10k's folders.
+Formats: family (tabs and whole pixels, as the OSTrack code base), lasher, rgbt234, got10k, trackingnet, vot.
+An --out that ends in .zip becomes a zip file.
 """
 
 import argparse
@@ -17,24 +18,28 @@ from ..test.results.dialect import list_results, read_times
 from ..test.results.files import read_result, result_folder
 from ..test.results.submission import FORMATS, Result, write_submission
 from .options import add_out, add_tracker
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("transform", __doc__, words)
+    parser = Parser("transform", __doc__, argv)
     add_tracker(parser, required=False)
-    parser.add_argument("--runid", type=int, help="the run <config>_<runid>")
-    parser.add_argument("--results_dir", help="where the tracking command put them; default: local.py")
-    parser.add_argument("--results", metavar="DIR", help="any folder of results, instead of a tracker's")
+    parser.add_argument("--runid", type=int, help="results of <config>_<runid>")
+    parser.add_argument(
+        "--results_dir", help="folder that the tracking command wrote to (default: results_dir of local.py)"
+    )
+    parser.add_argument(
+        "--results", metavar="DIR", help="any folder of results, instead of a tracker and a configuration"
+    )
     parser.add_argument("--format", required=True, choices=sorted(FORMATS))
     add_out(parser, what="a new folder, or a .zip file", metavar="PATH", required=True)
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Read the results, write them as they are wanted."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Read the results and write them in the chosen format."""
+    args = parse_arguments(argv)
     folder = source_folder(args)
     results = []
     for name, path in list_results(folder).items():
@@ -48,7 +53,7 @@ def main(words: Words = None) -> None:
 
 
 def source_folder(args: argparse.Namespace) -> Path:
-    """Where the results are that the command line names."""
+    """The folder of the results that the command line names."""
     if bool(args.results) == bool(args.tracker):
         raise InputError("give either --results DIR, or --tracker_name and --tracker_param")
     if args.results:

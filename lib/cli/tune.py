@@ -6,11 +6,11 @@ r"""Search for the TEST settings that a set of weights tracks best with; no trai
         --search TEST.PENALTY_K=0:0.2:5 TEST.WINDOW_INFLUENCE=0.3:0.5:5 TEST.SIZE_LR=0.2:0.5:4
     rgbt tune dasiamrpn dasiamrpn_big_lt --dataset_name uav20l --objective F --random 60 --seed 1 \
         --search TEST.LONG_TERM.LOW=0.5:0.9 TEST.LONG_TERM.HIGH=0.9:0.99 --map TEST.LONG_TERM.LOW TEST.LONG_TERM.HIGH
-    rgbt tune iimf_track tiny --dataset_name lasher_val97        the table of what is there already
+    rgbt tune iimf_track tiny --dataset_name lasher_val97        the table of finished trials
 
 Values: 1,2,3 (these); 0:0.2:5 (five, evenly spaced); 0.01:1:5:log; with --random also 0:0.2 and 0.01:1:log.
-Every trial is a result folder, and its record is written when it is whole; the same command continues, and more values
-join what is there. The configuration as it stands is always one of the trials.
+Every trial has a result folder, and a record once it is complete. The same command continues an interrupted search, and
+more values add trials. The unchanged configuration is always one of the trials.
 """
 
 import argparse
@@ -38,40 +38,44 @@ from .options import (
     add_weights,
     add_workers,
 )
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("tune", __doc__, words)
+    parser = Parser("tune", __doc__, argv)
     add_tracker(parser)
     space = parser.add_argument_group("what is searched")
     space.add_argument(
         "--search", nargs="+", action="extend", default=[], metavar="KEY=VALUES",
-        help="keys of TEST; every combination of their values",
+        help="keys of TEST and their values; every combination is tried",
     )  # fmt: skip
-    space.add_argument("--random", type=int, metavar="N", help="N seeded draws instead of every combination")
-    space.add_argument("--seed", type=int, default=0, help="of --random; a larger N begins with the same draws")
-    space.add_argument("--objective", help="the figure that trials are sorted by: SR, PR, F, MaxGM, …; default: SR, AO")
+    space.add_argument("--random", type=int, metavar="N", help="try N random settings instead of every combination")
+    space.add_argument(
+        "--seed", type=int, default=0, help="of --random; a larger N begins with the same settings (default: 0)"
+    )
+    space.add_argument("--objective", help="figure that trials are sorted by: SR, PR, F, MaxGM, … (default: SR or AO)")
     add_changes(space)
-    data = parser.add_argument_group("what it is measured on: not the test set that you report")
+    data = parser.add_argument_group("data: never the test set that you report on")
     add_data(data, "lasher_val97")
     add_sequence(data)
     how = parser.add_argument_group("how")
     add_workers(how)
-    how.add_argument("--batch", type=int, default=1, help="sequences that each worker follows at once; for GPUs")
+    how.add_argument(
+        "--batch", type=int, default=1, help="batched: sequences that each worker tracks at once (default: 1)"
+    )
     add_device(how)
     add_weights(how)
-    add_out(how, what="folder of the search; default: <save_dir>/tuning/<tracker>/<config>/<data set>")
-    how.add_argument("--map", nargs=2, metavar="KEY", help="the keys of the heat map; default: the first two")
+    add_out(how, what="folder of the search (default: <save_dir>/tuning/<tracker>/<config>/<data set>)")
+    how.add_argument("--map", nargs=2, metavar="KEY", help="two keys for the heat map (default: the first two)")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Run the trials that are missing, show and write all."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Run the missing trials; print and write the table of all."""
+    args = parse_arguments(argv)
     if args.batch < 1:
         raise InputError(f"--batch {args.batch}: expected 1 or more sequences")
     network = open_run(
@@ -101,7 +105,7 @@ def main(words: Words = None) -> None:
 
 
 def settings_of(args: argparse.Namespace, known: Mapping[str, Any]) -> list[Setting]:
-    """The configuration as it stands, and all settings that the command line asks for."""
+    """The unchanged configuration, and all settings that the command line names."""
     axes = [parse_axis(text, known) for text in args.search]
     if args.random is None:
         return [{}, *grid(axes)]
@@ -111,7 +115,7 @@ def settings_of(args: argparse.Namespace, known: Mapping[str, Any]) -> list[Sett
 
 
 def report(args: argparse.Namespace, network: Run, folder: Path, records: list[dict[str, Any]]) -> None:
-    """Print and write what was found; matplotlib, which takes a second to start, is only needed here."""
+    """Print and write the results. matplotlib, whose import takes a second, is only needed here."""
     from ..test.report.style import save_figure
     from ..test.tuning.report import default_objective, map_figure, rank_trials, trials_table, write_trials
 

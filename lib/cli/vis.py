@@ -4,9 +4,9 @@ r"""Draw result files over the frames: several trackers in colours, both streams
     rgbt vis --dataset_name folder --data_dir DIR --results ours=DIR APFNet=DIR mfDiMP=DIR
     rgbt vis --dataset_name lasher_test --results ours=DIR APFNet=DIR --sequence blackboy greyman
 
-Without --sequence: the worst moments first, where one tracker loses what another keeps (overlap below 0.1, at least
-0.5), as moments.csv, contact_sheet.png and moments.mp4. With it: those sequences from beginning to end, <name>.mp4 and
-<name>.png. Written to a new folder.
+Without --sequence: the moments in which one tracker loses a target (IoU below 0.1) that another one keeps (at least
+0.5), the worst first, as moments.csv, contact_sheet.png and moments.mp4. With --sequence: whole sequences, as
+<name>.mp4 and <name>.png. Writes a new folder.
 """
 
 import argparse
@@ -17,30 +17,33 @@ from ..core.paths import read_local
 from ..core.table import Table, format_text, write_csv
 from ..datasets.named import open_dataset
 from ..test.analysis.sources import named_folders
-from ..test.demo.film import fresh_folder
-from ..test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_followed
+from ..test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_tracked_sequences
+from ..test.demo.video_run import fresh_folder
 from ..test.evaluation.open import choose_sequence
 from .options import add_data, add_out
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("vis", __doc__, words)
+    parser = Parser("vis", __doc__, argv)
     add_data(parser, "lasher_test")
-    parser.add_argument("--results", nargs="+", action="extend", default=[], metavar="NAME=DIR", required=True)
-    parser.add_argument("--sequence", nargs="+", default=[], metavar="NAME", help="these, from beginning to end")
-    parser.add_argument("--lost", metavar="NAME", help="the tracker that loses; default: the first")
-    parser.add_argument("--kept", metavar="NAME", help="the one that keeps; default: the second, else the annotation")
-    parser.add_argument("--moments", type=int, default=12, help="how many (default 12)")
-    parser.add_argument("--fps", type=float, default=25.0, help="of the videos (default 25)")
-    add_out(parser, "--output", what="default: output/vis/<data set>; a taken name gets a number")
+    parser.add_argument("--results", nargs="+", action="extend", default=[], metavar="NAME=DIR", required=True,
+                        help="name in the pictures and folder of results, one or more")  # fmt: skip
+    parser.add_argument("--sequence", nargs="+", default=[], metavar="NAME", help="draw these whole sequences")
+    parser.add_argument("--lost", metavar="NAME", help="tracker that loses the target (default: the first)")
+    parser.add_argument(
+        "--kept", metavar="NAME", help="tracker that keeps it, or annotation (default: the second, else annotation)"
+    )
+    parser.add_argument("--moments", type=int, default=12, help="number of moments (default: 12)")
+    parser.add_argument("--fps", type=float, default=25.0, help="frames/s of the videos (default: 25)")
+    add_out(parser, "--output", what="new folder (default: output/vis/<data set>; _2, _3, … where it exists)")
     return parser.read()
 
 
-def main(words: Words = None) -> None:
+def main(argv: Argv = None) -> None:
     """Draw the moments or the named sequences."""
-    args = parse_arguments(words)
+    args = parse_arguments(argv)
     for option in ("moments", "fps"):
         if not getattr(args, option) > 0:
             raise InputError(f"--{option} {getattr(args, option)}: expected a number above 0")
@@ -49,28 +52,28 @@ def main(words: Words = None) -> None:
     sequences = list(open_dataset(args.dataset_name, args.data_dir, lambda: read_local("test")))
     if args.sequence:
         sequences = [choose_sequence(sequences, name) for name in args.sequence]
-    followed = read_followed(sequences, folders)
+    tracked = read_tracked_sequences(sequences, folders)
     if args.sequence:
         folder = fresh_folder(args.out or Path("output", "vis", args.dataset_name))
-        for item in followed:
+        for item in tracked:
             draw_whole(item, folder, args.fps)
-        print(f"written: {folder}/<sequence>.mp4 and .png of {len(followed)} sequences")
+        print(f"written: {folder}/<sequence>.mp4 and .png of {len(tracked)} sequences")
         return
-    moments = collect_moments(followed, lost, kept, args.moments)
+    moments = collect_moments(tracked, lost, kept, args.moments)
     if not moments:
-        print(f"{lost} loses nothing that {kept} keeps in {len(followed)} sequences; nothing is written")
+        print(f"{lost} loses nothing that {kept} keeps in {len(tracked)} sequences; nothing is written")
         return
     folder = fresh_folder(args.out or Path("output", "vis", args.dataset_name))
     rows = [["sequence", "first frame", "last frame", "widest at", "lost overlap"]]
     rows += [[m.sequence, str(m.first), str(m.last), str(m.peak), f"{m.loss:.2f}"] for m in moments]
     print(format_text(Table(f"{lost} loses what {kept} keeps, the worst first", rows)))
     write_csv(folder / "moments.csv", rows)
-    draw_moments(followed, moments, folder, args.fps)
+    draw_moments(tracked, moments, folder, args.fps)
     print(f"\nwritten: {folder}/contact_sheet.png, moments.mp4, moments.csv")
 
 
 def choose_pair(args: argparse.Namespace, names: list[str]) -> tuple[str, str]:
-    """Who loses and who keeps."""
+    """The tracker that loses targets, and the one that keeps them."""
     lost = args.lost or next((name for name in names if name != args.kept), names[0])
     kept = args.kept or next((name for name in names if name != lost), ANNOTATION)
     for option, name in (("lost", lost), ("kept", kept)):

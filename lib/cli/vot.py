@@ -4,7 +4,7 @@ r"""Run a tracker in the VOT toolkit; --register tells the toolkit how to start 
     rgbt vot --register WORKSPACE tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --name tbsi
     vot evaluate --workspace WORKSPACE iimf_track_tiny
 
---register adds an entry to WORKSPACE/trackers.ini, with the checkpoint found now; no entry is ever changed.
+--register adds an entry to WORKSPACE/trackers.ini, with the checkpoint that is found now. It never changes an entry.
 """
 
 import argparse
@@ -18,17 +18,22 @@ from ..test.evaluation.open import Run, open_run
 from ..test.evaluation.vot import CHANNELS, add_to_workspace, import_trax, serve
 from .commands import own_command
 from .options import add_changes, add_device, add_tracker, add_weights
-from .parser import Parser, Words
+from .parser import Argv, Parser
 
 
-def parse_arguments(words: Words) -> argparse.Namespace:
+def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
-    parser = Parser("vot", __doc__, words)
+    parser = Parser("vot", __doc__, argv)
     add_tracker(parser)
-    parser.add_argument("--register", metavar="WORKSPACE", help="write the entry of trackers.ini instead of tracking")
-    parser.add_argument("--name", help="what the toolkit calls the tracker (default: <tracker>_<config>)")
     parser.add_argument(
-        "--channels", nargs="+", choices=CHANNELS, help="what the tracker sees (default: what its network reads)"
+        "--register", metavar="WORKSPACE", help="add an entry to trackers.ini of this folder, instead of tracking"
+    )
+    parser.add_argument("--name", help="name of the tracker in the toolkit (default: <tracker>_<config>)")
+    parser.add_argument(
+        "--channels",
+        nargs="+",
+        choices=CHANNELS,
+        help="images that the toolkit sends (default: what the network reads)",
     )
     add_weights(parser)
     add_device(parser)
@@ -36,9 +41,9 @@ def parse_arguments(words: Words) -> argparse.Namespace:
     return parser.read()
 
 
-def main(words: Words = None) -> None:
-    """Register the tracker, or do what the toolkit asks."""
-    args = parse_arguments(words)
+def main(argv: Argv = None) -> None:
+    """Register the tracker, or track for the toolkit."""
+    args = parse_arguments(argv)
     network = open_run(
         args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device=args.device
     )
@@ -54,7 +59,7 @@ def main(words: Words = None) -> None:
 
 
 def write_entry(args: argparse.Namespace, network: Run) -> None:
-    """Tell the toolkit how to start this tracker with this checkpoint."""
+    """Write the entry by which the toolkit starts this tracker with this checkpoint."""
     if not network.weights.is_file():
         raise InputError(f"{network.weights}: checkpoint does not exist; give one with --checkpoint")
     config = args.config
@@ -70,7 +75,7 @@ def write_entry(args: argparse.Namespace, network: Run) -> None:
 
 
 def name_of(args: argparse.Namespace, network: Run) -> str:
-    """What the toolkit calls the tracker."""
+    """The name of the tracker in the toolkit."""
     return args.name or re.sub(r"[^a-zA-Z0-9_-]", "_", f"{args.tracker}_{network.config}")
 
 

@@ -1,4 +1,4 @@
-"""Pictures that come as arrays from a program: grey or colour, 8 or 16 bit, made the RGB that networks read.
+"""Images as arrays of a program, grey or colour, 8 or 16 bit, converted to the RGB images that networks read.
 
 16-bit values, such as raw thermal ones, become 8 bit by one linear scale for the whole video, so that a brightness
 means the same in every frame: a given range, or that of the video's first frame.
@@ -51,8 +51,8 @@ def choose_pixels(
     """How the arrays of a video are read, from those of its first frame: stream -> array.
 
     thermal_range: raw values of a 16-bit infrared stream that become 0 and 255. Without it the least and the largest
-    value of the first frame do, which is said. Raises InputError for an unknown order, an empty range, and as
-    `read_array` does.
+    value of the first frame do, and a warning names them. Raises InputError for an unknown order, an empty range, and
+    as `read_array` does.
     """
     order = choose("order", order, ORDERS)
     if thermal_range is not None and not thermal_range[0] < thermal_range[1]:
@@ -96,7 +96,7 @@ def scale(values: np.ndarray, span: Range) -> np.ndarray:
 
 
 def name_streams(visible: ArrayLike | None, infrared: ArrayLike | None = None) -> dict[str, ArrayLike]:
-    """What there is of two streams, by name. Raises InputError where there is nothing."""
+    """The streams that are there, by name. Raises InputError where both are missing."""
     given = {name: array for name, array in ((VISIBLE, visible), (INFRARED, infrared)) if array is not None}
     if not given:
         raise InputError("no image: give a visible one, an infrared one, or both")
@@ -105,14 +105,36 @@ def name_streams(visible: ArrayLike | None, infrared: ArrayLike | None = None) -
 
 def complete(pictures: Mapping[str, np.ndarray], modalities: int) -> tuple[list[np.ndarray], list[str]]:
     """One picture for each stream of a network of 1 or 2 modalities, black for one that is missing, as in
-    `lib.datasets.camera`; and what there is to say about it, in lines."""
+    `lib.datasets.camera`; and lines that say what is left out or missing."""
     if modalities == 1:
         left = ["this network reads the visible image alone; the infrared one is left"] if len(pictures) > 1 else []
         return [pictures.get(VISIBLE, next(iter(pictures.values())))], left
     absent = np.full_like(next(iter(pictures.values())), ABSENT)
     missing = [name for name in CAMERAS if name not in pictures]
-    said = [f"no {name} image: the network is given a black one in its place" for name in missing]
-    return [pictures.get(name, absent) for name in CAMERAS], said
+    lines = [f"no {name} image: the network is given a black one in its place" for name in missing]
+    return [pictures.get(name, absent) for name in CAMERAS], lines
+
+
+class FrameReader:
+    """Reads frames for a network of 1 or 2 modalities. It warns once of each stream that is left out or missing."""
+
+    def __init__(self, modalities: int):
+        self.modalities = modalities
+        self._warned: set[str] = set()
+
+    def read(self, visible: ArrayLike | None, infrared: ArrayLike | None, pixels: Pixels) -> list[np.ndarray]:
+        """One image [H, W, 3] uint8 RGB per modality. Raises InputError as `name_streams` and `Pixels.picture` do."""
+        streams = name_streams(visible, infrared)
+        return self.complete({name: pixels.picture(array, name) for name, array in streams.items()})
+
+    def complete(self, pictures: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """One image per modality, from the streams that there are."""
+        images, lines = complete(pictures, self.modalities)
+        for line in lines:
+            if line not in self._warned:
+                log.warning(line)
+                self._warned.add(line)
+        return images
 
 
 def read_box(box: ArrayLike) -> np.ndarray:

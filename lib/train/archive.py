@@ -1,7 +1,7 @@
-"""Which checkpoints stay: the last ones and the best.
+"""The checkpoints of a run: the last ones and the best one are kept, older ones are deleted.
 
-Only files that this run wrote, and that nobody has touched since, are ever deleted or replaced: `written.json` beside
-them lists name, size and time of each.
+Only unchanged files that this run wrote are deleted or replaced: `written.json` beside them lists the name, size and
+time of each.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from .copies import CheckpointCopies
 
 log = logging.getLogger(__name__)
 
-#: Keys that may change when a run goes on: they decide how long and how fast, not what is learned.
+#: Keys that may change when a run is resumed: they set how long and how fast it trains, not what is learned.
 FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_", "TRAIN.SAVE_", "DATA.VAL.",
         "TRAIN.KEEP_", "TRAIN.FUSED", "TRAIN.CHECKPOINT_BLOCKS", "TRAIN.COMPILE", "TRAIN.CHANNELS_LAST")  # fmt: skip
 
@@ -30,9 +30,9 @@ class Archive:
     """The checkpoints of one run in its folder."""
 
     def __init__(self, folder: Path, cfg: EasyDict, *, fresh: bool, copies: CheckpointCopies | None = None):
-        """fresh: the run begins, so what was best before does not count; copies: where each file is copied to.
+        """fresh: whether the run begins, so that an earlier best value does not count; copies: for copies of each file.
 
-        Raises InputError for a damaged list, and where copies of another run would be replaced.
+        Raises InputError for a damaged `written.json`, and where copies of another run would be replaced.
         """
         self.folder, self.keep, self.copies = folder, cfg.TRAIN.KEEP_CHECKPOINTS, copies
         if copies is not None and fresh:
@@ -46,7 +46,7 @@ class Archive:
         self.best: float | None = content["best"] if same and not fresh else None
 
     def add(self, path: Path, content: Mapping[str, Any]) -> None:
-        """Write an epoch's checkpoint, then delete what is older than the last `keep` (0: nothing)."""
+        """Write the checkpoint of an epoch, then delete all but the last `keep` of them (0: delete none)."""
         self._write(path, content)
         own = [name for name in self.files if "_ep" in name and self._is_own(self.folder / name)]
         own.sort(key=lambda name: (len(name), name))  # epoch 10000 after 9999
@@ -56,9 +56,9 @@ class Archive:
         self._save_record()
 
     def add_if_best(self, path: Path, content: Mapping[str, Any], iou: float) -> None:
-        """Write a checkpoint when its validation IoU is above all before it."""
+        """Write a checkpoint if its validation IoU is the highest so far."""
         if path.exists() and not self._is_own(path):
-            log.warning("%s is of another run and stays as it is; move it away to get this run's best there", path)
+            log.warning("%s belongs to another run and is kept; move it away to save this run's best there", path)
         elif self.best is None or iou > self.best or not path.exists():
             self._write(path, content)
             self.best = iou
@@ -81,7 +81,9 @@ class Archive:
             content = json.loads(self.record.read_text(encoding="utf-8"))
             return {"run": content["run"], "files": dict(content["files"]), "best": content["best"]}
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{self.record}: is damaged; remove it: all checkpoints there are then kept") from None
+            raise InputError(
+                f"{self.record}: is damaged; remove it (the checkpoints beside it are then kept)"
+            ) from None
 
     def _save_record(self) -> None:
         with write_atomically(self.record) as temporary:

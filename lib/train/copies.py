@@ -14,19 +14,19 @@ _EPOCH = re.compile(r"_ep0*(\d+)\.pth\.tar$")
 
 @dataclass(frozen=True)
 class CheckpointCopies:
-    """Where copies of checkpoints go, and what they are called."""
+    """Folder and name of the copies."""
 
     folder: Path
     name: str  # network and configuration
 
     def check_free(self) -> None:
-        """Raise InputError where a run that begins would replace files that are there."""
+        """Raise InputError where a new run would replace existing files."""
         found = sorted(self.folder.glob(f"{self.name}_*.pth"))
         if found:
-            raise InputError(f"{found[0]}: is of another run; choose another --weights_dir, or move it away")
+            raise InputError(f"{found[0]}: belongs to another run; choose another --weights_dir, or move it away")
 
     def add(self, path: Path) -> None:
-        """Copy a checkpoint that was just written: that of an epoch, also as `last`, or the best one."""
+        """Copy a new checkpoint: of an epoch, also as `last`, or the best one."""
         epoch = _EPOCH.search(path.name)
         for which in (f"e{int(epoch[1]):03d}", "last") if epoch else ("best",):
             with write_atomically(self.folder / f"{self.name}_{which}.pth") as temporary:

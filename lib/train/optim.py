@@ -15,14 +15,14 @@ Parameters = dict[str, nn.Parameter]  # by name
 
 
 def build_optimizer(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
-    """What TRAIN.OPTIMIZER asks for: AdamW as the OSTrack code base's recipes have it, SGD as Siamese trackers do."""
+    """The optimizer of TRAIN.OPTIMIZER: AdamW as in the OSTrack code base, or SGD as in Siamese trackers."""
     return build_sgd(cfg, model) if cfg.TRAIN.OPTIMIZER == "SGD" else build_adamw(cfg, model)
 
 
 def build_sgd(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
     """SGD with momentum: the backbone at LR times BACKBONE_MULTIPLIER, all else at LR.
 
-    Parameters that do not learn yet are part of it: they have no gradient until they do, and nothing moves them.
+    Parameters that do not learn yet are included: without a gradient the optimizer does not change them.
     """
     fresh, backbone = _split_new(model, dict(model.named_parameters()), after_tracker=False)
     rate = cfg.TRAIN.LR
@@ -34,11 +34,11 @@ def build_sgd(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
 
 
 def build_adamw(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
-    """AdamW with two groups: parameters that are new at LR, pretrained ones at LR times BACKBONE_MULTIPLIER.
+    """AdamW with two groups: new parameters at LR, pretrained ones at LR times BACKBONE_MULTIPLIER.
 
-    The network says which are new after the start that SOT_PRETRAIN names; LoRA's matrices always are. Decay acts on
-    all parameters, as in the public code. With LAYER_DECAY below 1 pretrained parameters learn the slower the nearer
-    they are to the input (BEiT, ICLR 2022, appendix H), in a group for each depth.
+    The network says which parameters are new, given SOT_PRETRAIN; LoRA's matrices always are. Weight decay acts on all
+    parameters, as in the public code. With LAYER_DECAY below 1 there is one group for each depth: pretrained parameters
+    near the input get lower rates (BEiT, ICLR 2022, appendix H).
     """
     learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     fresh, pretrained = _split_new(model, learning, after_tracker=cfg.TRAIN.SOT_PRETRAIN)
@@ -53,12 +53,12 @@ def build_adamw(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
         try:
             return torch.optim.AdamW(groups, **options, fused=True)
         except RuntimeError as error:
-            log.warning("TRAIN.FUSED: not on this device (%s): AdamW step by step instead", str(error).splitlines()[0])
+            log.warning("TRAIN.FUSED: not on this device (%s); AdamW runs unfused", str(error).splitlines()[0])
     return torch.optim.AdamW(groups, **options)
 
 
 def _split_new(model: Trainable, named: Parameters, *, after_tracker: bool) -> tuple[Parameters, Parameters]:
-    """Parameters that start from scratch, and pretrained ones, by name and in their order."""
+    """New parameters and pretrained ones, by name, each in their order."""
     new = {name for name in named if is_lora(name) or model.is_new(name, after_tracker=after_tracker)}
     return (
         {name: parameter for name, parameter in named.items() if name in new},

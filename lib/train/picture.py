@@ -1,4 +1,4 @@
-"""Pictures of a batch and of what the network finds in it. N pairs, M modalities, S side of the search region."""
+"""Pictures of a batch and of the predicted boxes. N pairs, M modalities, S side of the search region."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ from ..models.base import Network, PairBatch, ScoreMap
 from ..models.training import TrainBatch
 
 _SHOWN = 4  # samples of a batch
-_TRUTH, _FOUND = (0, 255, 0), (255, 64, 64)  # RGB
+_TRUTH, _PREDICTED = (0, 255, 0), (255, 64, 64)  # RGB
 
 
 def draw(model: Network, raw: TrainBatch, batch: TrainBatch) -> tuple[str, np.ndarray] | None:
-    """A name and a picture [H, W, 3] RGB uint8 of the first samples; None for a kind of batch that has no picture.
+    """A name and a picture [H, W, 3] RGB uint8 of the first samples; None for a kind of batch without a picture.
 
-    raw: images as uint8; batch: the same, normalised, on the model's device.
+    raw: images as uint8; batch: the same samples, normalised, on the model's device.
     """
     if type(batch) not in PICTURES:
         return None
@@ -31,7 +31,8 @@ def draw(model: Network, raw: TrainBatch, batch: TrainBatch) -> tuple[str, np.nd
 def draw_pairs(model: Network, raw: PairBatch, batch: PairBatch) -> np.ndarray:
     """One row per pair: template and search region of each modality, score map: [N * S, (2 M + 1) * S, 3] RGB uint8.
 
-    raw: images as uint8; batch: the same, normalised, on the model's device. True boxes are green, found ones red.
+    raw: images as uint8; batch: the same samples, normalised, on the model's device. True boxes are green, predicted
+    ones red.
     """
     memory = model.embed(batch.template, xywh_to_cxcywh(batch.template_box))
     prediction = model(memory, batch.search)
@@ -45,7 +46,7 @@ def draw_pairs(model: Network, raw: PairBatch, batch: PairBatch) -> np.ndarray:
         found_corner = np.concatenate([found[:2] - found[2:] / 2, found[2:]])
         for region in regions:
             _draw_box(region, raw.search_box[number].numpy(), _TRUTH)
-            _draw_box(region, found_corner, _FOUND)
+            _draw_box(region, found_corner, _PREDICTED)
         shown = _spread((score * 255).astype(np.uint8), side, likely)
         small = [cv2.resize(template, (side, side)) for template in templates]
         rows.append(np.concatenate([*small, *regions, np.repeat(shown[..., None], 3, axis=2)], axis=1))
@@ -53,12 +54,12 @@ def draw_pairs(model: Network, raw: PairBatch, batch: PairBatch) -> np.ndarray:
 
 
 def _to_images(modalities: Tensor) -> list[np.ndarray]:
-    """[M, 3, S, S] uint8 -> M times [S, S, 3], free to be drawn on"""
+    """[M, 3, S, S] uint8 -> M times [S, S, 3], which can be drawn on"""
     return [np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()) for image in modalities]
 
 
 def _spread(scores: np.ndarray, side: int, likely: ScoreMap) -> np.ndarray:
-    """[n, n] -> [side, side]: each cell where it lies in the search region, 0 where there is none."""
+    """[n, n] -> [side, side]: each cell at its place in the search region, 0 elsewhere."""
     step, first = likely.step * side, (likely.first - likely.step / 2) * side
     shift = first + step / 2 - 0.5
     return cv2.warpAffine(scores, np.array([[step, 0, shift], [0, step, shift]]), (side, side), flags=cv2.INTER_NEAREST)

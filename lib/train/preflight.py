@@ -1,4 +1,4 @@
-"""Checks for missing data and weights before many processes start."""
+"""Check data and weights once, before many processes start."""
 
 from easydict import EasyDict
 
@@ -8,7 +8,7 @@ from ..models.pretrained import find_pretrained
 
 
 def check_inputs(cfg: EasyDict) -> None:
-    """Raise InputError for a data set or a file of weights that is missing: one line instead of one per process."""
+    """Raise InputError for a missing data set or file of weights: one line, not one from each process."""
     local = read_local("train")
     for name in [*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME]:
         find_dataset(TRAINING.get(name.lower(), name), local)

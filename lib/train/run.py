@@ -57,8 +57,8 @@ def train(
     """Train a configuration, or resume an interrupted run of it.
 
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
-    Biases that gets what TensorBoard gets; weights_dir: a folder for copies of the checkpoints. Raises InputError for
-    data, weights and configurations that cannot be used, and when a folder holds another run's files.
+    Biases to log to as well; weights_dir: a folder for copies of the checkpoints. Raises InputError for data, weights
+    and configurations that cannot be used, and where a folder holds files of another run.
     """
     device = own_device(device_name)
     with process_group(device):
@@ -67,8 +67,8 @@ def train(
             _log_to(save_dir / "logs" / f"{script}-{config}.log")
             save_setup(checkpoints, cfg)
         else:
-            logging.getLogger().setLevel(logging.WARNING)  # the main process speaks for all
-            logging.getLogger(load_training_set.__module__).setLevel(logging.ERROR)  # and has read the same data sets
+            logging.getLogger().setLevel(logging.WARNING)  # the main process logs for all
+            logging.getLogger(load_training_set.__module__).setLevel(logging.ERROR)  # it reads the same data sets
         curves = save_dir / "tensorboard" / "train" / script / config
         copies = CheckpointCopies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
         _train(cfg, checkpoints, curves, device=device, wandb=wandb, copies=copies)
@@ -77,10 +77,10 @@ def train(
 def _train(
     cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str, copies: CheckpointCopies | None
 ) -> None:
-    """What exchanges gradients is local to this function, so that it is deleted before the process group ends."""
+    """As `train`. Modules that exchange gradients are local here, so that they are deleted before the process group."""
     seed_everything(cfg.TRAIN.SEED)
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        # The loader has cores of its own: threads that wait for a busy core stall the others.
+        # The loader's processes need cores of their own: a thread that waits for a busy core stalls the others.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.TRAIN.NUM_WORKER))
     local = read_local("train")
     newest = find_newest(checkpoints)
@@ -99,14 +99,14 @@ def _train(
 
 
 class Loaders(NamedTuple):
-    """Where a run's samples come from."""
+    """The loaders of a run."""
 
     train: DataLoader[Sample]
     val: DataLoader[Sample] | None
 
 
 def build_loaders(cfg: EasyDict, folders: dict[str, str]) -> Loaders:
-    """From DATA.TRAIN and DATA.VAL; folders: of local.py. Raises InputError for data sets that cannot be used."""
+    """Loaders of DATA.TRAIN and DATA.VAL. folders: those of local.py. Raises InputError for unusable data sets."""
     train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
     val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
     return Loaders(
@@ -125,7 +125,7 @@ def build_trainer(
     run_log: RunLog | None = None,
     copies: CheckpointCopies | None = None,
 ) -> Trainer:
-    """Optimizer and loop around a model that is on its device. Raises InputError for settings that do not fit it."""
+    """A trainer for a model that is on its device. Raises InputError for settings that do not fit the model."""
     if cfg.TRAIN.LORA_RANK:
         model.add_lora(cfg.TRAIN.LORA_RANK, cfg.TRAIN.LORA_ALPHA)
     if cfg.TRAIN.CHANNELS_LAST:
@@ -153,35 +153,35 @@ def build_trainer(
 
 
 def seed_everything(seed: int) -> None:
-    """Same seed, same weights; training samples and epochs have seeds of their own."""
+    """Seed the initial weights. Training samples and epochs have seeds of their own."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
 def find_newest(checkpoints: Path) -> Path | None:
-    """The checkpoint of the latest epoch in a folder."""
+    """The checkpoint of the latest epoch in a folder; None where there is none."""
     found = [(int(name[1]), path) for path in checkpoints.glob("*.pth.tar") if (name := _EPOCH.search(path.name))]
     return max(found)[1] if found else None
 
 
 def resume(trainer: Trainer, newest: Path) -> None:
-    """Go on after a checkpoint. Raises InputError for one that holds weights alone, as public ones do."""
+    """Resume from a checkpoint. Raises InputError for one that holds only weights, as public ones do."""
     content = load_checkpoint(newest)
     missing = [key for key in trainer.state() if key not in content]
     if missing:
         raise InputError(
-            f"{newest}: lacks {missing[0]!r}, so training cannot go on after it; move it away, or choose another "
+            f"{newest}: lacks {missing[0]!r}, so training cannot be resumed from it; move it away, or choose another "
             "--save_dir (to start from its weights set MODEL.PRETRAIN_FILE)"
         )
     load_state(trainer.model, content.get("training", content["net"]), str(newest))
     trainer.restore(content)
-    log.info("goes on after epoch %d: %s", trainer.epoch, newest)
+    log.info("resumed after epoch %d: %s", trainer.epoch, newest)
 
 
 def save_setup(folder: Path, cfg: EasyDict) -> None:
-    """Write the resolved configuration and the environment beside the checkpoints. Raises InputError where those that
-    are there were made with other settings."""
+    """Write the resolved configuration and the environment beside the checkpoints. Raises InputError where existing
+    checkpoints were made with other settings."""
     path = folder / "config.yaml"
     if find_newest(folder) is not None and path.exists():
         _check_same_settings(path, cfg)
@@ -202,16 +202,16 @@ def save_setup(folder: Path, cfg: EasyDict) -> None:
 
 
 def _check_same_settings(path: Path, cfg: EasyDict) -> None:
-    """Raises InputError where a run would be resumed with other settings than it began with."""
+    """Raise InputError where a run would be resumed with other settings than it began with."""
     before, now = flatten(read_yaml(path)), flatten(cfg)
-    # The rates of these schedules depend on the number of epochs; those of the others do not.
+    # The rates of these schedules depend on the number of epochs.
     depends = cfg.TRAIN.SCHEDULER.TYPE in ("cosine", "log")
     free = tuple(key for key in FREE if key != "TRAIN.EPOCH" or not depends)
     for key in now:
         if key in before and before[key] != now[key] and not key.startswith(free):
             raise InputError(
                 f"{path}: {key}: the checkpoints here were made with {before[key]!r}, this run has {now[key]!r}; "
-                "choose another --save_dir, or remove the folder to start anew"
+                "choose another --save_dir, or remove the folder to start again"
             )
 
 

@@ -1,4 +1,4 @@
-"""Where the curves and pictures of a run go: TensorBoard, and Weights & Biases where it is wanted."""
+"""Curves and pictures of a run for TensorBoard and, as an option, Weights & Biases."""
 
 import importlib
 import importlib.util
@@ -16,7 +16,7 @@ from ..core.errors import InputError
 
 
 class RunLog(Protocol):
-    """What the trainer writes to, with the methods of TensorBoard's SummaryWriter."""
+    """What the trainer logs to. The methods are those of TensorBoard's SummaryWriter."""
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """One value of a curve."""
@@ -32,13 +32,13 @@ class RunLog(Protocol):
 
 
 class WandbLog:
-    """The same scalars and pictures under the same names in a project of Weights & Biases.
+    """Logs the same scalars and pictures under the same names to a project of Weights & Biases.
 
-    A run that is resumed is resumed there too: its identifier lies in the run's folder.
+    A resumed run is resumed there too: its identifier is kept in the folder of the checkpoints.
     """
 
     def __init__(self, cfg: EasyDict, *, project: str, name: str, folder: Path):
-        """folder: of the checkpoints. Raises InputError where wandb is missing or does not begin a run."""
+        """folder: of the checkpoints. Raises InputError where wandb is missing or cannot begin a run."""
         check_wandb(project)
         self.wandb = importlib.import_module("wandb")
         kept = folder / "wandb.txt"
@@ -46,14 +46,14 @@ class WandbLog:
         known: dict[str, Any] = {"project": project, "name": name, "dir": str(folder), "config": flatten(cfg)}
         try:
             self.run = self.wandb.init(**known, id=number, resume="allow")
-        except Exception as error:  # of its own kinds, which are known only where it is installed
+        except Exception as error:  # wandb's own classes, which can only be imported where it is installed
             reason = (str(error).strip() or repr(error)).splitlines()[0]
             raise InputError(f"--wandb {project}: {reason}") from None
         if number is None:
             with write_atomically(kept) as temporary:
                 temporary.write_text(f"{self.run.id}\n", encoding="utf-8")
         self.run.define_metric("step")
-        self.run.define_metric("*", step_metric="step")  # its own counter may not go back, as an interrupted run does
+        self.run.define_metric("*", step_metric="step")  # its own counter cannot go back, which a resumed run needs
         self.values: dict[str, Any] = {}
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
@@ -71,34 +71,34 @@ class WandbLog:
         self.values = {}
 
     def close(self) -> None:
-        """Send what is left; the run is marked as finished."""
+        """Send the rest, and mark the run as finished."""
         self.flush()
         self.run.finish()
 
 
 class RunLogs:
-    """Several logs that get the same."""
+    """Several logs that get the same values."""
 
     def __init__(self, logs: Sequence[RunLog]):
         self.logs = logs
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        """To each."""
+        """Add a scalar to each log."""
         for log in self.logs:
             log.add_scalar(name, value, step)
 
     def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
-        """To each."""
+        """Add a picture to each log."""
         for log in self.logs:
             log.add_image(name, image, step, dataformats=dataformats)
 
     def flush(self) -> None:
-        """Each."""
+        """Flush each log."""
         for log in self.logs:
             log.flush()
 
     def close(self) -> None:
-        """Each."""
+        """Close each log."""
         for log in self.logs:
             log.close()
 
@@ -112,7 +112,7 @@ def check_wandb(project: str) -> None:
 
 
 def open_run_log(cfg: EasyDict, curves: Path, checkpoints: Path, *, wandb: str = "") -> RunLog:
-    """TensorBoard in the folder `curves`; wandb: a project of Weights & Biases that gets the same."""
+    """TensorBoard in the folder `curves`. wandb: a project of Weights & Biases to log to as well."""
     logs: list[RunLog] = [SummaryWriter(str(curves))]
     if wandb:
         name = "-".join(checkpoints.parts[-2:])

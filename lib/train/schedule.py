@@ -13,7 +13,7 @@ from ..core.errors import InputError
 
 
 def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
-    """The rate per epoch; `step` is to be called after each.
+    """The learning rate by epoch; `step` must be called after each epoch.
 
     step (the published recipes): divided by ten after every LR_DROP_EPOCH epochs; multistep: after each epoch of
     MILESTONES; cosine: half a cosine from the full rate to FINAL_SHARE of it after EPOCH epochs (SGDR, eq. 5, without
@@ -40,10 +40,10 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
 
 
 def batches_per_step(cfg: EasyDict, batches: int) -> int:
-    """How many batches of a process make one step, whose gradients are gathered: GLOBAL_BATCH in all processes.
+    """How many batches of a process make one step, so that all processes together have GLOBAL_BATCH pairs in it.
 
-    batches: of one epoch and process. Raises InputError when they are fewer than that, and when GLOBAL_BATCH is not a
-    multiple of what all processes load at once.
+    batches: of one epoch in one process. Raises InputError where an epoch has fewer, and where GLOBAL_BATCH is not a
+    multiple of BATCH_SIZE times the number of processes.
     """
     wanted, together = cfg.TRAIN.GLOBAL_BATCH, cfg.TRAIN.BATCH_SIZE * world_size()
     if not wanted:
@@ -63,15 +63,14 @@ def batches_per_step(cfg: EasyDict, batches: int) -> int:
 
 
 def warm_up(cfg: EasyDict, step: int, steps_per_epoch: int) -> float:
-    """The factor of the learning rate in a step (counted from 0 over the whole run): from WARMUP_START in a straight
-    line to 1, then 1."""
+    """The factor of the learning rate in a step: linear from WARMUP_START to 1, then 1. step: from 0, over the run."""
     options = cfg.TRAIN.SCHEDULER
     length = round(options.WARMUP_EPOCHS * steps_per_epoch)
     return options.WARMUP_START + (1 - options.WARMUP_START) * min(1.0, (step + 1) / length) if length else 1.0
 
 
 def set_rates(optimizer: Optimizer, rates: Iterable[float | Tensor], factor: float) -> None:
-    """Give each parameter group its rate times a factor."""
+    """Set the rate of each parameter group, times a factor."""
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate * factor
 
@@ -81,5 +80,5 @@ def _cosine(progress: float, final_share: float) -> float:
 
 
 def _progress(epoch: int, start: float, end: int) -> float:
-    """How far an epoch is on the way from one to another, in [0, 1]."""
+    """Position of an epoch between two others, in [0, 1]."""
     return min(1.0, max(0.0, epoch - start) / max(1.0, end - start))

@@ -1,4 +1,4 @@
-"""What a run tolerates and counts: samples that cannot be read, and steps whose loss or gradient is not finite."""
+"""Faults that a run tolerates up to a limit: unreadable samples, and steps whose loss or gradient is not finite."""
 
 import logging
 
@@ -10,26 +10,26 @@ from ..core.errors import InputError
 log = logging.getLogger(__name__)
 
 UNREADABLE_SHARE = 0.01  # training stops when more of its samples cannot be read
-_UNREADABLE_GRACE = 10  # so many are tolerated before the share counts
-_GRACE = 3  # steps, likewise
+_UNREADABLE_GRACE = 10  # samples that are always tolerated
+_GRACE = 3  # steps that are always tolerated
 
 
 class Skips:
-    """The steps that are left out of one epoch. With a share of 0 no value is checked, so that no step waits for it."""
+    """Counts the steps that one epoch leaves out. With a share of 0 nothing is checked, so that no step waits."""
 
     def __init__(self, share: float, epoch: int):
-        """share: of the epoch's steps that may be left out."""
+        """share: largest share of the epoch's steps that may be left out."""
         self.share, self.epoch = share, epoch
         self.count = self.steps = 0
 
     def admits(self, loss: Tensor) -> bool:
-        """Whether a batch's loss enters the means: all do where no step may be left out, else finite ones."""
+        """Whether the loss of a batch enters the means: any where no step may be left out, else finite ones."""
         return not self.share or bool(torch.isfinite(loss))
 
     def allows(self, norm: Tensor) -> bool:
-        """Whether a step is made with a gradient of this norm, the same in all processes.
+        """Whether the step is made; norm: of its gradient, the same in all processes.
 
-        Raises InputError when more are left out than may be.
+        Raises InputError where more steps are left out than allowed.
         """
         if not self.share:
             return True
@@ -47,7 +47,7 @@ class Skips:
 
 
 def check_unreadable(unreadable: int, samples: int) -> None:
-    """Raise InputError when too many of so many samples could not be read."""
+    """Raise InputError where too many samples could not be read. samples: number of all."""
     if unreadable > max(_UNREADABLE_GRACE, UNREADABLE_SHARE * samples):
         raise InputError(
             f"{unreadable} unreadable samples among {samples}, more than {UNREADABLE_SHARE:.0%}; "

@@ -1,4 +1,4 @@
-"""A training step as a module, alone or with the gradients of several processes averaged; what goes into it."""
+"""A training step as a module, in one process or with gradients averaged over several; preparing its batch."""
 
 import warnings
 from typing import Any, cast
@@ -19,32 +19,32 @@ class TrainStep(nn.Module):
         self.model = model
 
     def forward(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted losses and figures to watch."""
+        """Weighted losses, and figures to log."""
         return self.model.step(batch)
 
 
 class SharedStep(DistributedDataParallel):
-    """The step with gradients averaged over processes: the only collective in it.
+    """The step with gradients averaged over processes, which is its only communication.
 
-    Running statistics are averaged once per epoch instead of sent in every step.
+    Running statistics are averaged once per epoch, not sent in every step.
     """
 
     def __init__(self, step: nn.Module):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)  # its successor is too new
             super().__init__(step, broadcast_buffers=False)
-        # A 1x1 convolution's gradient may name its one column's stride otherwise: nothing is slower by it.
+        # A 1x1 convolution may report another stride for its one column; that costs no time.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
         self.exchanged = count_learning(step)
 
 
 def count_learning(module: nn.Module) -> int:
-    """How many of its parameters learn."""
+    """Number of parameters that learn."""
     return sum(parameter.requires_grad for parameter in module.parameters())
 
 
 def wrap_again(step: nn.Module) -> nn.Module:
-    """The step, wrapped once more where other parameters learn than before: wrapping fixes what is exchanged."""
+    """The step, wrapped again if other parameters learn than before, since wrapping fixes which are exchanged."""
     if isinstance(step, SharedStep) and step.exchanged != count_learning(step):
         return SharedStep(cast(nn.Module, step.module))
     return step
@@ -56,11 +56,11 @@ def to_device(batch: TrainBatch, device: torch.device, normalize: nn.Module) -> 
 
 
 def autocast(cfg: EasyDict, device: torch.device) -> torch.autocast:
-    """Mixed precision as TRAIN.AMP and AMP_DTYPE say, bfloat16 on anything but CUDA; does nothing where it is off."""
+    """Mixed precision of TRAIN.AMP and AMP_DTYPE; always bfloat16 on devices other than CUDA."""
     dtype = getattr(torch, cfg.TRAIN.AMP_DTYPE) if device.type == "cuda" else torch.bfloat16
     return torch.autocast(device.type, dtype, enabled=cfg.TRAIN.AMP)
 
 
 def add_total(losses: dict[str, Tensor], figures: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All that is known of a step by name, first `loss`, the sum of its terms."""
+    """All losses and figures by name; first `loss`, the sum of the losses."""
     return {"loss": torch.stack(list(losses.values())).sum(), **losses, **figures}

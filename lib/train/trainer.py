@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Trainer:
-    """Everything that a run consists of. `run` is the loop; `state` is what a resumed run needs."""
+    """All parts of a run. `run` is the loop; `state` is what resuming needs."""
 
     cfg: EasyDict
     model: Network
@@ -61,7 +61,7 @@ class Trainer:
 
     @property
     def result(self) -> Network:
-        """What is validated and tracked with: the averaged network where there is one."""
+        """The network for validation and tracking: the averaged one if there is one."""
         return self.model if self.average is None else cast(Network, self.average.module)
 
     def run(self) -> None:
@@ -91,7 +91,7 @@ class Trainer:
                 archive.add(self.path(f"ep{epoch:04d}"), self.state())
 
     def train_epoch(self, epoch: int) -> None:
-        """One pass over this process's samples."""
+        """One epoch over the samples of this process."""
         self.step.train()
         seed_epoch(self.cfg.TRAIN.SEED, epoch)
         self.train_loader.sampler.epoch = epoch  # type: ignore[attr-defined]
@@ -117,9 +117,9 @@ class Trainer:
                 check_unreadable(unreadable, clock.pairs)
 
     def gather_gradients(self, batch: TrainBatch, *, complete: bool) -> dict[str, Tensor]:
-        """Add a batch's share of its step's gradients; complete: the step's last batch, whose gradients are exchanged.
+        """Add the gradients of one batch of a step. complete: for the step's last batch; then they are exchanged.
 
-        A share is the batch's mean loss over the number of parts, so that the parts together weigh as one large batch.
+        The loss is the batch's mean divided by the number of parts, so that all parts together act as one large batch.
         """
         waits = isinstance(self.step, DistributedDataParallel) and not complete
         with self.step.no_sync() if waits else nullcontext():  # type: ignore[operator]
@@ -130,7 +130,7 @@ class Trainer:
         return values
 
     def update_weights(self, skips: Skips) -> None:
-        """One step of the optimizer, unless it is to be left out."""
+        """One step of the optimizer, unless `skips` leaves it out."""
         self.scaler.unscale_(self.optimizer)  # so that clipping sees the true gradients
         limit = self.cfg.TRAIN.GRAD_CLIP_NORM or torch.inf
         if limit < torch.inf or skips.share:
@@ -147,7 +147,7 @@ class Trainer:
 
     def validate(self, epoch: int, loader: DataLoader[Sample]) -> dict[str, float]:
         """The mean losses and figures over the validation samples of all processes. The main process logs them, and a
-        picture of the first samples where their kind of batch has one."""
+        picture of the first samples if their kind of batch has one."""
 
         def show(raw: TrainBatch, batch: TrainBatch) -> None:
             if self.run_log is not None and (picture := draw(self.result, raw, batch)) is not None:
@@ -161,12 +161,12 @@ class Trainer:
     def log_progress(
         self, stage: str, epoch: int, number: int, figures: dict[str, float], speed: dict[str, float]
     ) -> None:
-        """One line on the console and in the log file, and scalars for curves; number: of the step or batch.
+        """One line on the console and in the log file, and scalars for curves. number: of the step or batch.
 
         Raises InputError for a loss that is not finite, which ends the run.
         """
         steps = self.steps if stage == "train" or self.val_loader is None else len(self.val_loader)
-        if not np.isfinite(figures.get("loss", 0.0)):  # there is none while every step was left out
+        if not np.isfinite(figures.get("loss", 0.0)):  # no loss yet where every step was left out
             raise InputError(
                 f"loss is {figures['loss']} in epoch {epoch}, step {number}; lower TRAIN.LR, or switch TRAIN.AMP off; "
                 "the last checkpoint is kept"
@@ -194,11 +194,11 @@ class Trainer:
         return to_device(batch, self.device, self.model.normalize)
 
     def path(self, which: str) -> Path:
-        """Where a checkpoint lies: `<Name>_ep0015.pth.tar` for which = "ep0015"."""
+        """The path of a checkpoint: `<Name>_ep0015.pth.tar` for which = "ep0015"."""
         return self.checkpoints / f"{type(self.model).__name__}_{which}.pth.tar"
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on; its random draws follow from the configuration and its number."""
+        """All that the next epoch depends on. Its random draws depend only on the configuration and its number."""
         return {
             "net": merged_state(self.result),
             **self.unmerged(),
@@ -210,13 +210,13 @@ class Trainer:
         }
 
     def unmerged(self) -> dict[str, Any]:
-        """What training goes on with, where that is not `net`."""
+        """The weights that training continues with, where they differ from `net`."""
         lora = self.cfg.TRAIN.LORA_RANK > 0
         own = {"training": self.model.state_dict()} if lora or self.average is not None else {}
         return {**own, "average": self.result.state_dict()} if lora and self.average is not None else own
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Go on where `state` was taken; the network's weights are loaded elsewhere."""
+        """Continue from a `state`; the network's weights are loaded elsewhere."""
         self.optimizer.load_state_dict(content["optimizer"])
         self.scheduler.load_state_dict(content["scheduler"])
         self.scaler.load_state_dict(content["scaler"])
@@ -226,5 +226,5 @@ class Trainer:
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
-    """Make the draws inside the network follow from seed, epoch and process: no random state needs saving."""
+    """Seed the draws inside the network by seed, epoch and process, so that no random state needs saving."""
     torch.manual_seed(int(np.random.SeedSequence([seed, epoch, rank()]).generate_state(1, np.uint64)[0]))

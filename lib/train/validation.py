@@ -1,4 +1,4 @@
-"""Validation: in the course of a training, and of a checkpoint alone."""
+"""Validation, during training and of one checkpoint."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,15 +21,15 @@ from .data.sample import Sample, read_batches
 from .meters import Clock, Means
 from .step import add_total, autocast, to_device
 
-#: Is shown a batch: as the loader made it, and as the network takes it.
+#: Called with a batch as the loader made it, and as the network reads it.
 Show = Callable[[TrainBatch, TrainBatch], None]
 
 
 class Validation(NamedTuple):
-    """What one pass over the validation samples gives."""
+    """The result of one pass over the validation samples."""
 
     figures: dict[str, float]  # mean losses and figures, over the samples of all processes
-    speed: dict[str, float]  # of this process, as `Clock.read`
+    speed: dict[str, float]  # of this process, from `Clock.read`
 
 
 @torch.no_grad()
@@ -37,7 +37,7 @@ def validate(
     network: Trainable, loader: DataLoader[Sample], cfg: EasyDict, device: torch.device, *, show: Show | None = None
 ) -> Validation:
     """Losses and figures of a network on its device, in evaluation mode and in the precision of TRAIN.AMP. The samples
-    are the same at every call. show: is called with the first batch."""
+    are the same in every call. show: is called with the first batch."""
     network.eval()
     means, clock = Means(), Clock(len(loader))
     for number, sample in enumerate(read_batches(loader)):
@@ -54,9 +54,9 @@ def validate(
 
 
 def validate_checkpoint(cfg: EasyDict, checkpoint: Path, *, device_name: str = "auto") -> dict[str, float]:
-    """Mean losses and figures over the pairs of DATA.VAL, as a training with this configuration would log them.
+    """Mean losses and figures over the pairs of DATA.VAL, as training with this configuration logs them.
 
-    Raises InputError for weights and data sets that cannot be used, and when DATA.VAL names no set.
+    Raises InputError for weights and data sets that cannot be used, and where DATA.VAL names no data set.
     """
     device, folders = own_device(device_name), read_local("train")
     if not cfg.DATA.VAL.DATASETS_NAME:

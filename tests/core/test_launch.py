@@ -76,7 +76,7 @@ def test_process_that_dies_is_started_again_and_the_run_ends_as_without(clone, t
             break
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert "goes on after epoch 1" in out
+    assert "resumed after epoch 1" in out
     file = "checkpoints/train/iimf_track/micro/IIMFTrack_ep0003.pth.tar"
     assert basics.same(load_checkpoint(whole / file)["net"], load_checkpoint(killed / file)["net"])
 

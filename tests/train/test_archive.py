@@ -75,7 +75,7 @@ def test_best_of_another_run_stays_as_it_is(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         other.add_if_best(path, {**CONTENT, "epoch": 9}, 0.9)
     assert load_checkpoint(path)["epoch"] == 1
-    assert "A_best.pth.tar is of another run and stays as it is; move it away" in caplog.text
+    assert "A_best.pth.tar belongs to another run and is kept; move it away" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"run": 1}', '{"run": 1, "files": 3, "best": 0}'])

@@ -15,7 +15,7 @@ from lib.datasets.sequence import Frames, Sequence
 from lib.train.benchmarks import loading as loading_benchmark
 from lib.train.benchmarks.loading import (
     LASHER_SIZE,
-    Side,
+    LoadingVariant,
     compare_pixels,
     gains,
     loading_table,
@@ -60,7 +60,7 @@ def config(*changes):
 
 
 def test_pairs_and_the_time_of_reading_are_counted():
-    run = measure_loading(config(), sequences(20), Side(0, False), pairs=16)
+    run = measure_loading(config(), sequences(20), LoadingVariant(0, False), pairs=16)
     assert run["pairs"] == 16 and run["pairs_per_s"] == pytest.approx(16 / run["seconds"])
     assert run["frame_ms"] >= 3 and run["reduced_share"] == 0
     least = 2 * 0.003 * run["pairs_per_core_s"]
@@ -69,14 +69,14 @@ def test_pairs_and_the_time_of_reading_are_counted():
 
 def test_scaled_decoding_is_compared_where_it_acts():
     large, cfg = sequences(70), config()
-    assert measure_loading(cfg, large, Side(0, True), pairs=8)["reduced_share"] == 1
+    assert measure_loading(cfg, large, LoadingVariant(0, True), pairs=8)["reduced_share"] == 1
     changed = compare_pixels(cfg, large, pairs=8)
     assert changed["changed_share"] == 1 and changed["mean"] > 1 and 0 < changed["box_px"] < 1.5
     assert compare_pixels(cfg, sequences(10), pairs=8) == dict.fromkeys(changed, 0.0)
 
 
 def test_of_worker_processes_only_the_rate_is_known():
-    run = measure_loading(config(), sequences(20), Side(2, False), pairs=16)
+    run = measure_loading(config(), sequences(20), LoadingVariant(2, False), pairs=16)
     assert run["pairs"] == 16 and run["pairs_per_s"] > 0 and not run.keys() & {"decode_share", "pairs_per_core_s"}
 
 

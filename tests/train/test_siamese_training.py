@@ -163,7 +163,7 @@ def test_checkpoints_lie_in_one_folder_too(make_trainer, tmp_path):
     last, whole = load_checkpoint(copies.folder / "dasiamrpn_small_last.pth"), basics.weights(trainer)
     assert basics.same(last["net"], whole) and last["epoch"] == 2 and "optimizer" in last
     again = make_trainer("TRAIN.EPOCH=2", copies=copies)
-    with pytest.raises(InputError, match="dasiamrpn_small_best.pth: is of another run; choose another --weights_dir"):
+    with pytest.raises(InputError, match="small_best.pth: belongs to another run; choose another --weights_dir"):
         again.run()
 
 

@@ -558,7 +558,7 @@ def test_killed_run_goes_on_to_the_same_losses_and_weights(clone, tmp_path):
     assert process.returncode == -signal.SIGKILL
     folder = Path("checkpoints") / "train" / "iimf_track" / "micro"
     assert sorted(path.name for path in (killed / folder).glob("*.tar")) == ["IIMFTrack_ep0001.pth.tar"]
-    assert "goes on after epoch 1" in finish(command(clone, killed))
+    assert "resumed after epoch 1" in finish(command(clone, killed))
     assert len(logged(whole)) == 3 * 4 + 2
     assert logged(whole) == logged(killed)
     first, second = (load_checkpoint(path / folder / "IIMFTrack_ep0003.pth.tar") for path in (whole, killed))

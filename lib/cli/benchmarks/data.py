@@ -1,6 +1,6 @@
-"""Training pairs per second and core of the loader, and the share of reading and decoding in it.
+"""Measure how many training pairs the loader makes per second and core, and the share of reading and decoding.
 
-rgbt benchmark data                                  made-up JPEG pairs, 640 x 480, boxes like LasHeR's
+rgbt benchmark data                                  synthetic JPEG pairs, 640 x 480, boxes like LasHeR's
 rgbt benchmark data --frame_size 1280x720 --workers 0 4 8
 rgbt benchmark data --data_dir LasHeR/trainingset --script iimf_track --config tiny
 """
@@ -16,7 +16,7 @@ from ...core.measure.benchmark import Report, alternate
 from ...core.measure.machine import describe_machine
 from ...datasets.readers.folder import read_folder
 from ...train.benchmarks.loading import (
-    Side,
+    LoadingVariant,
     compare_pixels,
     describe,
     gains,
@@ -33,16 +33,30 @@ TRACKER, CONFIG = "tbsi_track", "vitb_256_tbsi_32x1_1e4_lasher_15ep_sot"
 
 def add_arguments(parser: Parser) -> None:
     """Which pairs, and how they are loaded."""
-    add_tracker(parser, what=f"default: {TRACKER} {CONFIG}; its crops are cut", required=False)
-    parser.add_argument("--data_dir", metavar="DIR", help="a folder of sequences instead of made-up ones")
-    parser.add_argument("--frame_size", default="640x480", metavar="WxH", help="of made-up frames")
-    parser.add_argument("--photos", type=Path, default=Path(""), metavar="DIR", help="photographs for made-up frames")
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="loader processes")
-    parser.add_argument("--pairs", type=int, default=256, help="of one run (default: %(default)s)")
+    add_tracker(parser, what=f"default: {TRACKER} {CONFIG}; pairs are cut as it needs them", required=False)
+    parser.add_argument("--data_dir", metavar="DIR", help="folder of sequences (default: synthetic ones)")
+    parser.add_argument(
+        "--frame_size", default="640x480", metavar="WxH", help="size of synthetic frames in pixels (default: 640x480)"
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        default=Path(""),
+        metavar="DIR",
+        help="folder of photographs for synthetic frames (default: none, drawn textures)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        help="loader processes, one or more numbers (default: 0 1 2)",
+    )
+    parser.add_argument("--pairs", type=int, default=256, help="pairs of one run (default: %(default)s)")
 
 
 def measure(args: argparse.Namespace) -> Report:
-    """Load in turns, with and without scaled decoding. Raises InputError for what cannot be loaded."""
+    """Load in turns, with and without scaled decoding. Raises InputError for data that cannot be loaded."""
     size = re.fullmatch(r"(\d+)x(\d+)", args.frame_size)
     if size is None:
         raise InputError(f"--frame_size {args.frame_size}: expected WIDTHxHEIGHT, such as 640x480")
@@ -51,15 +65,16 @@ def measure(args: argparse.Namespace) -> Report:
     tracker, config = args.tracker or TRACKER, args.config or CONFIG
     cfg = load_config(tracker, config, ["TRAIN.BATCH_SIZE=8", "DATA.TRAIN.DATASETS_NAME=[benchmark]",
                                                  "DATA.TRAIN.DATASETS_RATIO=[1]"])  # fmt: skip
-    sides = {side.name: side for workers in args.workers for side in (Side(workers, False), Side(workers, True))}
+    kinds = [LoadingVariant(workers, scaled) for workers in args.workers for scaled in (False, True)]
+    variants = {variant.name: variant for variant in kinds}
     with tempfile.TemporaryDirectory() as scratch:
         if args.data_dir:
             sequences = read_folder(args.data_dir)
         else:
             sequences = make_pairs(Path(scratch, "made"), args.photos, (int(size[1]), int(size[2])))
         records = alternate(
-            list(sides),
-            lambda name, _: measure_loading(cfg, sequences, sides[name], pairs=args.pairs),
+            list(variants),
+            lambda name, _: measure_loading(cfg, sequences, variants[name], pairs=args.pairs),
             repeats=args.repeats,
         )
         pixels = compare_pixels(cfg, sequences)

@@ -1,4 +1,4 @@
-"""Latency and throughput of a network's look at a search region, its operations, parameters and memory.
+"""Measure latency and throughput of a network's forward pass, its operations, parameters and memory.
 
 rgbt benchmark model                                      ViT-B IIMF and tiny
 rgbt benchmark model --networks iimf_track/tiny --variants fp32 bf16 --batches 1 8
@@ -27,19 +27,25 @@ _BATCHES = {"cpu": [1, 4], "cuda": [1, 8, 32, 64], "mps": [1, 4]}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which networks, and how they compute."""
-    parser.add_argument("--networks", nargs="+", metavar="SCRIPT/CONFIG", default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", metavar="SCRIPT/CONFIG", default=list(NETWORKS),
+                        help="one or more networks (default: ViT-B IIMF and tiny)")  # fmt: skip
     parser.add_argument(
-        "--variants", nargs="+", choices=VARIANTS, help="default: fp32 and bf16, plain and compiled; fp16 too on a GPU"
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        help="precisions (default: fp32 and bf16, plain and compiled; on a GPU also fp16)",
     )
-    parser.add_argument("--batches", nargs="+", type=int, help="targets of a pass (default: 1 4, on a GPU 1 8 32 64)")
-    parser.add_argument("--passes", type=int, default=5, help="timed passes of a run (default: %(default)s)")
+    parser.add_argument(
+        "--batches", nargs="+", type=int, help="targets of a forward pass (default: 1 4, on a GPU 1 8 32 64)"
+    )
+    parser.add_argument("--passes", type=int, default=5, help="timed forward passes of a run (default: %(default)s)")
     add_cores(parser)
     add_device(parser)
     add_changes(parser)
 
 
 def measure(args: argparse.Namespace) -> Report:
-    """Time in turns. Raises InputError for what cannot be built."""
+    """Measure in turns. Raises InputError for networks that cannot be built."""
     device = choose_device_type(args.device)
     batches = args.batches or _BATCHES[device]
     if args.passes < 1 or min(batches) < 1 or args.threads < 0:

@@ -1,4 +1,4 @@
-"""Frames per second from image files to result files, the share of each stage, and memory.
+"""Measure frames per second from image files to result files, the share of each stage, and memory.
 
 rgbt benchmark track                                      the bundled sequence, IIMF tiny
 rgbt benchmark track --network tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --max_frames 20
@@ -18,21 +18,29 @@ from ..options import add_changes, add_checkpoint, add_cores, add_device, add_ma
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is followed, by what, and how."""
-    parser.add_argument("--network", metavar="SCRIPT/CONFIG", default="iimf_track/tiny")
+    """Which sequences are tracked, by which network, and how."""
+    parser.add_argument("--network", metavar="SCRIPT/CONFIG", default="iimf_track/tiny",
+                        help="default: iimf_track/tiny")  # fmt: skip
     add_checkpoint(parser, "default: random weights, which cost the same")
-    parser.add_argument("--data_dir", default=str(ROOT / "docs/demo_sequence"), help="a folder of sequences")
-    add_max_frames(parser, "--frames", what="of each sequence, at most; 0: all", default=0)
-    parser.add_argument("--copies", type=int, default=1, help="how often each sequence is followed, at least")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["fp32", "bf16"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[1], help="sequences that are followed at once")
-    add_cores(parser, "1: shares of the time on the core")
+    parser.add_argument(
+        "--data_dir", default=str(ROOT / "docs/demo_sequence"), help="folder of sequences (default: the bundled one)"
+    )
+    add_max_frames(parser, "--frames", what="frames of each sequence; 0: all (default: 0)", default=0)
+    parser.add_argument(
+        "--copies", type=int, default=1, help="how often each sequence is tracked, at least (default: 1)"
+    )
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["fp32", "bf16"],
+                        help="precisions, plain or compiled (default: fp32 bf16)")  # fmt: skip
+    parser.add_argument(
+        "--batches", nargs="+", type=int, default=[1], help="batched: sequences that are tracked at once (default: 1)"
+    )
+    add_cores(parser, "1: shares are of core time")
     add_device(parser)
     add_changes(parser)
 
 
 def measure(args: argparse.Namespace) -> Report:
-    """Track in turns. Raises InputError for what cannot be tracked."""
+    """Track in turns. Raises InputError for networks and sequences that cannot be used."""
     if min(args.batches) < 1 or args.copies < 1 or min(args.max_frames, args.threads) < 0:
         raise InputError("--batches and --copies: expected 1 or more; --max_frames and --threads: 0 or more")
     parsed = MeasuredNetwork.parse(args.network, args.set)

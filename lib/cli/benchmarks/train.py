@@ -1,4 +1,4 @@
-"""Training pairs per second of a step, and its peak memory: float32 and bfloat16, compiled, blocks computed again.
+"""Measure training steps: pairs per second and peak memory, in float32 and bfloat16, compiled, checkpointed.
 
 rgbt benchmark train                                      ViT-B IIMF and tiny, every variant
 rgbt benchmark train --networks iimf_track/tiny:16 --variants fp32 "bf16 compiled" --steps 10
@@ -20,16 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which networks, and how they are trained."""
     parser.add_argument(
         "--networks", nargs="+", metavar="SCRIPT/CONFIG:PAIRS",
-        help=f"and the pairs of a step (default: {_LARGE}:32, on a CPU :1, and {_SMALL}:16)",
+        help=f"networks, and pairs of a step (default: {_LARGE}:32, on a CPU :1, and {_SMALL}:16)",
     )  # fmt: skip
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of a run, after the first one")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS),
+                        help="precisions and savings (default: all)")  # fmt: skip
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of a run, after the first one (default: 5)")
     add_cores(parser)
     add_device(parser)
 
 
 def measure(args: argparse.Namespace) -> Report:
-    """Train in turns. Raises InputError for what cannot be trained."""
+    """Train in turns. Raises InputError for networks that cannot be trained."""
     if args.steps < 1:
         raise InputError(f"--steps {args.steps}: expected 1 or more")
     if args.threads < 0:

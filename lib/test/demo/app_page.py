@@ -1,4 +1,4 @@
-"""The page of the browser app: its parts and what they do. The one file that needs Gradio."""
+"""The page of the browser app: its parts and their actions. No other file needs Gradio."""
 
 import logging
 import time
@@ -12,8 +12,8 @@ import numpy as np
 
 from ...core.distributed import device_types
 from ...core.errors import InputError
-from .app_session import Session, Wishes, summary
-from .shipped import LOST_BELOW, shipped_models
+from .app_session import Session, VisitorOptions, summary
+from .bundled import LOST_BELOW, bundled_models
 
 log = logging.getLogger(__name__)
 
@@ -21,64 +21,64 @@ HOUR = 3600
 VIDEOS = [".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv"]
 TITLE = "Visible + infrared tracking"
 INTRODUCTION = f"""# {TITLE}
-Drop the two videos of one scene and open them, or take the bundled sequence. Click two opposite corners of the target,
+Drop the two videos of one scene and open them, or use the bundled sequence. Click two opposite corners of the target,
 then **Track**. A box drawn in a later frame corrects the target there."""
 
 
 @dataclass
-class Desk:
-    """What is kept of a visitor."""
+class Visitor:
+    """A visitor: the session and the uploaded files."""
 
     session: Session
-    uploads: set[str] = field(default_factory=set)  # that the page may open again
-    touched: float = field(default_factory=time.monotonic)
+    uploads: set[str] = field(default_factory=set)  # paths; the page may open them again
+    last_used: float = field(default_factory=time.monotonic)
 
     def clear(self) -> None:
-        """Remove all that the visitor brought and made."""
+        """Remove the visitor's uploads and results."""
         self.session.close()
         for path in self.uploads:
             Path(path).unlink(missing_ok=True)
 
 
-class Desks:
-    """The desks of all visitors; one that is left, or unused for an hour, is cleared."""
+class Visitors:
+    """All visitors. Those who close the page, or do not use it for an hour, are removed with their files."""
 
-    def __init__(self, most_frames: int):
-        self.most_frames = most_frames
-        self._desks: dict[str, Desk] = {}
+    def __init__(self, max_frames: int):
+        self.max_frames = max_frames
+        self._visitors: dict[str, Visitor] = {}
 
-    def of(self, request: gr.Request) -> Desk:
-        """A visitor's desk; its session has no video until one is opened."""
-        for name in [name for name, desk in self._desks.items() if desk.touched < time.monotonic() - HOUR]:
-            self._desks.pop(name).clear()
+    def find(self, request: gr.Request) -> Visitor:
+        """The visitor who sent a request; a new one has a session without a video."""
+        for name in [name for name, visitor in self._visitors.items() if visitor.last_used < time.monotonic() - HOUR]:
+            self._visitors.pop(name).clear()
         name = str(request.session_hash)
-        if name not in self._desks:
-            self._desks[name] = Desk(Session(self.most_frames))
-        self._desks[name].touched = time.monotonic()
-        return self._desks[name]
+        if name not in self._visitors:
+            self._visitors[name] = Visitor(Session(self.max_frames))
+        self._visitors[name].last_used = time.monotonic()
+        return self._visitors[name]
 
     def leave(self, request: gr.Request) -> None:
         """The visitor closed the page."""
-        desk = self._desks.pop(str(request.session_hash), None)
-        if desk is not None:
-            desk.clear()
+        visitor = self._visitors.pop(str(request.session_hash), None)
+        if visitor is not None:
+            visitor.clear()
 
 
 class Actions:
-    """What the parts of the page do. Gradio hands in what is annotated with its types."""
+    """What the parts of the page do. Gradio passes arguments that are annotated with its own types."""
 
-    def __init__(self, desks: Desks):
-        self.desks = desks
+    def __init__(self, visitors: Visitors):
+        self.visitors = visitors
 
     def open_videos(
         self, visible: str | None, infrared: str | None, align: bool, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Take two uploads."""
-        self.desks.of(request).uploads |= {path for path in (visible, infrared) if path is not None}
+        """Open two uploaded videos."""
+        self.visitors.find(request).uploads |= {path for path in (visible, infrared) if path is not None}
         return self._start(request, lambda session: session.open(visible, infrared, align))
 
     def open_bundled(self, request: gr.Request) -> tuple[Any, ...]:
-        """Take the sequence that comes with the toolbox."""
+        """Open the bundled sequence."""
         return self._start(request, lambda session: session.open_bundled())
 
     def show(self, frame: int, camera: str, request: gr.Request) -> np.ndarray | None:
@@ -86,23 +86,23 @@ class Actions:
         session = self._session(request)
         if session.sequence is None:
             return None
-        return _told(session.picture, int(frame) - 1, int(camera == "infrared"))
+        return _show_errors(session.picture, int(frame) - 1, int(camera == "infrared"))
 
     def click(self, frame: int, camera: str, event: gr.SelectData, request: gr.Request) -> tuple[Any, ...]:
         """A corner of a box."""
-        told = self._session(request).click(int(frame) - 1, *event.index)
-        return self.show(frame, camera, request), told
+        status = self._session(request).click(int(frame) - 1, *event.index)
+        return self.show(frame, camera, request), status
 
     def enter(self, frame: int, camera: str, text: str, request: gr.Request) -> tuple[Any, ...]:
         """A box in numbers."""
-        told = _told(self._session(request).enter, int(frame) - 1, text)
-        return self.show(frame, camera, request), told
+        status = _show_errors(self._session(request).enter, int(frame) - 1, text)
+        return self.show(frame, camera, request), status
 
     def clear(self, frame: int, camera: str, request: gr.Request) -> tuple[Any, ...]:
-        """No boxes any more."""
+        """Remove all boxes."""
         session = self._session(request)
         session.clear()
-        return self.show(frame, camera, request), session.told()
+        return self.show(frame, camera, request), session.describe_boxes()
 
     def track(
         self,
@@ -111,37 +111,39 @@ class Actions:
         heat: bool,
         lost: float,
         request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008  (how Gradio is told to hand it in)
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio passes it because of this default)
     ) -> tuple[Any, ...]:
-        """Follow the target."""
+        """Track the target, and show the result."""
 
-        def tell(done: int, total: int) -> None:
+        def show_progress(done: int, total: int) -> None:
             progress((done, total), unit="frames")
 
-        film = _told(self._session(request).track, Wishes(model, device, heat, lost), tell)
-        return str(film.files[0]), [str(path) for path in film.files], summary(film)
+        options = VisitorOptions(model, device, heat, lost)
+        result = _show_errors(self._session(request).track, options, show_progress)
+        return str(result.files[0]), [str(path) for path in result.files], summary(result)
 
     def _session(self, request: gr.Request) -> Session:
-        return self.desks.of(request).session
+        return self.visitors.find(request).session
 
-    def _start(self, request: gr.Request, take: Callable[[Session], list[str]]) -> tuple[Any, ...]:
+    def _start(self, request: gr.Request, open_video: Callable[[Session], list[str]]) -> tuple[Any, ...]:
         session = self._session(request)
-        lines = _told(take, session)
+        lines = _show_errors(open_video, session)
         slider = gr.Slider(1, max(session.length, 2), 1, step=1)
-        return self.show(1, "visible", request), "\n\n".join([*lines, session.told()]), slider
+        return self.show(1, "visible", request), "\n\n".join([*lines, session.describe_boxes()]), slider
 
 
-def build_page(most_frames: int) -> gr.Blocks:
-    """The page. most_frames: of a video that are followed."""
-    desks, models = Desks(most_frames), list(shipped_models())
-    actions = Actions(desks)
+def build_page(max_frames: int) -> gr.Blocks:
+    """The page. max_frames: frames of a video that are tracked; the rest is ignored."""
+    visitors, models = Visitors(max_frames), list(bundled_models())
+    actions = Actions(visitors)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 12, HOUR)) as page:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                visible = gr.File(label="visible video", file_types=VIDEOS, elem_id="visible", height=130)
-                infrared = gr.File(label="infrared video", file_types=VIDEOS, elem_id="infrared", height=130)
-                align = gr.Checkbox(label="align the cameras", info="they differ in shape, or show shifted pictures")
+                visible, infrared = map(_make_upload, ("visible", "infrared"))
+                align = gr.Checkbox(
+                    label="align the cameras", info="where the two pictures differ in shape or are shifted"
+                )
                 opened = gr.Button("Open the videos", elem_id="open")
                 bundled = gr.Button("Use the bundled sequence", elem_id="bundled")
                 model = gr.Dropdown(models, value=models[0], label="model")
@@ -150,7 +152,7 @@ def build_page(most_frames: int) -> gr.Blocks:
                 heat = gr.Checkbox(label="show the score map")
             with gr.Column(scale=2, min_width=420):
                 image = gr.Image(label="frame", interactive=False, format="png", elem_id="frame", buttons=[])
-                told = gr.Markdown(elem_id="told")
+                status = gr.Markdown(elem_id="status")
                 with gr.Row():
                     frame = gr.Slider(1, 2, 1, step=1, label="frame", scale=3, elem_id="number")
                     camera = gr.Radio(["visible", "infrared"], value="visible", label="camera", scale=2)
@@ -159,44 +161,48 @@ def build_page(most_frames: int) -> gr.Blocks:
                     clear = gr.Button("Clear the boxes", scale=1, elem_id="clear")
                 track = gr.Button("Track", variant="primary", elem_id="track")
                 video = gr.Video(label="result", interactive=False, elem_id="result", autoplay=True, loop=True)
-                files = gr.File(label="to keep", file_count="multiple", interactive=False, elem_id="files")
-        seen = [frame, camera]
-        opened.click(actions.open_videos, [visible, infrared, align], [image, told, frame])
-        bundled.click(actions.open_bundled, None, [image, told, frame])
-        image.select(actions.click, seen, [image, told])
-        box.submit(actions.enter, [*seen, box], [image, told])
-        clear.click(actions.clear, seen, [image, told])
-        gr.on([frame.change, camera.change], actions.show, seen, image, show_progress="hidden")
-        track.click(actions.track, [model, device, heat, lost], [video, files, told])
-        page.unload(desks.leave)
+                files = gr.File(label="files", file_count="multiple", interactive=False, elem_id="files")
+        shown = [frame, camera]
+        opened.click(actions.open_videos, [visible, infrared, align], [image, status, frame])
+        bundled.click(actions.open_bundled, None, [image, status, frame])
+        image.select(actions.click, shown, [image, status])
+        box.submit(actions.enter, [*shown, box], [image, status])
+        clear.click(actions.clear, shown, [image, status])
+        gr.on([frame.change, camera.change], actions.show, shown, image, show_progress="hidden")
+        track.click(actions.track, [model, device, heat, lost], [video, files, status])
+        page.unload(visitors.leave)
     return page
 
 
-def _told(act: Any, *arguments: Any) -> Any:
-    """The answer of a session; what it says about bad input is shown on the page."""
+def _make_upload(camera: str) -> gr.File:
+    return gr.File(label=f"{camera} video", file_types=VIDEOS, elem_id=camera, height=130)
+
+
+def _show_errors(action: Any, *arguments: Any) -> Any:
+    """The result of a session's action; an InputError is shown on the page."""
     try:
-        return act(*arguments)
+        return action(*arguments)
     except InputError as error:
         raise gr.Error(str(error), duration=None, print_exception=False) from None
 
 
-def launch(page: gr.Blocks, host: str, port: int, *, most_megabytes: int, browser: bool) -> None:
-    """Serve the page until Ctrl-C. Raises InputError when the address cannot be served at."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself whether it is there
+def launch(page: gr.Blocks, host: str, port: int, *, max_megabytes: int, browser: bool) -> None:
+    """Serve the page until Ctrl-C. Raises InputError where the host or port cannot be used."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio sends requests to itself
     log.info("open http://%s:%d in a browser; Ctrl-C ends the app", host, port)
     try:
-        _serve(page, host, port, most_megabytes, browser)
+        _serve(page, host, port, max_megabytes, browser)
     except OSError as error:
-        raise InputError(f"--port {port}: cannot be served at ({str(error).splitlines()[0]}); give another") from None
+        raise InputError(f"--port {port}: cannot be used ({str(error).splitlines()[0]}); give another") from None
 
 
-def _serve(page: gr.Blocks, host: str, port: int, most_megabytes: int, browser: bool) -> None:
+def _serve(page: gr.Blocks, host: str, port: int, max_megabytes: int, browser: bool) -> None:
     page.queue(default_concurrency_limit=1, max_size=16).launch(
         server_name=host,
         server_port=port,
         inbrowser=browser,
         share=False,
-        max_file_size=f"{most_megabytes}mb",
+        max_file_size=f"{max_megabytes}mb",
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         footer_links=[],
         quiet=True,

@@ -1,4 +1,4 @@
-"""What one visitor of the browser app has brought and chosen, and what comes of it. Knows nothing of the browser."""
+"""The session of one visitor of the browser app: video, boxes, options, results. It is independent of the browser."""
 
 import functools
 import logging
@@ -17,20 +17,20 @@ from ...datasets.sequence import Sequence
 from ..evaluation.open import open_run
 from ..tracker.protocol import Tracker
 from ..video.draw import BLACK, ORANGE
+from ..video.homography import ESTIMATE
 from ..video.pairing import open_frames, open_sequence, recorded_rate
-from ..video.register import ESTIMATE
 from .boxes import parse_box
-from .film import Film, Footage, Script, make_film
-from .shipped import DEMO_SEQUENCE, LOST_BELOW, Model, shipped_models
+from .bundled import DEMO_SEQUENCE, LOST_BELOW, BundledModel, bundled_models
+from .video_run import DemoVideo, VideoOptions, VideoResult, track_video
 
-LEAST_SIDE = 4  # pixels of a box, below which two clicks were one
+LEAST_SIDE = 4  # pixels; a smaller box comes from a double click
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a visitor chose beside the boxes."""
+class VisitorOptions:
+    """What a visitor chooses besides the boxes."""
 
-    model: str  # of `shipped_models`
+    model: str  # a name of `bundled_models`
     device: str = "auto"
     heat: bool = False
     lost_below: float = LOST_BELOW
@@ -38,9 +38,9 @@ class Wishes:
 
 @dataclass
 class Session:
-    """One video and the boxes on it; everything that it writes lies in `folder` and goes with `close`."""
+    """One video and the boxes on it. All files that it writes are in `folder`; `close` removes them."""
 
-    most_frames: int
+    max_frames: int
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="tracking_app_")))
     sequence: Sequence | None = None
     boxes: dict[int, np.ndarray] = field(default_factory=dict)  # frame from 0 -> [4] xywh, pixels
@@ -48,29 +48,30 @@ class Session:
     runs: int = 0
 
     def open(self, visible: str | None, infrared: str | None, align: bool) -> list[str]:
-        """Take two videos (the infrared one may be missing); what there is to say about them, a line each.
+        """Open two videos; the infrared one may be missing. Returns lines for the visitor: warnings, number of frames.
 
-        align: the homography between the cameras is estimated. Raises InputError for what cannot be used.
+        align: whether the homography between the cameras is estimated. Raises InputError for videos that cannot be
+        used.
         """
         if visible is None:
-            raise InputError("no visible video; drop one, or take the bundled sequence")
-        with _heard() as lines:
+            raise InputError("no visible video; drop one, or use the bundled sequence")
+        with _collected_warnings() as lines:
             try:
                 frames = open_frames(visible, infrared, ESTIMATE if align and infrared else None)
             except InputError as error:
                 text = str(error).replace(f"--register {ESTIMATE} or --register FILE", "the box “align the cameras”")
                 raise InputError(_short(text, visible, infrared)) from None
-        self._take(Sequence(Path(visible).stem, frames, np.zeros((0, 4))))
+        self._replace_sequence(Sequence(Path(visible).stem, frames, np.zeros((0, 4))))
         return [_short(line, visible, infrared) for line in lines] + self._limits()
 
     def open_bundled(self) -> list[str]:
-        """Take the sequence that comes with the toolbox, and its first box."""
-        self._take(open_sequence(DEMO_SEQUENCE))
+        """Open the bundled sequence, with its first annotated box. Returns lines for the visitor."""
+        self._replace_sequence(open_sequence(DEMO_SEQUENCE))
         self.boxes = {0: self._opened().boxes[0]}
         return ["The bundled sequence, with its own first box; draw another if you like."]
 
     def picture(self, frame: int, modality: int = 0) -> np.ndarray:
-        """One frame of one modality with its box or first corner drawn in: [H, W, 3] uint8 RGB, the video's pixels."""
+        """One frame of one modality, at its own size, with its box or first corner drawn: [H, W, 3] uint8 RGB."""
         images = self._opened().frames[frame]
         image = images[min(modality, len(images) - 1)].copy()
         if frame in self.boxes:
@@ -81,7 +82,7 @@ class Session:
         return image
 
     def click(self, frame: int, x: float, y: float) -> str:
-        """One corner of a box, in pixels; the second click in a frame makes the box. What to do next."""
+        """One corner of a box, in pixels; the second click in a frame completes the box. Returns what to do next."""
         if self.corner is None or self.corner[0] != frame:
             self.corner = frame, x, y
             self.boxes.pop(frame, None)
@@ -92,50 +93,53 @@ class Session:
         if min(box[2:]) < LEAST_SIDE:
             return "That box is too small; click two opposite corners of the target."
         self.boxes[frame] = box
-        return self.told()
+        return self.describe_boxes()
 
     def enter(self, frame: int, text: str) -> str:
-        """A box as `x,y,w,h`. Raises InputError for anything else."""
+        """A box as the text `x,y,w,h`. Returns all boxes as text. Raises InputError for any other text."""
         try:
             self.boxes[frame] = parse_box(text)
         except InputError as error:
             raise InputError(str(error).removeprefix("--box ")) from None
         self.corner = None
-        return self.told()
+        return self.describe_boxes()
 
     def clear(self) -> None:
         """Forget all boxes."""
         self.boxes, self.corner = {}, None
 
-    def told(self) -> str:
-        """The boxes so far, in words."""
+    def describe_boxes(self) -> str:
+        """The boxes so far as text."""
         places = [
             f"frame {frame + 1}: " + ",".join(f"{value:.0f}" for value in box)
             for frame, box in sorted(self.boxes.items())
         ]
         return "Boxes (x,y,w,h): " + "; ".join(places) if places else "Click two opposite corners of the target."
 
-    def track(self, wishes: Wishes, on_frame: Callable[[int, int], object] = lambda done, total: None) -> Film:
-        """Follow the target from its first box on; later boxes correct it. on_frame hears of done and all frames.
+    def track(
+        self, options: VisitorOptions, on_frame: Callable[[int, int], object] = lambda done, total: None
+    ) -> VideoResult:
+        """Track the target from its first box on; later boxes correct it.
 
-        Raises InputError when there is nothing to follow.
+        on_frame: is called with the numbers of finished frames and of all frames. Raises InputError where there is no
+        video or no box.
         """
         sequence = self._opened()
         if not self.boxes:
             raise InputError("no box; click two opposite corners of the target, or enter x,y,w,h")
-        tracker = _build(shipped_models()[wishes.model], wishes.device)
+        tracker = _build(bundled_models()[options.model], options.device)
         total = self.length
         self.runs += 1
-        script = Script(
+        video_options = VideoOptions(
             {frame: {1: box} for frame, box in self.boxes.items()},
-            lost_below=wishes.lost_below,
-            heat=wishes.heat,
-            most_frames=total,
-            video="tracking.webm",
+            lost_below=options.lost_below,
+            heat=options.heat,
+            max_frames=total,
+            file_name="tracking.webm",
         )
-        footage = Footage.recorded(sequence, recorded_rate(sequence.frames))
+        video = DemoVideo.from_sequence(sequence, recorded_rate(sequence.frames))
         folder = self.folder / str(self.runs)
-        return make_film(tracker, footage, folder, script, on_frame=lambda index: on_frame(index + 1, total))
+        return track_video(tracker, video, folder, video_options, on_frame=lambda index: on_frame(index + 1, total))
 
     def close(self) -> None:
         """Remove everything that this session wrote."""
@@ -143,66 +147,71 @@ class Session:
 
     @property
     def length(self) -> int:
-        """Frames that are followed. Raises InputError when there is no video."""
-        return min(len(self._opened()), self.most_frames)
+        """Number of frames that are tracked. Raises InputError where there is no video."""
+        return min(len(self._opened()), self.max_frames)
 
     def _opened(self) -> Sequence:
         if self.sequence is None:
-            raise InputError("no video yet; drop two videos and open them, or take the bundled sequence")
+            raise InputError("no video yet; drop two videos and open them, or use the bundled sequence")
         return self.sequence
 
-    def _take(self, sequence: Sequence) -> None:
+    def _replace_sequence(self, sequence: Sequence) -> None:
         self.sequence = sequence
         self.clear()
 
     def _limits(self) -> list[str]:
         count = len(self._opened())
-        if count <= self.most_frames:
+        if count <= self.max_frames:
             return [f"{count} frames."]
-        return [f"{count} frames, of which the first {self.most_frames} are followed."]
+        return [f"{count} frames, of which the first {self.max_frames} are tracked."]
 
 
-def summary(film: Film) -> str:
-    """A film in a few words."""
-    frames = len(film.seconds)
-    lost = sum(row.lost for row in film.rows)
-    words = [f"{frames} frames", f"{frames / film.seconds.sum():.0f} frames/s tracking"]
+def summary(result: VideoResult) -> str:
+    """A result in one line."""
+    frames = len(result.seconds)
+    lost = sum(row.lost for row in result.rows)
+    words = [f"{frames} frames", f"{frames / result.seconds.sum():.0f} frames/s tracking"]
     words += [f"lost in {lost} (dashed)"] if lost else []
-    words += [f"{name} {100 * value:.1f}" for name, value in film.figures.items()]
+    words += [f"{name} {100 * value:.1f}" for name, value in result.figures.items()]
     return ", ".join(words)
 
 
 @functools.lru_cache(maxsize=2)
-def _build(model: Model, device: str) -> Tracker:
+def _build(model: BundledModel, device: str) -> Tracker:
     return open_run(model.tracker, model.config, checkpoint=model.checkpoint, device=device).load()
 
 
+class _LineCollector(logging.Handler):
+    """Keeps the messages that are logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 @contextmanager
-def _heard() -> Iterator[list[str]]:
-    """The warnings of the toolbox while this lasts."""
-    lines: list[str] = []
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(record.getMessage())
-
-    ear, source = Ear(), logging.getLogger(__name__.rpartition(".demo")[0])
-    source.addHandler(ear)
+def _collected_warnings() -> Iterator[list[str]]:
+    """A list that receives the warnings of lib.test while the context is open."""
+    collector, logger = _LineCollector(), logging.getLogger(__name__.rpartition(".demo")[0])
+    logger.addHandler(collector)
     try:
-        yield lines
+        yield collector.lines
     finally:
-        source.removeHandler(ear)
+        logger.removeHandler(collector)
 
 
 def _short(text: str, *paths: str | None) -> str:
-    """A message about uploaded files with their names alone."""
+    """A message in which uploaded files are named without their folders."""
     for path in filter(None, paths):
         text = text.replace(str(path), Path(path).name)
     return text
 
 
 def _outline(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """The image with a box, at its own size, so that clicks on it are pixels of the video."""
+    """Draw a box into an image [H, W, 3], which keeps its size, so that clicks on it are pixels of the video."""
     first, second = (corner.round().astype(int).tolist() for corner in (box[:2], box[:2] + box[2:]))
     thickness = max(1, round(image.shape[0] / 240))
     for colour, width in ((BLACK, thickness + 2), (ORANGE, thickness)):

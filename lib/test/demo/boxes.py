@@ -1,7 +1,7 @@
-"""Boxes that a person gives: on the command line, in a file, with the mouse; for any target in any frame.
+"""Boxes that a person gives, for any target in any frame: on the command line, in a file or with the mouse.
 
-A file holds one box per line; commas, tabs or blanks between the numbers, `#` begins a comment. Frames and targets
-count from 1, as in the pictures and in the lines of boxes.txt:
+A file holds one box per line. Commas, tabs or blanks separate the numbers; `#` begins a comment. Frames and targets
+count from 1, as in the pictures and in tracks.csv:
 
     x y w h                 first frame; each line is another target
     frame x y w h           target 1 in that frame
@@ -16,9 +16,10 @@ import numpy as np
 from ...core.errors import InputError
 from ...datasets.annotation import SEPARATOR, read_lines
 
-Given = Mapping[int, Mapping[int, np.ndarray]]  # frame from 0 -> target from 1 -> [4] xywh, pixels of the visible image
+#: frame from 0 -> target from 1 -> [4] xywh, pixels of the visible image
+GivenBoxes = Mapping[int, Mapping[int, np.ndarray]]
 
-MOST_TARGETS = 50  # a file with more is rather an annotation of every frame
+MOST_TARGETS = 50  # a file with more is probably an annotation of every frame
 
 
 def parse_box(text: str) -> np.ndarray:
@@ -31,13 +32,13 @@ def parse_box(text: str) -> np.ndarray:
         ) from None
 
 
-def first_boxes(boxes: Iterable[np.ndarray]) -> Given:
-    """One target per box, all from the first frame on."""
+def first_boxes(boxes: Iterable[np.ndarray]) -> GivenBoxes:
+    """One target per box; all start in the first frame."""
     return {0: dict(enumerate(boxes, 1))}
 
 
-def read_given(path: str | Path) -> Given:
-    """The boxes of a file. Raises InputError with file and line for what is not one."""
+def read_given_boxes(path: str | Path) -> GivenBoxes:
+    """The boxes of a file. Raises InputError, with file and line, for a line that is not a box."""
     given: dict[int, dict[int, np.ndarray]] = {}
     for number, line in enumerate(read_lines(path), 1):
         text = line.partition("#")[0].strip()
@@ -57,7 +58,7 @@ def read_given(path: str | Path) -> Given:
 
 
 def _parse_line(path: str | Path, number: int, text: str, begun: int) -> tuple[int, int, np.ndarray]:
-    """Frame from 0, target from 1, box; begun: targets of the first frame so far."""
+    """Frame from 0, target from 1, box; begun: number of targets in the first frame so far."""
     try:
         values = [float(field) for field in SEPARATOR.split(text)]
         box = _box(values[-4:])
@@ -74,7 +75,7 @@ def _parse_line(path: str | Path, number: int, text: str, begun: int) -> tuple[i
 
 
 def _box(values: list[float]) -> np.ndarray:
-    """[4] xywh. Raises ValueError for what has no area or is not finite."""
+    """[4] xywh. Raises ValueError for a box that has no area or is not finite."""
     box = np.array(values)
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
         raise ValueError

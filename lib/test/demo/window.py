@@ -1,4 +1,4 @@
-"""A window on the tracking: boxes by mouse before the first frame and in mid-run, pause, score map on and off."""
+"""The window that shows tracking while it runs. In it a person draws boxes, pauses, and switches the score map."""
 
 import os
 import sys
@@ -17,12 +17,12 @@ REMEDY = "give the target's box in the first frame with --box x,y,w,h or --boxes
 
 
 def has_screen() -> bool:
-    """Whether a window could be shown; elsewhere than on Linux that is found out by trying."""
+    """Whether a window can be shown. Only Linux is checked; on other systems OpenCV reports it when a window opens."""
     return not sys.platform.startswith("linux") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def require_screen() -> None:
-    """Raises InputError when no box can be drawn."""
+    """Raise InputError where no box can be drawn, since there is no screen."""
     if not has_screen():
         raise InputError(f"no screen to select a target on; {REMEDY}")
 
@@ -39,10 +39,10 @@ def draw_box_by_mouse(image: np.ndarray) -> np.ndarray:
 
 
 class Window:
-    """Shows each picture and listens to keys."""
+    """Shows each picture and reads the keys that are pressed."""
 
     def __init__(self, heat: bool = False):
-        """heat: whether score maps are shown at first. Raises InputError when there is no screen."""
+        """heat: whether score maps are shown at the start. Raises InputError where there is no screen."""
         if not has_screen():
             raise InputError("--window: there is no screen here; leave it out")
         try:
@@ -54,8 +54,10 @@ class Window:
         self._paused = False
 
     def show(self, picture: np.ndarray, image: np.ndarray, targets: Iterable[int]) -> dict[int, np.ndarray]:
-        """Show one picture; what the user then does: target number -> box drawn on `image`, which has this frame's
-        pixels. Empty goes on. `ended` and `heat` follow the keys.
+        """Show one picture and return the box that the user draws: target number -> [4] xywh, pixels of `image`. Empty:
+        go on to the next frame. The keys set `ended` and `heat`.
+
+        image: [H, W, 3] uint8 RGB of this frame, to draw on; targets: numbers of the targets in it.
         """
         numbers = list(targets)
         cv2.imshow(TITLE, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
@@ -74,7 +76,7 @@ class Window:
 
 
 def _select(image: np.ndarray, title: str) -> np.ndarray | None:
-    """[4] xywh pixels, or None where none was drawn. Raises InputError when there is no screen."""
+    """[4] xywh pixels; None where no box was drawn. Raises InputError where there is no screen."""
     require_screen()
     try:
         box = cv2.selectROI(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), showCrosshair=False)

@@ -1,8 +1,8 @@
 """Registration of two images of different spectra by oriented gradients, coarse to fine.
 
-Surfaces that are bright in one spectrum may be dark in the other, but most edges remain. Every pixel is described by
-the distribution of the gradients around it over K unsigned orientations (as in CFOG: Ye et al., TGRS 2019), minus its
-mean, so that flat and isotropic regions count for nothing and unrelated images have a correlation near zero.
+A surface that is bright in one spectrum may be dark in the other, but most edges are in both. Every pixel is described
+by the distribution of the gradients around it over K unsigned orientations (as in CFOG: Ye et al., TGRS 2019), minus
+its mean. So flat and isotropic regions have no weight, and unrelated images have a correlation near zero.
 
 N pairs of images, K orientations, H x W pixels.
 """
@@ -15,16 +15,17 @@ import numpy as np
 
 ORIENTATIONS = 6
 COARSE = 192  # longest side of the fixed image while scale and shift are searched, pixels
-SCALES = np.geomspace(0.3, 1.9, 31)  # widths of the moving image that are tried, in units of the fixed one's
+SCALES = np.geomspace(0.3, 1.9, 31)  # widths of the moving image that are tried, relative to the fixed one's
 TURNS = (-7.0, 0.0, 7.0)  # rotations of the moving image that are tried, degrees
 LEAST_SIDE = 24  # pixels of the moving image, below which a scale is not tried
 LEAST_OVERLAP = 0.3  # of the smaller image's area
 BLOCK, STRIDE = 72, 24  # pixels
 ROUNDS = ((240, 14), (240, 8), (400, 8), (400, 5))  # shorter side of the images, search radius of a block, pixels
-PROOF = (400, 24)  # final check, as a round: in a larger radius, blocks of a false alignment match better elsewhere
+#: Final check, as a round. In its larger radius, blocks of a wrong alignment match better elsewhere.
+PROOF = (400, 24)
 LEAST_BLOCKS = 8  # for the fit of a round
 TOLERANCE = 2.0  # largest error of a block that agrees, pixels
-LEAST_ENERGY = 0.25  # of the mean block's; a block with less has too few edges to be found
+LEAST_ENERGY = 0.25  # relative to the mean block; a block below it has too few edges to be found
 
 
 class Alignment(NamedTuple):
@@ -39,30 +40,30 @@ def align(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray]) -> Alignmen
     """One homography for N pairs of [H, W, 3] uint8 images. All fixed images have one size, and so have all moving."""
     matrix = search_similarity(fixed[::2], moving[::2])
     for side, reach in ROUNDS:
-        view = _View.of(fixed[0], side, matrix)
-        here, there = _match_blocks(fixed, moving, view, reach)
+        grid = _CommonGrid.of(fixed[0], side, matrix)
+        here, there = _match_blocks(fixed, moving, grid, reach)
         if len(here) < LEAST_BLOCKS:
             break
         step, _ = cv2.findHomography(there, here, cv2.USAC_MAGSAC, TOLERANCE, maxIters=5000, confidence=0.999)
         if step is None:
             break
-        matrix = np.linalg.inv(view.to_fixed) @ step @ view.to_fixed @ matrix
+        matrix = np.linalg.inv(grid.to_fixed) @ step @ grid.to_fixed @ matrix
     matrix = matrix / matrix[2, 2]
-    here, there = _match_blocks(fixed, moving, _View.of(fixed[0], PROOF[0], matrix), PROOF[1])
+    here, there = _match_blocks(fixed, moving, _CommonGrid.of(fixed[0], PROOF[0], matrix), PROOF[1])
     missed = np.linalg.norm(here - there, axis=1)
     return Alignment(matrix, int((missed <= TOLERANCE).sum()), len(here))
 
 
-class _View(NamedTuple):
-    """A reduced image to which both are resampled."""
+class _CommonGrid(NamedTuple):
+    """The pixel grid of a reduced image, to which both images are resampled."""
 
-    to_fixed: np.ndarray  # [3, 3] pixel of the fixed image -> pixel of the view
-    to_moving: np.ndarray  # [3, 3] pixel of the moving image -> pixel of the view
+    to_fixed: np.ndarray  # [3, 3] pixel of the fixed image -> pixel of the grid
+    to_moving: np.ndarray  # [3, 3] pixel of the moving image -> pixel of the grid
     size: tuple[int, int]  # width, height
 
     @classmethod
-    def of(cls, fixed: np.ndarray, side: int, matrix: np.ndarray) -> "_View":
-        """side: of the shorter side, pixels; matrix: pixel of the moving image -> pixel of the fixed one."""
+    def of(cls, fixed: np.ndarray, side: int, matrix: np.ndarray) -> "_CommonGrid":
+        """side: length of the shorter side, pixels; matrix: pixel of the moving image -> pixel of the fixed one."""
         shrink = side / min(fixed.shape[:2])
         down = np.diag([shrink, shrink, 1.0])
         return cls(down, down @ matrix, (round(fixed.shape[1] * shrink), round(fixed.shape[0] * shrink)))
@@ -81,8 +82,7 @@ def describe(image: np.ndarray) -> np.ndarray:
 
 
 def search_similarity(fixed: Sequence[np.ndarray], moving: Sequence[np.ndarray]) -> np.ndarray:
-    """The rotation, scale and shift at which N pairs agree best, over TURNS, SCALES and all shifts: [3, 3], moving ->
-    fixed."""
+    """The best rotation, scale and shift for N pairs, over TURNS, SCALES and all shifts: [3, 3] moving -> fixed."""
     height, width = fixed[0].shape[:2]
     shrink = COARSE / max(height, width)
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
@@ -149,13 +149,13 @@ class _Shifts:
 def _match_blocks(
     fixed: Sequence[np.ndarray],
     moving: Sequence[np.ndarray],
-    view: _View,
+    grid: _CommonGrid,
     reach: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Centres of blocks of the fixed image, and where they match the moving one, at most `reach` pixels away on each
-    axis: [P, 2], [P, 2] pixels of the view.
+    axis: [P, 2], [P, 2] pixels of the grid.
     """
-    to_fixed, to_moving, size = view
+    to_fixed, to_moving, size = grid
     inside = cv2.warpPerspective(np.ones(moving[0].shape[:2], np.uint8), to_moving, size)
     targets = [describe(cv2.warpPerspective(image, to_fixed, size, flags=cv2.INTER_AREA)) for image in fixed]
     sources = [describe(cv2.warpPerspective(image, to_moving, size)) for image in moving]
@@ -190,7 +190,7 @@ def _find_block(
         power = power + squares[half : half + 2 * reach + 1, half : half + 2 * reach + 1]
     score = total / np.sqrt(np.maximum(power, 1e-6))
     row, column = np.unravel_index(score.argmax(), score.shape)
-    if 0 < row < 2 * reach and 0 < column < 2 * reach:  # at the border the best place may lie beyond it
+    if 0 < row < 2 * reach and 0 < column < 2 * reach:  # at the border the best match may lie outside
         column += _peak(score[row, column - 1 : column + 2])
         row += _peak(score[row - 1 : row + 2, round(column)])
     return float(column - reach), float(row - reach)

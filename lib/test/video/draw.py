@@ -8,6 +8,7 @@ import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GAP = 4  # pixels between the panels
+SHEET_PICTURES = 8
 EDGE = ((0, 2 * GAP), (0, 2 * GAP), (0, 0))  # below and to the right of each picture of a contact sheet
 LEAST_HEIGHT, MOST_HEIGHT = 360, 1080  # of a panel, pixels: smaller images are enlarged, larger ones reduced
 
@@ -25,7 +26,7 @@ COLOURS = (  # RGB; green is the annotation's
 
 @dataclass(frozen=True)
 class Mark:
-    """A box to draw. xywh in pixels of the frame; a box without area is left out."""
+    """A box to draw: xywh in pixels of the frame. A box without area is not drawn."""
 
     box: np.ndarray
     label: str = ""
@@ -36,7 +37,7 @@ class Mark:
 def draw_frame(images: Sequence[np.ndarray], marks: Sequence[Mark], titles: Sequence[str] = ()) -> np.ndarray:
     """The images of one frame side by side, with the same marks on each: [H', W', 3] uint8 RGB.
 
-    images: [H, W, 3] uint8 RGB, one per modality; titles: one word for each. Each image is resized to a height between
+    images: [H, W, 3] uint8 RGB, one per modality; titles: one for each image. Each image is resized to a height between
     360 and 1080 pixels; lines and letters are scaled with it. Width and height of the result are even, as video
     encoders require.
     """
@@ -57,7 +58,7 @@ def draw_frame(images: Sequence[np.ndarray], marks: Sequence[Mark], titles: Sequ
 def overlay_heat(image: np.ndarray, scores: np.ndarray, region: np.ndarray) -> np.ndarray:
     """A score map over an image [H, W, 3] uint8 RGB: the higher a score, the redder and the less transparent.
 
-    scores: [n, n] in [0, 1]; region: [4] xywh pixels that the map covers, which may leave the image.
+    scores: [n, n] in [0, 1]; region: [4] xywh, the pixels that the map covers; it may extend outside the image.
     """
     x, y, w, h = (float(value) for value in region)
     cells = np.array([[w / scores.shape[1], 0, x], [0, h / scores.shape[0], y]])
@@ -70,7 +71,7 @@ def overlay_heat(image: np.ndarray, scores: np.ndarray, region: np.ndarray) -> n
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int = 800) -> np.ndarray:
-    """Images of one size in a grid, row by row: uint8 RGB; each is at most `width` pixels wide."""
+    """Images of one size in a grid, row by row: uint8 RGB. Each is reduced to at most `width` pixels."""
     height, full = pictures[0].shape[:2]
     cell = min(width, full)
     cells = [np.pad(_resize(picture, cell, round(height * cell / full)), EDGE) for picture in pictures]
@@ -79,12 +80,35 @@ def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int =
     return np.concatenate(rows, axis=0)
 
 
-def legend_strip(words: Sequence[tuple[str, tuple[int, int, int]]], width: int, panel_height: int) -> np.ndarray:
-    """Coloured words on black, in as many lines as they need: [h, width, 3] uint8 RGB, h even.
+class SheetPictures:
+    """Pictures for a contact sheet of a video of any length: evenly spread ones and the last one."""
 
-    words: text and RGB colour; panel_height: height of the image above the strip, which sets the size of letters.
+    def __init__(self) -> None:
+        self.added, self._stride = 0, 1
+        self._kept: list[np.ndarray] = []
+        self._last: np.ndarray | None = None
+
+    def add(self, picture: np.ndarray) -> None:
+        """Add the next picture of the video."""
+        if self.added % self._stride == 0:
+            self._kept.append(picture)
+        if len(self._kept) > 4 * SHEET_PICTURES:
+            self._kept, self._stride = self._kept[::2], 2 * self._stride
+        self._last, self.added = picture, self.added + 1
+
+    def chosen(self) -> list[np.ndarray]:
+        """At most SHEET_PICTURES of the pictures."""
+        pictures = [*self._kept, self._last] if self._last is not self._kept[-1] else self._kept
+        places = np.linspace(0, len(pictures) - 1, min(SHEET_PICTURES, len(pictures))).round().astype(int)
+        return [pictures[place] for place in places]
+
+
+def legend_strip(texts: Sequence[tuple[str, tuple[int, int, int]]], width: int, panel_height: int) -> np.ndarray:
+    """Coloured texts on black, in as many lines as needed: [h, width, 3] uint8 RGB, h even.
+
+    texts: text and RGB colour; panel_height: height of the image above the strip, which sets the size of letters.
     """
-    sizes = [_text_size(text, panel_height) for text, _ in words]
+    sizes = [_text_size(text, panel_height) for text, _ in texts]
     line_height = max(height for _, height in sizes)
     places, left, line = [], 0, 0
     for text_width, _ in sizes:
@@ -93,13 +117,13 @@ def legend_strip(words: Sequence[tuple[str, tuple[int, int, int]]], width: int, 
         places.append((left, line * line_height))
         left += text_width
     strip = np.zeros((2 * -(-(line + 1) * line_height // 2), width, 3), np.uint8)
-    for (text, colour), place in zip(words, places, strict=True):
+    for (text, colour), place in zip(texts, places, strict=True):
         _put_text(strip, text, place, colour, panel_height)
     return strip
 
 
 def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize; always a new array, since marks are drawn into it."""
+    """Resize; always returns a new array, since marks are drawn into it."""
     if image.shape[:2] == (height, width):
         return image.copy()
     shrink = height < image.shape[0]
@@ -136,7 +160,7 @@ def _draw_dashes(
 
 
 def _title_strip(panel: np.ndarray, title: str) -> np.ndarray:
-    """A black strip with the title, as wide as the panel, to be put under it."""
+    """A black strip with the title, as wide as the panel; it goes under the panel."""
     strip = np.zeros((_text_size("(Xg)", panel.shape[0])[1], panel.shape[1], 3), np.uint8)
     _put_text(strip, title, (0, 0), WHITE, panel.shape[0])
     return strip
@@ -145,8 +169,7 @@ def _title_strip(panel: np.ndarray, title: str) -> np.ndarray:
 def _draw_text(panel: np.ndarray, text: str, place: tuple[int, int, int], colour: tuple[int, int, int]) -> None:
     """A label on a black rectangle that stays inside the panel.
 
-    place: its left edge, its bottom edge above the box, and its top edge below the box, used where there is no room
-    above.
+    place: left edge; bottom edge of a label above the box; top edge of a label below it, where there is no room above.
     """
     left, above, below = place
     height, width = panel.shape[:2]

@@ -1,4 +1,4 @@
-"""Cameras: numbers of this machine's, or addresses of streams (rtsp://…). Only the newest image is kept, no queue."""
+"""Cameras of this machine, by number, and streams, by address (rtsp://…). Only the newest image is kept, no queue."""
 
 import threading
 import time
@@ -11,16 +11,16 @@ import numpy as np
 from ...core.errors import InputError
 from ...datasets.sequence import INFRARED, VISIBLE
 from .align import align
+from .homography import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
 from .pairing import match_size
-from .register import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
 
-PATIENCE = 10.0  # seconds without an image after which a camera counts as disconnected
+TIMEOUT = 10.0  # seconds without an image after which a camera counts as disconnected
 USUAL_RATE = 25.0  # frames per second of a camera that does not report its rate
-SHORT_PAUSE = 0.5  # seconds between the image pairs of which a registration is estimated
+SHORT_PAUSE = 0.5  # seconds between the image pairs that a registration is estimated from
 
 
 def is_live(source: str) -> bool:
-    """Whether a source is a camera's number or a stream's address rather than a path.
+    """Whether a source is a camera number or the address of a stream, not a path.
 
     >>> is_live("0"), is_live("rtsp://10.0.0.7/thermal"), is_live("walk.mp4")
     (True, True, False)
@@ -29,7 +29,7 @@ def is_live(source: str) -> bool:
 
 
 class Camera:
-    """One camera, read by its own thread so that a slow tracker never gets old images."""
+    """One camera. A thread reads it, so that a slow tracker never gets old images."""
 
     def __init__(self, source: str, open_capture: Callable[[Any], Any] = cv2.VideoCapture):
         """Raises InputError when the camera cannot be opened."""
@@ -40,36 +40,36 @@ class Camera:
                 f"camera {source}: cannot be opened; check its number or address, and that no other program uses it"
             )
         self.rate = self._capture.get(cv2.CAP_PROP_FPS) or USUAL_RATE
-        self._news = threading.Condition()
+        self._new_image = threading.Condition()
         self._image: np.ndarray | None = None
         self._count, self._ended = 0, False
         threading.Thread(target=self._read, daemon=True).start()
 
-    def newest(self, seen: int) -> tuple[int, np.ndarray] | None:
-        """The newest image and its number, which is above `seen`: [H, W, 3] uint8 RGB. None when the stream has ended.
+    def newest(self, last: int) -> tuple[int, np.ndarray] | None:
+        """The newest image and its number, which is above `last`: [H, W, 3] uint8 RGB. None when the stream has ended.
 
-        Raises InputError when no image arrives within PATIENCE seconds.
+        Raises InputError when no image arrives within TIMEOUT seconds.
         """
-        with self._news:
-            if not self._news.wait_for(lambda: self._ended or self._count > seen, PATIENCE):
-                raise InputError(f"camera {self.source}: no picture for {PATIENCE:g} seconds; check its connection")
-            if self._image is None or self._count <= seen:
+        with self._new_image:
+            if not self._new_image.wait_for(lambda: self._ended or self._count > last, TIMEOUT):
+                raise InputError(f"camera {self.source}: no picture for {TIMEOUT:g} seconds; check its connection")
+            if self._image is None or self._count <= last:
                 return None
             return self._count, cv2.cvtColor(self._image, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
-        """End the thread, which releases the camera."""
-        with self._news:
+        """Stop the thread, which then releases the camera."""
+        with self._new_image:
             self._ended = True
 
     def _read(self) -> None:
         while not self._ended:
             read, image = self._capture.read()
-            with self._news:
+            with self._new_image:
                 self._ended = self._ended or not read
                 if read:
                     self._image, self._count = image, self._count + 1
-                self._news.notify_all()
+                self._new_image.notify_all()
         self._capture.release()
 
 
@@ -77,7 +77,7 @@ class LiveFrames:
     """The newest images of one camera or two, frame by frame, until one of the streams ends."""
 
     def __init__(self, cameras: list[Camera], register: str | None = None):
-        """register: as in `pairing.open_frames`. Raises InputError as that does, and when no image arrives."""
+        """register: as in `pairing.open_frames`. Raises InputError as that does, and where no image arrives."""
         self.cameras = cameras
         self.modalities = (VISIBLE, INFRARED)[: len(cameras)]
         self.rate = min(camera.rate for camera in cameras)

@@ -1,7 +1,7 @@
-"""Two recordings as one visible + infrared video: different lengths, frame rates and resolutions, side-by-side files.
+"""Two recordings, or one side-by-side recording, as one visible + infrared video.
 
-Differences are logged in one line and handled: frames are paired by time, and the infrared image is scaled to the size
-of the visible one or warped to it by a homography.
+The recordings may differ in length, frame rate and resolution. Frames are paired by time, and the infrared image is
+scaled to the size of the visible one or warped to it by a homography. Each difference is logged in one line.
 """
 
 import logging
@@ -14,13 +14,13 @@ from ...core.errors import InputError
 from ...datasets.layout import first_existing
 from ...datasets.readers.folder import PAIRED, read_folder
 from ...datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
-from .register import ESTIMATE, estimate_homography, read_homography, scaling, warp
+from .homography import ESTIMATE, estimate_homography, read_homography, scaling, warp
 from .video import frame_rate, open_source
 
 log = logging.getLogger(__name__)
 
-ONE_RATE = 0.01  # relative difference up to which two frame rates are equal
-ONE_SHAPE = 0.02  # relative difference up to which two aspect ratios are equal
+SAME_RATE = 0.01  # relative difference up to which two frame rates are equal
+SAME_ASPECT = 0.02  # relative difference up to which two aspect ratios are equal
 
 #: Where a side-by-side image shows the visible half: axis that is split (0: height), and which half is visible.
 ORDERS = {"visible-left": (1, 0), "visible-right": (1, 1), "visible-top": (0, 0), "visible-bottom": (0, 1)}
@@ -46,13 +46,13 @@ class PairedFrames(Frames):
         return [visible, infrared]
 
     def partner(self, index: int) -> int:
-        """The infrared frame that belongs to a visible one."""
+        """Index of the infrared frame that belongs to a visible one."""
         return min(round(index * self.pace), len(self.infrared) - 1)
 
 
 @dataclass(frozen=True)
 class HalfFrames(Frames):
-    """One recording whose images show both cameras, one beside or above the other."""
+    """One recording whose images show both cameras, side by side or one above the other."""
 
     whole: Frames
     order: str = "visible-left"  # of ORDERS
@@ -64,17 +64,17 @@ class HalfFrames(Frames):
     def __getitem__(self, index: int) -> list[np.ndarray]:
         axis, first = ORDERS[self.order]
         whole = self.whole[index][0]
-        half = whole.shape[axis] // 2  # a separating column in the middle of an odd width is left out
+        half = whole.shape[axis] // 2  # the middle column of an odd width separates the halves and is left out
         halves = [whole.take(range(half), axis), whole.take(range(whole.shape[axis] - half, whole.shape[axis]), axis)]
         return [halves[first], halves[1 - first]]
 
 
 def open_frames(visible: str | Path, infrared: str | Path | None = None, register: str | None = None) -> Frames:
-    """Frames of one folder of images or video file, or of a visible and an infrared one as pairs.
+    """Frames of one folder of images or video file; with `infrared`, pairs of frames from both.
 
     register: a file with the homography from infrared to visible pixels, or "estimate".
-    Raises InputError for a source that does not exist or cannot be read, for images with different aspect ratios
-    without a registration, and when none can be estimated.
+    Raises InputError for a source that does not exist or cannot be read, for different aspect ratios without a
+    registration, and where a registration cannot be estimated.
     """
     first = open_source(visible)
     if infrared is None:
@@ -84,10 +84,10 @@ def open_frames(visible: str | Path, infrared: str | Path | None = None, registe
 
 
 def pair_frames(visible: Frames, infrared: Frames, names: tuple[str, str], register: str | None = None) -> PairedFrames:
-    """As `open_frames`, for recordings that are open; names: their names in messages."""
+    """As `open_frames`, for recordings that are already open. names: of the recordings, in messages."""
     rates = frame_rate(visible), frame_rate(infrared)
     pace = rates[1] / rates[0]
-    if abs(pace - 1) <= ONE_RATE:
+    if abs(pace - 1) <= SAME_RATE:
         pace = 1.0
     else:
         log.warning(
@@ -103,7 +103,7 @@ def pair_frames(visible: Frames, infrared: Frames, names: tuple[str, str], regis
 
 
 def choose_matrix(paired: PairedFrames, names: tuple[str, str], register: str | None) -> np.ndarray | None:
-    """The homography from infrared to visible pixels that two recordings need; None when it is the identity."""
+    """The homography from infrared to visible pixels of two recordings; None for the identity."""
     if register == ESTIMATE:
         return estimate_homography(paired)
     if register is not None:
@@ -115,13 +115,13 @@ def choose_matrix(paired: PairedFrames, names: tuple[str, str], register: str | 
 def match_size(visible: np.ndarray, infrared: np.ndarray, names: tuple[str, str]) -> np.ndarray | None:
     """The scaling of an infrared image to the visible one's size, with one warning; None where the sizes are equal.
 
-    Raises InputError for different aspect ratios: one of the cameras sees more, and scaling would not align them.
+    Raises InputError for different aspect ratios: then one camera sees more, and scaling does not align the images.
     """
     sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (visible, infrared)]
     if sizes[0] == sizes[1]:
         return None
     shapes = [image.shape[1] / image.shape[0] for image in (visible, infrared)]
-    if abs(shapes[1] / shapes[0] - 1) > ONE_SHAPE:
+    if abs(shapes[1] / shapes[0] - 1) > SAME_ASPECT:
         raise InputError(
             f"{names[0]} is {sizes[0]}, {names[1]} is {sizes[1]}: different aspect ratios, so the cameras see "
             f"different parts of the scene; align them with --register {ESTIMATE} or --register FILE"
@@ -131,14 +131,14 @@ def match_size(visible: np.ndarray, infrared: np.ndarray, names: tuple[str, str]
 
 
 def open_halves(path: str | Path, order: str) -> HalfFrames:
-    """A recording of both cameras in one image. Raises InputError when it cannot be read."""
+    """A side-by-side recording. order: one of ORDERS. Raises InputError where it cannot be read."""
     return HalfFrames(open_source(path), order)
 
 
 def open_sequence(folder: str | Path) -> Sequence:
-    """One sequence folder of any known layout; without an annotation its `boxes` has no rows.
+    """One sequence from its folder, in any known layout. Without an annotation its `boxes` has no rows.
 
-    Raises InputError when the folder holds no sequence, or more than one.
+    Raises InputError where the folder holds no sequence, or more than one.
     """
     path = Path(folder)
     if (path / VISIBLE).is_dir() and first_existing(path, PAIRED) is None:
@@ -152,7 +152,7 @@ def open_sequence(folder: str | Path) -> Sequence:
 
 
 def recorded_rate(frames: Frames) -> float:
-    """Frames per second of a video of one or two modalities; 25 where it is not known."""
+    """Frames per second of a video of one or two modalities; 25 where that is not known."""
     if isinstance(frames, PairedFrames):
         return frame_rate(frames.visible)
     return frame_rate(frames.whole if isinstance(frames, HalfFrames) else frames)

@@ -1,4 +1,4 @@
-"""Video in and out: folders of images and video files as `Frames`; video files that exist only when complete."""
+"""Reading folders of images and video files as `Frames`; writing video files, which appear when they are complete."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,19 +14,19 @@ from ...datasets.layout import list_images
 from ...datasets.sequence import VISIBLE, FileFrames, Frames
 
 FRAMES_PER_SECOND = 25.0  # of a folder of images
-#: The codecs of every OpenCV wheel: MPEG-4 part 2, which encodes at full speed, and VP8, which browsers play.
+#: Codecs that every OpenCV wheel has: MPEG-4 part 2, which is fast to encode, and VP8, which browsers play.
 CODECS = {".mp4": "mp4v", ".webm": "VP80"}
 
 
 class VideoFrames(Frames):
-    """A video file of one modality. Read in order, every frame is decoded once; other orders are slow."""
+    """A video file of one modality. Reading in order decodes every frame once; other orders are slow."""
 
     modalities = (VISIBLE,)
 
     def __init__(self, path: str | Path):
-        """Count the frames by reading through the file, since containers often declare too many.
+        """Count the frames by reading the whole file, since containers often declare too many.
 
-        Raises InputError when the file cannot be read as a video.
+        Raises InputError where the file cannot be read as a video.
         """
         self.path = Path(path)
         self._last: np.ndarray | None = None
@@ -43,7 +43,7 @@ class VideoFrames(Frames):
         return self._length
 
     def __getitem__(self, index: int) -> list[np.ndarray]:
-        if index == self._next - 1 and self._last is not None:  # of the slower of two cameras a frame is read twice
+        if index == self._next - 1 and self._last is not None:  # the slower of two cameras needs a frame twice
             return [self._last]
         if index < self._next:
             self._open()
@@ -57,7 +57,7 @@ class VideoFrames(Frames):
         return [self._last]
 
     def __getstate__(self) -> dict:
-        """The path without the open file, which cannot be pickled."""
+        """The attributes without the open file, which cannot be pickled."""
         return {key: value for key, value in self.__dict__.items() if key not in ("_capture", "_next", "_last")}
 
     def __setstate__(self, state: dict) -> None:
@@ -70,7 +70,7 @@ class VideoFrames(Frames):
 
 
 def open_source(path: str | Path) -> Frames:
-    """The frames of a folder of images or a video file. Raises InputError when it is neither or cannot be read."""
+    """The frames of a folder of images or a video file. Raises InputError where it is neither or cannot be read."""
     path = Path(path)
     if path.is_dir():
         return FileFrames((list_images(path),), (VISIBLE,))
@@ -80,7 +80,7 @@ def open_source(path: str | Path) -> Frames:
 
 
 def frame_rate(frames: Frames) -> float:
-    """Frames per second that a source was recorded with; 25 where it is not known."""
+    """Frames per second of a recording; 25 where that is not known."""
     return frames.frames_per_second if isinstance(frames, VideoFrames) else FRAMES_PER_SECOND
 
 
@@ -88,8 +88,8 @@ def frame_rate(frames: Frames) -> float:
 def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray], None]]:
     """Yield a function that appends an image to a video: [H, W, 3] uint8 RGB, resized to the first one's size.
 
-    path: an .mp4, or a .webm, which is slower to write and plays in browsers. The file gets its name when the video is
-    complete. Raises InputError when OpenCV cannot write it.
+    path: an .mp4, or a .webm, which is slower to write and plays in browsers. The file appears when the video is
+    complete. Raises InputError where OpenCV cannot write it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # the suffix decides the container
@@ -115,7 +115,7 @@ def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.n
 
 
 def _check_whole(temporary: Path, path: Path, frames: int) -> None:
-    """Raise InputError for an incomplete video: OpenCV does not report a full disk, but the file then has no index."""
+    """Raise InputError for an incomplete video. OpenCV does not report a full disk, but the file then has no index."""
     if int(cv2.VideoCapture(os.fspath(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != frames:
         raise InputError(f"{path}: the video could not be written completely; check the free space")
 

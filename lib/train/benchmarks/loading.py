@@ -1,4 +1,4 @@
-"""How fast the loader makes training pairs, what share of the time is decoding, and what scaled decoding changes."""
+"""Speed of the loader in training pairs, the share of decoding in it, and what scaled decoding changes."""
 
 import copy
 import dataclasses
@@ -25,31 +25,32 @@ from ..data.loader import build_loader
 from ..data.sample import read_batches
 
 SEQUENCES, FRAMES = 8, 12
-LARGEST = 720  # side of a frame that the synthetic set can draw, pixels
-#: sqrt(w h) in LasHeR's test annotation, sequences weighing alike, pixels of 640 x 480: median, spread of its logarithm
+LARGEST = 720  # largest side of a synthetic frame, pixels
+#: sqrt(w h) in LasHeR's test annotation, all sequences with equal weight: median in pixels of 640 x 480, and standard
+#: deviation of the logarithm
 LASHER_SIZE, LASHER_SPREAD = 64.0, 0.58
 
 
 @dataclass(frozen=True)
-class Side:
-    """One way to load."""
+class LoadingVariant:
+    """A number of loader processes, with or without scaled decoding."""
 
     workers: int
     scaled: bool
 
     @property
     def name(self) -> str:
-        """As tables show it."""
+        """Its name in tables."""
         return f"{self.workers} worker{'' if self.workers == 1 else 's'}{', scaled decoding' if self.scaled else ''}"
 
 
 @dataclass
 class TimedFrames(Frames):
-    """Frames that measure how long they are read, and note how much they were reduced."""
+    """Frames that measure the time of reading, and record the reductions."""
 
     frames: Frames
     modalities: tuple[str, ...]
-    seconds: float = 0.0  # of this process on its core
+    seconds: float = 0.0  # core time of this process
     reductions: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ class TimedFrames(Frames):
 def make_pairs(folder: Path, photos: Path, size: tuple[int, int], *, seed: int = 0) -> list[Sequence]:
     """Synthetic sequences as JPEG pairs on disk, with boxes as large as LasHeR's; size: (width, height).
 
-    Frames that are larger than can be drawn are mirror images side by side: as much detail, as many bytes a pixel.
+    Frames larger than LARGEST are continued by mirror images, with the same detail and the same bytes per pixel.
     """
     parts = -(-max(size) // LARGEST)
     drawn = (-(-size[0] // parts), -(-size[1] // parts))
@@ -102,7 +103,7 @@ class Mirrored(Frames):
 
 
 def with_boxes(sequence: Sequence, size: tuple[int, int], *, seed: int) -> Sequence:
-    """The sequence with other boxes, inside frames of (width, height): what is drawn there does not matter."""
+    """The sequence with random boxes inside frames of (width, height); what the frames show does not matter."""
     rng = np.random.default_rng(seed)
     frame, number = np.array(size, np.float64), len(sequence.boxes)
     length = LASHER_SIZE * frame[1] / 480 * np.exp(rng.standard_normal(number) * LASHER_SPREAD)
@@ -111,20 +112,20 @@ def with_boxes(sequence: Sequence, size: tuple[int, int], *, seed: int) -> Seque
     return dataclasses.replace(sequence, boxes=np.concatenate([corner, extent], axis=1), boxes_infrared=None)
 
 
-def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pairs: int) -> dict[str, Any]:
-    """Pairs per second of one way, without the first batch of each process, which pays for its start.
+def measure_loading(cfg: EasyDict, sequences: Many[Sequence], variant: LoadingVariant, *, pairs: int) -> dict[str, Any]:
+    """Pairs per second of one variant, without the first batch of each process, which includes its start.
 
-    A process works alone on its core, as loader processes do. Without them, time on the core is measured besides, which
-    other programs on the machine do not change: pairs for each second of it, and the share that goes into reading.
+    A process uses one core, as loader processes do. Without loader processes core time is measured too, which other
+    programs on the machine do not change: pairs per second of core time, and the share of reading in it.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     timed = [TimedFrames(sequence.frames, sequence.frames.modalities) for sequence in sequences]
     data = [dataclasses.replace(one, frames=frames) for one, frames in zip(sequences, timed, strict=True)]
-    loader = build_loader(_with(cfg, side, pairs), [data], stage=0)
+    loader = build_loader(_with(cfg, variant, pairs), [data], stage=0)
     loader.sampler.epoch = 1  # type: ignore[attr-defined]
     batches = iter(read_batches(loader))
-    list(itertools.islice(batches, max(1, side.workers)))
+    list(itertools.islice(batches, max(1, variant.workers)))
     for frames in timed:
         frames.seconds = 0.0
         frames.reductions.clear()
@@ -133,7 +134,7 @@ def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pai
         count += sample.batch.size
     seconds, core = time.perf_counter() - begin, time.process_time() - begin_core
     record: dict[str, Any] = {"pairs": count, "seconds": seconds, "pairs_per_s": count / seconds}
-    if side.workers == 0:
+    if variant.workers == 0:
         reductions = [reduction for frames in timed for reduction in frames.reductions]
         reading = sum(frames.seconds for frames in timed)
         record |= {"pairs_per_core_s": count / core, "decode_share": reading / core}
@@ -143,11 +144,11 @@ def measure_loading(cfg: EasyDict, sequences: Many[Sequence], side: Side, *, pai
 
 
 def compare_pixels(cfg: EasyDict, sequences: Many[Sequence], *, pairs: int = 64) -> dict[str, float]:
-    """What scaled decoding changes in the search regions that it changes: their share, the mean and 99th percentile of
-    the pixels' differences (of 255), and the largest difference of a box, in pixels of the crop."""
+    """What scaled decoding changes: the share of changed search regions; in these, the mean and the 99th percentile of
+    the differences of pixels (of 255), and the largest difference of a box, in pixels of the crop."""
     loaded = []
     for scaled in (False, True):
-        loader = build_loader(_with(cfg, Side(0, scaled), pairs), [sequences], stage=0)
+        loader = build_loader(_with(cfg, LoadingVariant(0, scaled), pairs), [sequences], stage=0)
         loader.sampler.epoch = 1  # type: ignore[attr-defined]
         loaded.append([sample.batch for sample in read_batches(loader)])
     images, boxes = [], []
@@ -169,13 +170,13 @@ def compare_pixels(cfg: EasyDict, sequences: Many[Sequence], *, pairs: int = 64)
 
 
 def summarise_loading(records: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
-    """Side -> medians over the repetitions."""
+    """Variant -> medians over the repetitions."""
     return {name: {key: median(run[key] for run in runs) for key in runs[0]} for name, runs in records.items()}
 
 
 def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]:
-    """How many times as many pairs scaled decoding gives, in each repetition, in ascending order."""
-    whole, scaled = (records[Side(workers, scaled).name] for scaled in (False, True))
+    """Speed with scaled decoding / speed without, for each repetition, in ascending order."""
+    whole, scaled = (records[LoadingVariant(workers, scaled).name] for scaled in (False, True))
     rate = "pairs_per_core_s" if workers == 0 else "pairs_per_s"
     return sorted(less[rate] / run[rate] for run, less in zip(whole, scaled, strict=True))
 
@@ -183,7 +184,7 @@ def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]
 def loading_table(
     summary: dict[str, dict[str, float]], pixels: dict[str, float], *, what: str, ratios: Many[float]
 ) -> Table:
-    """Pairs per second, with notes on how they were measured. ratios: of `gains`."""
+    """Pairs per second, with notes on how they were measured. ratios: from `gains`."""
     rows = [["", "pairs/s", "pairs/s of core time", "reading and decoding", "ms a frame", "frames decoded smaller"]]
     forms = {"pairs_per_s": "{:.1f}", "pairs_per_core_s": "{:.1f}", "decode_share": "{:.0%}", "frame_ms": "{:.2f}"}
     forms["reduced_share"] = "{:.0%}"
@@ -199,11 +200,11 @@ def loading_table(
     return Table(f"Loading training pairs: {what}", rows, notes)
 
 
-def _with(cfg: EasyDict, side: Side, pairs: int) -> EasyDict:
-    """A loader configuration of its own, with whole batches."""
+def _with(cfg: EasyDict, variant: LoadingVariant, pairs: int) -> EasyDict:
+    """A copy of the configuration for one variant, with whole batches."""
     changed = copy.deepcopy(cfg)
-    changed.TRAIN.NUM_WORKER, changed.DATA.SCALED_DECODE = side.workers, side.scaled
-    batches = max(1, side.workers) + max(1, pairs // cfg.TRAIN.BATCH_SIZE)
+    changed.TRAIN.NUM_WORKER, changed.DATA.SCALED_DECODE = variant.workers, variant.scaled
+    batches = max(1, variant.workers) + max(1, pairs // cfg.TRAIN.BATCH_SIZE)
     changed.DATA.TRAIN.SAMPLE_PER_EPOCH = batches * cfg.TRAIN.BATCH_SIZE
     changed.DATA.TRAIN.DATASETS_RATIO = [1]
     return changed

@@ -1,4 +1,4 @@
-"""What a training step costs: pairs per second and memory, in float32 or bfloat16, with what saves either."""
+"""Speed and memory of a training step, in float32 or bfloat16, compiled or checkpointed."""
 
 import itertools
 import tempfile
@@ -15,7 +15,7 @@ from ...core.table import Table
 STEP_JOB = f"{__package__}.step_job"
 Records = dict[str, list[dict[str, Any]]]
 
-#: Parts of a variant's name -> settings; those that are not named are off.
+#: Parts of a variant's name -> settings; all others are off
 PRECISIONS = {"fp32": ["TRAIN.AMP=false"], "bf16": ["TRAIN.AMP=true", "TRAIN.AMP_DTYPE=bfloat16"]}
 SAVINGS = {"": [], "compiled": ["TRAIN.COMPILE=true"], "checkpointing": ["TRAIN.CHECKPOINT_BLOCKS=true"]}
 _OFF = ["TRAIN.COMPILE=false", "TRAIN.CHECKPOINT_BLOCKS=false", "TRAIN.GLOBAL_BATCH=0", "TRAIN.EMA_DECAY=0"]
@@ -29,7 +29,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Workload:
-    """A configuration and the pairs of a step."""
+    """A configuration and the number of pairs in a step."""
 
     script: str
     config: str
@@ -48,10 +48,10 @@ class Workload:
 def measure_steps(
     work: Workload, variants: Many[str], *, steps: int, repeats: int, device: str, threads: int = 0
 ) -> Records:
-    """Variant -> one record per repetition, in turns; every run is a process of its own, whose first step counts apart.
+    """Variant -> one record per repetition, in turns. Every run is a process; its first step is timed separately.
 
-    threads: of a CPU, 0: PyTorch's choice. Compiled code is kept from one repetition to the next, and from nothing
-    before. Raises InputError with the process's last line when one fails.
+    threads: on a CPU; 0: PyTorch's choice. Compiled code is kept from one repetition to the next. Raises InputError
+    with the last line of a process that fails.
     """
     job: dict[str, Any] = {"script": work.script, "config": work.config, "batch": work.batch}
     with tempfile.TemporaryDirectory() as cache:
@@ -68,8 +68,8 @@ def measure_steps(
 
 
 def summarise_steps(records: Records) -> dict[str, dict[str, Any]]:
-    """Variant -> medians over the repetitions, and how many times as many pairs as the first variant in each: on a CPU
-    in the same time on its cores, elsewhere in the same time."""
+    """Variant -> medians over the repetitions, and the speed relative to the first variant in each repetition: by core
+    time on a CPU, else by time."""
     first = next(iter(records))
     rate = "pairs_per_core_s" if "pairs_per_core_s" in records[first][0] else "pairs_per_s"
     summary: dict[str, dict[str, Any]] = {}
@@ -78,7 +78,7 @@ def summarise_steps(records: Records) -> dict[str, dict[str, Any]]:
         summary[variant] = {key: median(run[key] for run in runs) for key in keys}
         pairs = zip(records[first], runs, strict=True)
         ratios = [run[rate] / base[rate] for base, run in pairs]
-        summary[variant]["first_s"] = max(run["first_s"] for run in runs)  # later ones find compiled code
+        summary[variant]["first_s"] = max(run["first_s"] for run in runs)  # later repetitions reuse compiled code
         summary[variant]["ratio"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
     return summary
 
@@ -109,6 +109,6 @@ def steps_table(work: Workload, summary: dict[str, dict[str, Any]], device: dict
 
 
 def report_content(networks: dict[str, Records]) -> dict[str, Any]:
-    """What goes into the JSON file."""
+    """The content of the JSON file."""
     medians = {name: summarise_steps(records) for name, records in networks.items()}
     return {"machine": describe_machine(), "medians": medians, "runs": networks}

@@ -1,6 +1,6 @@
-"""Training steps of one network in a process of its own, so that time and memory are theirs alone.
+"""Training steps of one network in their own process, so that time and memory are measured separately.
 
-Job and answer are JSON on the standard streams. Images are noise: what a step costs does not depend on them.
+Job and answer are JSON on the standard streams. Images are noise: the cost of a step does not depend on them.
 
 A job holds script, config, set, batch, steps, device, threads (0: PyTorch's choice), cache.
 """
@@ -24,8 +24,8 @@ from ..trainer import Trainer
 
 
 def time_steps(job: MeasurementJob) -> MeasurementJob:
-    """Seconds of the first step, which compiles, and of each that follows; memory before and at most. On a CPU also
-    the seconds of all threads on their cores, which other programs hardly change."""
+    """Seconds of the first step, which compiles, and of each later one; memory before, and its peak. On a CPU also core
+    time, which other programs hardly change."""
     device = own_device(job["device"])
     if job["threads"]:
         torch.set_num_threads(job["threads"])
@@ -63,7 +63,7 @@ def noise(cfg: EasyDict, pairs: int, modalities: int) -> PairBatch:
 
 
 def _step(trainer: Trainer, batch: PairBatch, skips: Skips) -> tuple[float, float]:
-    """Seconds of one step, from the batch in memory to the new weights: on the clock, and on the cores."""
+    """Seconds of one step, from the batch in memory to the new weights: elapsed time and core time."""
     begin, begin_core = time.perf_counter(), time.process_time()
     trainer.gather_gradients(trainer.to_device(batch), complete=True)
     trainer.update_weights(skips)

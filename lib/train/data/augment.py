@@ -22,7 +22,7 @@ from .sampler import Pair
 
 BRIGHTNESS = 0.2
 FLIP = 0.5
-_CELL = 16  # pixels; a crop of which every 16th pixel in both directions is padding shows nothing
+_CELL = 16  # pixels; a crop is rejected if every 16th pixel in both directions is padding
 
 
 class LabelledCrop(NamedTuple):
@@ -37,12 +37,12 @@ class PairCrops(NamedTuple):
 
     template: LabelledCrop
     search: LabelledCrop
-    others: np.ndarray | None = None  # [K, 4] of other objects in the search region, NaN where there are fewer
+    others: np.ndarray | None = None  # [K, 4] other objects in the search region, NaN where there are fewer
 
 
 @dataclass(frozen=True)
 class CropRecipe:
-    """How one kind of crop is drawn."""
+    """Random changes of one kind of crop, template or search region."""
 
     factor: float  # side of the crop / sqrt(w h)
     size: int  # S
@@ -55,7 +55,7 @@ class CropRecipe:
         return cls(section.FACTOR, section.SIZE, section.CENTER_JITTER, section.SCALE_JITTER)
 
     def side(self, box: np.ndarray) -> float:
-        """Side of the square that is cut around a box, in pixels of the frame; 0 where the box has no area."""
+        """Side of the square that is cut around a box, in pixels of the frame; 0 for a box without area."""
         area = float(box[2] * box[3])
         return self.factor * math.sqrt(area) if area > 0 else 0.0
 
@@ -66,11 +66,11 @@ ReadRow = Callable[[Sequence, int, int], np.ndarray]  # sequence, row of its ann
 
 @dataclass(frozen=True)
 class JitteredCrops:
-    """How the OSTrack code base cuts its pairs."""
+    """The crops of the OSTrack code base."""
 
     template: CropRecipe
     search: CropRecipe
-    scaled: bool
+    scaled: bool  # whether large frames are decoded at reduced size
 
     @classmethod
     def from_config(cls, cfg: EasyDict) -> "JitteredCrops":
@@ -79,7 +79,7 @@ class JitteredCrops:
         return cls(template, search, cfg.DATA.SCALED_DECODE)
 
     def __call__(self, pair: Pair, read: ReadRow, rng: np.random.Generator) -> PairCrops | None:
-        """The crops of a pair; None where a draw is of no use (see `draw_crop`)."""
+        """The crops of a pair; None where one of them is rejected (see `draw_crop`)."""
         template = self._crop(pair.sequence, pair.template, self.template, read, rng)
         search = template and self._crop(pair.searched, pair.search, self.search, read, rng)
         return PairCrops(template, search) if template is not None and search is not None else None
@@ -96,9 +96,9 @@ def draw_crop(
 ) -> LabelledCrop | None:
     """A jittered, flipped and brightened crop of a frame: box [4] xywh pixels.
 
-    scaled: the frame is read reduced where its square is at least twice as large as the crop. None when the draw is of
-    no use: the target's centre lies outside the crop, or the crop shows nothing of the image.
-    The OSTrack code base flips the pair jointly and then each crop once more; together that is one flip per crop.
+    scaled: whether the frame is read reduced if its square is at least twice as large as the crop. None for a rejected
+    draw: the target's centre is outside the crop, or the crop shows nothing of the image.
+    The OSTrack code base flips both crops of a pair, and then each crop again; that equals one flip per crop.
     """
     around = jitter(box, recipe, rng)
     reduction = choose_reduction(recipe.side(around), recipe.size) if scaled else 1
@@ -122,7 +122,7 @@ def draw_crop(
 
 
 def jitter(box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator) -> np.ndarray:
-    """The box that a crop is cut around: [4] xywh -> [4] xywh, pixels."""
+    """A random box near a box, around which a crop is cut: [4] xywh -> [4] xywh, pixels."""
     extent = box[2:] * np.exp(rng.standard_normal(2) * recipe.scale_jitter)
     reach = math.sqrt(extent.prod()) * recipe.center_jitter
     centre = box[:2] + box[2:] / 2 + reach * (rng.random(2) - 0.5)

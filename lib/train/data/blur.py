@@ -1,10 +1,10 @@
-"""Kernels that blur as cameras do."""
+"""Blur kernels that imitate those of cameras."""
 
 import cv2
 import numpy as np
 
-CROSS = (5, 45)  # pixels, odd sides of cross-shaped kernels
-MOTION = (3.0, 15.0)  # pixels, lengths of linear ones
+CROSS = (5, 45)  # pixels, range of odd sides of cross-shaped kernels
+MOTION = (3.0, 15.0)  # pixels, range of lengths of linear kernels
 _STEPS = 16  # positions per pixel of a line's ends
 
 
@@ -19,7 +19,7 @@ def cross_kernel(rng: np.random.Generator) -> np.ndarray:
 
 
 def motion_kernel(rng: np.random.Generator) -> np.ndarray:
-    """A line of random length and direction through the middle: what a linear motion does; the sum is 1."""
+    """A line of random length and direction through the middle, as linear motion blurs; the sum is 1."""
     length, angle = rng.uniform(*MOTION), rng.uniform(0, np.pi)
     half = int(np.ceil(length / 2)) + 1
     reach = np.array([np.cos(angle), np.sin(angle)]) * (length - 1) / 2

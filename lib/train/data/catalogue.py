@@ -1,6 +1,7 @@
-"""Tracks of data sets by category, for samplers that draw by category."""
+"""Tracks of data sets, sorted by category, for samplers that draw by category."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +11,10 @@ import numpy as np
 from ...core.errors import InputError
 from ...datasets.annotation import read_lines
 from ...datasets.readers.got10k import SPLITS
-from ...datasets.sequence import Collection
-from ...datasets.sequence import Sequence as Video
+from ...datasets.sequence import Collection, Sequence
 
-SHIPPED = SPLITS / "category_aliases.txt"  # what is known of the categories of usual sets
-FLATTENING = 0.5  # a category is drawn in proportion to its number of tracks to this power
+SHIPPED = SPLITS / "category_aliases.txt"  # equal categories of the usual data sets
+FLATTENING = 0.5  # a category is drawn in proportion to (its number of tracks) ** this
 
 
 class TrackId(NamedTuple):
@@ -25,23 +25,24 @@ class TrackId(NamedTuple):
 
 
 class Catalogue:
-    """Categories are those of their data set alone, unless a table says which of several sets are the same."""
+    """The tracks of several data sets by category. Equal names in two data sets are different categories, unless a
+    table of aliases says otherwise."""
 
     def __init__(
         self,
-        datasets: Sequence[Sequence[Video]],
-        names: Sequence[str],
+        datasets: Many[Many[Sequence]],
+        names: Many[str],
         aliases: Mapping[tuple[str, str], str] | None = None,
     ):
         """names: of the data sets; aliases: (data set, category) -> common name, see `read_aliases`."""
         self.datasets = datasets
         self.common = aliases is not None
-        #: of each data set: category -> its tracks; those whose category is not known are under ""
+        #: for each data set: category -> its tracks; "" for tracks of unknown category
         self.groups = [
             _group(dataset, name.lower(), aliases or {}) for dataset, name in zip(datasets, names, strict=True)
         ]
 
-    def get(self, track: TrackId) -> Video:
+    def get(self, track: TrackId) -> Sequence:
         """The annotated sequence of a track."""
         return self.datasets[track.dataset][track.track]
 
@@ -51,18 +52,18 @@ class Catalogue:
         return categories[int(rng.choice(len(categories), p=shares))]
 
     def draw_track(self, dataset: int, category: str, rng: np.random.Generator) -> TrackId:
-        """Any track of a category of a data set."""
+        """A track of a category of a data set."""
         tracks = self.groups[dataset][category]
         return TrackId(dataset, int(tracks[rng.integers(len(tracks))]))
 
     def draw_same(self, dataset: int, category: str, rng: np.random.Generator) -> TrackId:
-        """Any track of a category, of all data sets that have it."""
+        """A track of a category, from any data set that has it."""
         sizes = np.array([len(groups.get(category, ())) * self._admits(k, dataset) for k, groups in self._numbered])
         return self.draw_track(int(rng.choice(len(sizes), p=sizes / sizes.sum())), category, rng)
 
     def draw_other(self, dataset: int, category: str, rng: np.random.Generator) -> TrackId | None:
-        """A track of another category; None where there is none. Where the category is not known, any track: it is
-        another object at least."""
+        """A track of another category; None where there is none. For an unknown category any track, which is at least
+        another object."""
         allowed = [k for k, _ in self._numbered if self._admits(k, dataset)]
         chosen = int(allowed[rng.integers(len(allowed))])
         categories, shares = self._shares[chosen]
@@ -73,7 +74,7 @@ class Catalogue:
         return self.draw_track(chosen, categories[int(rng.choice(len(categories), p=shares))], rng)
 
     def _admits(self, other: int, dataset: int) -> bool:
-        """Whether it is known which categories of two data sets are the same."""
+        """Whether it is known which categories of two data sets are equal."""
         return other == dataset or self.common
 
     @property
@@ -82,14 +83,14 @@ class Catalogue:
 
     @cached_property
     def _shares(self) -> list[tuple[list[str], np.ndarray]]:
-        """Of each data set its categories and how often each is drawn."""
+        """For each data set its categories, and the probability of each."""
         weights = [np.array([len(tracks) for tracks in groups.values()]) ** FLATTENING for groups in self.groups]
         return [(list(groups), weight / weight.sum()) for groups, weight in zip(self.groups, weights, strict=True)]
 
 
 def read_aliases(path: str | Path) -> dict[tuple[str, str], str]:
-    """Which categories of several data sets are the same: lines of data set, category, common name; `*` for all
-    categories of a set that are common names already. Raises InputError for any other line."""
+    """Common names of categories, from lines of: data set, category, common name. The category `*` says that all names
+    of a data set are common names already. Raises InputError for any other line."""
     table = {}
     for number, line in enumerate(read_lines(path), 1):
         words = line.split(maxsplit=2)
@@ -101,7 +102,7 @@ def read_aliases(path: str | Path) -> dict[tuple[str, str], str]:
     return table
 
 
-def _group(dataset: Sequence[Video], name: str, aliases: Mapping[tuple[str, str], str]) -> dict[str, np.ndarray]:
+def _group(dataset: Many[Sequence], name: str, aliases: Mapping[tuple[str, str], str]) -> dict[str, np.ndarray]:
     if isinstance(dataset, Collection):
         labels = list(dataset.categories)
     else:

@@ -1,8 +1,8 @@
-"""From two frames to a template and a search region with context: shifted, stretched, with other colours and blurs
-(SiamFC's crops; DaSiamRPN, ECCV 2018). S side of a crop, pixels.
+"""From two frames to a template and a search region with context (SiamFC), which are shifted, stretched, blurred and
+changed in colour (DaSiamRPN, ECCV 2018). S side of a crop, pixels.
 
-Every crop is a part of the intermediate crop: 511 pixels around the target, at the scale of its template. That one is
-never made, so that pixels are interpolated once.
+Every crop is a part of the intermediate crop: 511 pixels around the target, at the scale of its template. The
+intermediate crop is never made, so that pixels are interpolated once.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from .augment import LabelledCrop, PairCrops, ReadRow
 from .blur import cross_kernel, motion_kernel
 from .sampler import Pair
 
-MOST_OTHERS = 8  # other objects of a search region that a sample holds: the nearest to its centre
-#: Directions (RGB) of colour shifts, in which natural images vary; as in the public recipes
+MOST_OTHERS = 8  # other objects in a search region that a sample lists: the nearest to its centre
+#: Directions (RGB) in which the colours of natural images vary; as in the public recipes
 COLOURS = np.array(
     [
         [-0.55919361, 0.98062831, -0.41940627],
@@ -31,14 +31,14 @@ COLOURS = np.array(
 
 @dataclass(frozen=True)
 class ContextRecipe:
-    """How one kind of crop is drawn. Shares are probabilities."""
+    """Random changes of one kind of crop, template or search region. Shares are probabilities."""
 
     size: int  # S
     shift: float  # pixels of the crop, uniform in both directions
     scale: float  # the sides are stretched by 1 +- this, independently
-    blur: float  # share that gets a cross-shaped blur
-    motion_blur: float  # share of the rest that gets a linear one
-    colour: float  # share whose colours are shifted
+    blur: float  # share with a cross-shaped blur
+    motion_blur: float  # share of the others with a linear blur
+    colour: float  # share with shifted colours
 
     @classmethod
     def from_config(cls, section: EasyDict) -> "ContextRecipe":
@@ -46,14 +46,14 @@ class ContextRecipe:
         return cls(section.SIZE, section.SHIFT, section.SCALE, section.BLUR, section.MOTION_BLUR, section.COLOR)
 
     def region(self, box: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
-        """The part of the image that is cut around a box, both [4] xywh pixels. scale: crop pixels per pixel."""
+        """The part of the image that is cut around a box, both [4] xywh pixels. scale: crop pixels per image pixel."""
         extent = np.minimum(self.size * (1 + rng.uniform(-self.scale, self.scale, 2)), INTERMEDIATE)
         room = np.minimum((INTERMEDIATE - extent) / 2, self.shift)
         centre = box[:2] + box[2:] / 2 + rng.uniform(-1, 1, 2) * room / scale
         return np.concatenate([centre - extent / scale / 2, extent / scale])
 
-    def develop(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Other colours and blurs: [S, S, 3 M] uint8 -> the same. Colours change in the visible stream alone."""
+    def change_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Shift colours and blur: [S, S, 3 M] uint8 -> the same. Only the visible stream changes in colour."""
         if rng.random() < self.colour:
             pixels = shift_colours(pixels, COLOURS @ rng.standard_normal(3))
         if rng.random() < self.blur:
@@ -63,17 +63,17 @@ class ContextRecipe:
 
 @dataclass(frozen=True)
 class ContextCrops:
-    """How Siamese trackers cut their pairs."""
+    """The crops of Siamese trackers."""
 
-    context: float  # of (w + h) added to both sides of a target, as tracking does
+    context: float  # share of (w + h) that is added to both sides of a box, as in tracking
     template: ContextRecipe
     search: ContextRecipe
-    grey: float  # share of the pairs without colours
-    flip: float  # share of the pairs that are mirrored
+    grey: float  # share of grey pairs
+    flip: float  # share of mirrored pairs
 
     @classmethod
     def from_config(cls, cfg: EasyDict) -> "ContextCrops":
-        """From DATA, and the context that tracking cuts with the target."""
+        """From DATA, and TEST.CONTEXT, the context in tracking."""
         template, search = ContextRecipe.from_config(cfg.DATA.TEMPLATE), ContextRecipe.from_config(cfg.DATA.SEARCH)
         return cls(cfg.TEST.CONTEXT, template, search, cfg.DATA.GREY, cfg.DATA.FLIP)
 
@@ -98,15 +98,15 @@ class ContextCrops:
     ) -> tuple[LabelledCrop, np.ndarray]:
         """A crop, and the region of the image that it shows."""
         region = recipe.region(box, EXEMPLAR / context_side(box, self.context), rng)
-        # Tracking rounds the corner of its squares, so that they lie half a pixel up and to the left on average, and
-        # treats them as centred: boxes here are what it will read.
-        seen = np.concatenate([region[:2] - 0.5, region[2:]])
-        pixels = warp_region(image, seen, recipe.size, mean_colour(image))
-        return LabelledCrop(recipe.develop(pixels, rng), to_units(box[None], region)[0]), region
+        # Tracking rounds the corner of its squares, so that on average they are half a pixel too far up and left, but
+        # reads boxes as if they were centred. Crops and boxes here do the same.
+        shown = np.concatenate([region[:2] - 0.5, region[2:]])
+        pixels = warp_region(image, shown, recipe.size, mean_colour(image))
+        return LabelledCrop(recipe.change_pixels(pixels, rng), to_units(box[None], region)[0]), region
 
     def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:
-        """[MOST_OTHERS, 4] other objects whose centre is in the search region, NaN where there are fewer; known for
-        positive pairs alone."""
+        """[MOST_OTHERS, 4] other objects whose centre is in the search region; NaN where there are fewer, and for
+        negative pairs."""
         found = np.full((MOST_OTHERS, 4), np.nan)
         objects = pair.sequence.objects
         if pair.found is None and objects is not None:

@@ -1,4 +1,4 @@
-"""Training pairs in loader processes: the same pair for the same (seed, epoch, index), however many load."""
+"""Training pairs from loader processes. A pair depends only on (seed, epoch, index), not on the number of processes."""
 
 import functools
 import logging
@@ -38,16 +38,16 @@ Cut = Callable[[Pair, ReadRow, np.random.Generator], PairCrops | None]
 
 
 class PairDataset(Dataset[Sample]):
-    """Pairs by (epoch, index)."""
+    """Pairs, indexed by (epoch, index)."""
 
     _TRIES = 200
 
     def __init__(self, pairs: PairSampler, cut: Cut, streams: StreamRules, *, seed: tuple[int, int]):
-        """seed: of the run and of the stage, so that training and validation draw apart."""
+        """seed: of the run and of the stage, so that training and validation draw different pairs."""
         self.pairs, self.cut, self.streams, self.seed = pairs, cut, streams, seed
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
-        """Raises InputError when no readable pair is found in many draws."""
+        """Draws until a pair can be read. Raises InputError after 200 draws without one."""
         seed = (*self.seed, *key)
         rng = np.random.default_rng(seed)
         kind = self.pairs.kind(self.seed, *key)
@@ -76,15 +76,15 @@ class PairDataset(Dataset[Sample]):
 def build_loader(cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -> DataLoader[Sample]:
     """Batches of pairs for this process. stage: 0 for training, 1 for validation.
 
-    `loader.sampler.epoch` is to be set before each epoch. Raises InputError where an epoch has no batch.
+    `loader.sampler.epoch` must be set before each epoch. Raises InputError where an epoch has no batch.
     """
     name = ("TRAIN", "VAL")[stage]
     part, samples = cfg.DATA[name], cfg.DATA[name].SAMPLE_PER_EPOCH
     if stage == 0:
-        samples -= samples % world_size()  # processes that take different numbers of steps would wait for ever
+        samples -= samples % world_size()  # with different numbers of steps the processes would wait forever
     if samples < world_size() * (cfg.TRAIN.BATCH_SIZE if stage == 0 else 1):
         raise InputError(
-            f"DATA.{name}.SAMPLE_PER_EPOCH: {part.SAMPLE_PER_EPOCH} is not one batch of {cfg.TRAIN.BATCH_SIZE} "
+            f"DATA.{name}.SAMPLE_PER_EPOCH: {part.SAMPLE_PER_EPOCH} is less than one batch of {cfg.TRAIN.BATCH_SIZE} "
             f"for each of {world_size()} processes; raise it, or lower TRAIN.BATCH_SIZE"
         )
     network = network_class(cfg)
@@ -95,7 +95,7 @@ def build_loader(cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -
         PairDataset(pairs, cut, streams, seed=(cfg.TRAIN.SEED, stage)),
         batch_size=cfg.TRAIN.BATCH_SIZE,
         sampler=EpochIndices(samples, rank=rank(), world_size=world_size()),
-        generator=torch.Generator(),  # of workers' seeds, which nothing uses: the network's draws stay its own
+        generator=torch.Generator(),  # for the workers' seeds, so that they do not use the network's generator
         num_workers=cfg.TRAIN.NUM_WORKER,
         persistent_workers=cfg.TRAIN.NUM_WORKER > 0,
         pin_memory=torch.cuda.is_available(),
@@ -125,7 +125,7 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 def _limit_threads(_: int) -> None:
-    cv2.setNumThreads(0)  # the processes already share the cores out
+    cv2.setNumThreads(0)  # the processes already share the cores
     torch.set_num_threads(1)
 
 

@@ -1,6 +1,6 @@
-"""The two streams of a training sample: an infrared stream for visible data, and streams that are left out.
+"""The two streams of a training sample: infrared for visible data sets, and modality dropout.
 
-Both draws have random generators of their own, so that switching one on changes no crop. S: side of a crop, pixels.
+Both have their own random generators, so that switching one on changes no crop. S: side of a crop, pixels.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ class StreamRules:
     """How the images of a frame become the channels of a network, in training or in validation."""
 
     modalities: int  # of the network
-    generated: bool = False  # infrared for visible sets: generated instead of a grey copy
+    generated: bool = False  # infrared of visible sets is generated, not a grey copy
     dropout: float = 0.0  # probability that a sample loses one stream
 
     @classmethod
     def from_config(cls, cfg: EasyDict, modalities: int, *, stage: int) -> "StreamRules":
-        """stage: 0 for training, 1 for validation, which leaves no stream out. One modality has no keys for them."""
+        """stage: 0 for training, 1 for validation, which has no dropout. One modality has no such keys."""
         if modalities == 1:
             return cls(modalities)
         dropout = cfg.TRAIN.MODALITY_DROPOUT if stage == 0 else 0.0
@@ -35,14 +35,14 @@ class StreamRules:
 
     def stack(self, images: Sequence[np.ndarray], name: str, key: Sequence[int]) -> np.ndarray:
         """The images of one frame as [H, W, 3 * modalities] uint8; name: of the sequence, for messages; key: of the
-        sample, whose frames all get the same generated heat."""
+        sample; all its frames get the same generated temperatures."""
         if self.generated and len(images) == 1:
             images = [images[0], invent_infrared(np.random.default_rng([*key, _INFRARED]), images[0])]
         return stack_modalities(images, self.modalities, name)
 
     def drop(self, crops: Sequence[LabelledCrop], key: Sequence[int]) -> Sequence[LabelledCrop]:
-        """The crops of a sample, [S, S, 6] each; with probability `dropout` visible or infrared, by a fair coin, is
-        absent in all of them: a sensor that fails shows neither template nor search region."""
+        """The crops of a sample, [S, S, 6] each. With probability `dropout` one stream, visible or infrared with equal
+        probability, is absent in all of them, as if that camera failed."""
         if not self.dropout:
             return crops
         rng = np.random.default_rng([*key, _DROPOUT])

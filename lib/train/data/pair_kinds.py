@@ -1,8 +1,9 @@
-"""Pairs of four kinds (DaSiamRPN, ECCV 2018): the target again, in a video or in one still image; another object of
-its category; an object of another one. A network whose only negatives are background learns to follow any object.
+"""Pairs of four kinds (DaSiamRPN, ECCV 2018). Positive pairs show the target twice, in a video or in a still image;
+negative pairs show another object of its category, or an object of another category. A network whose only negatives are
+background learns to track any object.
 
-The paper gives no shares. Here every batch has the same mix, and categories are balanced: data set by its ratio,
-category by the root of its number of tracks, then a track, then its frames.
+The paper gives no shares. Here every batch has the same mix, and categories are balanced: a data set is drawn by its
+ratio, a category by the square root of its number of tracks, then a track, then its frames.
 """
 
 from collections.abc import Sequence as Many
@@ -21,14 +22,14 @@ from .sampler import LEAST_VISIBLE_SEARCH, LEAST_VISIBLE_TEMPLATE, NoPair, Pair,
 
 VIDEO, STILL, SAME_CATEGORY, OTHER_CATEGORY = range(len(PAIR_KINDS))
 
-MOST_OWN = 0.2  # share of the target that the search region of a negative pair may hold
-_ATTEMPTS = 10  # draws of another object of the category, before one of another category is taken
-_WIDEST = INTERMEDIATE / EXEMPLAR  # largest square that an augmented region is cut from / square of the template
+MOST_OWN = 0.2  # largest share of the target that the search region of a negative pair may show
+_ATTEMPTS = 10  # draws of another object of the category, before an object of another category is used
+_WIDEST = INTERMEDIATE / EXEMPLAR  # side of the largest square of an augmented region / side of the template's
 
 
 class PairKinds(PairSampler):
-    """Draws pairs of a wanted kind. Where the data cannot give it, the pair is of the next possible kind, and its
-    `kind` says which."""
+    """Draws pairs of a given kind. Where a category has no other object, a negative pair shows an object of another
+    category, and its `kind` says so."""
 
     def __init__(
         self,
@@ -40,19 +41,19 @@ class PairKinds(PairSampler):
         batch: int,
         processes: int = 1,
     ):
-        """intervals: frames between template and search frame, at most, of each data set; shares: of PAIR_KINDS;
-        batch: pairs of a process's batch; processes: that share an epoch."""
+        """intervals: largest distance of template and search frame in each data set, frames; shares: of PAIR_KINDS;
+        batch: pairs in a batch of one process; processes: number of processes that share an epoch."""
         super().__init__(catalogue.datasets, ratios, max(intervals))
         self.catalogue, self.intervals = catalogue, intervals
         self.edges = np.cumsum(shares) / sum(shares)
         self.batch, self.processes = batch, processes
         still = np.array([isinstance(dataset, Collection) and dataset.still for dataset in self.datasets])
-        # Where there are only videos, one frame of a video is a still image; the reverse pair is the same anyway.
+        # Where there are only videos, a frame of a video serves as a still image.
         self.of_kind = {VIDEO: _restrict(self.shares, ~still), STILL: _restrict(self.shares, still)}
 
     @classmethod
     def from_config(cls, cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -> "PairKinds":
-        """From DATA.TRAIN or DATA.VAL, and DATA.PAIRS. Raises InputError for lists that do not go together."""
+        """From DATA.TRAIN or DATA.VAL, and DATA.PAIRS. Raises InputError for lists of wrong length."""
         part, rules = (cfg.DATA.TRAIN, cfg.DATA.VAL)[stage], cfg.DATA.PAIRS
         shares = (rules.SHARES, rules.VAL_SHARES)[stage]
         if len(shares) != len(PAIR_KINDS) or not sum(shares):
@@ -72,8 +73,8 @@ class PairKinds(PairSampler):
         )
 
     def kind(self, seed: tuple[int, ...], epoch: int, index: int) -> int:
-        """The kind of a sample: each batch of a process holds each kind as often as its share says, rounded down or
-        up, and on average exactly so often."""
+        """The kind of a sample. Each batch of a process holds each kind by its share, rounded down or up, and on
+        average exactly."""
         turn, process = divmod(index, self.processes)
         step, slot = divmod(turn, self.batch)
         start = np.random.default_rng((*seed, epoch, step, process, len(PAIR_KINDS))).random()
@@ -81,9 +82,9 @@ class PairKinds(PairSampler):
         return min(int(place), len(self.edges) - 1)
 
     def draw(self, rng: np.random.Generator, kind: int = VIDEO) -> Pair:
-        """A pair of a kind, or of the kind that takes its place.
+        """A pair of a kind; for SAME_CATEGORY possibly of OTHER_CATEGORY.
 
-        Raises NoPair when the data sets hold none, InputError for a track whose files cannot be read.
+        Raises NoPair where the data sets have none, InputError for a track whose files cannot be read.
         """
         for _ in range(self._TRIES):
             shares = self.of_kind.get(kind, self.shares)
@@ -117,8 +118,8 @@ class PairKinds(PairSampler):
         return Pair(sequence, template, int(rng.choice(near)), None, kind) if len(near) else None
 
     def _negative(self, pair: Pair, own: TrackId, category: str, rng: np.random.Generator) -> Pair | None:
-        """The pair with another object to search for: one of the target's category, first in other videos or images,
-        then in the target's own; else one of another category."""
+        """The pair with a search frame of another object: of the target's category, first from other videos or images,
+        then from the target's own; else of another category."""
         if pair.kind == SAME_CATEGORY and category:
             for attempt in range(_ATTEMPTS):
                 found = self.catalogue.draw_same(own.dataset, category, rng)
@@ -133,7 +134,8 @@ class PairKinds(PairSampler):
         return None
 
     def _search_in(self, pair: Pair, track: TrackId, rng: np.random.Generator, *, far: bool = False) -> Pair | None:
-        """The pair with a search frame of another track, unless that may show the target; far: of another video."""
+        """The pair with a search frame of another track; None where that may show the target. far: only of another
+        video."""
         found = self.catalogue.get(track)
         together = bool(found.video) and found.video == pair.sequence.video
         rows = usable_rows(found, LEAST_VISIBLE_TEMPLATE)
@@ -146,8 +148,8 @@ class PairKinds(PairSampler):
 
 
 def shows_target(sequence: Sequence, found: Sequence, row: int) -> bool:
-    """Whether more than MOST_OWN of the target of `sequence` can lie in a search region, however shifted, around the
-    box of a row of `found`, a track of the same video. Where that is not known the answer is yes."""
+    """Whether more than MOST_OWN of the target of `sequence` can be in a search region, with any shift, around the box
+    of a row of `found`, a track of the same video. True where that is not known."""
     if sequence.objects is None or found.objects is None:
         return True
     boxes = found.objects.find(found.frame_of(row), sequence.objects.own)
@@ -158,5 +160,5 @@ def shows_target(sequence: Sequence, found: Sequence, row: int) -> bool:
 
 
 def _restrict(shares: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Shares of the data sets that are allowed; of all, where none is."""
+    """Shares of the allowed data sets; of all, where none is allowed."""
     return shares * allowed / (shares * allowed).sum() if (shares * allowed).any() else shares

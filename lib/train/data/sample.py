@@ -1,4 +1,4 @@
-"""What a loader hands to the trainer, whatever a family learns from: samples, joined to batches."""
+"""Samples, joined to batches: what a loader gives to the trainer, for every kind of training data."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,22 +7,22 @@ from typing import Any, NamedTuple
 from torch.utils.data import DataLoader, default_collate
 
 from ...core.errors import InputError
-from .tally import Tally
+from .pair_counts import PairCounts
 
-_RAISED = re.compile(rf"^{__package__.partition('.')[0]}\.[\w.]+: ")  # the class of an error, in front of its message
+_RAISED = re.compile(rf"^{__package__.partition('.')[0]}\.[\w.]+: ")  # class of an error, before its message
 
 
 class Sample(NamedTuple):
-    """One training sample, and what the log says about it; joined by `collate`, those of a batch."""
+    """One training sample with what is logged about it; or, joined by `collate`, the samples of a batch."""
 
-    batch: Any  # a lib.models.training.TrainBatch; of one sample: without the leading dimension; pixels as uint8
-    unreadable: Any  # how many unreadable samples were skipped to find it; of a batch: [B] int64
-    kind: Any = ""  # where the log counts kinds of pairs: which it is; of a batch: a list
-    category: Any = ""  # likewise of its target
+    batch: Any  # a lib.models.training.TrainBatch, pixels as uint8; of one sample: without the leading dimension
+    unreadable: Any  # number of unreadable samples that were skipped before it; of a batch: [B] int64
+    kind: Any = ""  # name of the kind of pair, where the log counts them; of a batch: a list
+    category: Any = ""  # category of the target, likewise
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
-    """Samples as one. A field of their batch that is None stays None."""
+    """Join samples. A field of their batch that is None stays None."""
     parts = zip(*(sample.batch for sample in samples), strict=True)
     joined = [None if part[0] is None else default_collate(list(part)) for part in parts]
     return Sample(
@@ -34,17 +34,17 @@ def collate(samples: Sequence[Sample]) -> Sample:
 
 
 def read_batches(loader: DataLoader[Sample]) -> Iterator[Sample]:
-    """The loader's batches; at the end the log says how many pairs there were of each kind and category.
+    """The loader's batches. At the end the numbers of pairs of each kind and category are logged.
 
-    Raises InputError with the one line that a loader process raised.
+    Raises InputError with the message of the loader process that raised it.
     """
-    tally = Tally()
+    counts = PairCounts()
     try:
         for sample in loader:
-            tally.add(sample.kind, sample.category)
+            counts.add(sample.kind, sample.category)
             yield sample
     except InputError as error:
         line = str(error).strip().splitlines()[-1]  # the last of the traceback that torch puts before it
         raise InputError(_RAISED.sub("", line)) from None
     finally:
-        tally.write()
+        counts.write()

@@ -1,12 +1,13 @@
-"""Which frames make a training pair. Every draw follows from (seed, epoch, index) alone.
+"""Choosing the two frames of a training pair. Every draw depends only on (seed, epoch, index).
 
-The modes are those of STARK's sampler (Yan et al., ICCV 2021), which the OSTrack code base uses. Its `trident` and
-`stark` draw a second, dynamic template near the search frame; the networks here take one template, so of the second
-only the condition is left that there must be one.
+The modes are those of STARK's sampler (Yan et al., ICCV 2021), which the OSTrack code base uses. Its modes `trident`
+and `stark` draw a second, dynamic template near the search frame. The networks here use one template, so that only one
+condition of the second template remains: a frame for it must exist.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from collections.abc import Sequence as Many
 from typing import NamedTuple
 
 import numpy as np
@@ -14,31 +15,31 @@ from easydict import EasyDict
 from torch.utils.data import Sampler
 
 from ...core.errors import InputError
-from ...datasets.sequence import Sequence as Video
+from ...datasets.sequence import Sequence
 
-#: Visible share of the target that a frame must show to be drawn, where it is known. A template needs more of it than
-#: a search frame, in which the target only has to be recognised.
+#: Smallest visible share of the target in a frame, where it is known. A template must show more of the target than a
+#: search frame, in which it only has to be recognised.
 LEAST_VISIBLE_TEMPLATE, LEAST_VISIBLE_SEARCH = 0.6, 0.25
 
 
 class Pair(NamedTuple):
-    """Two annotated frames, of one sequence unless the search frame shows another object; rows of their `boxes`."""
+    """Two annotated frames, as rows of `boxes`; of one sequence, unless the search frame shows another object."""
 
-    sequence: Video
+    sequence: Sequence
     template: int
     search: int
-    found: Video | None = None  # what the search frame belongs to in a negative pair
-    kind: int = 0  # which of PAIR_KINDS
-    category: str = ""  # of the target, as its sampler calls it
+    found: Sequence | None = None  # the search frame's sequence in a negative pair
+    kind: int = 0  # index in PAIR_KINDS
+    category: str = ""  # of the target, by the sampler's name
 
     @property
-    def searched(self) -> Video:
+    def searched(self) -> Sequence:
         """The sequence of the search frame."""
         return self.found or self.sequence
 
 
 class NoPair(InputError):
-    """The data sets hold no pair of the wanted kind."""
+    """The data sets have no pair of a kind."""
 
 
 class PairSampler(ABC):
@@ -46,9 +47,8 @@ class PairSampler(ABC):
 
     _TRIES = 1000
 
-    def __init__(self, datasets: Sequence[Sequence[Video]], ratios: Sequence[float], max_interval: int):
-        """datasets: sequences of each data set; ratios: how often each is drawn, relative to the others;
-        max_interval: frames."""
+    def __init__(self, datasets: Many[Many[Sequence]], ratios: Many[float], max_interval: int):
+        """datasets: sequences of each data set; ratios: relative frequencies of the data sets; max_interval: frames."""
         if not datasets or not all(datasets):
             raise InputError("DATA.TRAIN.DATASETS_NAME: a data set without a sequence; remove it or check its folder")
         self.datasets = datasets
@@ -56,25 +56,25 @@ class PairSampler(ABC):
         self.max_interval = max_interval
 
     @classmethod
-    def from_config(cls, cfg: EasyDict, datasets: Sequence[Sequence[Video]], *, stage: int) -> "PairSampler":
+    def from_config(cls, cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -> "PairSampler":
         """From DATA.TRAIN (stage 0) or DATA.VAL (stage 1)."""
         part = (cfg.DATA.TRAIN, cfg.DATA.VAL)[stage]
         return cls(datasets, part.DATASETS_RATIO, cfg.DATA.MAX_SAMPLE_INTERVAL)
 
     def kind(self, seed: tuple[int, ...], epoch: int, index: int) -> int:
-        """Which of PAIR_KINDS a sample is to be."""
+        """The kind of a sample, as an index in PAIR_KINDS."""
         return 0
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, kind: int = 0) -> Pair:
-        """A pair. kind: for samplers of several kinds. Raises NoPair when the data sets hold none."""
+        """A pair. kind: for samplers of several kinds. Raises NoPair where the data sets have none."""
 
 
 class SequencePairs(PairSampler):
     """Draws a data set, a sequence of it, and two of its frames that show the target."""
 
     def draw(self, rng: np.random.Generator, kind: int = 0) -> Pair:
-        """A pair of one sequence. Raises NoPair when the data sets hold none."""
+        """A pair of one sequence. Raises NoPair where the data sets have none."""
         for _ in range(self._TRIES):
             dataset = self.datasets[int(rng.choice(len(self.datasets), p=self.shares))]
             sequence = dataset[int(rng.integers(len(dataset)))]
@@ -87,8 +87,8 @@ class SequencePairs(PairSampler):
         raise NoPair(f"no sequence with two visible frames in {self._TRIES} draws; check the data set's annotation")
 
     @abstractmethod
-    def _draw_frames(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
-        """Two of `rows`, which have a box; None for a draw that does not count."""
+    def _draw_frames(self, sequence: Sequence, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
+        """Two of `rows`, all of which have a box; None for a draw that is rejected."""
 
     @staticmethod
     def _shows(pair: Pair) -> bool:
@@ -101,21 +101,21 @@ class SequencePairs(PairSampler):
 class CausalPairs(SequencePairs):
     """A template frame, and a later search frame.
 
-    The template is uniform over frames that show the target; the search frame uniform over those within
-    `max_interval` frames behind it, an interval that grows by 5 until it holds one (OSTrack's `causal` mode).
+    The template is uniform over the frames that show the target; the search frame is uniform over those within
+    `max_interval` frames after it. The interval grows by 5 until it holds such a frame (OSTrack's `causal` mode).
     """
 
     _GROWTH = 5
 
-    def _draw_frames(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair:
+    def _draw_frames(self, sequence: Sequence, rows: np.ndarray, rng: np.random.Generator) -> Pair:
         template = rng.choice(rows[:-1])
         return Pair(sequence, int(template), int(rng.choice(self._later(sequence, rows, template))))
 
-    def _later(self, sequence: Video, rows: np.ndarray, template: int) -> np.ndarray:
+    def _later(self, sequence: Sequence, rows: np.ndarray, template: int) -> np.ndarray:
         frames = _numbers(sequence, rows)
         start = template if sequence.annotated is None else sequence.annotated[template]
         later, distance = rows[frames > start], frames[frames > start] - start
-        # Growing by 5 until a frame is found is the nearest frame's distance, rounded up to the next step.
+        # The interval grows in steps of 5 until it reaches the nearest frame.
         steps = max(0, int(np.ceil((distance[0] - self.max_interval) / self._GROWTH)))
         return later[distance <= self.max_interval + steps * self._GROWTH]
 
@@ -123,11 +123,11 @@ class CausalPairs(SequencePairs):
 class StarkPairs(SequencePairs):
     """Template and search frame anywhere in the sequence, in either order, each uniform and drawn independently.
 
-    Where the search frame is the later one, a frame with a box must lie within `max_interval` frames before it: the
-    dynamic template would be drawn there (on the other side the search frame itself counts). `stark` mode.
+    Where the search frame is the later one, a frame with a box must be within `max_interval` frames before it, where
+    the dynamic template would be drawn; in the other case the search frame itself counts as one. `stark` mode.
     """
 
-    def _draw_frames(self, sequence: Video, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
+    def _draw_frames(self, sequence: Sequence, rows: np.ndarray, rng: np.random.Generator) -> Pair | None:
         template, search = (int(row) for row in rng.choice(rows, 2))
         if template >= search:
             return Pair(sequence, template, search)
@@ -135,15 +135,15 @@ class StarkPairs(SequencePairs):
         gap = _numbers(sequence, np.array([search])) - _numbers(sequence, usable[usable < search])
         return Pair(sequence, template, search) if (gap <= self.max_interval).any() else None
 
-    def _usable(self, sequence: Video, rows: np.ndarray) -> np.ndarray:
+    def _usable(self, sequence: Sequence, rows: np.ndarray) -> np.ndarray:
         """The rows that a dynamic template could come from."""
         return rows
 
 
 class TridentPairs(StarkPairs):
-    """As `StarkPairs`, but the frame near the search frame must show the target, not only have a box (`trident`)."""
+    """As `StarkPairs`, but the frame near the search frame must also show the target (`trident` mode)."""
 
-    def _usable(self, sequence: Video, rows: np.ndarray) -> np.ndarray:
+    def _usable(self, sequence: Sequence, rows: np.ndarray) -> np.ndarray:
         share = sequence.visible_share
         return rows if share is None else rows[share[rows] >= LEAST_VISIBLE_TEMPLATE]
 
@@ -152,13 +152,13 @@ class TridentPairs(StarkPairs):
 MODES: dict[str, type[PairSampler]] = {"causal": CausalPairs, "trident": TridentPairs, "stark": StarkPairs}
 
 
-def _numbers(sequence: Video, rows: np.ndarray) -> np.ndarray:
-    """The frames that rows of the annotation belong to."""
+def _numbers(sequence: Sequence, rows: np.ndarray) -> np.ndarray:
+    """Frame indices of rows of the annotation."""
     return rows if sequence.annotated is None else sequence.annotated[rows]
 
 
 class EpochIndices(Sampler[tuple[int, int]]):
-    """Indices of this process's share of an epoch, as (epoch, index): what a sample is made from."""
+    """(epoch, index) of the samples of this process in an epoch."""
 
     def __init__(self, samples: int, *, rank: int, world_size: int):
         self.samples, self.rank, self.world_size = samples, rank, world_size

@@ -102,12 +102,12 @@ def draw(page, x, y, w, h):
 
 def test_bundled_sequence_from_click_to_download(page, tmp_path):
     page.click("#bundled")
-    page.locator("#told", has_text="frame 1: 138,29,50,65").wait_for()
+    page.locator("#status", has_text="frame 1: 138,29,50,65").wait_for()
     page.click("#clear")
     draw(page, 138, 29, 50, 64)
-    page.locator("#told", has_text=re.compile(r"frame 1: 13[789],(28|29|30),(49|50|51),(63|64|65)")).wait_for()
+    page.locator("#status", has_text=re.compile(r"frame 1: 13[789],(28|29|30),(49|50|51),(63|64|65)")).wait_for()
     page.click("#track")
-    page.locator("#told", has_text="60 frames, ").wait_for()
+    page.locator("#status", has_text="60 frames, ").wait_for()
     video = page.locator("#result video")
     page.wait_for_function("document.querySelector('#result video')?.readyState >= 2")
     assert video.evaluate("video => video.videoWidth") > 600 and video.evaluate("video => video.duration") > 2
@@ -141,12 +141,12 @@ def test_unequal_uploads_are_explained(page, uploads):
     page.set_input_files("#infrared input", uploads[1])
     page.locator("#infrared", has_text="walk_ir").wait_for()
     page.click("#open")
-    page.locator("#told", has_text="only the first 8 of the visible").wait_for()
+    page.locator("#status", has_text="only the first 8 of the visible").wait_for()
     page.fill("#box textarea, #box input", "60,50,30,20")
     page.press("#box textarea, #box input", "Enter")
-    page.locator("#told", has_text="frame 1: 60,50,30,20").wait_for()
+    page.locator("#status", has_text="frame 1: 60,50,30,20").wait_for()
     page.click("#track")
-    page.locator("#told", has_text="8 frames, ").wait_for()
+    page.locator("#status", has_text="8 frames, ").wait_for()
 
 
 def test_too_large_an_upload_is_refused(page, tmp_path):

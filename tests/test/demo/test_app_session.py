@@ -11,18 +11,18 @@ from lib.cli import app
 from lib.core.distributed import device_types
 from lib.core.errors import InputError
 from lib.test.demo import app_session
-from lib.test.demo.app_session import Session, Wishes, summary
-from lib.test.demo.shipped import CHECKPOINT, CONFIG, TRACKER, shipped_models
+from lib.test.demo.app_session import Session, VisitorOptions, summary
+from lib.test.demo.bundled import CHECKPOINT, CONFIG, TRACKER, bundled_models
 from lib.test.video.draw import ORANGE
 from lib.test.video.video import VideoFrames, write_video
 
-SHIPPED = f"{TRACKER} {CONFIG}"
+BUNDLED = f"{TRACKER} {CONFIG}"
 
 
 @pytest.fixture
 def session(monkeypatch):
     monkeypatch.setattr(app_session, "_build", lambda model, device: fake_tracker("cpu"))
-    made = Session(most_frames=50)
+    made = Session(max_frames=50)
     yield made
     made.close()
     assert not made.folder.exists()
@@ -45,26 +45,26 @@ def test_from_upload_to_files(session, uploads):
     assert "walk.mp4 has 8 frames, walk_ir.mp4 7" in lines[0] and "/" not in lines[0] and lines[-1] == "7 frames."
     assert "opposite" in session.click(0, 90, 70)
     assert session.click(0, 60, 50) == "Boxes (x,y,w,h): frame 1: 60,50,30,20"
-    heard = []
-    film = session.track(Wishes(SHIPPED), lambda done, total: heard.append((done, total)))
-    assert heard == [(k, 7) for k in range(1, 8)]
-    assert [path.name for path in film.files] == ["tracking.webm", "contact_sheet.png", "tracks.csv", "boxes.txt"]
-    assert len(VideoFrames(film.files[0])) == 7 and film.files[0].is_relative_to(session.folder)
-    np.testing.assert_allclose(film.rows[-1].box, moving_sequence("", 8).boxes[6], atol=2.5)
-    assert summary(film).startswith("7 frames, ")
+    calls = []
+    result = session.track(VisitorOptions(BUNDLED), lambda done, total: calls.append((done, total)))
+    assert calls == [(k, 7) for k in range(1, 8)]
+    assert [path.name for path in result.files] == ["tracking.webm", "contact_sheet.png", "tracks.csv", "boxes.txt"]
+    assert len(VideoFrames(result.files[0])) == 7 and result.files[0].is_relative_to(session.folder)
+    np.testing.assert_allclose(result.rows[-1].box, moving_sequence("", 8).boxes[6], atol=2.5)
+    assert summary(result).startswith("7 frames, ")
 
 
 def test_a_later_box_corrects(session, uploads):
     session.open(*uploads, align=False)
     session.enter(0, "60,50,30,20")
     assert session.enter(3, "70, 60, 12, 10").endswith("frame 1: 60,50,30,20; frame 4: 70,60,12,10")
-    film = session.track(Wishes(SHIPPED))
-    assert [row.frame for row in film.rows if row.given] == [1, 4]
-    again = session.track(Wishes(SHIPPED))
-    assert again.files[0] != film.files[0] and film.files[0].exists()
+    result = session.track(VisitorOptions(BUNDLED))
+    assert [row.frame for row in result.rows if row.given] == [1, 4]
+    again = session.track(VisitorOptions(BUNDLED))
+    assert again.files[0] != result.files[0] and result.files[0].exists()
     session.clear()
     with pytest.raises(InputError, match="no box; click"):
-        session.track(Wishes(SHIPPED))
+        session.track(VisitorOptions(BUNDLED))
 
 
 def test_the_bundled_sequence_comes_with_its_box(session):
@@ -82,9 +82,9 @@ def test_pictures_have_the_pixels_of_the_video(session, uploads):
     assert np.abs(session.picture(1, 1).astype(int) - session.picture(1, 0)).max() > 50
 
 
-def test_only_so_many_frames_are_followed(uploads):
-    session = Session(most_frames=3)
-    assert session.open(uploads[0], None, align=True)[-1] == "8 frames, of which the first 3 are followed."
+def test_only_the_first_frames_are_tracked(uploads):
+    session = Session(max_frames=3)
+    assert session.open(uploads[0], None, align=True)[-1] == "8 frames, of which the first 3 are tracked."
     assert session.length == 3
     session.close()
 
@@ -96,9 +96,9 @@ def test_a_click_twice_on_one_place_is_no_box(session, uploads):
 
 
 def test_bad_input_is_one_line(session, uploads, tmp_path):
-    for act in (session.track, lambda wishes: session.picture(0)):
+    for act in (session.track, lambda options: session.picture(0)):
         with pytest.raises(InputError, match="no video yet"):
-            act(Wishes(SHIPPED))
+            act(VisitorOptions(BUNDLED))
     with pytest.raises(InputError, match="no visible video"):
         session.open(None, uploads[1], align=False)
     (tmp_path / "notes.mp4").write_text("no video")
@@ -119,8 +119,8 @@ def test_cameras_of_unlike_shape_are_sent_to_the_alignment(session, uploads, tmp
 
 
 def test_models_and_devices():
-    models = shipped_models()
-    assert next(iter(models)) == SHIPPED and models[SHIPPED].checkpoint == CHECKPOINT
+    models = bundled_models()
+    assert next(iter(models)) == BUNDLED and models[BUNDLED].checkpoint == CHECKPOINT
     assert device_types()[-1] == "cpu"
 
 

@@ -6,19 +6,19 @@ import cv2
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
-from test_register import camera, corner_error, scene
+from test_homography import camera, corner_error, scene
 
 from lib.cli import track
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.demo.boxes import first_boxes, parse_box
-from lib.test.demo.film import Footage, Script, fresh_folder, make_film
+from lib.test.demo.video_run import DemoVideo, VideoOptions, fresh_folder, track_video
 from lib.test.demo.window import draw_box_by_mouse
 from lib.test.evaluation import open as evaluation
 from lib.test.results.files import read_result
 from lib.test.video.draw import GREEN, ORANGE, Mark, draw_frame, overlay_heat
+from lib.test.video.homography import read_homography
 from lib.test.video.pairing import HalfFrames, open_frames, open_sequence
-from lib.test.video.register import read_homography
 from lib.test.video.video import VideoFrames, frame_rate, write_image, write_video
 
 
@@ -128,7 +128,7 @@ def test_malformed_box_is_one_line(demo, sequence_folder, text):
         (("--sequence", "a", "--visible", "b"), "give either --sequence"),
         (("--sequence", "a", "--infrared", "b"), "--infrared goes with --visible"),
         (("--visible", "a", "--register", "h.txt"), "--register goes with"),
-        (("--visible", "0", "--infrared", "b.mp4"), "a camera beside a recording"),
+        (("--visible", "0", "--infrared", "b.mp4"), "a camera and a recording cannot be paired"),
         (("--visible", "0", "--modality", "visible"), "--modality is for recordings"),
         (("--sequence", "a", "--box", "1,2,3,4", "--boxes", "b"), "not both"),
         (("--sequence", "a", "--targets", "0"), "--targets 0"),
@@ -322,15 +322,17 @@ def test_stops_after_so_many_frames(demo, sequence_folder, tmp_path, capsys):
     assert "stopped after 4 of 9 frames" in capsys.readouterr().out
 
 
-def test_interrupted_film_keeps_what_was_followed(tmp_path):
+def test_interrupted_run_keeps_the_frames_until_then(tmp_path):
     sequence = moving_sequence("stopped", length=9)
 
     def interrupt(index):
         if index == 3:
             raise KeyboardInterrupt
 
-    footage = Footage.recorded(sequence, 25.0)
-    made = make_film(fake_tracker(), footage, tmp_path, Script(first_boxes(sequence.boxes[:1])), on_frame=interrupt)
+    video = DemoVideo.from_sequence(sequence, 25.0)
+    made = track_video(
+        fake_tracker(), video, tmp_path, VideoOptions(first_boxes(sequence.boxes[:1])), on_frame=interrupt
+    )
     assert len(made.seconds) == 4 == len(VideoFrames(tmp_path / "tracking.mp4"))
     np.testing.assert_allclose(read_result(tmp_path / "boxes.txt"), sequence.boxes[:4], atol=1.0)
 
@@ -387,9 +389,9 @@ def test_drawing_is_legible_at_any_size(side):
     assert not images[0].any()
 
 
-def test_film_of_a_short_sequence(tmp_path):
+def test_result_of_a_short_sequence(tmp_path):
     sequence = moving_sequence("two", length=2)
-    script = Script(first_boxes(sequence.boxes[:1]))
-    made = make_film(fake_tracker(), Footage.recorded(sequence, 25.0), tmp_path, script)
+    options = VideoOptions(first_boxes(sequence.boxes[:1]))
+    made = track_video(fake_tracker(), DemoVideo.from_sequence(sequence, 25.0), tmp_path, options)
     assert len(made.rows) == 2
     assert (tmp_path / "contact_sheet.png").is_file()

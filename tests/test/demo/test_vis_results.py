@@ -11,7 +11,7 @@ from lib.cli import vis
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.analysis.moments import find_moments, frame_boxes, overlaps, true_boxes, worst_first
-from lib.test.demo.gallery import COLOURS, Followed, collect_moments, read_followed
+from lib.test.demo.gallery import COLOURS, TrackedSequence, collect_moments, read_tracked_sequences
 from lib.test.results.files import write_result
 from lib.test.video.draw import GREEN, legend_strip
 from lib.test.video.video import VideoFrames, write_image
@@ -74,11 +74,11 @@ def options(results, *names):
 
 
 def test_worst_moments_come_first(sequences, results):
-    followed = read_followed(sequences, results)
-    moments = collect_moments(followed, "blind", "sharp", 5)
+    tracked = read_tracked_sequences(sequences, results)
+    moments = collect_moments(tracked, "blind", "sharp", 5)
     assert [(m.sequence, m.first, m.last, round(m.loss, 6)) for m in moments] == [("man", 12, 20, 9), ("car", 5, 8, 4)]
-    assert collect_moments(followed, "blind", "annotation", 1) == moments[:1]
-    assert collect_moments(followed, "sharp", "blind", 5) == [] == collect_moments(followed, "blind", "dull", 5)
+    assert collect_moments(tracked, "blind", "annotation", 1) == moments[:1]
+    assert collect_moments(tracked, "sharp", "blind", 5) == [] == collect_moments(tracked, "blind", "dull", 5)
 
 
 def test_moments_end_at_long_pauses_only():
@@ -110,7 +110,7 @@ def test_lost_boxes_overlap_with_nothing(sequences):
 
 
 def test_picture_shows_every_tracker_on_both_modalities(sequences, results):
-    picture = read_followed(sequences, results)[0].picture(6)
+    picture = read_tracked_sequences(sequences, results)[0].picture(6)
     left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
     for half in (left, right):
         assert all((np.abs(half - np.array(colour)).max(-1) < 40).sum() > 100 for colour in COLOURS[:3])
@@ -150,12 +150,12 @@ def test_nothing_lost_is_said(vis_results, results, tmp_path, capsys):
 
 def test_sequences_without_all_results_are_left_out(sequences, results, caplog):
     (results["dull"] / "car.txt").unlink()
-    followed = read_followed(sequences, results)
-    assert [item.sequence.name for item in followed] == ["man"] and isinstance(followed[0], Followed)
+    tracked = read_tracked_sequences(sequences, results)
+    assert [item.sequence.name for item in tracked] == ["man"] and isinstance(tracked[0], TrackedSequence)
     assert "left out, not every tracker has a result: 1 sequences: car" in caplog.text
     (results["dull"] / "man.txt").unlink()
     with pytest.raises(InputError, match="no sequence has results of every tracker"):
-        read_followed(sequences, results)
+        read_tracked_sequences(sequences, results)
 
 
 @pytest.mark.parametrize(

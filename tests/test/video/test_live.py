@@ -10,7 +10,7 @@ from fake_model import fake_tracker, moving_sequence
 
 from lib.core.errors import InputError
 from lib.test.demo.boxes import first_boxes
-from lib.test.demo.film import Footage, Script, make_film
+from lib.test.demo.video_run import DemoVideo, VideoOptions, track_video
 from lib.test.video import live
 from lib.test.video.live import Camera, LiveFrames, open_cameras
 from lib.test.video.video import VideoFrames
@@ -85,7 +85,7 @@ def test_two_cameras_of_different_shape_need_a_registration(tmp_path):
 
 
 def test_a_camera_that_falls_silent_is_one_line(monkeypatch):
-    monkeypatch.setattr(live, "PATIENCE", 0.05)
+    monkeypatch.setattr(live, "TIMEOUT", 0.05)
     eye, _ = camera([grey(1)] * 3, pause=0.5)
     with pytest.raises(InputError, match="camera 0: no picture for 0.05 seconds"):
         eye.newest(0)
@@ -113,7 +113,7 @@ class Ending(StandIn):
         return False, None
 
 
-def test_a_live_film_lasts_as_long_as_it_took(tmp_path):
+def test_a_live_video_lasts_as_long_as_tracking_took(tmp_path):
     sequence = moving_sequence("live", length=3)
     pictures = [[cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in sequence.frames[0]] for _ in range(200)]
     eyes = [camera([pair[side] for pair in pictures], pause=0.02, rate=50.0)[0] for side in (0, 1)]
@@ -122,10 +122,10 @@ def test_a_live_film_lasts_as_long_as_it_took(tmp_path):
     def dawdle(index):
         time.sleep(0.1)
 
-    footage = Footage("camera", frames, frames.modalities, frames.rate)
-    script = Script(first_boxes(sequence.boxes[:1]), most_frames=5)
-    film = make_film(fake_tracker(), footage, tmp_path, script, on_frame=dawdle)
+    video = DemoVideo("camera", frames, frames.modalities, frames.rate)
+    options = VideoOptions(first_boxes(sequence.boxes[:1]), max_frames=5)
+    result = track_video(fake_tracker(), video, tmp_path, options, on_frame=dawdle)
     frames.close()
-    assert len(film.seconds) == 5
-    assert len(VideoFrames(tmp_path / "tracking.mp4")) == pytest.approx(50 * film.elapsed, rel=0.35)
-    np.testing.assert_allclose(film.rows[-1].box, sequence.boxes[0], atol=1.0)
+    assert len(result.seconds) == 5
+    assert len(VideoFrames(tmp_path / "tracking.mp4")) == pytest.approx(50 * result.elapsed, rel=0.35)
+    np.testing.assert_allclose(result.rows[-1].box, sequence.boxes[0], atol=1.0)

@@ -7,7 +7,7 @@ import pytest
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE, Frames
 from lib.test.video.align import align
-from lib.test.video.register import estimate_homography, read_homography, scaling, warp, write_homography
+from lib.test.video.homography import estimate_homography, read_homography, scaling, warp, write_homography
 
 WIDTH, HEIGHT = 360, 270
 

@@ -1,4 +1,4 @@
-"""The models that come with the toolbox; the first one is what the demos take when none is named."""
+"""The bundled models and the bundled sequence. The demos use the first model unless another one is named."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,32 +10,32 @@ from ...core.registry import choose
 TRACKER, CONFIG = "iimf_track", "tiny"
 CHECKPOINT = ROOT / "pretrained_models" / "iimf_tiny.safetensors"
 DEMO_SEQUENCE = ROOT / "docs" / "demo_sequence"
-LOST_BELOW = 0.3  # score under which its target is shown as lost
+LOST_BELOW = 0.3  # targets with a lower score are shown as lost
 
 
 @dataclass(frozen=True)
-class Model:
-    """A tracker that can be chosen."""
+class BundledModel:
+    """A tracker whose weights are in pretrained_models/."""
 
     tracker: str
     config: str
     checkpoint: Path
 
 
-def shipped_models() -> dict[str, Model]:
-    """What pretrained_models/ holds for a configuration here, by name, the toolbox's own model first."""
-    models = {f"{TRACKER} {CONFIG}": Model(TRACKER, CONFIG, CHECKPOINT)}
+def bundled_models() -> dict[str, BundledModel]:
+    """All bundled models that a configuration exists for, by name; IIMF tiny comes first."""
+    models = {f"{TRACKER} {CONFIG}": BundledModel(TRACKER, CONFIG, CHECKPOINT)}
     for defaults in sorted(EXPERIMENTS.glob("*/defaults.yaml")):
         name = defaults.parent.name
         prefix = name.removesuffix("_track") + "_"
         for path in sorted((ROOT / "pretrained_models").glob(f"{prefix}*.safetensors")):
             config = path.stem.removeprefix(prefix)
             if (defaults.parent / f"{config}.yaml").is_file():
-                models.setdefault(f"{name} {config}", Model(name, config, path))
+                models.setdefault(f"{name} {config}", BundledModel(name, config, path))
     return models
 
 
-def choose_shipped(config: str) -> Model:
-    """The model of that configuration, for example "tiny". Raises InputError with the nearest name."""
-    models = {model.config: model for model in reversed(shipped_models().values())}
+def choose_bundled(config: str) -> BundledModel:
+    """The bundled model of a configuration, such as "tiny". Raises InputError, with the nearest name, for another."""
+    models = {model.config: model for model in reversed(bundled_models().values())}
     return models[choose("model", config, models)]

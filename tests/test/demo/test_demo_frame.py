@@ -1,4 +1,4 @@
-"""Watching: targets, score maps, the window and its keys."""
+"""Tracking frame by frame: targets, score maps, the window and its keys."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from lib.core.errors import InputError
 from lib.datasets.readers.folder import read_folder
 from lib.test.demo import window as screen
 from lib.test.demo.boxes import first_boxes
-from lib.test.demo.film import Footage, Script, make_film
-from lib.test.demo.session import start_targets, track_frame
+from lib.test.demo.demo_frame import start_targets, track_frame
+from lib.test.demo.video_run import DemoVideo, VideoOptions, track_video
 from lib.test.demo.window import Window
 from lib.test.evaluation.open import load_tracker
 
@@ -86,7 +86,7 @@ def test_a_frame_without_targets_is_only_shown():
 
 @pytest.fixture
 def keyboard(monkeypatch):
-    """A window that hears the given keys, frame by frame, and draws the same box whenever it is asked to."""
+    """A window that gets the given keys, frame by frame, and draws the same box each time."""
     shown = []
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "imshow", lambda title, picture: shown.append(picture))
@@ -104,22 +104,22 @@ def keyboard(monkeypatch):
 
 def run(tmp_path, window, length=6):
     sequence = moving_sequence("keys", length=length)
-    script = Script(first_boxes(sequence.boxes[:1]))
-    return make_film(fake_tracker(), Footage.recorded(sequence, 25.0), tmp_path, script, window=window)
+    options = VideoOptions(first_boxes(sequence.boxes[:1]))
+    return track_video(fake_tracker(), DemoVideo.from_sequence(sequence, 25.0), tmp_path, options, window=window)
 
 
 def test_keys_redo_a_box_and_add_a_target(keyboard, tmp_path):
     press, shown = keyboard
-    film = run(tmp_path, press("__1_n__"))
-    assert [(row.frame, row.target) for row in film.rows if row.given] == [(1, 1), (3, 1), (4, 2)]
-    assert next(row.box.tolist() for row in film.rows if row.frame == 3) == [80, 62, 30, 20]
+    result = run(tmp_path, press("__1_n__"))
+    assert [(row.frame, row.target) for row in result.rows if row.given] == [(1, 1), (3, 1), (4, 2)]
+    assert next(row.box.tolist() for row in result.rows if row.frame == 3) == [80, 62, 30, 20]
     assert len(shown) == 8  # a corrected frame is shown again
 
 
 def test_keys_pause_and_end(keyboard, tmp_path):
     press, _ = keyboard
-    film = run(tmp_path, press("_ __ q"))  # paused in frame 2, on after three keys
-    assert len(film.seconds) == 3
+    result = run(tmp_path, press("_ __ q"))  # paused in frame 2, on after three keys
+    assert len(result.seconds) == 3
 
 
 def test_a_key_shows_score_maps(keyboard):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from lib.core.errors import InputError
-from lib.test.demo.boxes import MOST_TARGETS, read_given
+from lib.test.demo.boxes import MOST_TARGETS, read_given_boxes
 
 
 def given(tmp_path, text):
     (tmp_path / "boxes.txt").write_text(text)
     return {
         frame: {target: box.tolist() for target, box in boxes.items()}
-        for frame, boxes in read_given(tmp_path / "boxes.txt").items()
+        for frame, boxes in read_given_boxes(tmp_path / "boxes.txt").items()
     }
 
 
@@ -48,4 +48,4 @@ def test_anything_else_is_one_line(tmp_path, text, message):
 
 def test_boxes_are_pixels_of_any_precision(tmp_path):
     (tmp_path / "boxes.txt").write_text("1.25 2 3 4")
-    np.testing.assert_array_equal(read_given(tmp_path / "boxes.txt")[0][1], [1.25, 2, 3, 4])
+    np.testing.assert_array_equal(read_given_boxes(tmp_path / "boxes.txt")[0][1], [1.25, 2, 3, 4])

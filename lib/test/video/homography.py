@@ -1,7 +1,7 @@
 """Registration of two cameras that see one scene: the homography from infrared to visible pixels, given or estimated.
 
-A homography is exact for a flat scene and nearly exact when the cameras are close together compared with the distance
-of the scene. Near objects keep a parallax that no single homography removes.
+A homography is exact for a flat scene, and nearly exact if the cameras are close together compared with the distance of
+the scene. Near objects keep a parallax that no single homography removes.
 """
 
 import logging
@@ -18,7 +18,7 @@ from .align import Alignment, align
 log = logging.getLogger(__name__)
 
 ESTIMATE = "estimate"
-ESTIMATE_PAIRS = 5  # frame pairs of which the homography is estimated
+ESTIMATE_PAIRS = 5  # frame pairs that the homography is estimated from
 #: Share and number of blocks that must be confirmed. Of 40 pairs of unrelated street scenes the best reaches a share of
 #: 0.10; of 40 related pairs, those with a wrong estimate reach 0.05 (docs/own_videos.md).
 LEAST_SHARE, LEAST_BLOCKS = 0.12, 16
@@ -27,7 +27,7 @@ LEAST_SHARE, LEAST_BLOCKS = 0.12, 16
 def read_homography(path: str | Path) -> np.ndarray:
     """[3, 3] float64, infrared pixel -> visible pixel, from a text file of nine numbers.
 
-    Raises InputError when the file is missing, holds anything else or a matrix that cannot be inverted.
+    Raises InputError where the file is missing, holds anything else, or a matrix that cannot be inverted.
     """
     try:
         words = Path(path).read_text(encoding="utf-8").replace(",", " ").split()
@@ -58,16 +58,16 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.nda
 
 
 def scaling(visible: np.ndarray, infrared: np.ndarray) -> np.ndarray:
-    """[3, 3] infrared -> visible pixels of two images [H, W, 3] that show the same at different resolutions. Integer
-    coordinates are the centres of pixels."""
+    """[3, 3] infrared -> visible pixels of two images [H, W, 3] that show the same scene at different resolutions.
+    Integer coordinates are centres of pixels."""
     across, down = (visible.shape[side] / infrared.shape[side] for side in (1, 0))
     return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
 
 
 def estimate_homography(paired: Frames) -> np.ndarray:
-    """[3, 3] infrared -> visible pixels, from a few frames spread over a video whose two streams may differ in size.
+    """[3, 3] infrared -> visible pixels, estimated from a few frames of a video whose streams may differ in size.
 
-    Raises InputError when too few blocks confirm the estimate, rather than returning a wrong one.
+    Raises InputError where too few blocks confirm the estimate.
     """
     picked = np.unique(np.linspace(0, len(paired) - 1, min(ESTIMATE_PAIRS, len(paired))).round().astype(int))
     pairs = [paired[index] for index in picked.tolist()]
@@ -75,7 +75,7 @@ def estimate_homography(paired: Frames) -> np.ndarray:
 
 
 def check_alignment(found: Alignment) -> np.ndarray:
-    """[3, 3] of an alignment that enough blocks confirm. Raises InputError for any other."""
+    """The matrix [3, 3] of an alignment. Raises InputError where too few blocks confirm it."""
     if found.agreeing < max(LEAST_BLOCKS, LEAST_SHARE * found.blocks):
         raise InputError(
             f"--register {ESTIMATE}: the images of the two cameras do not agree ({found.agreeing} of {found.blocks} "
