@@ -28,11 +28,12 @@ from ..core.work_sharing import WorkSharing, share_work
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.sequence import Sequence
 from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_tracking, share_cores
-from ..test.evaluation.open import Run, load_tracker, named_sequences, open_run
+from ..test.evaluation.open import Run, load_tracker, named_sequences
 from ..test.evaluation.record import record_run
 from ..test.results.files import finished, result_folder, write_result
 from ..test.tracker.forward_pass import CROPS, PRECISIONS, Mode
 from .commands import own_command
+from .opened import open_named
 from .options import (
     Group,
     add_changes,
@@ -137,16 +138,7 @@ def open_network(args: argparse.Namespace) -> Run:
     """The network with its weights and devices. Raises InputError for options that contradict each other."""
     if args.fails_at < 0 or (args.fails_at and args.modality == "both"):
         raise InputError(f"--fails_at {args.fails_at}: expected 1 or more, and --modality for the camera that stays")
-    network = open_run(
-        args.tracker,
-        args.config,
-        args.set,
-        checkpoint=args.checkpoint,
-        runid=args.runid,
-        device=args.device,
-        threads=args.threads,
-        num_gpus=args.num_gpus,
-    )
+    network = open_named(args)
     if args.mode != "single" and len(network.devices) > 1:
         raise InputError(
             f"--threads {args.threads} --mode {args.mode}: --nproc_per_node says how many processes there are"

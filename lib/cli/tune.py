@@ -24,10 +24,11 @@ from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.table import format_text
 from ..datasets import BENCHMARKS
-from ..test.evaluation.open import Run, named_sequences, open_run
+from ..test.evaluation.open import Run, named_sequences
 from ..test.metrics import protocol_of
 from ..test.tuning.search import SettingSearch, decisive, make_trials, read_records, run_search, scored_sequences
 from ..test.tuning.space import Setting, draw, grid, parse_axis
+from .opened import open_named
 from .options import (
     add_changes,
     add_data,
@@ -78,16 +79,7 @@ def main(argv: Argv = None) -> None:
     args = parse_arguments(argv)
     if args.batch < 1:
         raise InputError(f"--batch {args.batch}: expected 1 or more sequences")
-    network = open_run(
-        args.tracker,
-        args.config,
-        args.set,
-        checkpoint=args.checkpoint,
-        runid=args.runid,
-        device=args.device,
-        threads=args.threads,
-        num_gpus=args.num_gpus,
-    )
+    network = open_named(args)
     trials = make_trials(args.tracker, args.config, args.set, settings_of(args, flatten(network.cfg)))
     sequences, videos = scored_sequences(
         named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))

@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 
 from ..core.errors import InputError, run
-from ..test.evaluation.open import Run, open_run
+from ..test.evaluation.open import Run
 from ..test.evaluation.vot import CHANNELS, add_to_workspace, import_trax, serve
 from .commands import own_command
+from .opened import open_named
 from .options import add_changes, add_device, add_tracker, add_weights
 from .parser import Argv, Parser
 
@@ -44,9 +45,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
 def main(argv: Argv = None) -> None:
     """Register the tracker, or track for the toolkit."""
     args = parse_arguments(argv)
-    network = open_run(
-        args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device=args.device
-    )
+    network = open_named(args)
     trax = import_trax()
     if args.register is not None:
         write_entry(args, network)

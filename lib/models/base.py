@@ -71,6 +71,7 @@ class Network(nn.Module):
     #: Pieces of parameter names. Such parameters start from scratch where training starts from a single-object tracker.
     new_after_tracker: Sequence[str] = ()
     backbone_key = "MODEL.BACKBONE"  # the key that error messages name where weights do not fit the backbone
+    samples = "pairs"  # what training shows it: a name of lib.train.data.loader.LOADERS
     training_crops = "jittered"  # how training cuts its pairs: a name of lib.train.data.loader.TRAINING_CROPS
 
     normalize: nn.Module  # [B, M, 3, S, S] uint8 RGB -> float, the input of `embed` and `forward`

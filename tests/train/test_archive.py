@@ -81,7 +81,9 @@ def test_best_of_another_run_stays_as_it_is(tmp_path, caplog):
 @pytest.mark.parametrize("text", ["", "[]", '{"run": 1}', '{"run": 1, "files": 3, "best": 0}'])
 def test_damaged_list_is_one_clear_line(tmp_path, text):
     (tmp_path / "written.json").write_text(text)
-    with pytest.raises(InputError, match=r"written\.json: is damaged; remove it: all checkpoints there are then kept"):
+    with pytest.raises(
+        InputError, match=r"written\.json: is damaged; remove it \(the checkpoints beside it are then kept\)"
+    ):
         Archive(tmp_path, basics.config(), fresh=False)
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from lib.layers.normalize import Normalize
 from lib.models.base import Network
 from lib.train import run
+from lib.train.data import loader
 from lib.train.data.sample import Sample, collate
 from lib.train.data.sampler import EpochIndices
 from lib.train.validation import validate
@@ -120,6 +121,23 @@ def test_sets_of_frames_train_and_go_on(make_trainer, tmp_path, caplog, more):
     second.run()
     assert basics.same(basics.weights(whole), basics.weights(second))
     assert basics.same(whole.result.state_dict(), second.result.state_dict())
+
+
+def test_the_loader_of_a_kind_is_found_by_what_the_network_says(monkeypatch):
+    """One line in a table; `train.py` and `validate.py` need no other change."""
+    asked = []
+
+    def build(cfg, datasets, *, stage):
+        asked.append(stage)
+        return loaders()[stage]
+
+    monkeypatch.setitem(loader.LOADERS, "frame_sets", build)
+    monkeypatch.setattr(MaskNetwork, "samples", "frame_sets", raising=False)
+    monkeypatch.setattr(loader, "network_class", lambda cfg: MaskNetwork)
+    monkeypatch.setattr(run, "load_training_set", lambda name, folders: [])
+    monkeypatch.setattr(run, "load_validation_set", lambda name, folders: [])
+    made = run.build_loaders(basics.config("DATA.VAL.DATASETS_NAME=[x]", "DATA.VAL.DATASETS_RATIO=[1]"), {})
+    assert asked == [0, 1] and isinstance(next(iter(made.val)).batch, FrameSet)
 
 
 def test_every_set_counts_once_in_validation(make_trainer):

@@ -241,7 +241,9 @@ def test_processes_share_an_epoch_without_waiting_for_each_other(monkeypatch):
 
 
 def test_epoch_without_a_step_is_one_clear_line():
-    with pytest.raises(InputError, match=r"DATA\.TRAIN\.SAMPLE_PER_EPOCH: 1 is not one batch of 2.*lower TRAIN\.BATCH"):
+    with pytest.raises(
+        InputError, match=r"DATA\.TRAIN\.SAMPLE_PER_EPOCH: 1 is less than one batch of 2.*lower TRAIN\.BATCH"
+    ):
         build_loader(config("DATA.TRAIN.SAMPLE_PER_EPOCH=1"), [[squares()]], stage=0)
 
 
@@ -450,7 +452,9 @@ def test_stochastic_depth_differs_between_epochs(make_trainer):
 def test_public_checkpoint_in_the_folder_is_nothing_to_go_on_with(make_trainer, tmp_path):
     trainer = make_trainer()
     torch.save({"net": trainer.model.state_dict(), "epoch": 15}, tmp_path / "TBSITrack_ep0015.pth.tar")
-    with pytest.raises(InputError, match=r"_ep0015\.pth\.tar: lacks 'network', so training cannot go on.*PRETRAIN"):
+    with pytest.raises(
+        InputError, match=r"_ep0015\.pth\.tar: lacks 'network', so training cannot be resumed from it.*PRETRAIN"
+    ):
         run.resume(trainer, run.find_newest(tmp_path))
 
 

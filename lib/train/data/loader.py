@@ -74,10 +74,16 @@ class PairDataset(Dataset[Sample]):
 
 
 def build_loader(cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -> DataLoader[Sample]:
-    """Batches of pairs for this process. stage: 0 for training, 1 for validation.
+    """Batches for this process, of the kind that the network of a configuration learns from. stage: 0 for training, 1
+    for validation.
 
     `loader.sampler.epoch` must be set before each epoch. Raises InputError where an epoch has no batch.
     """
+    return LOADERS[network_class(cfg).samples](cfg, datasets, stage=stage)
+
+
+def build_pair_loader(cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -> DataLoader[Sample]:
+    """As `build_loader`, batches of pairs."""
     name = ("TRAIN", "VAL")[stage]
     part, samples = cfg.DATA[name], cfg.DATA[name].SAMPLE_PER_EPOCH
     if stage == 0:
@@ -103,6 +109,10 @@ def build_loader(cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: int) -
         collate_fn=collate,
         drop_last=stage == 0,
     )
+
+
+#: `samples` of a network -> how they are loaded
+LOADERS: dict[str, Callable[..., DataLoader[Sample]]] = {"pairs": build_pair_loader}
 
 
 def _to_sample(crops: PairCrops, pair: Pair, unreadable: int) -> Sample:

@@ -183,7 +183,7 @@ def test_given_results_are_scored_reported_and_written_down(command, task, tmp_p
         (("--repeats", "0"), "--repeats 0: expected 1 or more"),
         (("--results", "a=."), "--annotations and --results go together"),
         (("--dataset_name", "rgbt234", "--against", "rgbt"), "only LasHeR's rules"),
-        (("--dataset_name", "rgbt234"), "made-up results follow LasHeR"),
+        (("--dataset_name", "rgbt234"), "synthetic results follow LasHeR"),
         (("--against", "rgbt", "--annotations", "lib", "--results", "a=."), "needs <sequence>.txt files"),
     ],
 )

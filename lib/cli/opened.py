@@ -1,0 +1,23 @@
+"""The tracker that the arguments of a command line name."""
+
+import argparse
+
+from ..test.evaluation.open import Run, open_run
+
+
+def open_named(args: argparse.Namespace) -> Run:
+    """What `add_tracker`, `add_changes`, `add_weights`, `add_device` and, where a command has it, `add_workers` read.
+
+    Raises InputError as `open_run`.
+    """
+    given = vars(args)
+    workers = {name: given[name] for name in ("threads", "num_gpus") if name in given}
+    return open_run(
+        args.tracker,
+        args.config,
+        args.set,
+        checkpoint=args.checkpoint,
+        runid=args.runid,
+        device=args.device,
+        **workers,
+    )
