@@ -1,6 +1,6 @@
 """A network without weights that finds a target by its colour: what the tracking code is tested with."""
 
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -128,7 +128,7 @@ def follow_alone(tracker: Tracker, sequence: Sequence) -> list[np.ndarray]:
     return follow_together(tracker, [sequence])[0]
 
 
-def follow_together(tracker: Tracker, sequences: Ordered[Sequence]) -> list[list[np.ndarray]]:
+def follow_together(tracker: Tracker, sequences: Many[Sequence]) -> list[list[np.ndarray]]:
     """The boxes of sequences of one length, all targets in every step."""
     firsts = [sequence.frames[0] for sequence in sequences]
     targets = tracker.start(firsts, [s.boxes[0] for s in sequences], [s.name for s in sequences])

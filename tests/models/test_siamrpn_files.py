@@ -84,7 +84,7 @@ def write_like_torch_0_3_1(path, weights):
 
     kept = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
     storages = {key: Storage(key=str(number), values=value) for number, (key, value) in enumerate(kept.items())}
-    content = Ordered([(key, Tensor(storage)) for key, storage in storages.items()])
+    content = Many([(key, Tensor(storage)) for key, storage in storages.items()])
     system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     with open(path, "wb") as file:
         for part in (0x1950A86A20F9469CFC6C, 1001, system, content, [storage.key for storage in storages.values()]):
@@ -93,7 +93,7 @@ def write_like_torch_0_3_1(path, weights):
             file.write(struct.pack("<q", storage.values.numel()) + storage.values.numpy().tobytes())
 
 
-class Ordered:
+class Many:
     """collections.OrderedDict as Python 2 pickled it: a list of pairs."""
 
     def __init__(self, pairs):

@@ -1,6 +1,6 @@
 """Reading and scoring all trackers of one data set, and choosing the trackers that are compared."""
 
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from pathlib import Path
 
 from ...core.errors import InputError
@@ -13,7 +13,7 @@ from .sources import ResultSource, read_scored
 
 def read_leaderboard(
     dataset: str,
-    sources: Ordered[ResultSource],
+    sources: Many[ResultSource],
     *,
     annotations: str | None = None,
     attributes: str | None = None,
@@ -60,9 +60,7 @@ def choose_reference(board: Leaderboard, name: str | None = None) -> Leaderboard
     return find_entry(board, name, "--reference") if name else board.ranked(board.main)[0]
 
 
-def choose_two(
-    board: Leaderboard, names: Ordered[str] | None = None
-) -> tuple[LeaderboardEntry, LeaderboardEntry] | None:
+def choose_two(board: Leaderboard, names: Many[str] | None = None) -> tuple[LeaderboardEntry, LeaderboardEntry] | None:
     """The two trackers of the scatter plot: the named ones, else the two best; None where there is only one."""
     if names:
         return find_entry(board, names[0], "--versus"), find_entry(board, names[1], "--versus")

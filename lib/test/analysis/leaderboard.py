@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def select_scored(sequences: Iterable[Sequence]) -> list[ScoredSequence]:
 def evaluate(
     name: str,
     folder: Path,
-    videos: Ordered[ScoredSequence],
+    videos: Many[ScoredSequence],
     protocol: Protocol,
     *,
     allow_missing: bool = False,
@@ -133,7 +133,7 @@ def evaluate(
     return LeaderboardEntry(name, tuple(video.name for video in there), scores, speed, missing, whole_speed=whole_speed)
 
 
-def average(name: str, runs: Ordered[LeaderboardEntry]) -> LeaderboardEntry:
+def average(name: str, runs: Many[LeaderboardEntry]) -> LeaderboardEntry:
     """One entry for several runs: the mean of their scores on the sequences that all of them have.
 
     Raises InputError when the runs have no sequence in common.
@@ -149,7 +149,7 @@ def average(name: str, runs: Ordered[LeaderboardEntry]) -> LeaderboardEntry:
     return LeaderboardEntry(name, shared, scores, speed, tuple(missing), tuple(parts), whole_speed)
 
 
-def shared_sequences(entries: Ordered[LeaderboardEntry]) -> tuple[str, ...]:
+def shared_sequences(entries: Many[LeaderboardEntry]) -> tuple[str, ...]:
     """The sequences that all trackers were scored on, in the order of the first."""
     others = set.intersection(*(set(entry.sequences) for entry in entries))
     return tuple(video for video in entries[0].sequences if video in others)
@@ -184,14 +184,12 @@ def _mean(speeds: Iterable[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def shortened(names: Ordered[str], most: int = 3) -> str:
+def shortened(names: Many[str], most: int = 3) -> str:
     """The first names and, where there are more, an ellipsis."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
-def _with_confidence(
-    name: str, paths: Ordered[Path], videos: Ordered[str], results: Ordered[np.ndarray]
-) -> list[np.ndarray]:
+def _with_confidence(name: str, paths: Many[Path], videos: Many[str], results: Many[np.ndarray]) -> list[np.ndarray]:
     """The results [T, 4] with the confidences from the files beside them, [T, 6]. Without any such file the results
     stay as they are, with a warning."""
     known = [read_confidence(*place) for place in zip(paths, videos, strict=True)]

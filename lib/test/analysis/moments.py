@@ -1,7 +1,7 @@
 """Moments in which one tracker loses the target while another keeps it: stretches of frames, the worst first."""
 
 from collections.abc import Iterable
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +67,6 @@ def find_moments(name: str, lost: dict[int, float], kept: dict[int, float]) -> l
     ]
 
 
-def worst_first(moments: Iterable[Moment], most: int) -> Ordered[Moment]:
+def worst_first(moments: Iterable[Moment], most: int) -> Many[Moment]:
     """At most `most` moments, the largest loss first."""
     return sorted(moments, key=lambda moment: (-moment.loss, moment.sequence, moment.first))[:most]

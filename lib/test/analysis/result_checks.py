@@ -1,7 +1,7 @@
 """Warnings about results that can be scored but look wrong: one line per tracker. Nothing is repaired."""
 
 import logging
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,7 @@ EARLY = 30  # frames in which a working tracker still follows its target
 GAIN = 0.15  # increase of the mean overlap: boxes in another convention gain 0.4 and more, a lost tracker gains nothing
 
 
-def warn_of_surplus(
-    name: str, paths: Ordered[Path], truths: Ordered[GroundTruth], results: Ordered[np.ndarray]
-) -> None:
+def warn_of_surplus(name: str, paths: Many[Path], truths: Many[GroundTruth], results: Many[np.ndarray]) -> None:
     """Warn of rows after the last annotated frame. results: as read from the files."""
     pairs = zip(paths, truths, results, strict=True)
     counts = [(path, len(truth.boxes), len(rows)) for path, truth, rows in pairs if truth.annotated is None]
@@ -27,9 +25,7 @@ def warn_of_surplus(
         log.warning(message, name, len(longer), path, rows, frames)
 
 
-def warn_of_implausible(
-    name: str, paths: Ordered[Path], truths: Ordered[GroundTruth], results: Ordered[np.ndarray]
-) -> None:
+def warn_of_implausible(name: str, paths: Many[Path], truths: Many[GroundTruth], results: Many[np.ndarray]) -> None:
     """Warn of boxes without area and of boxes that are probably not `x y w h`. results: [T, 4], one row per row of the
     ground truth."""
     broken = [np.flatnonzero(~(rows[:, 2:] > 0).all(1) | np.isnan(rows).any(1)) for rows in results]
@@ -43,7 +39,7 @@ def warn_of_implausible(
         log.warning("%s: boxes look like %s; they are scored as x y w h, so convert them first", name, other)
 
 
-def other_convention(truths: Ordered[np.ndarray], results: Ordered[np.ndarray]) -> str | None:
+def other_convention(truths: Many[np.ndarray], results: Many[np.ndarray]) -> str | None:
     """A text such as `x1 y1 x2 y2 (mean overlap 0.71 instead of 0.12)` where another box convention fits the annotation
     clearly better in the first 30 frames of all sequences; None where `x y w h` fits. Boxes are [T, 4]."""
     truth = np.concatenate([rows[:EARLY] for rows in truths]).astype(np.float64)

@@ -13,7 +13,7 @@ Holm       (1979) corrects the p values for the number of trackers that are comp
 """
 
 from collections.abc import Iterator
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,7 +120,7 @@ def _on_shared(entry: LeaderboardEntry, reference: LeaderboardEntry) -> tuple[Sc
     return scores_on(entry, shared), scores_on(reference, shared)
 
 
-def _intervals(scores: Ordered[Scores], values: Ordered[np.ndarray]) -> list[np.ndarray]:
+def _intervals(scores: Many[Scores], values: Many[np.ndarray]) -> list[np.ndarray]:
     """Values [S, K] of each tracker -> its bounds [2, K]. Trackers with the same number of sequences share the
     draws."""
     groups: dict[bytes, list[int]] = {}

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ class TrackingJob:
 
     build: Callable[[str], Tracker]  # device -> tracker
     save: SaveResult
-    sequences: Ordered[Sequence]
+    sequences: Many[Sequence]
     in_order: bool = False  # in the given order instead of the longest first
     batch: int = 1  # sequences that one network tracks at a time
 
@@ -97,7 +97,7 @@ def follow(
                 runs.remove(run)
 
 
-def _step(tracker: Tracker, runs: Ordered[_ActiveSequence]) -> float:
+def _step(tracker: Tracker, runs: Many[_ActiveSequence]) -> float:
     """Track one frame of every sequence. Returns the seconds of the tracker alone, without the wait for frames."""
     frames = [run.queue.next_frame() for run in runs]
     begin = time.perf_counter()
@@ -122,7 +122,7 @@ def check_start(sequence: Sequence) -> None:
         raise InputError(f"{sequence.name}: no box for the first frame; the sequence cannot be started")
 
 
-def run_tracking(job: TrackingJob, devices: Ordered[str]) -> None:
+def run_tracking(job: TrackingJob, devices: Many[str]) -> None:
     """Track all sequences of a job, with a progress bar over frames: one worker process per entry of `devices`, or
     this process alone where there is one entry.
 

@@ -1,7 +1,7 @@
 """Opening what a command names: a tracker (configuration, weights, devices) and sequences."""
 
 from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def named_sequences(
     return list(sequences) if wanted is None else [choose_sequence(sequences, wanted)]
 
 
-def choose_sequence(sequences: Ordered[Sequence], wanted: str) -> Sequence:
+def choose_sequence(sequences: Many[Sequence], wanted: str) -> Sequence:
     """The sequence of that name or, where none has it, of that index from 0.
 
     Raises InputError with the nearest name, or with the range of indices.

@@ -4,7 +4,7 @@ import logging
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Work = Callable[[str, Iterator[int], Callable[[int], Any]], None]
 
 
-def run_workers(work: Work, pieces: int, devices: Ordered[str], on_frame: Callable[[int], Any]) -> None:
+def run_workers(work: Work, pieces: int, devices: Many[str], on_frame: Callable[[int], Any]) -> None:
     """Start one process per device; each takes the next piece when it is free. The first failure stops all processes
     and is raised here."""
     context = torch.multiprocessing.get_context("spawn")  # a forked process cannot use CUDA

@@ -1,6 +1,6 @@
 """Making a report: which tables, which files."""
 
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class TableOptions(NamedTuple):
     confidence: bool = False
     significance: bool = False
     reference: str | None = None  # the tracker that all others are compared with; None: the best
-    versus: Ordered[str] | None = None  # the two trackers of the scatter plot; None: the two best
+    versus: Many[str] | None = None  # the two trackers of the scatter plot; None: the two best
 
 
 class ReportFiles(NamedTuple):
@@ -46,7 +46,7 @@ class ReportFiles(NamedTuple):
 _OVERALL = TableOptions()
 
 
-def make_tables(boards: Ordered[Leaderboard], wanted: TableOptions = _OVERALL) -> list[Table]:
+def make_tables(boards: Many[Leaderboard], wanted: TableOptions = _OVERALL) -> list[Table]:
     """The tables of all data sets, with a summary first where there are several.
 
     Raises InputError for a table that cannot be made for a data set.
@@ -56,7 +56,7 @@ def make_tables(boards: Ordered[Leaderboard], wanted: TableOptions = _OVERALL) -
 
 
 def write_files(
-    boards: Ordered[Leaderboard], tables: Ordered[Table], files: ReportFiles, wanted: TableOptions = _OVERALL
+    boards: Many[Leaderboard], tables: Many[Table], files: ReportFiles, wanted: TableOptions = _OVERALL
 ) -> None:
     """Write the named files. matplotlib is imported only for plots and pages."""
     if files.csv:
@@ -92,7 +92,7 @@ def _tables_of(board: Leaderboard, wanted: TableOptions) -> list[Table]:
     return tables
 
 
-def _draw(boards: Ordered[Leaderboard], files: ReportFiles, wanted: TableOptions) -> None:
+def _draw(boards: Many[Leaderboard], files: ReportFiles, wanted: TableOptions) -> None:
     """Write plots and page. The import of matplotlib takes a second, so it is done here."""
     from .page import write_page
     from .plots import draw_all

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from html import escape
 
 from matplotlib import rc_context
@@ -73,9 +73,9 @@ document.querySelectorAll('input[type=search]').forEach(box => box.addEventListe
 
 def write_page(
     title: str,
-    boards: Ordered[Leaderboard],
-    figures: Ordered[Mapping[str, Figure]],
-    references: Ordered[LeaderboardEntry],
+    boards: Many[Leaderboard],
+    figures: Many[Mapping[str, Figure]],
+    references: Many[LeaderboardEntry],
 ) -> str:
     """The HTML of the page. figures, references: for each leaderboard its figures by name, and the tracker that all
     others are compared with."""

@@ -1,7 +1,7 @@
 """The tables of a report: overall, by data set, by attribute, by sequence, significance."""
 
 from collections.abc import Iterable
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def overall_table(board: Leaderboard) -> Table:
     return Table(title, rows, notes_of(board), _ranks(values.T, higher, by_column=True))
 
 
-def summary_table(boards: Ordered[Leaderboard]) -> Table:
+def summary_table(boards: Many[Leaderboard]) -> Table:
     """One row per tracker, one column per data set and metric."""
     names = list(dict.fromkeys(entry.name for board in boards for entry in board.entries))
     columns = [(board, metric) for board in boards for metric in board.protocol.metrics]
@@ -135,7 +135,7 @@ def percent(value: float, spread: float | None = None) -> str:
     return f"{100 * value:.2f}" + ("" if spread is None else f" ± {100 * spread:.2f}")
 
 
-def csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
+def csv_rows(boards: Many[Leaderboard]) -> list[Row]:
     """Rows of tracker, dataset, metric, value, with scores in [0, 1]. An incomplete tracker also has `coverage`, the
     share of the sequences that it was scored on; several runs have `<metric>_std`."""
     rows = [["tracker", "dataset", "metric", "value"]]
@@ -149,7 +149,7 @@ def csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
     return rows
 
 
-def sequence_csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
+def sequence_csv_rows(boards: Many[Leaderboard]) -> list[Row]:
     """Rows of tracker, dataset, sequence, metric, value, with scores in [0, 1]."""
     rows = [["tracker", "dataset", "sequence", "metric", "value"]]
     for board in boards:
@@ -160,7 +160,7 @@ def sequence_csv_rows(boards: Ordered[Leaderboard]) -> list[Row]:
     return rows
 
 
-def _ranks(values: np.ndarray, higher: Ordered[bool], *, by_column: bool) -> dict[tuple[int, int], int]:
+def _ranks(values: np.ndarray, higher: Many[bool], *, by_column: bool) -> dict[tuple[int, int], int]:
     """The table cells with the best and second best score of each group, including ties. values: [groups, members].
 
     by_column: a group is a column of the table, else a row. Groups with fewer than two scores are not ranked.

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class RankedTrials:
         return bool(record["test"] == self.configured)
 
 
-def rank_trials(title: str, objective: str, records: Ordered[dict[str, Any]], configured: Setting) -> RankedTrials:
+def rank_trials(title: str, objective: str, records: Many[dict[str, Any]], configured: Setting) -> RankedTrials:
     """All trials in the order of an objective. Raises InputError where there are none and for an unknown objective."""
     if not records:
         raise InputError(f"{title}: no trial is complete yet; name the keys to search with --search KEY=VALUES")
@@ -62,7 +62,7 @@ def rank_trials(title: str, objective: str, records: Ordered[dict[str, Any]], co
     return RankedTrials(title, objective, tuple(ranked), keys, configured)
 
 
-def default_objective(records: Ordered[dict[str, Any]]) -> str:
+def default_objective(records: Many[dict[str, Any]]) -> str:
     """The metric that the data set is ranked by."""
     known = records[0]["figures"] if records else {}
     return next((name for name in MAIN_METRICS if name in known), MAIN_METRICS[0])

@@ -10,7 +10,7 @@ Trials are tracked one after the other, so an interrupted search leaves complete
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -89,9 +89,7 @@ class ManySettings:
         self._trackers = {trial: CropTracker(build_method(network, cfg), device) for trial, cfg in configs.items()}
         self.modalities = network.modalities
 
-    def start(
-        self, frames: Ordered[Images | Frame], boxes: Ordered[np.ndarray], names: Ordered[str] = ()
-    ) -> list[Target]:
+    def start(self, frames: Many[Images | Frame], boxes: Many[np.ndarray], names: Many[str] = ()) -> list[Target]:
         """As `Tracker.start`; every name begins with a trial."""
 
         def begin(tracker: CropTracker, at: list[int]) -> list[Target]:
@@ -100,7 +98,7 @@ class ManySettings:
         return self._apart(names, begin)
 
     def track(
-        self, targets: Ordered[Target], frames: Ordered[Images | Frame], observe: Observer | None = None
+        self, targets: Many[Target], frames: Many[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
         """As `Tracker.track`; targets of one trial share their forward passes."""
 
@@ -109,7 +107,7 @@ class ManySettings:
 
         return self._apart([target.name for target in targets], move)
 
-    def correct(self, targets: Ordered[Target], boxes: Ordered[np.ndarray]) -> list[Target]:
+    def correct(self, targets: Many[Target], boxes: Many[np.ndarray]) -> list[Target]:
         """As `Tracker.correct`."""
 
         def place(tracker: CropTracker, at: list[int]) -> list[Target]:
@@ -144,7 +142,7 @@ def trial_of(name: str) -> str:
     return name.partition("/")[0]
 
 
-def make_trials(tracker: str, config: str, overrides: Ordered[str], settings: Iterable[Setting]) -> tuple[Trial, ...]:
+def make_trials(tracker: str, config: str, overrides: Many[str], settings: Iterable[Setting]) -> tuple[Trial, ...]:
     """The trials of some settings, without duplicates; overrides: `KEY=VALUE` texts for all trials.
 
     Raises InputError for values that the tracker's schema does not allow.
@@ -170,7 +168,7 @@ def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...
     return tuple(sequence for sequence in sequences if sequence.name in videos), tuple(videos.values())
 
 
-def run_search(search: SettingSearch, devices: Ordered[str], batch: int = 1) -> None:
+def run_search(search: SettingSearch, devices: Many[str], batch: int = 1) -> None:
     """Track all sequences that are not finished, `batch` at a time in each worker, with a progress bar over frames.
 
     Raises InputError when the folder holds results of another network, and as `run_tracking` does.
@@ -195,7 +193,7 @@ def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str
     return ManySettings(load_network(next(iter(configs.values())), checkpoint), configs, device)
 
 
-def score_trial(folder: Path, videos: Ordered[ScoredSequence], protocol: Protocol) -> dict[str, Any]:
+def score_trial(folder: Path, videos: Many[ScoredSequence], protocol: Protocol) -> dict[str, Any]:
     """The scores of a result folder by the rules of its data set and by the long-term rules, in [0, 1]; frames/s."""
     entry = evaluate(folder.name, folder, videos, protocol)
     figures, parts = dict(entry.scores.overall), dict(entry.scores.per_sequence)
@@ -215,7 +213,7 @@ def score_trial(folder: Path, videos: Ordered[ScoredSequence], protocol: Protoco
     }
 
 
-def read_records(folder: Path, videos: Ordered[ScoredSequence], checkpoint: Path) -> list[dict[str, Any]]:
+def read_records(folder: Path, videos: Many[ScoredSequence], checkpoint: Path) -> list[dict[str, Any]]:
     """The records of all complete trials of a folder on exactly these sequences; `test` holds the TEST keys of each.
 
     Raises InputError for an unreadable record and for trials of another checkpoint.

@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from collections.abc import Sequence as Ordered
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ def parse_axis(text: str, known: Mapping[str, Any]) -> Axis:
     return Axis(key, tuple(dict.fromkeys(_tidy(value, whole) for value in spaced)), low, high, log, whole)
 
 
-def grid(axes: Ordered[Axis]) -> list[Setting]:
+def grid(axes: Many[Axis]) -> list[Setting]:
     """Every combination, the last key changing fastest. Raises InputError for an interval without a count."""
     _check_keys(axes)
     for axis in axes:
@@ -80,7 +80,7 @@ def grid(axes: Ordered[Axis]) -> list[Setting]:
     return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(axis.values for axis in axes))]
 
 
-def draw(axes: Ordered[Axis], count: int, seed: int) -> list[Setting]:
+def draw(axes: Many[Axis], count: int, seed: int) -> list[Setting]:
     """`count` random settings. With the same seed, a larger count begins with the same settings."""
     _check_keys(axes)
     generator = np.random.default_rng(seed)
