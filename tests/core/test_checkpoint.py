@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from compare import message_of, same
 from safetensors.torch import save_file
 
 from lib.core import checkpoint
@@ -24,17 +25,6 @@ from lib.core.checkpoint import (
 from lib.core.errors import InputError
 
 WEIGHTS = {"a.weight": torch.arange(12.0).view(3, 4), "a.bias": torch.ones(3, dtype=torch.float16)}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def message_of(function, *arguments):
-    with pytest.raises(InputError) as raised:
-        function(*arguments)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 def test_weights_are_as_readable_as_any_file_of_the_user(tmp_path):

@@ -6,24 +6,12 @@ import micro
 import numpy as np
 import pytest
 import torch
+from compare import message_of, same
 
 from lib.core.checkpoint import load_weights
-from lib.core.errors import InputError
 from lib.layers.vit import create_vit
 from lib.models.pretrained import load_pretrained, read_public
 from lib.models.vit_weights import from_npz
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def message_of(function, *arguments):
-    with pytest.raises(InputError) as raised:
-        function(*arguments)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
-
 
 TRACKERS = ("ostrack", "tbsi_track", "iimf_track")
 

@@ -6,23 +6,11 @@ import micro
 import pytest
 import timm
 import torch
+from compare import message_of, same
 
-from lib.core.errors import InputError
 from lib.models import TRACKERS as REGISTRY
 from lib.models import network_class
 from lib.models.weights import identify, load_state
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def message_of(function, *arguments):
-    with pytest.raises(InputError) as raised:
-        function(*arguments)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
-
 
 TRACKERS = ("ostrack", "tbsi_track", "iimf_track")
 

@@ -16,6 +16,7 @@ import micro
 import numpy as np
 import pytest
 import torch
+from compare import same
 
 from lib.core.checkpoint import load_checkpoint, save_checkpoint
 from lib.core.errors import InputError
@@ -320,10 +321,6 @@ def make_trainer(tmp_path, monkeypatch):
 
 def weights(trainer):
     return {key: value.clone() for key, value in trainer.model.state_dict().items()}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 def test_training_reduces_the_loss_and_moves_every_weight(make_trainer, caplog):
