@@ -3,6 +3,8 @@
 import ast
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,12 @@ def test_benchmarks_are_imported_one_at_a_time_and_by_name():
 def test_the_library_imports_no_entry_point_and_no_test(path):
     roots = {module.split(".")[0] for module in imported_modules(parse(path), package_of(path))}
     assert not roots & {"tracking", "tests", "experiments"}
+
+
+def test_trackers_without_a_vit_do_not_wait_for_timm():
+    code = "import sys, lib.cli.track, lib.models.dasiamrpn; print({'timm', 'torchvision'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stdout + done.stderr
 
 
 @every_file

@@ -5,9 +5,10 @@ other as they are, after a shared LayerNorm.
 """
 
 import torch
-from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+from .timm_parts import DropPath, Mlp
 
 
 def scramble(x: Tensor) -> Tensor:

@@ -7,10 +7,7 @@ public checkpoints: `patch_embed.proj`, `pos_embed_z`, `pos_embed_x`, `blocks.N`
 import math
 from typing import Any, TypeGuard
 
-import timm
 import torch
-from timm.layers import PatchEmbed as TimmPatchEmbed
-from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, linear
 from torch.utils.checkpoint import checkpoint
@@ -18,6 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from ..core.errors import InputError
 from ..core.registry import choose
 from .attention import fused_is_slow, softmax_attention
+from .timm_parts import Block, VisionTransformer, timm
+from .timm_parts import PatchEmbed as TimmPatchEmbed
 
 _PUBLIC_SUFFIXES = ("_tbsi", "_ce")
 

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from easydict import EasyDict
 
-from .. import layers  # noqa: F401  (makes timm importable before a model file asks for it)
 from ..core.registry import choose, resolve
 
 if TYPE_CHECKING:

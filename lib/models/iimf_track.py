@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from easydict import EasyDict
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..core.errors import InputError
 from ..layers.attention import CastBlock, Fusion, GatherBlock, SpreadBlock
 from ..layers.batch_invariant import BatchInvariantConv2d
+from ..layers.timm_parts import VisionTransformer
 from ..layers.vit import split_streams
 from .one_stream import OneStream
 from .tbsi_track import MixingEncoder, mixing_arguments

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from easydict import EasyDict
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from ..layers.candidates import CandidateTokens, eliminate, kept_share, restore
+from ..layers.timm_parts import VisionTransformer
 from ..layers.vit import VisionEncoder
 from .one_stream import OneStream, check_blocks
 

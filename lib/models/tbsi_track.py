@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from easydict import EasyDict
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..layers.attention import CastBlock, Fusion
 from ..layers.batch_invariant import BatchInvariantConv2d
+from ..layers.timm_parts import VisionTransformer
 from ..layers.vit import VisionEncoder, split_streams
 from .one_stream import OneStream, check_blocks
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import micro
 import numpy as np
 import pytest
-import timm
 import torch
 
 from lib.core import tree
@@ -17,6 +16,7 @@ from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.core.target import Target
 from lib.layers.candidates import choose_judges, kept_share
+from lib.layers.timm_parts import timm
 from lib.layers.vit import run_block
 from lib.models import TRACKERS, build_model
 from lib.models.base import Network

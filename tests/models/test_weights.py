@@ -4,10 +4,10 @@ from itertools import permutations
 
 import micro
 import pytest
-import timm
 import torch
 from compare import message_of, same
 
+from lib.layers.timm_parts import timm
 from lib.models import TRACKERS as REGISTRY
 from lib.models import network_class
 from lib.models.weights import identify, load_state
