@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import nn
 
 from .errors import InputError
+from .process import end_with_parent
 
 _PAUSE = 0.5  # seconds
 
@@ -20,6 +21,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    end_with_parent()
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield

@@ -1,20 +1,29 @@
 """Errors about bad input, and how they end a program."""
 
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from typing import Any
 
 
 class InputError(Exception):
     """Wrong input by the user: one line that names the file, the key, the value and the remedy."""
 
 
+class Terminated(SystemExit):
+    """The end of a program by SIGTERM or a lost terminal, as an exception, so that half-written files are removed."""
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run an entry point. An InputError ends it with one line and exit status 1, Ctrl-C with status 130.
+    """Run an entry point. An InputError ends it with one line and exit status 1, Ctrl-C with status 130, SIGTERM with
+    status 143.
 
     Errors of the operating system with a reason (disk full, permission denied) are treated as input errors.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    raise_on_signals()
     try:
         main()
     except InputError as error:
@@ -26,6 +35,21 @@ def run(main: Callable[[], None]) -> None:
         _stop(f"error: {where}{error.strerror}", 1)
     except KeyboardInterrupt:
         _stop("interrupted: finished work is kept; run the same command again to continue", 130)
+    except Terminated as end:
+        _stop("terminated: finished work is kept; run the same command again to continue", int(end.code or 0))
+
+
+def raise_on_signals() -> None:
+    """From now on SIGTERM, and the loss of the terminal unless it is ignored (nohup), raise `Terminated`."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, _terminate)
+
+
+def _terminate(number: int, _: Any) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the removal of half-written files
+    raise Terminated(128 + number)
 
 
 def _stop(message: str, status: int) -> None:

@@ -2,12 +2,25 @@
 explanations where machines do not find each other."""
 
 import argparse
+import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from .paths import PACKAGE
+from .process import PARENT
+
+#: torchrun in a process that ends when the launcher does; `end_with_parent` does the same for the processes below it.
+_TORCHRUN = f"""import os, sys
+sys.path.insert(0, {str(PACKAGE.parent)!r})
+from {__package__}.process import PARENT, end_with_parent
+end_with_parent()
+os.environ[PARENT] = str(os.getpid())
+from torch.distributed.run import main
+main()"""
 _REFUSAL = "error: "  # beginning of the last line of a process that ends with an InputError
 #: What torchrun prints after its traceback when machines do not find each other -> the remedy.
 _REASONS = (
@@ -52,7 +65,7 @@ def is_launcher(args: argparse.Namespace) -> bool:
 def torchrun_command(args: argparse.Namespace, name: str, again: Sequence[str]) -> list[str]:
     """The torchrun command that runs a command once per process. name: of the run, the same on all machines; again: the
     command, without Python."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={args.nproc_per_node}"]
+    launcher = [sys.executable, "-c", _TORCHRUN, f"--nproc_per_node={args.nproc_per_node}"]
     launcher += [f"--max_restarts={args.max_restarts}"]
     if args.mode == "multiple":
         launcher += ["--standalone"]
@@ -69,19 +82,35 @@ def torchrun_command(args: argparse.Namespace, name: str, again: Sequence[str]) 
 def run_processes(command: Sequence[str]) -> int:
     """Run torchrun and pass on its output. After a failure, the last line repeats or explains the error of a process.
 
-    Returns its exit status; 128 + signal number where a signal ended it, as in shells.
+    Ctrl-C and SIGTERM are passed on, and raised here when all processes have ended. Returns torchrun's exit status; 128
+    + signal number where a signal ended it, as in shells.
     """
-    reason = ""
     # Restarted processes would read the addresses of the dead ones from the store that torchrun shares.
-    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment) as process:
-        for line in process.stderr or ():
-            sys.stderr.write(line)
-            reason = explain(line) or reason
+    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", PARENT: str(os.getpid())}
+    # A session of its own: Ctrl-C in a terminal reaches torchrun once, from here; a second signal disturbs its ending.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
+        assert process.stderr is not None
+        lines = io.TextIOWrapper(process.stderr, errors="replace", newline="")  # \r of progress bars stays as it is
+        try:
+            reason = _pass_on(lines)
+        except (KeyboardInterrupt, SystemExit) as end:
+            process.send_signal(signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM)
+            lines.read()  # torchrun's traceback, and what each process says of its end, is said once by this process
+            raise
     status = process.returncode
     if status and reason:
         sys.stderr.write(f"{_REFUSAL}{reason}\n")
     return status if status >= 0 else 128 - status
+
+
+def _pass_on(lines: io.TextIOWrapper) -> str:
+    """Write the lines to standard error; returns the last explanation among them."""
+    reason = ""
+    for line in lines:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+        reason = explain(line) or reason
+    return reason
 
 
 def explain(line: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from torch.distributed import Store
 from torch.distributed.rendezvous import rendezvous
 
+from .process import end_with_parent
+
 _PAUSE = 0.2  # seconds
 
 
@@ -43,5 +45,6 @@ def share_work() -> WorkSharing | None:
     """Connect to the other processes; None where this process runs alone."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
+    end_with_parent()
     store, rank, size = next(iter(rendezvous("env://")))
     return WorkSharing(store, rank, size)

@@ -3,6 +3,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Many
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
 from ..core.paths import typed_command
+from ..core.process import end_with_parent
 from ..core.view import context_side, mean_colour
 from ..core.warp import warp_region
 from .readers.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
@@ -99,7 +101,7 @@ def _run(cut: partial, videos: Iterator[tuple[str, list[TargetFrame]]], workers:
     if not workers:
         yield from map(cut, videos)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
         waiting: list = []
         for video in videos:
             waiting.append(pool.submit(cut, video))

@@ -4,7 +4,9 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ import test_training as basics
 
 from lib.core.checkpoint import load_checkpoint
 from lib.core.launch import explain, run_processes
+from lib.core.process import is_running
 
+ROOT = Path(__file__).parents[2]
 clone = basics.clone
 
 
@@ -60,6 +64,66 @@ def test_port_in_use_is_explained_by_the_command_itself(clone, tmp_path):
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err.splitlines()[-1].startswith("error: --port: another program uses it on this machine"), err
+
+
+#: A launcher, torchrun and a process of a run, as this toolbox starts them, without torch.
+_FAMILY = """
+import os, subprocess, sys, time
+from lib.core import launch, process
+from lib.core.errors import run
+_, role = sys.argv
+below = {"launcher": "torchrun", "torchrun": "worker"}.get(role)
+command = [sys.executable, "-c", os.environ["FAMILY"], below]
+process.end_with_parent()
+if role == "launcher":
+    run(lambda: sys.exit(launch.run_processes(command)))
+elif role == "torchrun":
+    os.environ[process.PARENT] = str(os.getpid())
+    subprocess.Popen(command, start_new_session=True)
+    time.sleep(60)
+print(os.getppid(), os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(
+    ("victim", "number", "status"),
+    [("launcher", signal.SIGTERM, 143), ("launcher", signal.SIGINT, 130), ("launcher", signal.SIGHUP, 129),
+     ("launcher", signal.SIGKILL, -9), ("torchrun", signal.SIGKILL, 137)],
+)  # fmt: skip
+def test_no_process_outlives_those_that_started_it(victim, number, status):
+    family = subprocess.Popen(
+        [sys.executable, "-c", _FAMILY, "launcher"], cwd=ROOT, env={**os.environ, "FAMILY": _FAMILY}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    torchrun, worker = map(int, family.stdout.readline().split())
+    os.kill(family.pid if victim == "launcher" else torchrun, number)
+    _, err = family.communicate(timeout=30)  # the pipes close when no process holds them any more
+    assert family.returncode == status, err
+    assert "Traceback" not in err
+    until = time.monotonic() + 5
+    while any(map(is_running, (torchrun, worker))) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(is_running, (torchrun, worker)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_training_ends_with_its_launcher_and_goes_on(clone, tmp_path, number):
+    more = ["--mode", "multiple", "--nproc_per_node", "2", "--set", "TRAIN.NUM_WORKER=1"]
+    process = basics.command(clone, tmp_path, *more)
+    for line in process.stdout:
+        if "train epoch 2/3  step 1/2" in line:
+            process.send_signal(number)
+            break
+    process.communicate(timeout=60)
+    with pytest.raises(AssertionError, match="does not run"):
+        second_rank(tmp_path)
+    assert re.search(
+        r"resumed after epoch [12]|goes on after epoch [12]", basics.finish(basics.command(clone, tmp_path, *more))
+    )
 
 
 @pytest.mark.slow

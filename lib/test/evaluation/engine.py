@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
@@ -22,7 +21,7 @@ from ...core.work_sharing import WorkSharing
 from ...datasets.sequence import Sequence
 from ..tracker.protocol import Tracker
 from .read_ahead import FrameQueue, decoding_threads
-from .workers import draw_numbers, exit_on_signal, run_workers
+from .workers import draw_numbers, run_workers
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +147,6 @@ def run_rank(job: TrackingJob, device: str, sharing: WorkSharing) -> None:
     Returns when this process has finished; rank 0 returns when all have. A failure ends this process alone; torchrun
     then ends the others.
     """
-    signal.signal(signal.SIGTERM, exit_on_signal)
     job = job.ordered()
     uncounted, reported = 0, time.monotonic()
     with (

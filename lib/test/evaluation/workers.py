@@ -1,6 +1,7 @@
 """Sharing numbered pieces of work among processes of this machine or among all that torchrun started."""
 
 import logging
+import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ import torch
 import torch.multiprocessing
 
 from ...core.distributed import choose_device_type
-from ...core.errors import InputError
+from ...core.errors import InputError, raise_on_signals
 from ...core.measure.machine import usable_cores
+from ...core.process import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,8 @@ def _listen(workers: dict[Connection, Any], on_frame: Callable[[int], Any]) -> N
 def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: Connection) -> None:
     """One worker process: does pieces until none are left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
-    signal.signal(signal.SIGTERM, exit_on_signal)
+    raise_on_signals()
+    end_with_parent(os.getppid())
     torch.set_num_threads(cores)
     cv2.setNumThreads(1)
 
@@ -89,11 +92,6 @@ def draw_numbers(draw: Callable[[], int], pieces: int) -> Iterator[int]:
     """The numbers that `draw` returns, until all pieces are taken."""
     while (number := draw()) < pieces:
         yield number
-
-
-def exit_on_signal(*_: Any) -> None:
-    """Handler of SIGTERM: ends the process by an exception, so that half-written files are removed."""
-    raise SystemExit(1)
 
 
 def choose_devices(device: str, threads: int, num_gpus: int) -> list[str]:
