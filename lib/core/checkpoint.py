@@ -1,7 +1,8 @@
 """Checkpoint files: written whole or not at all, and read as data, which never runs as code."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from .atomic import write_atomically
 from .compact import expand
 from .errors import InputError
 from .paths import ROOT, typed_command
-from .unpickle import load_pickled
+from .torch_file import is_torch_zip, read_old, read_zip
+from .unpickle import Placeholder
 
 #: Where the weights lie in a checkpoint: this toolbox and the OSTrack code base, DeiT and MAE, others.
 _WEIGHT_KEYS = ("net", "model", "state_dict")
 
+_NESTED = 3  # of them within each other
 _WRAPPED = "module."  # before every key of a network that several GPUs trained
+_COMPILED = "_orig_mod."  # in the keys of a network that torch.compile wrapped
+_LARGEST = 4 << 30  # bytes that a `.npz` may expand to
 
 
 def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -42,19 +47,20 @@ def save_weights(path: str | Path, weights: Mapping[str, Tensor], metadata: Mapp
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint on the CPU: a torch file as plain data, `.safetensors` or `.npz` as a dict of tensors.
 
-    No code of the file runs; objects of unknown classes (public files hold settings and meters) become placeholders.
-    Raises InputError for a missing, truncated or foreign file.
+    What kind a file is, its first bytes say. No code of the file runs; objects of unknown classes (public files hold
+    settings and meters) become placeholders. Raises InputError for a missing, truncated or foreign file.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; check the name, or train or download it first")
     try:
-        content = _READERS.get(path.suffix, load_pickled)(path)
+        content = _read(path)
     except PermissionError:
         raise
     except Exception as error:  # a parser may raise any error on damaged bytes
         reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise InputError(f"{path}: is not a whole checkpoint ({reason}); copy it again") from None
+        raise InputError(f"{path}: is not a whole checkpoint ({reason[:_SHOWN]}); copy it again") from None
+    _refuse_objects(path, content)
     if not isinstance(content, dict):
         raise InputError(
             f"{path}: holds {type(content).__name__}, expected a dict with the weights under 'net' or 'model'; "
@@ -64,20 +70,24 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint file, under any of the usual keys. Raises InputError as `load_checkpoint`."""
+    """The state dict in a checkpoint file, under any of the usual keys, also one within another; without the prefixes
+    that torch.compile and training on several GPUs leave. Raises InputError as `load_checkpoint`."""
     content: Any = load_checkpoint(path)
-    for key in _WEIGHT_KEYS:
-        if isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    weights = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
-    if all(key.startswith(_WRAPPED) for key in weights):
+    for _ in range(_NESTED):
+        inner = [content[key] for key in _WEIGHT_KEYS if isinstance(content.get(key), (dict, Placeholder))]
+        content = inner[0] if inner else content
+        _refuse_objects(path, content)
+    found = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    weights = {key.replace(_COMPILED, ""): value for key, value in found.items()}
+    while weights and all(key.startswith(_WRAPPED) for key in weights):
         weights = {key.removeprefix(_WRAPPED): value for key, value in weights.items()}
     if not weights:
         raise InputError(
             f"{path}: holds no weights; expected a state dict, bare or under {', '.join(_WEIGHT_KEYS)}; "
             "give a checkpoint of a tracker or a ViT"
         )
+    if len(weights) < len(found):
+        raise InputError(f"{path}: holds weights with and without {_COMPILED!r} in their names; save only one of them")
     return weights
 
 
@@ -122,16 +132,44 @@ def _write(path: str | Path) -> Iterator[Path]:
         ) from None
 
 
+def _refuse_objects(path: str | Path, content: Any) -> None:
+    if isinstance(content, Placeholder):
+        raise InputError(
+            f"{path}: holds a whole object of class {content.name}, which only its own code can read; where that code "
+            "is, save the weights alone: torch.save(model.state_dict(), FILE)"
+        )
+
+
+def _read(path: Path) -> Any:
+    with open(path, "rb") as file:
+        head, size = file.read(40), path.stat().st_size
+        for start, words in _OTHERS.items():
+            if head.lstrip().lower().startswith(start):
+                raise ValueError(words)
+        if head[8:9] == b"{":
+            return expand(load_file(path))
+        file.seek(0)
+        if not head.startswith(b"PK"):
+            return read_old(file, size)
+        with zipfile.ZipFile(file) as archive:
+            if is_torch_zip(archive):
+                return read_zip(archive, size)
+            if sum(info.file_size for info in archive.infolist()) > _LARGEST:
+                raise ValueError(f"it expands to more than {_LARGEST >> 30} GiB")
+    return _read_npz(path)
+
+
 def _read_npz(path: Path) -> dict[str, Tensor]:
-    content = np.load(path, allow_pickle=False)
-    if not isinstance(content, np.lib.npyio.NpzFile):
-        raise ValueError("it holds one array without a name")
-    with content as arrays:
+    with np.load(path, allow_pickle=False) as arrays:
         return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    return expand(load_file(path))
-
-
-_READERS: dict[str, Callable[[Path], Any]] = {".safetensors": _read_safetensors, ".npz": _read_npz}
+_SHOWN = 200  # characters of a parser's message
+#: How a file begins that is often taken for a checkpoint -> what it is
+_OTHERS = {
+    b"version https://git-lfs": "it is Git LFS's pointer, not the file itself: fetch it with git lfs pull",
+    b"<!doctype": "it is a web page: the download went wrong",
+    b"<html": "it is a web page: the download went wrong",
+    b"\x93numpy": "it is one array without a name; expected an .npz file",
+    b"\x1f\x8b": "it is packed by gzip; unpack it first",
+}

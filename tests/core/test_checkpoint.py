@@ -173,7 +173,7 @@ def test_objects_of_foreign_classes_do_not_hinder(tmp_path, foreign_module, new_
     del sys.modules["their_trainer"]
     assert same(load_weights(tmp_path / "x.pth.tar"), WEIGHTS)
     read = load_checkpoint(tmp_path / "x.pth.tar")
-    assert read["epoch"] == 7 and read["array"].tolist() == [0, 1, 2]
+    assert read["epoch"] == 7 and read["array"].array().tolist() == [0, 1, 2]
     assert read["settings"].state == {"lr": 1}
     assert "their_trainer" not in sys.modules
 
