@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 import onnxruntime
 
+COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH  # 16 bit stays 16 bit
+
 
 class Target:
     """The state of one target. One `OnnxTracker` tracks any number of targets."""
@@ -123,11 +125,52 @@ def join(images: Sequence[np.ndarray]) -> np.ndarray:
     return cv2.merge([channel for image in images for channel in cv2.split(image)[::-1]])
 
 
+def read_image(path: Path, span: tuple[float, float] | None) -> np.ndarray | None:
+    """[H, W, 3] uint8 BGR; None for an unreadable file. span: as `measure_range` returns it."""
+    image = cv2.imread(str(path), COLOUR)
+    if image is None or image.dtype == np.uint8:
+        return image
+    if span is None:
+        return (image >> 8).astype(np.uint8)
+    return ((image.astype(np.float32) - span[0]) * (255 / (span[1] - span[0]))).clip(0, 255).round().astype(np.uint8)
+
+
+def measure_range(paths: Sequence[Path]) -> tuple[float, float] | None:
+    """The 16-bit values that become 0 and 255 in all images of a folder, by the rule of lib/datasets/depth.py.
+    None: no image has 16 bit, or all of the range is used and the high byte serves."""
+    picked = np.unique(np.linspace(0, len(paths) - 1, min(16, len(paths))).round().astype(int))
+    kept = read_deep([paths[index] for index in picked]) or read_deep(paths)[:16]
+    if not any((values % 256).any() and (values % 257).any() for values in kept):
+        return None
+    tails = [len(values) // 10000 for values in kept]
+    low = sorted(float(values[tail]) for values, tail in zip(kept, tails, strict=True))[len(kept) // 8]
+    high = sorted(float(values[-1 - tail]) for values, tail in zip(kept, tails, strict=True))[-1 - len(kept) // 8]
+    if high - low >= 1 << 14:
+        return None
+    print(f"{paths[0].parent}: 16-bit values {low:g} to {high:g} become 0 to 255 in the whole video")
+    return low, max(high, low + 1)
+
+
+def read_deep(paths: Sequence[Path]) -> list[np.ndarray]:
+    """The sorted values of each 16-bit image, without its border and without single pixels that stick out."""
+    found = []
+    for path in paths:
+        image = cv2.imread(str(path), COLOUR)
+        if image is None or image.dtype != np.uint16:
+            continue
+        rows, columns = image.shape[0] // 32, image.shape[1] // 32
+        if rows and columns:
+            image = cv2.medianBlur(np.ascontiguousarray(image[rows:-rows, columns:-columns]), 3)
+        found.append(np.sort(image, axis=None))
+    return found
+
+
 def read_frames(folders: Sequence[Path]) -> Iterator[np.ndarray]:
     """Frames from one folder of images per modality, paired in the order of their names."""
     lists = [sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png")) for folder in folders]
+    spans = [measure_range(paths) for paths in lists]
     for paths in zip(*lists, strict=True):
-        images = [cv2.imread(str(path)) for path in paths]
+        images = [read_image(path, span) for path, span in zip(paths, spans, strict=True)]
         if any(image is None for image in images):
             raise OSError(f"{' or '.join(map(str, paths))}: cannot be read")
         yield join(images)

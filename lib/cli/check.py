@@ -18,7 +18,7 @@ from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.registry import choose
 from ..datasets import DATASETS, load_dataset
-from ..datasets.check import KINDS, Findings, check_sequences, read_all
+from ..datasets.check import KINDS, Findings, Problem, check_sequences, read_all
 from ..datasets.readers.folder import read_folder
 from .options import add_out
 from .parser import Argv, Parser
@@ -53,7 +53,8 @@ def main(argv: Argv = None) -> None:
     findings = findings._replace(problems=problems + findings.problems)
     if args.out is not None:
         with write_atomically(args.out) as temporary:
-            lines = (f"{problem.kind}\t{problem.line}\n" for problem in findings.problems)
+            noted = [*findings.problems, *(Problem("note", line) for line in findings.notes)]
+            lines = (f"{problem.kind}\t{problem.line}\n" for problem in noted)
             temporary.write_text("".join(lines), encoding="utf-8")
     report(findings, args.out)
     if findings.problems:
@@ -77,14 +78,19 @@ def report(findings: Findings, out: Path | None) -> None:
     """Print what was checked, then the number and the first cases of each kind of finding."""
     print(f"{findings.sequences} sequences, {findings.frames} frames, {findings.decoded} images decoded")
     for kind, title in KINDS.items():
-        lines = [problem.line for problem in findings.problems if problem.kind == kind]
-        print(f"{len(lines):8d}  {title}")
-        for line in lines[:EXAMPLES]:
-            print(f"{'':10}{line if len(line) <= WIDTH else f'{line[: WIDTH - 1]}…'}")
-        if lines[EXAMPLES:]:
-            where = f"in {out}" if out else "with --out FILE"
-            print(f"{'':10}… and {len(lines) - EXAMPLES} more {where}")
+        _print_cases(title, [problem.line for problem in findings.problems if problem.kind == kind], out)
+    if findings.notes:
+        _print_cases("streams of more than 8 bits (not a fault)", findings.notes, out)
     print("nothing is wrong" if not findings.problems else f"{len(findings.problems)} findings")
+
+
+def _print_cases(title: str, lines: list[str], out: Path | None) -> None:
+    print(f"{len(lines):8d}  {title}")
+    for line in lines[:EXAMPLES]:
+        print(f"{'':10}{line if len(line) <= WIDTH else f'{line[: WIDTH - 1]}…'}")
+    if lines[EXAMPLES:]:
+        where = f"in {out}" if out else "with --out FILE"
+        print(f"{'':10}… and {len(lines) - EXAMPLES} more {where}")
 
 
 if __name__ == "__main__":

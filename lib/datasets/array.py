@@ -14,14 +14,12 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from ..core.registry import choose
 from .camera import ABSENT, CAMERAS
+from .depth import Range, choose_range, say, scale
 from .sequence import INFRARED, VISIBLE
 
 log = logging.getLogger(__name__)
 
-Range = tuple[float, float]  # raw values that become 0 and 255
-
 ORDERS = ("rgb", "bgr")
-_TOP = 255
 _SHOWN = 80  # characters of a wrong box in a message
 
 
@@ -50,8 +48,8 @@ def choose_pixels(
 ) -> Pixels:
     """How the arrays of a video are read, from those of its first frame: stream -> array.
 
-    thermal_range: raw values of a 16-bit infrared stream that become 0 and 255. Without it the least and the largest
-    value of the first frame do, and a warning names them. Raises InputError for an unknown order, an empty range, and
+    thermal_range: raw values of a 16-bit infrared stream that become 0 and 255. Without it the range of the first frame
+    (`lib.datasets.depth`) does, and a warning names it. Raises InputError for an unknown order, an empty range, and
     as `read_array` does.
     """
     order = choose("order", order, ORDERS)
@@ -65,10 +63,8 @@ def choose_pixels(
         if stream == INFRARED and thermal_range is not None:
             ranges[stream] = (float(thermal_range[0]), float(thermal_range[1]))
             continue
-        low, high = float(values.min()), float(values.max())
-        ranges[stream] = (low, max(high, low + 1))
-        message = "%s: 16-bit values %.0f to %.0f, those of the first frame, become 0 to 255 in the whole video"
-        log.warning(message, stream, *ranges[stream])
+        ranges[stream] = choose_range([values])
+        say(stream, values.dtype, ranges[stream], "those of the first frame")
     return Pixels(order, ranges)
 
 
@@ -83,16 +79,6 @@ def read_array(array: ArrayLike, stream: str) -> np.ndarray:
     if values.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{stream}: array of {values.dtype}; {expected}")
     return values
-
-
-def scale(values: np.ndarray, span: Range) -> np.ndarray:
-    """uint16 -> uint8: linear within the range, clipped outside.
-
-    >>> scale(np.array([[900, 1000, 1500, 2000, 3000]], np.uint16), (1000, 2000)).tolist()
-    [[0, 0, 128, 255, 255]]
-    """
-    low, high = span
-    return ((values.astype(np.float32) - low) * (_TOP / (high - low))).clip(0, _TOP).round().astype(np.uint8)
 
 
 def name_streams(visible: ArrayLike | None, infrared: ArrayLike | None = None) -> dict[str, ArrayLike]:

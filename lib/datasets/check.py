@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from tqdm import tqdm
 
 from ..core.errors import InputError
 from ..core.measure.machine import usable_cores
+from . import depth
 from .collection import collect_problems
-from .image import read_image
 from .sequence import FileFrames, Sequence
 from .still_images import StillImages
 
@@ -45,25 +46,21 @@ class Findings(NamedTuple):
     frames: int
     decoded: int  # images
     problems: list[Problem]
+    notes: list[str]  # what is no problem, but was decided: ranges of 16-bit streams
 
 
 def read_all(read: "functools.partial[Many[Sequence]]") -> tuple[Many[Sequence], list[Problem]]:
     """The sequences that a reader can read, and its messages about the others."""
-    listener = _WarningCollector()
-    log = logging.getLogger(__package__)
-    log.addHandler(listener)
-    propagate, log.propagate = log.propagate, False  # a thousand warnings would bury the table
-    try:
-        with collect_problems() as unreadable:
-            sequences = read()
-    except InputError as error:
-        if not unreadable:
-            raise
-        sequences, unreadable = [], [*unreadable, str(error)]
-    finally:
-        log.removeHandler(listener)
-        log.propagate = propagate
-    return sequences, [*(Problem("sequence", line) for line in unreadable), *listener.problems]
+    with _collected_warnings(__package__) as differing:
+        try:
+            with collect_problems() as unreadable:
+                sequences = read()
+        except InputError as error:
+            if not unreadable:
+                raise
+            sequences, unreadable = [], [*unreadable, str(error)]
+    kinds = {"sequence": unreadable, "count": differing}
+    return sequences, [Problem(kind, line) for kind, lines in kinds.items() for line in lines]
 
 
 def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
@@ -74,7 +71,7 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
     """
     frames, decoded = 0, 0
     problems: list[Problem] = []
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool, _collected_warnings(depth.__name__) as notes:
         for place in tqdm(_places_to_check(sequences), desc="checking", unit="sequence", dynamic_ncols=True):
             try:
                 sequence = sequences[place]
@@ -86,7 +83,7 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
             size, seen, broken = _check_images(sequence, images, gone, pool)
             problems += [*missing, *broken, *_check_boxes(sequence, size)]
             frames, decoded = frames + len(sequence), decoded + seen
-    return Findings(len(sequences), frames, decoded, problems)
+    return Findings(len(sequences), frames, decoded, problems, notes)
 
 
 def _places_to_check(sequences: Many[Sequence]) -> Many[int]:
@@ -134,11 +131,11 @@ def _decode(sequence: Sequence, gone: set[str], index: int) -> tuple[list[tuple[
     if not isinstance(frames, FileFrames):
         return [image.shape[1::-1] for image in frames[index]], []
     sizes, failed = [], []
-    for paths in frames.paths:
+    for stream, paths in enumerate(frames.paths):
         if str(paths[index]) in gone:
             continue
         try:
-            height, width = read_image(paths[index]).shape[:2]
+            height, width = frames.read(stream, index).shape[:2]
             sizes.append((width, height))
         except InputError as error:
             failed.append(str(error))
@@ -163,11 +160,24 @@ def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[P
 
 
 class _WarningCollector(logging.Handler):
-    """Collects the warnings of readers, which are about counts that do not agree."""
+    """Collects the warnings of readers."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.problems: list[Problem] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.problems.append(Problem("count", record.getMessage()))
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _collected_warnings(name: str) -> Iterator[list[str]]:
+    """A list that receives the warnings of a logger, which are not shown: a thousand would bury the table."""
+    collector, log = _WarningCollector(), logging.getLogger(name)
+    log.addHandler(collector)
+    propagate, log.propagate = log.propagate, False
+    try:
+        yield collector.lines
+    finally:
+        log.removeHandler(collector)
+        log.propagate = propagate

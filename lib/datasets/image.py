@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 
 from ..core.errors import InputError
+from .depth import Range, choose_range, scale
 
 log = logging.getLogger(__name__)
 
+JPEG_SUFFIXES = (".jpg", ".jpeg")
 JPEG_START = b"\xff\xd8"
 REDUCTIONS = (8, 4, 2)
 
@@ -26,6 +28,10 @@ _REDUCED_JPEG = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*")
+
+_TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}  # by channels
 
 #: (content or path, reduction) -> image; None for what it cannot read
 Decoder = Callable[[str | np.ndarray, int], np.ndarray | None]
@@ -40,25 +46,42 @@ def choose_reduction(side: float, size: int) -> int:
     return next((reduction for reduction in REDUCTIONS if side >= reduction * size), 1)
 
 
-def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
-    """Read an image file: [H, W, 3] uint8, RGB order; grey and 16-bit files become 3 equal 8-bit channels.
+def read_image(path: str | Path, reduction: int = 1, span: Callable[[], Range] | None = None) -> np.ndarray:
+    """Read an image file: [H, W, 3] uint8, RGB order; a grey file becomes 3 equal channels.
 
-    reduction: 1, or one of REDUCTIONS. Raises InputError with the path when the file is missing or cannot be decoded.
+    reduction: 1, or one of REDUCTIONS. span: the range of the stream that the image belongs to, asked for when the file
+    has more than 8 bits a value; without it the image's own range (`lib.datasets.depth`). Raises InputError with the
+    path when the file is missing or cannot be decoded.
     """
-    if Path(path).suffix.lower() in (".jpg", ".jpeg"):
+    if Path(path).suffix.lower() in JPEG_SUFFIXES:
         image = _jpeg_decoder()(os.fspath(path), reduction)
         if image is not None:
             return image
-    return _read_opencv(path, reduction)
+    return _decode_opencv(_content(path), path, reduction, span)
 
 
-def decode_image(data: np.ndarray, source: str, reduction: int = 1) -> np.ndarray:
+def decode_image(
+    data: np.ndarray, source: str, reduction: int = 1, span: Callable[[], Range] | None = None
+) -> np.ndarray:
     """As `read_image`, from the content of a file, [N] uint8. source: the name used in messages."""
-    if data[:2].tobytes() == JPEG_START:
+    if _is_jpeg(data):
         image = _jpeg_decoder()(data, reduction)
         if image is not None:
             return image
-    return _decode_opencv(data, source, reduction)
+    return _decode_opencv(data, source, reduction, span)
+
+
+def read_stored(path: str | Path) -> np.ndarray:
+    """An image file with the values that it holds: [H, W] or [H, W, C], RGB order, uint8, uint16 or float.
+
+    A JPEG file, which has 8 bits, is not decoded: [0, 0] uint8. Raises InputError as `read_image` does.
+    """
+    return decode_stored(_content(path), path)
+
+
+def decode_stored(data: np.ndarray, source: str | Path) -> np.ndarray:
+    """As `read_stored`, from the content of a file."""
+    return np.empty((0, 0), np.uint8) if _is_jpeg(data) else _decode(data, source)
 
 
 def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
@@ -72,20 +95,39 @@ def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
     return cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
 
 
-def _read_opencv(path: str | Path, reduction: int) -> np.ndarray:
+def _content(path: str | Path) -> np.ndarray:
     try:
-        data = np.fromfile(path, np.uint8)
+        return np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise InputError(f"{path}: image does not exist; check the sequence folder for a missing frame") from None
-    return _decode_opencv(data, path, reduction)
 
 
-def _decode_opencv(data: np.ndarray, source: str | Path, reduction: int) -> np.ndarray:
-    jpeg = data[:2].tobytes() == JPEG_START  # OpenCV's decoder reduces only JPEG, by the rule at the top
-    image = cv2.imdecode(data, _REDUCED_JPEG[reduction if jpeg else 1]) if data.size else None
+def _is_jpeg(data: np.ndarray) -> bool:
+    return data[:2].tobytes() == JPEG_START
+
+
+def _decode_opencv(
+    data: np.ndarray, source: str | Path, reduction: int, span: Callable[[], Range] | None
+) -> np.ndarray:
+    if _is_jpeg(data):  # OpenCV's decoder reduces only JPEG, by the rule at the top
+        return _decode(data, source, _REDUCED_JPEG[reduction])
+    image = _decode(data, source)
+    if image.dtype != np.uint8:
+        image = scale(image, choose_range([image]) if span is None else span())
+    return shrink(image, reduction)
+
+
+def _decode(data: np.ndarray, source: str | Path, flags: int = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) -> np.ndarray:
+    """[H, W, 3] RGB, of the type that the file holds."""
+    if data[:4].tobytes() in _TIFF_STARTS:
+        flags = cv2.IMREAD_UNCHANGED  # `IMREAD_COLOR` refuses float values
+    image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise InputError(f"{source}: image cannot be decoded; the file is damaged, replace it")
-    return cv2.cvtColor(image if jpeg else shrink(image, reduction), cv2.COLOR_BGR2RGB)
+    if image.dtype == np.float64:
+        image = image.astype(np.float32)
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    return cv2.cvtColor(image, _TO_RGB[channels]) if channels in _TO_RGB else cv2.merge([image[..., 0]] * 3)
 
 
 @functools.cache

@@ -17,8 +17,8 @@ from .sequence import FileFrames, Sequence
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-FRAME = re.compile(r"(\d+)\D*\.(?:jpe?g|png|bmp)$", re.IGNORECASE)  # 00001v.png, v000000.jpg, 00001_i.bmp, 0.jpg
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+FRAME = re.compile(r"(\d+)\D*\.(?:jpe?g|png|bmp|tiff?)$", re.IGNORECASE)  # 00001v.png, v000000.jpg, 00001_i.bmp, 0.jpg
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from ..core.atomic import write_atomically
 from ..core.errors import InputError
 from ..core.paths import typed_command
-from .image import decode_image
+from .depth import Range, stream_range
+from .image import decode_image, decode_stored
 from .sequence import AnnotatedObjects, FileFrames, Frames, Sequence
 
 VERSION = 2
@@ -44,12 +45,20 @@ class PackedFrames(Frames):
 
     def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
         index = range(len(self))[index]
-        return [self._read(index, int(row[index]), int(row[index + 1]), reduction) for row in self.starts]
+        return [self._read(row, index, reduction) for row in self.starts]
 
-    def _read(self, index: int, start: int, end: int, reduction: int) -> np.ndarray:
+    def _read(self, row: np.ndarray, index: int, reduction: int) -> np.ndarray:
+        return decode_image(*self._stored(row, index), reduction, functools.partial(self._range, row))
+
+    def _stored(self, row: np.ndarray, index: int) -> tuple[np.ndarray, str]:
+        """The content of an image file, and its name in messages."""
+        start, end = row[index : index + 2].tolist()
         data = os.pread(_open(self.path, os.getpid()), end - start, start)
-        source = f"{self.path}: frame {index} at byte {start}"
-        return decode_image(np.frombuffer(data, np.uint8), source, reduction)
+        return np.frombuffer(data, np.uint8), f"{self.path}: frame {index} at byte {start}"
+
+    def _range(self, row: np.ndarray) -> Range:
+        name = f"{self.path} from byte {row[0]}"
+        return stream_range(name, self.path, len(self), lambda index: decode_stored(*self._stored(row, index)))
 
 
 @functools.lru_cache(maxsize=16)

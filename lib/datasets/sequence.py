@@ -1,5 +1,6 @@
 """What a sequence is, whatever data set it belongs to: frames per modality, boxes, flags."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections import abc
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ import cv2
 import numpy as np
 
 from ..core.errors import InputError
-from .image import read_image, shrink
+from .depth import Range, stream_range
+from .image import read_image, read_stored, shrink
 
 VISIBLE, INFRARED = "visible", "infrared"
 
@@ -46,7 +48,18 @@ class FileFrames(Frames):
         return self.reduced(index, 1)
 
     def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
-        return [read_image(paths[index], reduction) for paths in self.paths]
+        return [self.read(stream, index, reduction) for stream in range(len(self.paths))]
+
+    def read(self, stream: int, index: int, reduction: int = 1) -> np.ndarray:
+        """One image of one modality. All images of a stream with more than 8 bits a value have one range."""
+        paths = self.paths[stream]
+        return read_image(paths[index], reduction, functools.partial(range_of_files, paths))
+
+
+def range_of_files(paths: abc.Sequence[Path]) -> Range:
+    """The range of a stream of image files."""
+    first = paths[0]
+    return stream_range(str(first.parent), first, len(paths), lambda index: read_stored(paths[index]))
 
 
 @dataclass(frozen=True, eq=False)

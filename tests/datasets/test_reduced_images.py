@@ -123,9 +123,9 @@ def samples(frames, *changes):
 def test_the_option_reads_less_and_draws_the_same(tmp_path, monkeypatch):
     read = []
 
-    def count(path, reduction=1):
+    def count(path, reduction=1, span=None):
         read.append(reduction)
-        return read_image(path, reduction)
+        return read_image(path, reduction, span)
 
     monkeypatch.setattr("lib.datasets.sequence.read_image", count)
     frames = video(tmp_path)

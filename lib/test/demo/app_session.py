@@ -194,8 +194,8 @@ class _LineCollector(logging.Handler):
 
 @contextmanager
 def _collected_warnings() -> Iterator[list[str]]:
-    """A list that receives the warnings of lib.test while the context is open."""
-    collector, logger = _LineCollector(), logging.getLogger(__name__.rpartition(".demo")[0])
+    """A list that receives the warnings of lib while the context is open."""
+    collector, logger = _LineCollector(), logging.getLogger(__name__.partition(".")[0])
     logger.addHandler(collector)
     try:
         yield collector.lines

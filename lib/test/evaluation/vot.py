@@ -20,6 +20,7 @@ from ...core.errors import InputError
 from ...core.target import Target
 from ...datasets.image import read_image
 from ...datasets.readers.vot import polygons_to_boxes
+from ...datasets.sequence import range_of_files
 from ..tracker.protocol import Tracker
 
 CHANNELS = ("color", "ir")  # TraX's names of the visible and the infrared images
@@ -60,7 +61,7 @@ def serve(tracker: Tracker, trax: Any, channels: Sequence[str], name: str = "") 
 def _answer(tracker: Tracker, trax: Any, server: Any, channels: Sequence[str]) -> None:
     targets: list[Target] = []
     while (request := server.wait()).type != trax.TraxStatus.QUIT:
-        images = [read_image(request.image[channel].path()) for channel in channels]
+        images = [read_frame_image(Path(request.image[channel].path())) for channel in channels]
         if request.type == trax.TraxStatus.INITIALIZE:
             targets = []
         if targets:
@@ -70,6 +71,11 @@ def _answer(tracker: Tracker, trax: Any, server: Any, channels: Sequence[str]) -
             names = [f"object {len(targets) + place}" for place in range(len(boxes))]
             targets = targets + tracker.start([images] * len(boxes), boxes, names)
         server.status([_state_of(target, trax) for target in targets])
+
+
+def read_frame_image(path: Path) -> np.ndarray:
+    """One image of a video; one of 16 bit by the range of the images beside it."""
+    return read_image(path, span=lambda: range_of_files(sorted(path.parent.glob(f"*{path.suffix}"))))
 
 
 def _box_of(region: Any, trax: Any) -> np.ndarray:

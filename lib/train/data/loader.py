@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...core.distributed import rank, world_size
 from ...core.errors import InputError
+from ...datasets.depth import limit_lines
 from ...datasets.sequence import Sequence
 from ...models import network_class
 from ...models.base import PAIR_KINDS, PairBatch
@@ -105,7 +106,7 @@ def build_pair_loader(cfg: EasyDict, datasets: Many[Many[Sequence]], *, stage: i
         num_workers=cfg.TRAIN.NUM_WORKER,
         persistent_workers=cfg.TRAIN.NUM_WORKER > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_limit_threads,
+        worker_init_fn=_set_up_worker,
         collate_fn=collate,
         drop_last=stage == 0,
     )
@@ -134,9 +135,10 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image).unflatten(2, (-1, 3)).permute(2, 3, 0, 1).contiguous()
 
 
-def _limit_threads(_: int) -> None:
+def _set_up_worker(number: int) -> None:
     cv2.setNumThreads(0)  # the processes already share the cores
     torch.set_num_threads(1)
+    limit_lines(1 if number == 0 else 0)  # of thousands of streams
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from fake_model import fake_tracker, follow_alone, follow_together, moving_sequence
@@ -15,7 +16,7 @@ from lib.core.errors import InputError
 from lib.datasets.readers.vot import polygons_to_boxes
 from lib.datasets.sequence import Sequence
 from lib.test.evaluation import open as evaluation
-from lib.test.evaluation.vot import TIMEOUT, add_to_workspace, import_trax, serve
+from lib.test.evaluation.vot import TIMEOUT, add_to_workspace, import_trax, read_frame_image, serve
 from lib.test.video.video import write_image
 
 
@@ -271,3 +272,10 @@ def test_started_by_hand_it_says_who_should(command, monkeypatch):
     monkeypatch.delenv("TRAX_SOCKET", raising=False)
     with pytest.raises(InputError, match="--register WORKSPACE"):
         command("iimf_track", "tiny", "--checkpoint", "x")
+
+
+def test_a_16_bit_video_of_the_toolkit_has_one_range(tmp_path):
+    frames = [np.full((8, 8), 29000 + 100 * index, np.uint16) for index in range(3)]
+    for index, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f"{index:08d}.png"), frame)
+    assert [int(read_frame_image(path)[0, 0, 0]) for path in sorted(tmp_path.iterdir())] == [0, 128, 255]
