@@ -112,14 +112,14 @@ class Tracker:
             tracker, config, checkpoint = model.tracker, model.config, checkpoint or model.checkpoint
         run = open_run(tracker, config, changes, checkpoint=checkpoint, device=device)
         self._tracker = run.load(Mode(choose("precision", precision, PRECISIONS)))
-        self._reader = FrameReader(self._tracker.modalities)
+        self._reader = FrameReader(self._tracker.streams)
         #: The targets that `update` tracks. The list can be kept, pickled and set again.
         self.targets: list[Target] = []
 
     @property
     def modalities(self) -> int:
         """1 for a network that reads one camera, 2 for visible and infrared."""
-        return self._tracker.modalities
+        return self._tracker.streams.modalities
 
     def init(
         self,

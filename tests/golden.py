@@ -1,6 +1,7 @@
 """Weights and inputs of the recipe behind `tests/data/one_stream`: seeded numbers that any implementation can make."""
 
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,13 @@ from lib.models import build_model
 from lib.models.base import Network
 from lib.models.weights import load_state
 
-DATA = Path(__file__).parent / "data" / "one_stream"
+
+def folder(system: str) -> Path:
+    """The golden files of a system: in the folder that RGBT_GOLDEN names, else in tests/data."""
+    return Path(os.environ.get("RGBT_GOLDEN") or Path(__file__).parent / "data") / system
+
+
+DATA = folder("one_stream")
 
 #: Files with tracked frames and crops.
 TRACKING = sorted(path.stem for path in DATA.glob("*_tracking.json"))

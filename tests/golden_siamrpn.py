@@ -1,18 +1,17 @@
 """Weights and inputs of the recipe behind `tests/data/dasiamrpn`: seeded numbers that any implementation can make."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from golden import weight
+from golden import folder, weight
 
 from lib.core.config import load_config
 from lib.models import build_model
 from lib.models.weights import load_state
 
-DATA = Path(__file__).parent / "data" / "dasiamrpn"
+DATA = folder("dasiamrpn")
 
 #: Network of the original release -> the configuration that it belongs to.
 CONFIGS = {"SiamRPNvot": "siamrpn_vot", "SiamRPNotb": "siamrpn_otb", "SiamRPNBIG": "siamrpn_big"}

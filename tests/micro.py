@@ -8,7 +8,7 @@ import yaml
 from easydict import EasyDict
 
 from lib.core.config import flatten, load_config, nest
-from lib.models import TRACKERS, build_method, build_model
+from lib.models import TRACKERS, build_method, build_model, network_class
 from lib.models.base import Network, PairBatch
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import EXACT, Mode
@@ -32,6 +32,11 @@ _ENDING = "MODEL.BACKBONE.CE_LOC=[0,3]"
 _KEEP = "MODEL.BACKBONE.CE_KEEP_RATIO=[0.7,0.5]"
 
 _NARROW = ["MODEL.BACKBONE.WIDTH=0.0625", "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159"]
+
+_SMALL = [
+    "MODEL.BACKBONE.WIDTH=0.125", "MODEL.HEAD.NUM_CHANNELS=16", "DATA.TEMPLATE.SIZE=64", "TEST.TEMPLATE_SIZE=64",
+    "DATA.SEARCH.SIZE=128", "TEST.SEARCH_SIZE=128",
+]  # fmt: skip
 
 #: Learns while it tracks; in the registry of the tests alone.
 TOY = "toy_learner"
@@ -67,13 +72,14 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "dasiamrpn": ("dasiamrpn", "dasiamrpn_vot", _NARROW),
     "dasiamrpn-kernel": ("dasiamrpn", "dasiamrpn_vot", [*_NARROW, "TEST.DISTRACTOR.USE=kernel"]),
     "dasiamrpn-long": ("dasiamrpn", "dasiamrpn_vot_lt", _NARROW),
+    "fear": ("fear", "xs", _SMALL),
     TOY: (TOY, "", []),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 
 
 #: Those of the one-stream family, which have tests of their own.
-ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, TOY))]
+ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, "fear", TOY))]
 
 
 def config(variant: str, *changes: str) -> EasyDict:
@@ -112,7 +118,7 @@ def tracker(variant: str, *changes: str, mode: Mode = EXACT, seed: int = 0) -> C
 def batch(variant: str, size: int = 2, *, seed: int = 0) -> PairBatch:
     """Normalised noise with boxes well inside their crops."""
     cfg, generator = config(variant), torch.Generator().manual_seed(seed)
-    modalities = 1 if variant.startswith(("ostrack", *SIAMESE)) else 2
+    modalities = network_class(cfg).modalities
 
     def image(side: int) -> torch.Tensor:
         return torch.randn(size, modalities, 3, side, side, generator=generator)

@@ -12,6 +12,7 @@ from fake_model import fake_tracker, follow_alone, moving_sequence
 import lib
 from lib.api import Target, Tracker
 from lib.core.errors import InputError
+from lib.core.frame import Streams
 from lib.datasets.array import Pixels, choose_pixels, complete
 from lib.datasets.camera import keep_camera
 from lib.test.demo.bundled import DEMO_SEQUENCE
@@ -103,7 +104,7 @@ def test_a_network_of_one_camera_leaves_the_other_and_says_so_once(colour_tracke
     assert colour_tracker.modalities == 1
     assert caplog.text.count("reads the visible image alone; the infrared one is left") == 1
     visible, infrared = SEQUENCE.frames[0]
-    assert complete({"infrared": infrared}, 1) == ([infrared], [])
+    assert complete({"infrared": infrared}, Streams(1)) == ([infrared], [])
 
 
 def test_sixteen_bits_have_one_scale_for_the_video(caplog):

@@ -53,7 +53,7 @@ def main(argv: Argv = None) -> None:
     if sys.stdin.isatty() and "TRAX_SOCKET" not in os.environ:
         raise InputError("the VOT toolkit starts this command; write its entry with --register WORKSPACE")
     tracker = network.load()
-    channels = [name for name in CHANNELS if name in (args.channels or CHANNELS[: tracker.modalities])]
+    channels = [name for name in CHANNELS if name in (args.channels or CHANNELS[: tracker.streams.modalities])]
     serve(tracker, trax, channels, name=name_of(args, network))
 
 

@@ -2,10 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 Images = Sequence[np.ndarray]  # one frame: [H, W, 3] uint8 RGB per modality
+
+
+VISIBLE, INFRARED = "visible", "infrared"
+GREY_COPY, BLACK = "grey copy", "black"  # what stands in for a missing infrared image
+
+
+class Streams(NamedTuple):
+    """The images of a frame that a tracker reads."""
+
+    modalities: int = 2  # 1, or 2 for visible and infrared
+    single: str = VISIBLE  # the stream that is read where `modalities` is 1 and a frame has both
+    missing: str = GREY_COPY  # what a tracker with two modalities reads where a frame has no infrared image
 
 
 @dataclass(frozen=True, eq=False)

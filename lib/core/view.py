@@ -99,6 +99,18 @@ def place_square(box: np.ndarray, factor: float, size: int, frame: tuple[int, in
     return view
 
 
+def place_stretched(box: np.ndarray, factor: float, size: int, fill: np.ndarray | None) -> View:
+    """A rectangle around a box (xywh, pixels), `factor` times as wide and as high, that fills a square crop: width and
+    height have different scales (FEAR). It may lie completely outside the image."""
+    extent = np.maximum(np.rint(box[2:] * factor), 1).astype(int)
+    corner = np.rint(box[:2] + box[2:] / 2 - extent / 2).astype(int)
+    scale = size / extent
+    return View(
+        box, (int(corner[0]), int(corner[1])), (int(extent[0]), int(extent[1])), (size, size),
+        (float(scale[0]), float(scale[1])), fill,
+    )  # fmt: skip
+
+
 def place_with_context(box: np.ndarray, side: float, size: int, scale: float, fill: np.ndarray | None) -> View:
     """The square of `side` pixels around a box (xywh, pixels), as trackers after SiamFC cut it (DaSiamRPN).
 

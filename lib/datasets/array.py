@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.errors import InputError
+from ..core.frame import Streams
 from ..core.registry import choose
 from .camera import ABSENT, CAMERAS
 from .depth import Range, choose_range, say, scale
@@ -89,12 +90,13 @@ def name_streams(visible: ArrayLike | None, infrared: ArrayLike | None = None) -
     return given
 
 
-def complete(pictures: Mapping[str, np.ndarray], modalities: int) -> tuple[list[np.ndarray], list[str]]:
-    """One picture for each stream of a network of 1 or 2 modalities, black for one that is missing, as in
+def complete(pictures: Mapping[str, np.ndarray], reads: Streams) -> tuple[list[np.ndarray], list[str]]:
+    """One picture for each stream that a tracker reads, black for one that is missing, as in
     `lib.datasets.camera`; and lines that say what is left out or missing."""
-    if modalities == 1:
-        left = ["this network reads the visible image alone; the infrared one is left"] if len(pictures) > 1 else []
-        return [pictures.get(VISIBLE, next(iter(pictures.values())))], left
+    if reads.modalities == 1:
+        other = VISIBLE if reads.single == INFRARED else INFRARED
+        left = [f"this network reads the {reads.single} image alone; the {other} one is left"]
+        return [pictures.get(reads.single, next(iter(pictures.values())))], left if len(pictures) > 1 else []
     absent = np.full_like(next(iter(pictures.values())), ABSENT)
     missing = [name for name in CAMERAS if name not in pictures]
     lines = [f"no {name} image: the network is given a black one in its place" for name in missing]
@@ -102,10 +104,10 @@ def complete(pictures: Mapping[str, np.ndarray], modalities: int) -> tuple[list[
 
 
 class FrameReader:
-    """Reads frames for a network of 1 or 2 modalities. It warns once of each stream that is left out or missing."""
+    """Reads frames for a tracker. It warns once of each stream that is left out or missing."""
 
-    def __init__(self, modalities: int):
-        self.modalities = modalities
+    def __init__(self, streams: Streams):
+        self.streams = streams
         self._warned: set[str] = set()
 
     def read(self, visible: ArrayLike | None, infrared: ArrayLike | None, pixels: Pixels) -> list[np.ndarray]:
@@ -115,7 +117,7 @@ class FrameReader:
 
     def complete(self, pictures: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """One image per modality, from the streams that there are."""
-        images, lines = complete(pictures, self.modalities)
+        images, lines = complete(pictures, self.streams)
         for line in lines:
             if line not in self._warned:
                 log.warning(line)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
-from .sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
+from ..core.frame import INFRARED, VISIBLE
+from .sequence import FileFrames, Frames, Sequence
 
 ABSENT = 0  # value of every pixel
 CAMERAS = (VISIBLE, INFRARED)

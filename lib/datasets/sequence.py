@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.frame import BLACK, INFRARED, VISIBLE, Streams
 from .depth import Range, stream_range
 from .image import read_image, read_stored, shrink
-
-VISIBLE, INFRARED = "visible", "infrared"
 
 
 class Frames(ABC):
@@ -135,20 +134,22 @@ class Collection(abc.Sequence[Sequence]):
 
 def stack_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: str) -> np.ndarray:
     """The images of `pick_modalities` as one: [H, W, 3 * modalities] uint8."""
-    picked = pick_modalities(images, modalities, name)
+    picked = pick_modalities(images, Streams(modalities), name)
     return picked[0] if modalities == 1 else cv2.merge(picked)
 
 
-def pick_modalities(images: abc.Sequence[np.ndarray], modalities: int, name: str) -> list[np.ndarray]:
-    """One frame as a model of 1 or 2 modalities reads it: [H, W, 3] uint8 for each of them.
+def pick_modalities(images: abc.Sequence[np.ndarray], streams: Streams, name: str) -> list[np.ndarray]:
+    """One frame as a tracker reads it: [H, W, 3] uint8 for each of its modalities.
 
     A missing infrared image is replaced by a grey copy of the visible one, since infrared images have three equal
-    channels. A model of one modality reads the visible image and ignores the infrared one.
+    channels, or by a black image, as `streams` says. A tracker of one modality reads one stream and ignores the other.
     Raises InputError, which names the sequence, when the two differ in size: all channels share one geometry.
     """
-    if modalities == 1:
-        return [images[0]]
+    if streams.modalities == 1:
+        return [images[-1] if streams.single == INFRARED else images[0]]
     if len(images) == 1:
+        if streams.missing == BLACK:
+            return [images[0], np.zeros_like(images[0])]
         return [images[0], cv2.cvtColor(cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)]
     sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
     if sizes[0] != sizes[1]:

@@ -12,8 +12,8 @@ class BatchInvariantConv2d(nn.Conv2d):
 
     PyTorch chooses the kernel by batch size, by number of threads and by strides that are meaningless where a side is
     1. Without gradients this layer always uses the same kernel: a small single image is computed as a pair of equal
-    images, and 1x1 kernels (at the end of heads, with few channels) as a sum of products. Training, compiled and
-    exported graphs use the plain convolution.
+    images, and 1x1 kernels as one product of matrices per image. Training, compiled and exported graphs use the plain
+    convolution.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -22,12 +22,12 @@ class BatchInvariantConv2d(nn.Conv2d):
         if graph or self.training or x.device.type != "cpu":
             return super().forward(x)
         x = x.contiguous()
-        if self._is_sum():
-            y = (self.weight.flatten(1)[:, :, None] * x.flatten(2)[:, None]).sum(dim=2).unflatten(2, x.shape[2:])
+        if self._is_product():
+            y = torch.bmm(self.weight.flatten(1).expand(len(x), -1, -1), x.flatten(2)).unflatten(2, x.shape[2:])
             return y if self.bias is None else y + self.bias[:, None, None]
         if x.shape[0] == 1 and x.numel() <= _SMALL:
             return super().forward(torch.cat([x, x]))[:1]
         return super().forward(x)
 
-    def _is_sum(self) -> bool:
+    def _is_product(self) -> bool:
         return self.kernel_size == self.stride == (1, 1) and self.padding in (0, (0, 0), "valid") and self.groups == 1

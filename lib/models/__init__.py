@@ -18,6 +18,7 @@ TRACKERS = {
     "iimf_track": ".iimf_track:IIMFTrack",
     "siamrpn": ".siamrpn:SiamRPN",
     "dasiamrpn": ".dasiamrpn:DaSiamRPN",
+    "fear": ".fear:Fear",
 }
 
 

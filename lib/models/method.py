@@ -15,7 +15,7 @@ from easydict import EasyDict
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.frame import Frame
+from ..core.frame import Frame, Streams
 from ..core.target import Target
 from ..core.view import View
 from .base import Network
@@ -67,6 +67,11 @@ class Method(ABC):
     def modalities(self) -> int:
         """The number of images of a frame that the network takes."""
         return self.network.modalities
+
+    @property
+    def streams(self) -> Streams:
+        """The images of a frame that are read for the network."""
+        return Streams(self.modalities)
 
     @abstractmethod
     def initial_settings(self, frame: Frame, box: np.ndarray) -> Any:

@@ -12,6 +12,7 @@ from lib.core import tree
 from lib.core.boxes import cxcywh_to_xywh
 from lib.core.config import load_config
 from lib.core.crop import cut
+from lib.core.frame import Streams
 from lib.models import build_method, build_model
 from lib.models.dasiamrpn import Memory, Prediction, Template
 from lib.models.distractors import discriminator, first_frame, similarity
@@ -326,7 +327,7 @@ def test_template_is_cut_anew_when_it_is_due_and_the_target_in_sight():
             torch.testing.assert_close(getattr(now, name), expected)
         if variant == "dasiamrpn":
             assert two[0].state.memory.known is first[0].state.memory.known, "what is learned stays with the first"
-    target, frame = replace(first[0], age=4, score=0.7), read_frame(frames[2], 1, "walk")
+    target, frame = replace(first[0], age=4, score=0.7), read_frame(frames[2], Streams(1), "walk")
 
     def wants(target, *changes):
         return bool(trackers(*changes).method.update_views(target, frame))
@@ -343,7 +344,7 @@ def test_new_template_is_padded_with_the_first_frames_mean(variant):
     tracker = trackers("TEST.TEMPLATE_UPDATE.INTERVAL=2", "TEST.TEMPLATE_UPDATE.SCORE=0", variant=variant)
     dark, bright = (np.full((120, 160, 3), value, np.uint8) for value in (40, 200))
     (first,) = tracker.start([[dark]], [np.array([0.0, 40, 30, 40])])
-    (view,) = tracker.method.update_views(replace(first, age=2), read_frame([bright], 1, "brighter"))
+    (view,) = tracker.method.update_views(replace(first, age=2), read_frame([bright], Streams(1), "brighter"))
     corners = cut(bright, view)[[0, -1], 0]
     np.testing.assert_array_equal(corners, np.full((2, 3), 40))
 

@@ -22,6 +22,7 @@ import torch
 from ...core.checkpoint import load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
+from ...core.frame import Streams
 from ...core.measure.gpu import describe_device
 from ...core.measure.job import MeasurementJob, answer_job
 from ...core.measure.peak_memory import peak_memory
@@ -164,9 +165,9 @@ class TimedTracker:
     watch: Stopwatch
 
     @property
-    def modalities(self) -> int:
+    def streams(self) -> Streams:
         """As the tracker's."""
-        return self.tracker.modalities
+        return self.tracker.streams
 
     def start(self, *given: Any) -> list[Target]:
         """As the tracker's."""

@@ -82,7 +82,7 @@ def follow(
         while True:
             while len(runs) < batch and (sequence := next(waiting, None)) is not None:
                 check_start(sequence)
-                runs.append(_ActiveSequence(sequence, FrameQueue(pool, tracker.modalities, sequence)))
+                runs.append(_ActiveSequence(sequence, FrameQueue(pool, tracker.streams, sequence)))
             if not runs:
                 return
             alone = _step(tracker, runs)

@@ -41,7 +41,7 @@ class Run:
     @property
     def modalities(self) -> int:
         """The number of images that the tracker reads of a frame. Raises InputError for an unknown MODEL.NAME."""
-        return OpenCVTracker.modalities if self.checkpoint is None else network_class(self.cfg).modalities
+        return OpenCVTracker.streams.modalities if self.checkpoint is None else network_class(self.cfg).modalities
 
     @property
     def files(self) -> list[Path]:

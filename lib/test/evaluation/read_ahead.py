@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ...core.frame import Frame
+from ...core.frame import Frame, Streams
 from ...core.measure.machine import usable_cores
 from ...datasets.sequence import Frames, Sequence
 from ..tracker.protocol import read_frame
@@ -32,8 +32,8 @@ class FrameQueue:
     sequence alone, not on timing.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, modalities: int, sequence: Sequence):
-        self._pool, self._modalities, self._sequence = pool, modalities, sequence
+    def __init__(self, pool: ThreadPoolExecutor, streams: Streams, sequence: Sequence):
+        self._pool, self._streams, self._sequence = pool, streams, sequence
         self._pending: deque[Future[Frame]] = deque()
         self._requested = 0
         self._size: tuple[int, int] | None = None  # height and width of the first frame
@@ -57,8 +57,8 @@ class FrameQueue:
         if reduction > 1 and size is not None:
             images = frames.reduced(index, reduction)
             if images[0].shape[:2] == (-(-size[0] // reduction), -(-size[1] // reduction)):
-                return read_frame(images, self._modalities, name, size, reduction)
-        return read_frame(frames[index], self._modalities, name)  # also a frame of another size
+                return read_frame(images, self._streams, name, size, reduction)
+        return read_frame(frames[index], self._streams, name)  # also a frame of another size
 
 
 def read_ahead(frames: Frames) -> Iterator[list[np.ndarray]]:

@@ -17,7 +17,7 @@ from ...core import tree
 from ...core.boxes import xywh_to_cxcywh
 from ...core.crop import cut
 from ...core.errors import InputError
-from ...core.frame import Frame, Images
+from ...core.frame import Frame, Images, Streams
 from ...core.measure.machine import usable_cores
 from ...core.target import Target
 from ...core.view import View
@@ -67,16 +67,16 @@ class CropTracker:
         self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts threads only when there is work
 
     @property
-    def modalities(self) -> int:
+    def streams(self) -> Streams:
         """As the method's."""
-        return self.method.modalities
+        return self.method.streams
 
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:
         """As `Tracker.start`."""
         names = name_targets(names, len(boxes))
-        read = [read_frame(images, self.modalities, name) for images, name in zip(frames, names, strict=True)]
+        read = [read_frame(images, self.streams, name) for images, name in zip(frames, names, strict=True)]
         targets = []
         for name, frame, given in zip(names, read, boxes, strict=True):
             box = np.array(given, np.float64)
@@ -94,7 +94,7 @@ class CropTracker:
         """As `Tracker.track`: one forward pass for all targets whose views have the same size, and one wait for the
         device for all passes. The given targets do not change, except for `Owned` parts of their memory."""
         named = zip(targets, frames, strict=True)
-        read = [read_frame(images, self.modalities, target.name) for target, images in named]
+        read = [read_frame(images, self.streams, target.name) for target, images in named]
         with self._gradient_mode():
             passes, answers = self._search(targets, read)
             moved: dict[int, Target] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from easydict import EasyDict
 
 from ...core.errors import InputError
-from ...core.frame import Frame, Images
+from ...core.frame import Frame, Images, Streams
 from ...core.target import Target
 from .protocol import Observer, check_first_box, name_targets, read_frame
 from .replay import StaticBox
@@ -25,7 +25,7 @@ FILES = {"nano": ("BACKBONE_FILE", "HEAD_FILE")}
 class OpenCVTracker:
     """A tracker of OpenCV on one stream, or on the mean of both. A lost target keeps its last box."""
 
-    modalities = 2
+    streams = Streams()
 
     def __init__(self, make: Callable[[], Any], stream: str):
         """make: creates an object of OpenCV's tracker; stream: visible, infrared or both."""
@@ -37,7 +37,7 @@ class OpenCVTracker:
         """As `Tracker.start`. Also raises InputError where OpenCV refuses a box."""
         targets = []
         for name, images, given in zip(name_targets(names, len(boxes)), frames, boxes, strict=True):
-            frame, box = read_frame(images, self.modalities, name), np.array(given, np.float64)
+            frame, box = read_frame(images, self.streams, name), np.array(given, np.float64)
             check_first_box(box, frame.size, name)
             targets.append(Target(name, box, state=self._open(frame, box, name)))
         return targets
@@ -48,7 +48,7 @@ class OpenCVTracker:
         """As `Tracker.track`. The score is OpenCV's; trackers without a score report 1 where found, else 0."""
         moved = []
         for target, images in zip(targets, frames, strict=True):
-            found, box = target.state.update(self._picture(read_frame(images, self.modalities, target.name)))
+            found, box = target.state.update(self._picture(read_frame(images, self.streams, target.name)))
             read = getattr(target.state, "getTrackingScore", None)
             score = float(read()) if found and read is not None else float(found)
             box = np.array(box, np.float64) if found else target.box

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.boxes import xywh_to_xyxy
 from ...core.errors import InputError
-from ...core.frame import Frame, Images
+from ...core.frame import Frame, Images, Streams
 from ...core.target import Target
 from ...core.view import View
 from ...datasets.sequence import pick_modalities
@@ -30,8 +30,8 @@ class Tracker(Protocol):
     """Follows any number of targets, each in its own frames. All state is in the targets."""
 
     @property
-    def modalities(self) -> int:
-        """The number of images that it reads of a frame: 1 (visible) or 2 (visible and infrared)."""
+    def streams(self) -> Streams:
+        """The images of a frame that it reads."""
 
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
@@ -56,15 +56,15 @@ class Tracker(Protocol):
 
 
 def read_frame(
-    images: Images | Frame, modalities: int, name: str, whole: tuple[int, int] | None = None, reduction: int = 1
+    images: Images | Frame, streams: Streams, name: str, whole: tuple[int, int] | None = None, reduction: int = 1
 ) -> Frame:
-    """A frame with the given number of modalities. whole: height and width of the full frame where images are reduced.
+    """A frame with the images that a tracker reads. whole: height and width of the full frame where images are reduced.
 
     Raises InputError, which names the target, for modalities of different size.
     """
     if isinstance(images, Frame):
-        return replace(images, images=images.images[:modalities])
-    picked = pick_modalities(images, modalities, name)
+        return replace(images, images=pick_modalities(images.images, streams, name))
+    picked = pick_modalities(images, streams, name)
     height, width = picked[0].shape[:2]
     return Frame(picked, whole or (height, width), reduction)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...core.frame import Frame, Images
+from ...core.frame import Frame, Images, Streams
 from ...core.target import Target
 from .protocol import Observer, Tracker, read_frame
 
@@ -15,8 +15,8 @@ class Refiner(Protocol):
     """Makes boxes more precise. It stores nothing about any target; `begin` returns what is to be kept."""
 
     @property
-    def modalities(self) -> int:
-        """The number of images that it reads of a frame."""
+    def streams(self) -> Streams:
+        """The images of a frame that it reads."""
 
     def begin(self, frames: Sequence[Frame], targets: Sequence[Target]) -> list[Any]:
         """The memory of each new target, from its first frame and box."""
@@ -38,9 +38,9 @@ class Refined:
         self.base, self.refiner = base, refiner
 
     @property
-    def modalities(self) -> int:
-        """The larger number of the two."""
-        return max(self.base.modalities, self.refiner.modalities)
+    def streams(self) -> Streams:
+        """Those of the two that are more; the base tracker's where they are equally many."""
+        return max(self.base.streams, self.refiner.streams, key=lambda streams: streams.modalities)
 
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
@@ -78,13 +78,13 @@ class Refined:
     @staticmethod
     def _frames(reader: Refiner, targets: Sequence[Target], frames: Sequence[Images | Frame]) -> list[Frame]:
         named = zip(targets, frames, strict=True)
-        return [read_frame(images, reader.modalities, target.name) for target, images in named]
+        return [read_frame(images, reader.streams, target.name) for target, images in named]
 
 
 class Identity:
     """The refiner that changes nothing."""
 
-    modalities = 1
+    streams = Streams(1)
 
     def begin(self, frames: Sequence[Frame], targets: Sequence[Target]) -> list[Any]:
         """Nothing is kept."""

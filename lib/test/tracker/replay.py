@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.frame import Frame, Images
+from ...core.frame import Frame, Images, Streams
 from ...core.target import Target
 from .protocol import Observer, check_first_box, name_targets, read_frame
 
@@ -14,7 +14,7 @@ from .protocol import Observer, check_first_box, name_targets, read_frame
 class StaticBox:
     """Repeats the first box in all frames: the baseline without any tracking."""
 
-    modalities = 1
+    streams = Streams(1)
 
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
@@ -23,7 +23,7 @@ class StaticBox:
         targets = []
         for name, images, given in zip(name_targets(names, len(boxes)), frames, boxes, strict=True):
             box = np.array(given, np.float64)
-            check_first_box(box, read_frame(images, self.modalities, name).size, name)
+            check_first_box(box, read_frame(images, self.streams, name).size, name)
             targets.append(Target(name, box))
         return targets
 

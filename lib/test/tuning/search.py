@@ -87,7 +87,7 @@ class ManySettings:
 
     def __init__(self, network: Network, configs: Mapping[str, EasyDict], device: str):
         self._trackers = {trial: CropTracker(build_method(network, cfg), device) for trial, cfg in configs.items()}
-        self.modalities = network.modalities
+        self.streams = next(iter(self._trackers.values())).streams
 
     def start(self, frames: Many[Images | Frame], boxes: Many[np.ndarray], names: Many[str] = ()) -> list[Target]:
         """As `Tracker.start`; every name begins with a trial."""

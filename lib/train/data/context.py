@@ -6,6 +6,7 @@ intermediate crop is never made, so that pixels are interpolated once.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -45,8 +46,9 @@ class ContextRecipe:
         """From DATA.TEMPLATE or DATA.SEARCH."""
         return cls(section.SIZE, section.SHIFT, section.SCALE, section.BLUR, section.MOTION_BLUR, section.COLOR)
 
-    def region(self, box: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
-        """The part of the image that is cut around a box, both [4] xywh pixels. scale: crop pixels per image pixel."""
+    def region(self, box: np.ndarray, scale: float | np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The part of the image that is cut around a box, both [4] xywh pixels. scale: crop pixels per image pixel, for
+        both directions or [2] for each."""
         extent = np.minimum(self.size * (1 + rng.uniform(-self.scale, self.scale, 2)), INTERMEDIATE)
         room = np.minimum((INTERMEDIATE - extent) / 2, self.shift)
         centre = box[:2] + box[2:] / 2 + rng.uniform(-1, 1, 2) * room / scale
@@ -70,6 +72,10 @@ class ContextCrops:
     search: ContextRecipe
     grey: float  # share of grey pairs
     flip: float  # share of mirrored pairs
+
+    #: Tracking rounds the corner of its squares, so that on average they are this number of pixels too far up and left,
+    #: but reads boxes as if they were centred. Crops and boxes here do the same.
+    corner_bias: ClassVar[float] = 0.5
 
     @classmethod
     def from_config(cls, cfg: EasyDict) -> "ContextCrops":
@@ -97,12 +103,14 @@ class ContextCrops:
         self, image: np.ndarray, box: np.ndarray, recipe: ContextRecipe, rng: np.random.Generator
     ) -> tuple[LabelledCrop, np.ndarray]:
         """A crop, and the region of the image that it shows."""
-        region = recipe.region(box, EXEMPLAR / context_side(box, self.context), rng)
-        # Tracking rounds the corner of its squares, so that on average they are half a pixel too far up and left, but
-        # reads boxes as if they were centred. Crops and boxes here do the same.
-        shown = np.concatenate([region[:2] - 0.5, region[2:]])
+        region = recipe.region(box, self._scale(box, recipe), rng)
+        shown = np.concatenate([region[:2] - self.corner_bias, region[2:]])
         pixels = warp_region(image, shown, recipe.size, mean_colour(image))
         return LabelledCrop(recipe.change_pixels(pixels, rng), to_units(box[None], region)[0]), region
+
+    def _scale(self, box: np.ndarray, recipe: ContextRecipe) -> float | np.ndarray:
+        """Crop pixels per image pixel: one number, or [2] for x and y."""
+        return EXEMPLAR / context_side(box, self.context)
 
     def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:
         """[MOST_OTHERS, 4] other objects whose centre is in the search region; NaN where there are fewer, and for

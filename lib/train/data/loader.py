@@ -23,6 +23,7 @@ from .modality import StreamRules
 from .pair_kinds import PairKinds
 from .sample import Sample, collate
 from .sampler import MODES, EpochIndices, NoPair, Pair, PairSampler
+from .stretched import StretchedCrops
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ SAMPLERS: dict[str, type[PairSampler]] = {**MODES, "kinds": PairKinds}
 TRAINING_CROPS: dict[str, type[JitteredCrops] | type[ContextCrops]] = {
     "jittered": JitteredCrops,
     "context": ContextCrops,
+    "stretched": StretchedCrops,
 }
 
 Cut = Callable[[Pair, ReadRow, np.random.Generator], PairCrops | None]

@@ -5,6 +5,7 @@ import pytest
 from fake_model import fake_tracker, follow_alone, moving_sequence
 
 from lib.core.errors import InputError
+from lib.core.frame import Streams
 from lib.test.evaluation.engine import follow
 from lib.test.evaluation.open import open_replay
 from lib.test.results.dialect import read_result
@@ -53,7 +54,7 @@ def test_a_replay_without_a_result_or_with_too_short_a_one_is_one_line(results, 
 class Grow:
     """A refiner that makes boxes two pixels wider and counts what it kept."""
 
-    modalities = 1
+    streams = Streams(1)
 
     def begin(self, frames, targets):
         return [frame.images[0].shape for frame in frames]
@@ -77,7 +78,7 @@ def test_a_refined_box_is_what_is_given_out_and_where_the_tracker_goes_on(sequen
     views = []
     refined.track(moved, [sequence.frames[2]], lambda targets, shown, maps: views.extend(shown))
     np.testing.assert_array_equal(views[0][0].around, moved[0].box)
-    assert refined.modalities == 2 and refined.reduction(moved[0]) == 1
+    assert refined.streams.modalities == 2 and refined.reduction(moved[0]) == 1
 
 
 def test_refined_batched_is_alone(sequences):

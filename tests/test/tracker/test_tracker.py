@@ -21,7 +21,7 @@ from fake_model import (
 
 from lib.core import tree
 from lib.core.errors import InputError
-from lib.core.frame import Frame
+from lib.core.frame import Frame, Streams
 from lib.core.view import place_square
 from lib.datasets.sequence import stack_modalities
 from lib.test.tracker.protocol import read_frame
@@ -296,7 +296,7 @@ def test_a_corrected_target_goes_on_from_its_box_with_what_it_learned():
 def test_a_reduced_first_frame_is_read_at_its_own_size():
     """A frame that was decoded smaller is cut where it is, not where a whole one would be."""
     sequence = moving_sequence("half")
-    whole, tracker = read_frame(sequence.frames[0], 2, "half"), fake_tracker()
+    whole, tracker = read_frame(sequence.frames[0], Streams(), "half"), fake_tracker()
     reduced = Frame([image[::2, ::2] for image in whole.images], whole.size, 2)
     (target,) = tracker.start([reduced], [sequence.boxes[0]])
     (moved,) = tracker.track([target], [sequence.frames[1]])

@@ -1,0 +1,126 @@
+"""How FEAR tracks: a search region that keeps no aspect ratio, and the best cell of the score map (ECCV 2022).
+
+B targets, n search cells on each side, S side of the search region in pixels.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from easydict import EasyDict
+from torch import Tensor
+
+from ..core.boxes import clip_box
+from ..core.frame import Frame, Streams
+from ..core.target import Target
+from ..core.view import BLACK, View, mean_colour, place_stretched
+from ..layers.fear_head import FearMaps
+from .method import Answer, OneView
+from .siamese import gather_rows, size_penalty
+
+if TYPE_CHECKING:
+    from .fear import Fear
+
+STRIDE = 16  # pixels of the search region between two cells
+MARGIN = 3  # pixels of width and height of every box that stay inside the frame
+
+
+class FearSettings(NamedTuple):
+    """What the method keeps about a target besides its memory."""
+
+    fill: np.ndarray  # [3 M] uint8, the first frame's mean colour
+
+
+class FearMethod(OneView):
+    """The box of the cell with the highest rank, without smoothing."""
+
+    network: "Fear"
+
+    def __init__(self, network: "Fear", test: EasyDict):
+        super().__init__(network, test)
+        self.template_size, self.search_size = test.TEMPLATE_SIZE, test.SEARCH_SIZE
+        self.template_factor, self.search_factor = test.TEMPLATE_FACTOR, test.SEARCH_FACTOR
+        self.penalty_k, self.influence = test.PENALTY_K, test.WINDOW_INFLUENCE
+        self.padding: str = test.TEMPLATE_PADDING
+        self.stream: str = test.get("STREAM", "visible")
+
+    @property
+    def streams(self) -> Streams:
+        """The stream of TEST.STREAM."""
+        return Streams(1, self.stream)
+
+    def initial_settings(self, frame: Frame, box: np.ndarray) -> FearSettings:
+        """The colour of the padding."""
+        return FearSettings(np.concatenate([mean_colour(image) for image in frame.images]))
+
+    def first_views(self, target: Target, frame: Frame) -> list[View]:
+        """TEMPLATE_FACTOR times the box. The box is rounded to whole pixels, as in all frames."""
+        fill = BLACK if self.padding == "black" else target.state.settings.fill
+        return [place_stretched(np.rint(target.box), self.template_factor, self.template_size, fill)]
+
+    def views(self, target: Target, frame: Frame) -> list[View]:
+        """SEARCH_FACTOR times the box."""
+        box = round_box(target.box)
+        return [place_stretched(box, self.search_factor, self.search_size, target.state.settings.fill)]
+
+    def search_sides(self, target: Target) -> tuple[float, int]:
+        """As `views`: the shorter side."""
+        return float(round_box(target.box)[2:].min()) * self.search_factor, self.search_size
+
+    def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
+        """The template's features."""
+        return self.network.embed(self.images(pixels))
+
+    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+        """Box and score of the cell with the highest rank."""
+        maps = self.network(memory, self.images(pixels))
+        boxes, scores, ranks = self.rank(maps, prior[:, 0])
+        best = ranks.argmax(1)
+        return self.answer(gather_rows(boxes, best), gather_rows(scores, best), memory, maps)
+
+    def rank(self, maps: FearMaps, prior: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The boxes of all cells [B, n^2, 4] cxcywh in crop units, their scores and ranks [B, n^2]. prior: [B, 2]."""
+        boxes = boxes_from_distances(maps.distances.float()).flatten(2).mT
+        scores = maps.logits.float().flatten(1).sigmoid()
+        size = maps.logits.shape[-1] * STRIDE
+        penalty = size_penalty(boxes[..., 2:] * size, prior[:, None] * size, self.penalty_k)
+        window = scores.new_tensor(np.hanning(maps.logits.shape[-1]))
+        ranks = scores * penalty * (1 - self.influence) + self.influence * torch.outer(window, window).flatten()
+        return boxes, scores, ranks
+
+    def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+        """Whole pixels; MARGIN of the box stays inside the frame."""
+        return clip_box(round_box(box), *frame, margin=MARGIN)
+
+    def graph_settings(self) -> dict[str, Any]:
+        """Sides and factors of the crops."""
+        return {
+            "geometry": "StretchedGeometry",
+            "template_size": self.template_size,
+            "search_size": self.search_size,
+            "template_factor": self.template_factor,
+            "search_factor": self.search_factor,
+            "template_padding": self.padding,
+            "margin": MARGIN,
+        }
+
+
+def round_box(box: np.ndarray) -> np.ndarray:
+    """A box of whole pixels, at least one wide and high: [4] xywh."""
+    rounded = np.rint(np.asarray(box, np.float64))
+    return np.concatenate([rounded[:2], np.maximum(rounded[2:], 1)])
+
+
+def cell_points(cells: int, device: torch.device) -> Tensor:
+    """The point of each column (row) of cells, in units of the crop: [n]. The last point is one cell before the end."""
+    return torch.arange(cells, dtype=torch.float32, device=device) / cells
+
+
+def boxes_from_distances(distances: Tensor) -> Tensor:
+    """Distances to the left, top, right and bottom side in pixels -> boxes: [B, 4, n, n] -> [B, 4, n, n] cxcywh in
+    crop units."""
+    cells = distances.shape[-1]
+    points = cell_points(cells, distances.device)
+    left, top, right, bottom = (distances / (cells * STRIDE)).unbind(1)
+    x, y = points[None, None, :] + (right - left) / 2, points[None, :, None] + (bottom - top) / 2
+    return torch.stack([x, y, left + right, top + bottom], dim=1)
