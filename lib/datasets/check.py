@@ -23,7 +23,7 @@ from .still_images import StillImages
 #: kind of problem -> its row in the report
 KINDS = {
     "sequence": "sequences missing or not readable",
-    "count": "counts that differ (streams, annotation, set)",
+    "count": "counts that differ, or numbers of frames (streams, annotation, set)",
     "missing": "images missing",
     "image": "images that cannot be decoded",
     "size": "frames whose streams differ in size",

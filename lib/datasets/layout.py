@@ -2,9 +2,9 @@
 
 import logging
 import os
-import re
 from collections import abc
 from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
@@ -13,12 +13,13 @@ import numpy as np
 
 from ..core.errors import InputError
 from .annotation import read_boxes
+from .matching import match_frames
+from .numbering import sort_images
 from .sequence import FileFrames, Sequence
 
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-FRAME = re.compile(r"(\d+)\D*\.(?:jpe?g|png|bmp|tiff?)$", re.IGNORECASE)  # 00001v.png, v000000.jpg, 00001_i.bmp, 0.jpg
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class ImageList(abc.Sequence[Path]):
         if isinstance(index, slice):
             return ImageList(self.folder, self.names[index])
         return self.folder / self.names[index]
+
+    def pick(self, places: Iterable[int]) -> "ImageList":
+        """The images at these places."""
+        return ImageList(self.folder, tuple(self.names[place] for place in places))
 
 
 @dataclass(frozen=True)
@@ -75,40 +80,53 @@ def number_images(folder: Path, length: int, *, first: int = 1, digits: int = 8)
 
 
 def list_images(folder: str | Path) -> ImageList:
-    """The images of a folder in the order of the last integer in their stems (digit counts may differ).
-
-    Raises InputError for an image without a number, for a number that occurs twice, and for a folder with no images.
-    """
-    numbered = sorted(_numbered_images(folder))
-    if not numbered:
+    """The images of a folder in the order of their frames. Raises InputError as `sort_images` does, and for a folder
+    without images."""
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder}: image folder does not exist") from None
+    with entries:
+        names = [entry.name for entry in entries if is_image(entry.name)]
+    if not names:
         raise InputError(f"{folder}: no images; expected {', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)} files")
-    for (number, name), (following, other) in zip(numbered, numbered[1:], strict=False):
-        if number == following:
-            raise InputError(f"{folder}: {name} and {other} are both frame {number}; remove one of them")
-    return ImageList(Path(folder), tuple(name for _, name in numbered))
+    return ImageList(Path(folder), tuple(sort_images(folder, names)))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is one by its name. Hidden ones, such as ._1.jpg of macOS, are not."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def make_sequence(
     name: str, images: Mapping[str, Path | abc.Sequence[Path]], boxes: np.ndarray, **known: Any
 ) -> Sequence:
-    """A sequence whose images and annotation have one length: the shortest, with one warning where they differ.
+    """A sequence of the frames that all streams and the annotation have, by the rules of `lib.datasets.matching`, with
+    one warning where they differ.
 
     images: modality -> folder, or its image paths. boxes: [T, 4] xywh pixels; a single row is the first box alone and
     does not limit the length. known: further arrays of `Sequence` with one row per frame (`boxes_infrared`,
-    `visible_share`).
+    `visible_share`). Raises InputError where it is not clear what belongs together.
     """
     paths = {modality: list_images(what) if isinstance(what, Path) else what for modality, what in images.items()}
-    counts = {f"{modality} images": len(listed) for modality, listed in paths.items()}
-    if len(boxes) > 1:
-        counts |= {"boxes": len(boxes)} | {key.replace("_", " "): len(rows) for key, rows in known.items()}
-    else:
+    if len(boxes) == 1:
         known = {}
-    length = min(counts.values())
-    if length != max(counts.values()):
-        found = ", ".join(f"{count} {what}" for what, count in counts.items())
-        log.warning("%s: %s; only the first %d frames are used", name, found, length)
-    frames = FileFrames(tuple(listed[:length] for listed in paths.values()), tuple(paths))
-    return Sequence(name, frames, boxes[:length], **{key: rows[:length] for key, rows in known.items()})
+    rows = {"boxes": boxes} | known
+    match = match_frames(name, paths, {key: len(values) for key, values in rows.items()})
+    if match.line:
+        log.warning("%s: %s", name, match.line)
+    rows = {key: values[match.rows[key]] for key, values in rows.items()}
+    if has_area(boxes[0]) and not has_area(rows["boxes"][0]):
+        raise InputError(f"{name}: {match.line}; the first of them has no box; add the missing images")
+    frames = FileFrames(tuple(pick(listed, match.places[key]) for key, listed in paths.items()), tuple(paths))
+    return Sequence(name, frames, **rows)
+
+
+def pick(images: abc.Sequence[Path], places: Many[int]) -> abc.Sequence[Path]:
+    """The images at ascending places."""
+    if len(places) == places[-1] + 1:
+        return images[: len(places)]
+    return images.pick(places) if isinstance(images, ImageList) else [images[place] for place in places]
 
 
 def find_sequences(root: Path, marker: str, key: str, depth: int = 1) -> dict[str, Path]:
@@ -147,23 +165,12 @@ def read_started_boxes(path: Path) -> np.ndarray:
 
 def check_start(path: Path, boxes: np.ndarray) -> np.ndarray:
     """The same [T, 4] boxes of a file. Raises InputError when the first one has no area."""
-    if not (np.isfinite(boxes[0]).all() and (boxes[0, 2:] > 0).all()):
+    if not has_area(boxes[0]):
         shown = ",".join(f"{value:g}" for value in boxes[0])
         raise InputError(f"{path}: line 1: first box {shown} has no area; width and height must be above 0")
     return boxes
 
 
-def _numbered_images(folder: str | Path) -> list[tuple[int, str]]:
-    numbered = []
-    try:
-        entries = os.scandir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{folder}: image folder does not exist") from None
-    with entries:
-        for entry in entries:
-            match = FRAME.search(entry.name)
-            if match is not None and not entry.name.startswith("."):
-                numbered.append((int(match.group(1)), entry.name))
-            elif entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith("."):
-                raise InputError(f"{entry.path}: image name holds no frame number; rename or remove it")
-    return numbered
+def has_area(box: np.ndarray) -> bool:
+    """Whether a box, [4] xywh, is finite and has width and height above 0."""
+    return bool(np.isfinite(box).all() and (box[2:] > 0).all())

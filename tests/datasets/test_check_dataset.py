@@ -125,6 +125,15 @@ def test_wrong_arguments_are_one_line(check, words, message):
         check(*words)
 
 
+def test_missing_images_in_the_middle_are_counted(check, tmp_path):
+    put_pair(tmp_path / "walk", frames=4, rows=WHOLE + "2,2,4,4\n")
+    (tmp_path / "walk" / "visible" / "v000001.png").unlink()
+    (tmp_path / "walk" / "infrared" / "i0002.png").unlink()
+    status, output = check("folder", "--data_dir", tmp_path)
+    assert status == 1 and counted(output, "counts that differ") == 1
+    assert "visible lacks 1, infrared lacks 2; only the 2 frames that all have" in output
+
+
 def test_differing_streams_and_a_page_of_output(check, tmp_path):
     for number in range(30):
         put_pair(tmp_path / f"s{number}", rows=ROWS)  # all boxes outside 8x8 images

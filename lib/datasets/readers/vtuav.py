@@ -2,9 +2,10 @@
 
 test_ST_001/<seq>/rgb/000000.jpg  ir/000000.jpg  rgb.txt  ir.txt     x y w h, row k belongs to image 10 k
 
-Images are counted by their position in the folder: in some sequences the first file's number is not 0.
+Rows count the images from the first one: in some sequences the first file's number is not 0.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import numpy as np
 from ...core.errors import InputError
 from ..annotation import read_boxes, read_lines
 from ..collection import read_each, refuse
-from ..layout import list_images, read_started_boxes
+from ..layout import list_images, pick, read_started_boxes
+from ..matching import match_frames
 from ..sequence import INFRARED, VISIBLE, FileFrames, Sequence
+
+log = logging.getLogger(__name__)
 
 STEP = 10  # frames from one annotated frame to the next
 SPLITS = Path(__file__).parents[1] / "splits"
@@ -79,14 +83,21 @@ def _folders(root: Path, part: str) -> list[Path]:
 
 def _read_sequence(folder: Path) -> Sequence:
     infrared = next((folder / name for name in INFRARED_FOLDERS if (folder / name).is_dir()), folder / "ir")
-    paths = list_images(folder / "rgb"), list_images(infrared)
-    length = min(map(len, paths))
+    paths = {VISIBLE: list_images(folder / "rgb"), INFRARED: list_images(infrared)}
+    match = match_frames(folder.name, paths, {})
+    if match.line:
+        log.warning("%s: %s", folder.name, match.line)
     known = read_sparse_boxes(folder)
+    length = match.frames[-1] + 1
     expected = -(-length // STEP)
     if abs(len(known["boxes"]) - expected) > 1:
         raise InputError(
             f"{folder}: {len(known['boxes'])} rows for {length} frames; expected {expected}, for every {STEP}th frame"
         )
-    inside = known["annotated"] < length
-    frames = FileFrames(tuple(images[:length] for images in paths), (VISIBLE, INFRARED))
-    return Sequence(folder.name, frames, **{key: rows[inside] for key, rows in known.items()})
+    inside = np.isin(known["annotated"], match.frames)
+    if not inside[0]:
+        raise InputError(f"{folder}: {match.line}; the first box belongs to an image that is missing; add it")
+    known = {key: rows[inside] for key, rows in known.items()}
+    known["annotated"] = np.searchsorted(match.frames, known["annotated"])
+    frames = FileFrames(tuple(pick(images, match.places[key]) for key, images in paths.items()), tuple(paths))
+    return Sequence(folder.name, frames, **known)

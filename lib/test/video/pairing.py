@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
-from ...datasets.layout import first_existing
+from ...datasets.layout import first_existing, pick
+from ...datasets.matching import match_frames
 from ...datasets.readers.folder import PAIRED, read_folder
-from ...datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
+from ...datasets.sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
 from .homography import ESTIMATE, estimate_homography, read_homography, scaling, warp
 from .video import frame_rate, open_source
 
@@ -80,7 +81,20 @@ def open_frames(visible: str | Path, infrared: str | Path | None = None, registe
     if infrared is None:
         return first
     second = open_source(infrared)
+    if isinstance(first, FileFrames) and isinstance(second, FileFrames):
+        first, second = pair_images(first, second)
     return pair_frames(first, second, (str(visible), str(infrared)), register)
+
+
+def pair_images(visible: FileFrames, infrared: FileFrames) -> tuple[FileFrames, FileFrames]:
+    """Two folders of images with the images that both have, by the rules of `lib.datasets.matching`, which says in one
+    line what is left out."""
+    folders = {VISIBLE: visible.paths[0], INFRARED: infrared.paths[0]}
+    match = match_frames(f"{folders[VISIBLE][0].parent}", folders, {})
+    if match.line:
+        log.warning("%s: %s", folders[VISIBLE][0].parent, match.line)
+    first, second = (FileFrames((pick(paths, match.places[key]),), (VISIBLE,)) for key, paths in folders.items())
+    return first, second
 
 
 def pair_frames(visible: Frames, infrared: Frames, names: tuple[str, str], register: str | None = None) -> PairedFrames:
