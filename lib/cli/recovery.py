@@ -16,10 +16,12 @@ from ..core.errors import InputError, run
 from ..core.paths import read_local, typed_command
 from ..core.table import Table, format_text
 from ..datasets.annotation import read_numbers
+from ..datasets.named import data_name
 from ..test.analysis.recovery import QUANTILES, WITHIN, TrackedSequence, find_returns, score_quantiles
 from ..test.evaluation.open import named_sequences
 from ..test.results.dialect import read_result
 from ..test.results.files import confidence_path, result_folder, result_paths
+from ..test.results.origin import check_scored
 from .options import add_data, add_trackers
 from .parser import Argv, Parser
 
@@ -40,9 +42,11 @@ def main(argv: Argv = None) -> None:
         raise InputError("name one tracker and its configurations, for example: dasiamrpn dasiamrpn_vot")
     sequences = named_sequences(args.dataset_name, args.data_dir, None, lambda: read_local("test"))
     root = args.results_dir or read_local("test")["results_dir"]
+    data = data_name(args.dataset_name, args.data_dir)
     rows, scores = [], []
     for config in args.configs:
         folder = result_folder(root, args.trackers[0], config)
+        check_scored(folder, data, {sequence.name: sequence.first_boxes for sequence in sequences})
         tracks = [read_track(folder, sequence.name, sequence.boxes) for sequence in sequences]
         returns = [found for track in tracks for found in find_returns(track)]
         known = [one for one in returns if one.followed]

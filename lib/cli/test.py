@@ -17,20 +17,25 @@ import functools
 import logging
 import shlex
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from ..core.distributed import own_device
 from ..core.errors import InputError, run
 from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
+from ..core.lock import hold
 from ..core.paths import read_local, typed_command
 from ..core.work_sharing import WorkSharing, share_work
 from ..datasets.camera import CAMERAS, keep_camera
+from ..datasets.named import data_name
 from ..datasets.sequence import Sequence
+from ..test.analysis.leaderboard import shortened
 from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_tracking, share_cores
 from ..test.evaluation.open import Run, load_tracker, named_sequences
-from ..test.evaluation.record import record_run
-from ..test.results.files import finished, result_folder, write_result
+from ..test.evaluation.record import find_finished, record_run
+from ..test.results.files import result_folder, result_paths, write_result
+from ..test.results.origin import Origin, add_origins, origin_of, read_origins
 from ..test.tracker.forward_pass import CROPS, PRECISIONS, Mode
 from .commands import own_command
 from .opened import open_named
@@ -48,6 +53,9 @@ from .options import (
 from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
+
+SHOWN = 20  # names in one line
+_ELSEWHERE = "choose another folder (--results_dir, --out)"
 
 
 def make_parser(argv: Argv) -> Parser:
@@ -116,22 +124,45 @@ def main(argv: Argv = None) -> None:
     folder = result_folder(
         args.out or read_local("test")["results_dir"], args.tracker, result_name(args, network), args.runid
     )
-    record_run(folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode)
+    data = data_name(args.dataset_name, args.data_dir)
+    origins = {sequence.name: origin_of(sequence, data) for sequence in sequences}
+    record = functools.partial(
+        record_run, folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode
+    )
     if is_launcher(args):
+        if args.rank == 0:
+            with hold(folder, _ELSEWHERE):
+                record()  # refuses before many processes start
         again = [*own_command("test"), *parser.argv]
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{network.config}", again)))
     sharing = share_work()
-    pending = left_to_do(sequences, folder, sharing)
-    save = functools.partial(write_result, folder, integer_boxes=args.integer_boxes)
-    job = make_job(network, mode, save, pending, sharing.size if sharing else len(network.devices))
-    begin = time.perf_counter()
+    first = sharing is None or sharing.rank == 0
+    with hold(folder, _ELSEWHERE) if first else nullcontext():
+        if first:
+            record()
+        pending = left_to_do(sequences, folder, origins, sharing)  # all processes wait for the first one here
+        if not first:
+            record()
+        add_origins(folder, {sequence.name: origins[sequence.name] for sequence in pending})
+        save = functools.partial(write_result, folder, integer_boxes=args.integer_boxes)
+        job = make_job(network, mode, save, pending, sharing.size if sharing else len(network.devices))
+        begin = time.perf_counter()
+        try:
+            track(job, network, sharing, args.device)
+        except (InputError, OSError):
+            report_rest(sequences, folder, parser.argv)
+            raise
+    if first:
+        report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+
+
+def track(job: TrackingJob, network: Run, sharing: WorkSharing | None, device: str) -> None:
+    """Track the sequences of a job, or the share of this process."""
     if sharing:
         share_cores()
-        run_rank(job, str(own_device(args.device)), sharing)
-    elif pending:
-        run_tracking(job, network.devices[: len(pending)])
-    if not sharing or sharing.rank == 0:
-        report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+        run_rank(job, str(own_device(device)), sharing)
+    elif job.sequences:
+        run_tracking(job, network.devices[: len(job.sequences)])
 
 
 def open_network(args: argparse.Namespace) -> Run:
@@ -154,9 +185,11 @@ def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
     return [keep_camera(sequence, args.modality, modalities, args.fails_at) for sequence in sequences]
 
 
-def left_to_do(sequences: list[Sequence], folder: Path, sharing: WorkSharing | None) -> list[Sequence]:
-    """The sequences that are not finished yet, here or on another machine."""
-    done = {sequence.name for sequence in sequences if finished(folder, sequence)}
+def left_to_do(
+    sequences: list[Sequence], folder: Path, origins: dict[str, Origin], sharing: WorkSharing | None
+) -> list[Sequence]:
+    """The sequences that are not finished yet, here or on another machine. Raises InputError as `find_finished`."""
+    done = find_finished(folder, sequences, origins, read_origins(folder))
     done = sharing.gather(done) if sharing else done
     if done and (not sharing or sharing.rank == 0):
         log.info("%d of %d sequences are finished and skipped", len(done), len(sequences))
@@ -175,6 +208,15 @@ def make_job(network: Run, mode: Mode, save: SaveResult, pending: list[Sequence]
     mode = replace(mode, batch=max(1, min(mode.batch, -(-len(pending) // workers))))
     build = functools.partial(load_tracker, network.cfg, network.checkpoint, mode=mode)
     return TrackingJob(build, save, pending, batch=mode.batch)
+
+
+def report_rest(sequences: list[Sequence], folder: Path, argv: list[str]) -> None:
+    """Print what is finished when a run ends with an error, and the command that goes on."""
+    done = [sequence.name for sequence in sequences if result_paths(folder, sequence.name)[0].is_file()]
+    left = [sequence.name for sequence in sequences if sequence.name not in done]
+    print(f"finished: {len(done)} of {len(sequences)} sequences ({shortened(done, SHOWN) or 'none'}) in {folder}")
+    print(f"not finished: {shortened(left, SHOWN)}")
+    print(f"after the remedy this goes on: {typed_command('test', 'test')} {shlex.join(argv)}", flush=True)
 
 
 def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:

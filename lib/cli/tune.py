@@ -24,6 +24,7 @@ from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.table import format_text
 from ..datasets import BENCHMARKS
+from ..datasets.named import data_name
 from ..test.evaluation.open import Run, named_sequences
 from ..test.metrics import protocol_of
 from ..test.tuning.search import SettingSearch, decisive, make_trials, read_records, run_search, scored_sequences
@@ -90,9 +91,11 @@ def main(argv: Argv = None) -> None:
         )
     inner = Path("tuning", args.tracker, network.config, args.dataset_name)
     folder = Path(args.out or Path(read_local("test")["save_dir"], inner))
+    rules, data = protocol_of(args.dataset_name), data_name(args.dataset_name, args.data_dir)
+    search = SettingSearch(folder, trials, sequences, videos, rules, network.weights, data)
     if args.search:
-        search = SettingSearch(folder, trials, sequences, videos, protocol_of(args.dataset_name), network.weights)
         run_search(search, network.devices, args.batch)
+    search.known_origins()  # refuses trials on other data
     report(args, network, folder, read_records(folder, videos, network.weights))
 
 

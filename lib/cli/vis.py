@@ -15,11 +15,12 @@ from pathlib import Path
 from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.table import Table, format_text, write_csv
-from ..datasets.named import open_dataset
+from ..datasets.named import data_name, open_dataset
 from ..test.analysis.sources import named_folders
 from ..test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_tracked_sequences
 from ..test.demo.video_run import fresh_folder
 from ..test.evaluation.open import choose_sequence
+from ..test.results.origin import check_scored
 from .options import add_data, add_out
 from .parser import Argv, Parser
 
@@ -52,6 +53,9 @@ def main(argv: Argv = None) -> None:
     sequences = list(open_dataset(args.dataset_name, args.data_dir, lambda: read_local("test")))
     if args.sequence:
         sequences = [choose_sequence(sequences, name) for name in args.sequence]
+    starts = {sequence.name: sequence.first_boxes for sequence in sequences}
+    for folder in folders.values():
+        check_scored(folder, data_name(args.dataset_name, args.data_dir), starts)
     tracked = read_tracked_sequences(sequences, folders)
     if args.sequence:
         folder = fresh_folder(args.out or Path("output", "vis", args.dataset_name))

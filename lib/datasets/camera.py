@@ -37,6 +37,9 @@ class OneCamera(Frames):
         streams = {VISIBLE: absent, INFRARED: absent} | {self.kept: seen}
         return [streams[name] for name in self.modalities]
 
+    def content(self, index: int) -> list[bytes]:
+        return [self.frames.content(index)[self.frames.modalities.index(self.kept)]]
+
 
 @dataclass(frozen=True)
 class FailingCamera(Frames):
@@ -58,6 +61,9 @@ class FailingCamera(Frames):
 
     def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
         return (self.whole if index < self.since else self.rest).reduced(index, reduction)
+
+    def content(self, index: int) -> list[bytes]:
+        return self.whole.content(index)
 
 
 def keep_camera(sequence: Sequence, kept: str, modalities: int, since: int = 0) -> Sequence:

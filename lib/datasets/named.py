@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
+from pathlib import Path
 
 from ..core.errors import InputError
 from ..core.registry import choose
@@ -24,3 +25,11 @@ def open_dataset(name: str, data_dir: str | None, local: Callable[[], Mapping[st
     if data_dir:
         return load_dataset(name, {DATASETS[choose("data set", name, DATASETS)].key: data_dir})
     return load_dataset(name, local())
+
+
+def data_name(name: str, data_dir: str | None) -> str:
+    """What records call the data of `--dataset_name` and `--data_dir`: the name of the set or, for a folder, its path
+    ("" where it is not given)."""
+    if name.lower() == FOLDER:
+        return str(Path(data_dir).resolve()) if data_dir else ""
+    return name.lower()

@@ -47,6 +47,10 @@ class PackedFrames(Frames):
         index = range(len(self))[index]
         return [self._read(row, index, reduction) for row in self.starts]
 
+    def content(self, index: int) -> list[bytes]:
+        index = range(len(self))[index]
+        return [self._stored(row, index)[0].tobytes() for row in self.starts]
+
     def _read(self, row: np.ndarray, index: int, reduction: int) -> np.ndarray:
         return decode_image(*self._stored(row, index), reduction, functools.partial(self._range, row))
 

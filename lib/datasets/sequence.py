@@ -1,6 +1,7 @@
 """What a sequence is, whatever data set it belongs to: frames per modality, boxes, flags."""
 
 import functools
+import hashlib
 from abc import ABC, abstractmethod
 from collections import abc
 from dataclasses import dataclass, field
@@ -32,6 +33,21 @@ class Frames(ABC):
         """As `self[index]`, reduced by 1, 2, 4 or 8 as `lib.datasets.image` says; for files this is faster."""
         return [shrink(image, reduction) for image in self[index]]
 
+    def content(self, index: int) -> list[bytes]:
+        """The image files of a frame as they are; the pixels where there are no files. Raises as `self[index]`."""
+        return [image.tobytes() for image in self[index]]
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the content of the first and the last frame; "" where one cannot be read."""
+        summed = hashlib.sha256()
+        try:
+            for index in (0, len(self) - 1):
+                for content in self.content(index):
+                    summed.update(content)
+        except (InputError, OSError, IndexError):
+            return ""
+        return summed.hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class FileFrames(Frames):
@@ -53,6 +69,9 @@ class FileFrames(Frames):
         """One image of one modality. All images of a stream with more than 8 bits a value have one range."""
         paths = self.paths[stream]
         return read_image(paths[index], reduction, functools.partial(range_of_files, paths))
+
+    def content(self, index: int) -> list[bytes]:
+        return [paths[index].read_bytes() for paths in self.paths]
 
 
 def range_of_files(paths: abc.Sequence[Path]) -> Range:
@@ -100,6 +119,11 @@ class Sequence:
     def valid(self) -> np.ndarray:
         """[T] bool: rows whose target is present (width and height above 0)."""
         return (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
+
+    @property
+    def first_boxes(self) -> list[np.ndarray]:
+        """The first annotated box of each stream that has its own annotation, [4] xywh pixels."""
+        return [boxes[0] for boxes in (self.boxes, self.boxes_infrared) if boxes is not None and len(boxes)]
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -7,6 +7,8 @@ import platform
 import random
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from ..core.checkpoint import load_checkpoint
 from ..core.config import flatten, save_config
 from ..core.distributed import is_main, own_device, process_group, world_size
 from ..core.errors import InputError
+from ..core.lock import hold
 from ..core.measure.machine import describe_code
 from ..core.paths import read_local
 from ..core.schema import read_yaml
@@ -58,11 +61,12 @@ def train(
 
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
     Biases to log to as well; weights_dir: a folder for copies of the checkpoints. Raises InputError for data, weights
-    and configurations that cannot be used, and where a folder holds files of another run.
+    and configurations that cannot be used, and for a folder of another run, whether it has ended or is still writing.
     """
     device = own_device(device_name)
-    with process_group(device):
-        checkpoints = save_dir / "checkpoints" / "train" / script / config
+    checkpoints = save_dir / "checkpoints" / "train" / script / config
+    copies = CheckpointCopies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
+    with process_group(device), _locks(checkpoints, copies):
         if is_main():
             _log_to(save_dir / "logs" / f"{script}-{config}.log")
             save_setup(checkpoints, cfg)
@@ -70,8 +74,18 @@ def train(
             logging.getLogger().setLevel(logging.WARNING)  # the main process logs for all
             logging.getLogger(load_training_set.__module__).setLevel(logging.ERROR)  # it reads the same data sets
         curves = save_dir / "tensorboard" / "train" / script / config
-        copies = CheckpointCopies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
         _train(cfg, checkpoints, curves, device=device, wandb=wandb, copies=copies)
+
+
+@contextmanager
+def _locks(checkpoints: Path, copies: CheckpointCopies | None) -> Iterator[None]:
+    """What the main process locks before it writes anything. Raises InputError where another run is writing."""
+    with ExitStack() as stack:
+        if is_main():
+            stack.enter_context(hold(checkpoints, "choose another --save_dir"))
+            if copies is not None:
+                stack.enter_context(hold(copies.folder, "choose another --weights_dir", copies.name))
+        yield
 
 
 def _train(

@@ -16,7 +16,9 @@ from lib.core.work_sharing import WorkSharing
 from lib.datasets.readers.folder import read_folder
 from lib.test.evaluation.engine import follow
 from lib.test.evaluation.open import load_tracker
+from lib.test.evaluation.record import record_run
 from lib.test.results.files import write_result
+from lib.test.tracker.forward_pass import Mode
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "pretrained_models" / "iimf_tiny.safetensors"
@@ -66,12 +68,15 @@ def boxes(results):
 
 @pytest.mark.slow
 def test_processes_and_machines_write_what_one_process_writes(data, tmp_path):
-    tracker = load_tracker(load_config("iimf_track", "tiny"), WEIGHTS, "cpu")
+    cfg = load_config("iimf_track", "tiny")
+    tracker = load_tracker(cfg, WEIGHTS, "cpu")
     save = functools.partial(write_result, tmp_path / "one/iimf_track/tiny")
     follow(tracker, read_folder(data), save)
     for file in ("middle.txt", "middle_time.txt"):  # an interrupted run left it
         (tmp_path / "two/iimf_track/tiny").mkdir(parents=True, exist_ok=True)
         shutil.copy(tmp_path / "one/iimf_track/tiny" / file, tmp_path / "two/iimf_track/tiny")
+    record_run(tmp_path / "three", cfg, [WEIGHTS], mode=Mode(batch=2))
+    shutil.copy(tmp_path / "three/config.yaml", tmp_path / "two/iimf_track/tiny")
     out = finish(start(data, tmp_path / "two", "--batch", "2", "--mode", "multiple", "--nproc_per_node", "2"))
     assert out.count("1 of 4 sequences are finished and skipped") == 1
     assert out.count("frames/s)") == 1 and "(14 frames in" in out

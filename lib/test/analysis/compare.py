@@ -4,8 +4,9 @@ from collections.abc import Sequence as Many
 from pathlib import Path
 
 from ...core.errors import InputError
-from ...datasets.named import FOLDER
+from ...datasets.named import FOLDER, data_name
 from ..metrics import PROTOCOLS, protocol_of
+from ..results.origin import check_scored
 from .attributes import with_attributes
 from .leaderboard import Leaderboard, LeaderboardEntry, average, evaluate
 from .sources import ResultSource, read_scored
@@ -24,16 +25,20 @@ def read_leaderboard(
     """Score all trackers that have results of a data set; several runs of one tracker are averaged.
 
     annotations: a folder to use instead of the data set's; attributes: a folder of flag files; rules: a name in
-    PROTOCOLS, instead of the data set's own. Raises InputError for missing, malformed or contradictory input.
+    PROTOCOLS, instead of the data set's own. Raises InputError for missing, malformed or contradictory input, and for
+    results of other data.
     """
     videos = read_scored(dataset, annotations, data_dir)
     if attributes:
         videos = with_attributes(videos, attributes)
     protocol = PROTOCOLS[rules] if rules else protocol_of(dataset)
     entries = []
+    data, starts = data_name(dataset, data_dir), {video.name: video.truth.first_boxes for video in videos}
     for source in sources:
         if source.dataset not in (None, dataset):
             continue
+        for folder in source.folders_for(dataset):
+            check_scored(folder, data, starts)
         runs = [
             evaluate(source.name, folder, videos, protocol, allow_missing=allow_missing, remedy=source.remedy)
             for folder in source.folders_for(dataset)

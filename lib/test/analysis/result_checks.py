@@ -10,6 +10,7 @@ from ..metrics import GroundTruth, overlap
 
 log = logging.getLogger(__name__)
 
+BEGINS = 0.5  # overlap of the first row with the given box
 EARLY = 30  # frames in which a working tracker still follows its target
 GAIN = 0.15  # increase of the mean overlap: boxes in another convention gain 0.4 and more, a lost tracker gains nothing
 
@@ -37,6 +38,20 @@ def warn_of_implausible(name: str, paths: Many[Path], truths: Many[GroundTruth],
     other = other_convention([truth.boxes for truth in truths], results)
     if other is not None:
         log.warning("%s: boxes look like %s; they are scored as x y w h, so convert them first", name, other)
+        return
+    pairs = zip(truths, results, strict=True)
+    odd = [index for index, (truth, rows) in enumerate(pairs) if not begins_as_given(truth, rows)]
+    if odd:
+        message = "%s: %d of %d results do not begin with the given box, the first: %s; were they made on other data?"
+        log.warning(message, name, len(odd), len(paths), paths[odd[0]])
+
+
+def begins_as_given(truth: GroundTruth, rows: np.ndarray) -> bool:
+    """Whether the first row of a result [T, 4] overlaps the annotation of the first frame, of either stream, by half;
+    true where that is not known."""
+    if truth.annotated is not None and truth.annotated[0] != 0 or not (rows[0, 2:] > 0).all():
+        return True
+    return any(float(overlap(box[None], rows[:1])[0]) >= BEGINS for box in truth.first_boxes)
 
 
 def other_convention(truths: Many[np.ndarray], results: Many[np.ndarray]) -> str | None:

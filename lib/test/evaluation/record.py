@@ -1,8 +1,12 @@
-"""The record beside the results of a run: everything that decides the boxes, so that different runs are never mixed."""
+"""The records beside the results of a run: everything that decides the boxes, so that different runs are never mixed.
+
+`config.yaml`: the resolved configuration, weights and mode. `data.json`: the data (lib/test/results/origin.py).
+"""
 
 import hashlib
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,13 @@ from ...core.atomic import write_atomically
 from ...core.config import flatten, save_config
 from ...core.errors import InputError
 from ...core.schema import read_yaml
+from ...datasets.sequence import Sequence as Video
+from ..results.dialect import read_result
+from ..results.files import check_names, finished, holds_nothing, result_paths
+from ..results.origin import Origin, close, contradiction, shown
 from ..tracker.forward_pass import EXACT, Mode
+
+log = logging.getLogger(__name__)
 
 RECORD = "config.yaml"
 WORTH_CACHING = 1 << 20  # bytes; the digests of smaller files are not cached
@@ -25,8 +35,8 @@ def record_run(
     """Save the resolved configuration beside the results; lines above it name the weights and the mode.
 
     weights: the tracker's weight files; empty for a tracker without weights.
-    Raises InputError when the folder holds results of another configuration or checkpoint: a run may only continue an
-    identical run.
+    Raises InputError when the folder holds results of another configuration or checkpoint, or results without a record:
+    a run may only continue an identical run.
     """
     path = folder / RECORD
     files = " and ".join(f"{Path(file).name}, sha256 {digest(file)}" for file in weights)
@@ -36,14 +46,56 @@ def record_run(
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
         temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")
-        if path.is_file() and next(folder.glob("*_time.txt"), None):
+        if next(folder.glob("*.txt"), None):
             _check_agreement(path, temporary)
+
+
+def find_finished(
+    folder: Path, sequences: Sequence[Video], origins: Mapping[str, Origin], known: Mapping[str, Origin]
+) -> set[str]:
+    """The names of the sequences that are finished in a folder. origins: of what this run would track; known: of the
+    results in the folder.
+
+    Raises InputError where results in the folder belong to other data or, without a record of it, begin with another
+    box, and for two sequences that would write the same file.
+    """
+    check_names([*known, *origins])
+    done, unknown = set(), 0
+    for sequence in sequences:
+        now, path = origins[sequence.name], result_paths(folder, sequence.name)[0]
+        if not path.is_file() or holds_nothing(path):
+            continue
+        _check_data(path, known.get(sequence.name), now)
+        if finished(folder, sequence):
+            done.add(sequence.name)
+            unknown += sequence.name not in known
+    if unknown:
+        log.info("%s: %d results have no record of their data; their first boxes are those given here", folder, unknown)
+    return done
+
+
+def _check_data(path: Path, known: Origin | None, now: Origin) -> None:
+    """Raise InputError for a result of other data than `now`; known: its record, if it has one."""
+    if known is not None:
+        other = contradiction(known, now)
+    else:
+        rows = read_result(path)
+        fits = len(rows) <= now.frames and (not now.first_box or close(rows[0], now.first_box))
+        other = "" if fits else f"holds {len(rows)} boxes, first {shown(rows[0])}; here is {now}"
+    if other:
+        remedy = "choose another folder (--results_dir, --out) or remove this one"
+        raise InputError(f"{path}: {other}; these are other data: {remedy}")
 
 
 def _check_agreement(old: Path, new: Path) -> None:
     """Raises InputError where two records differ in a value that decides boxes. Keys that only one record has are
-    ignored: another version of the toolbox wrote it."""
-    before, after = _decisive(old), _decisive(new)
+    ignored: another version of the toolbox wrote it. Raises InputError as well for results without a whole record."""
+    before, after = _decisive(old) if old.is_file() else {}, _decisive(new)
+    if "checkpoint" not in before:
+        raise InputError(
+            f"{old.parent}: holds results, but no whole {RECORD} that says what made them, so this run cannot continue "
+            "them; choose another folder (--results_dir, --out) or move them away"
+        )
     for key in before.keys() & after.keys():
         if before[key] != after[key]:
             raise InputError(
@@ -54,7 +106,7 @@ def _check_agreement(old: Path, new: Path) -> None:
 
 def _decisive(record: Path) -> dict[str, Any]:
     """The values of a record that decide boxes: weights, network, normalisation, crops; not the training."""
-    lines = record.read_text(encoding="utf-8").splitlines()
+    lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
     head = _computed(EXACT) | dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
     leaves = flatten(read_yaml(record))
     parts = ("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")

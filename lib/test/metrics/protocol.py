@@ -20,6 +20,11 @@ class GroundTruth(NamedTuple):
     annotated: np.ndarray | None = None  # [T] int, frame of each row; None: row k belongs to frame k
     size: tuple[int, int] | None = None  # (width, height) in pixels, where the data set states it
 
+    @property
+    def first_boxes(self) -> list[np.ndarray]:
+        """The first annotated box of each stream that has its own annotation, [4]."""
+        return [boxes[0] for boxes in (self.boxes, self.boxes_infrared) if boxes is not None and len(boxes)]
+
 
 @dataclass(frozen=True, eq=False)
 class Metric:

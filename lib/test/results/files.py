@@ -8,6 +8,7 @@ target was found.
 """
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from ...core.atomic import write_atomically
 from ...core.errors import InputError
 from ...datasets.annotation import SEPARATOR, parse_numbers, read_lines
 from ...datasets.sequence import Sequence
-from .dialect import read_result
+from .dialect import BESIDE, read_result
 
 log = logging.getLogger(__name__)
+
+_SPACE = b" \t\r\n"
 
 
 def result_folder(results_dir: str | Path, tracker: str, config: str, runid: int | None = None) -> Path:
@@ -74,6 +77,18 @@ def write_result(
         _write_rows(boxes_path, np.round(boxes, 4) + 0.0, "%.4f")  # + 0.0: no minus before a zero
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Raises InputError for two sequences that would write the same file, as `walk` and `walk_time`."""
+    known = set(names)
+    for name in sorted(known):
+        for ending in BESIDE:
+            other = name + ending.removesuffix(".txt")
+            if other in known:
+                raise InputError(
+                    f"{name} and {other}: both sequences would write {name}{ending}; rename the folder of one of them"
+                )
+
+
 def read_seconds(path: str | Path) -> np.ndarray:
     """Seconds per frame of the tracker alone, [T] float64. Raises InputError for a malformed file."""
     return read_both_seconds(path)[:, 0]
@@ -89,19 +104,35 @@ def read_both_seconds(path: str | Path) -> np.ndarray:
 
 
 def finished(folder: str | Path, sequence: Sequence) -> bool:
-    """Whether the files with boxes and seconds of a sequence exist and have one row per frame.
+    """Whether the files of a sequence exist and have one row per frame (confidences are not needed).
 
-    Warns when they have another number of rows: such a sequence is tracked again.
+    Warns when they are empty or torn, or have another number of rows: such a sequence is tracked again. Raises
+    InputError for malformed files.
     """
-    paths = result_paths(folder, sequence.name)
-    if not all(path.is_file() for path in paths):
+    boxes, seconds = result_paths(folder, sequence.name)
+    confidence = confidence_path(folder, sequence.name)
+    if not (boxes.is_file() and seconds.is_file()):
         return False
-    rows = len(read_result(paths[0])), len(read_seconds(paths[1]))
+    torn = [path for path in (boxes, seconds, confidence) if path.is_file() and holds_nothing(path)]
+    if torn:
+        log.warning("%s: is empty or filled with zeros; this result is incomplete and will be replaced", torn[0])
+        return False
+    rows = len(read_result(boxes)), len(read_seconds(seconds))
     if rows != (len(sequence), len(sequence)):
         message = "%s: %d boxes and %d seconds for %d frames; this result is incomplete and will be replaced"
-        log.warning(message, paths[0], *rows, len(sequence))
+        log.warning(message, boxes, *rows, len(sequence))
+        return False
+    if confidence.is_file() and (count := len(read_lines(confidence))) != len(sequence):
+        message = "%s: %d rows for %d frames; this result is incomplete and will be replaced"
+        log.warning(message, confidence, count, len(sequence))
         return False
     return True
+
+
+def holds_nothing(path: Path) -> bool:
+    """Whether a file of numbers is empty or holds null bytes, as after a power failure, or boxes that are all zeros."""
+    content = path.read_bytes()
+    return b"\0" in content or not content.strip(_SPACE if path.name.endswith(BESIDE) else _SPACE + b"0.,-")
 
 
 def _write_rows(path: Path, rows: np.ndarray, form: str | tuple[str, ...]) -> None:

@@ -3,16 +3,17 @@
     <out>/<trial>/<sequence>.txt …     results, as of any run; <trial>: ten digits, a hash of its TEST keys
     <out>/<trial>/config.yaml          the resolved configuration
     <out>/<trial>/record.json          the scores, written when all sequences are tracked
+    <out>/data.json                    the data of all trials
 
 Trials are tracked one after the other, so an interrupted search leaves complete trials; the same command continues.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,16 @@ from easydict import EasyDict
 from ...core.atomic import write_atomically
 from ...core.config import flatten, load_config
 from ...core.errors import InputError
-from ...core.frame import Frame, Images
+from ...core.lock import hold
 from ...core.schema import read_yaml
-from ...core.target import Target
 from ...datasets.sequence import Sequence
-from ...models import build_method
-from ...models.base import Network
 from ..analysis.leaderboard import ScoredSequence, evaluate, select_scored
 from ..evaluation.engine import TrackingJob, run_tracking
-from ..evaluation.open import load_network
-from ..evaluation.record import digest, record_run
+from ..evaluation.record import digest, find_finished, record_run
 from ..metrics import OXUVA, VOT_LT, Protocol
-from ..results.files import finished, result_paths, write_result
-from ..tracker.crop_tracker import CropTracker
-from ..tracker.protocol import Observer
+from ..results.files import result_paths, write_result
+from ..results.origin import Origin, add_origins, contradiction, origin_of, read_origins
+from .many_settings import load_settings
 from .space import Setting
 
 RECORD = "record.json"
@@ -60,6 +57,21 @@ class SettingSearch:
     videos: tuple[ScoredSequence, ...]
     protocol: Protocol  # the rules of the data set
     checkpoint: Path
+    data: str = ""  # as `data_name` says
+
+    @cached_property
+    def origins(self) -> dict[str, Origin]:
+        """Of the sequences."""
+        return {sequence.name: origin_of(sequence, self.data) for sequence in self.sequences}
+
+    def known_origins(self) -> dict[str, Origin]:
+        """Of the trials in the folder, which share one record. Raises InputError where they were tracked on other
+        data."""
+        known = read_origins(self.folder)
+        for name, now in self.origins.items():
+            if name in known and (other := contradiction(known[name], now)):
+                raise InputError(f"{self.folder}: {name} {other}; these are other data: choose another --out")
+        return known
 
     def save(self, name: str, boxes: np.ndarray, seconds: np.ndarray, confidence: np.ndarray) -> None:
         """Write the result of one sequence of one trial; with its last sequence, write the trial's record."""
@@ -77,69 +89,6 @@ class SettingSearch:
         content |= score_trial(folder, self.videos, self.protocol)
         with write_atomically(folder / RECORD) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-class ManySettings:
-    """A tracker that uses one network with many settings. A target's trial is the part of its name before `/`.
-
-    Each trial has a method of its own; all share the network.
-    """
-
-    def __init__(self, network: Network, configs: Mapping[str, EasyDict], device: str):
-        self._trackers = {trial: CropTracker(build_method(network, cfg), device) for trial, cfg in configs.items()}
-        self.streams = next(iter(self._trackers.values())).streams
-
-    def start(self, frames: Many[Images | Frame], boxes: Many[np.ndarray], names: Many[str] = ()) -> list[Target]:
-        """As `Tracker.start`; every name begins with a trial."""
-
-        def begin(tracker: CropTracker, at: list[int]) -> list[Target]:
-            return tracker.start([frames[k] for k in at], [boxes[k] for k in at], [names[k] for k in at])
-
-        return self._apart(names, begin)
-
-    def track(
-        self, targets: Many[Target], frames: Many[Images | Frame], observe: Observer | None = None
-    ) -> list[Target]:
-        """As `Tracker.track`; targets of one trial share their forward passes."""
-
-        def move(tracker: CropTracker, at: list[int]) -> list[Target]:
-            return tracker.track([targets[k] for k in at], [frames[k] for k in at], observe)
-
-        return self._apart([target.name for target in targets], move)
-
-    def correct(self, targets: Many[Target], boxes: Many[np.ndarray]) -> list[Target]:
-        """As `Tracker.correct`."""
-
-        def place(tracker: CropTracker, at: list[int]) -> list[Target]:
-            return tracker.correct([targets[k] for k in at], [boxes[k] for k in at])
-
-        return self._apart([target.name for target in targets], place)
-
-    def reduction(self, target: Target) -> int:
-        """As `Tracker.reduction`."""
-        return self._trackers[trial_of(target.name)].reduction(target)
-
-    def _apart(self, names: Iterable[str], work: Callable[[CropTracker, list[int]], list[Target]]) -> list[Target]:
-        """Runs `work` for each trial with its own tracker and the indices of its targets; returns all targets in
-        order."""
-        places: dict[str, list[int]] = {}
-        for index, name in enumerate(names):
-            places.setdefault(trial_of(name), []).append(index)
-        done = {
-            index: target
-            for trial, at in places.items()
-            for index, target in zip(at, work(self._trackers[trial], at), strict=True)
-        }
-        return [done[index] for index in range(len(done))]
-
-
-def trial_of(name: str) -> str:
-    """The trial of a target's name.
-
-    >>> trial_of("0123456789/walk")
-    '0123456789'
-    """
-    return name.partition("/")[0]
 
 
 def make_trials(tracker: str, config: str, overrides: Many[str], settings: Iterable[Setting]) -> tuple[Trial, ...]:
@@ -171,26 +120,30 @@ def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...
 def run_search(search: SettingSearch, devices: Many[str], batch: int = 1) -> None:
     """Track all sequences that are not finished, `batch` at a time in each worker, with a progress bar over frames.
 
-    Raises InputError when the folder holds results of another network, and as `run_tracking` does.
+    Raises InputError when the folder holds results of another network or other data, when another search is writing
+    there, and as `run_tracking` does.
     """
+    with hold(search.folder, "choose another --out"):
+        _run_search(search, devices, batch)
+
+
+def _run_search(search: SettingSearch, devices: Many[str], batch: int) -> None:
     pending = []
+    known = search.known_origins()
     recorded = {record["folder"] for record in read_records(search.folder, search.videos, search.checkpoint)}
     longest_first = sorted(search.sequences, key=len, reverse=True)
     for trial in search.trials:
         folder = search.folder / trial.name
         record_run(folder, trial.cfg, [search.checkpoint])
-        left = [sequence for sequence in longest_first if not finished(folder, sequence)]
+        done = find_finished(folder, search.sequences, search.origins, known)
+        left = [sequence for sequence in longest_first if sequence.name not in done]
         pending += [replace(sequence, name=f"{trial.name}/{sequence.name}") for sequence in left]
         if not left and trial.name not in recorded:
             search.record(trial.name)
+    add_origins(search.folder, search.origins)
     if pending:
         build = partial(load_settings, {trial.name: trial.cfg for trial in search.trials}, search.checkpoint)
         run_tracking(TrackingJob(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
-
-
-def load_settings(configs: Mapping[str, EasyDict], checkpoint: Path, device: str) -> ManySettings:
-    """The network of a checkpoint with many settings. Raises InputError as `load_network`."""
-    return ManySettings(load_network(next(iter(configs.values())), checkpoint), configs, device)
 
 
 def score_trial(folder: Path, videos: Many[ScoredSequence], protocol: Protocol) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from lib.cli import score
 from lib.cli import test as test_command
 from lib.core.config import load_config
 from lib.core.errors import InputError
+from lib.core.lock import hold
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.analysis import sources
 from lib.test.evaluation import open as evaluation
@@ -58,7 +60,8 @@ def checkpoints(tmp_path):
 def test_results_lie_where_the_family_puts_them(command, data, checkpoints, tmp_path, capsys):
     command("--dataset_name", "folder", "--data_dir", data, "--threads", "1", "--num_gpus", "1")
     folder = tmp_path / "results" / "tbsi_track" / CONFIG
-    names = {f"{name}{end}" for name in "abc" for end in (".txt", "_time.txt", "_confidence.txt")} | {"config.yaml"}
+    names = {f"{name}{end}" for name in "abc" for end in (".txt", "_time.txt", "_confidence.txt")}
+    names |= {"config.yaml", "data.json"}
     assert {path.name for path in folder.iterdir()} == names
     for name in "abc":
         np.testing.assert_allclose(read_result(folder / f"{name}.txt"), moving_sequence(name, 4).boxes, atol=1.0)
@@ -89,7 +92,8 @@ def test_the_printed_line_scores_them(command, data, checkpoints, tmp_path, monk
 def test_run_number_picks_the_epoch_and_names_the_folder(command, data, checkpoints, tmp_path, capsys):
     command("--dataset_name", "folder", "--data_dir", data, "--runid", "7", "--sequence", "b")
     folder = tmp_path / "results" / "tbsi_track" / f"{CONFIG}_007"
-    assert {path.name for path in folder.iterdir()} == {"b.txt", "b_time.txt", "b_confidence.txt", "config.yaml"}
+    names = {"b.txt", "b_time.txt", "b_confidence.txt", "config.yaml", "data.json"}
+    assert {path.name for path in folder.iterdir()} == names
     assert "IIMFTrack_ep0007.pth.tar" in (folder / "config.yaml").read_text()
     assert "--runid 7" in capsys.readouterr().out
 
@@ -149,3 +153,63 @@ def test_absent_checkpoint_is_one_line_and_leaves_nothing(command, data, tmp_pat
     with pytest.raises(InputError, match="no checkpoint of epoch 15"):
         command("--dataset_name", "folder", "--data_dir", data)
     assert not (tmp_path / "results").exists()
+
+
+def copy_data(data, folder, **shift):
+    """The sequences under another path; shift: sequence -> pixels by which its boxes move."""
+    shutil.copytree(data, folder)
+    for name, pixels in shift.items():
+        for file in folder.glob(f"{name}/*.txt"):
+            np.savetxt(file, np.loadtxt(file, delimiter=",") + [pixels, 0, 0, 0], fmt="%d", delimiter=",")
+    return folder
+
+
+def test_another_folder_with_the_same_names_is_refused(command, data, checkpoints, tmp_path, caplog):
+    command("--dataset_name", "folder", "--data_dir", data)
+    folder = tmp_path / "results" / "tbsi_track" / CONFIG
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    other = copy_data(data, tmp_path / "other", b=2)
+    with pytest.raises(InputError, match=rf"b\.txt: was tracked on {data}: .* here is {other}: .*--results_dir"):
+        command("--dataset_name", "folder", "--data_dir", other)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    words = ["--tracker_name", "tbsi_track", "--tracker_param", CONFIG, "--dataset_name", "folder", "--data_dir"]
+    with pytest.raises(InputError, match=rf"b was tracked on {data}: .*{other} has first box 62,50"):
+        score.main([*words, str(other)])
+    moved = copy_data(data, tmp_path / "moved")
+    with caplog.at_level("INFO"):
+        command("--dataset_name", "folder", "--data_dir", moved)
+        score.main([*words, str(moved)])
+    assert "3 of 3 sequences are finished" in caplog.text
+    assert f"3 of 3 results were tracked on {data} and are scored against {moved}" in caplog.text
+
+
+def test_two_runs_in_one_folder(command, data, checkpoints, tmp_path):
+    folder = tmp_path / "results" / "tbsi_track" / CONFIG
+    with (
+        hold(folder, ""),
+        pytest.raises(InputError, match=r"is writing here; .*another folder \(--results_dir, --out\)"),
+    ):
+        command("--dataset_name", "folder", "--data_dir", data)
+    assert not list(folder.iterdir())
+
+
+def test_a_bad_sequence_ends_with_what_is_done(command, data, checkpoints, tmp_path, capsys):
+    broken = copy_data(data, tmp_path / "broken")
+    (broken / "b" / VISIBLE / "000002.png").write_bytes(b"")
+    with pytest.raises(InputError, match="000002.png"):
+        command("--dataset_name", "folder", "--data_dir", broken)
+    printed = capsys.readouterr().out
+    assert "finished: 1 of 3 sequences (a) in " in printed and "not finished: b, c\n" in printed
+    line = next(line for line in printed.splitlines() if line.startswith("after the remedy this goes on: "))
+    assert shlex.split(line.partition(": ")[2])[:4] == ["python", "tracking/test.py", "tbsi_track", CONFIG]
+    shutil.copy(data / "b" / VISIBLE / "000002.png", broken / "b" / VISIBLE)
+    command(*shlex.split(line.partition(": ")[2])[6:])
+    assert "(8 frames in" in capsys.readouterr().out
+
+
+def test_names_that_share_a_file_are_refused_before_tracking(command, data, checkpoints, tmp_path):
+    twin = copy_data(data, tmp_path / "twin")
+    shutil.copytree(data / "a", twin / "a_time")
+    with pytest.raises(InputError, match=r"a and a_time: both sequences would write a_time\.txt"):
+        command("--dataset_name", "folder", "--data_dir", twin)
+    assert not list((tmp_path / "results").glob("*/*/*.txt"))

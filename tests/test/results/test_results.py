@@ -10,6 +10,7 @@ from lib.core.errors import InputError, run
 from lib.datasets.sequence import FileFrames, Sequence
 from lib.test.results import files as results
 from lib.test.results.files import (
+    check_names,
     confidence_path,
     finished,
     read_both_seconds,
@@ -92,6 +93,35 @@ def test_finished_needs_both_files_and_all_rows(tmp_path, caplog):
     assert "2 boxes and 2 seconds for 3 frames" in caplog.text
     (tmp_path / "walk_time.txt").unlink()
     assert not finished(tmp_path, sequence())
+
+
+ZEROS = "0\t0\t0\t0\n" * 2
+
+
+@pytest.mark.parametrize(("ending", "text"), [
+    (".txt", ""), (".txt", "\0" * 40), (".txt", ZEROS), (".txt", "1\t2\t3\t4\n\0\0\0"), ("_time.txt", "\n"),
+    ("_time.txt", "0.1\n\0\0"), ("_confidence.txt", ""), ("_confidence.txt", "1\t1\n"),
+])  # fmt: skip
+def test_what_a_power_failure_leaves_is_not_finished(tmp_path, caplog, ending, text):
+    write_result(tmp_path, "walk", BOXES, SECONDS, np.ones((2, 2)))
+    assert finished(tmp_path, sequence())
+    (tmp_path / f"walk{ending}").write_text(text)
+    assert not finished(tmp_path, sequence())
+    assert f"walk{ending}: " in caplog.text and "this result is incomplete and will be replaced" in caplog.text
+
+
+def test_a_malformed_result_is_nothing_to_replace(tmp_path):
+    write_result(tmp_path, "walk", BOXES, SECONDS)
+    (tmp_path / "walk.txt").write_text("my notes\n")
+    with pytest.raises(InputError, match=r"walk\.txt: line 1: expected 4 numbers"):
+        finished(tmp_path, sequence())
+
+
+@pytest.mark.parametrize("other", ["walk_time", "walk_confidence"])
+def test_names_that_would_share_a_file_are_refused(other):
+    check_names(["walk", "time", "walk_times"])
+    with pytest.raises(InputError, match=f"walk and {other}: both sequences would write {other}.txt; rename"):
+        check_names(["a", other, "walk"])
 
 
 @pytest.mark.parametrize(("boxes", "word"), [(BOXES[:1], "do not match"), (BOXES * [1, np.nan, 1, 1], "frame 0")])

@@ -14,13 +14,15 @@ from safetensors.torch import save_file
 
 from lib.cli import tune
 from lib.core.errors import InputError
+from lib.core.lock import hold
 from lib.models import build_model
 from lib.test.evaluation.open import load_tracker
 from lib.test.metrics import PLAIN, VOT_LT
 from lib.test.results.files import read_result
 from lib.test.tuning import search as tuning
+from lib.test.tuning.many_settings import load_settings
 from lib.test.tuning.report import default_objective, map_figure, rank_trials, trials_table, write_trials
-from lib.test.tuning.search import SettingSearch, Trial, decisive, load_settings, make_trials, read_records, run_search
+from lib.test.tuning.search import SettingSearch, Trial, decisive, make_trials, read_records, run_search
 from lib.test.tuning.space import draw, grid, parse_axis
 from lib.test.video.video import write_image
 
@@ -231,6 +233,19 @@ def test_other_weights_never_mix(weights, tmp_path):
         read_records(search.folder, search.videos, weights)
 
 
+def test_trials_on_other_data_never_mix(weights, tmp_path):
+    search = make_search(tmp_path / "out", weights)
+    run_search(search, ["cpu"])
+    moved = tuple(replace(sequence, boxes=sequence.boxes + 1) for sequence in search.sequences)
+    with pytest.raises(InputError, match=r"a was tracked on .* here is .*first box 61,51,31,21; .*choose another"):
+        run_search(replace(search, sequences=moved), ["cpu"])
+    other = tuple(moving_sequence(name, length, (1, 0)) for name, length in (("a", 4), ("b", 6)))
+    with pytest.raises(InputError, match="other images"):
+        run_search(replace(search, sequences=other), ["cpu"])
+    with hold(search.folder, ""), pytest.raises(InputError, match="is writing here; wait for its end, or choose anoth"):
+        run_search(search, ["cpu"])
+
+
 def test_trials_are_known_by_what_they_track_with():
     settings = [{}, {"TEST.SEARCH_FACTOR": 3}, {"TEST.SEARCH_FACTOR": 3.0}, {"TEST.SEARCH_FACTOR": 3.5}]
     made = make_trials("iimf_track", "tiny", [], settings)
@@ -328,7 +343,12 @@ def test_command_searches_continues_and_reports(command, tmp_path):
     words = ["--search", "TEST.SEARCH_FACTOR=3,4", "TEST.TEMPLATE_FACTOR=1.5:2.5:2", "--objective", "PR"]
     output = command(*words)
     assert "on data: 5 trials by PR, figures in percent" in output and "(as configured)" in output
-    assert {path.name for path in (tmp_path / "out").glob("*.*")} == {"trials.md", "trials.json", "map.png"}
+    assert {path.name for path in (tmp_path / "out").glob("*.*")} == {
+        "trials.md",
+        "trials.json",
+        "map.png",
+        "data.json",
+    }
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/[ab].txt")}
     assert len(before) == 10
     assert "7 trials" in command("--search", "TEST.SEARCH_FACTOR=3.3:3.7", "--random", "2", "--seed", "5")

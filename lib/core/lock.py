@@ -1,0 +1,81 @@
+"""A lock on a folder: one run at a time writes into it.
+
+The system frees the lock when its process ends, however it ends, so a lock file that a killed run left stops nobody.
+"""
+
+import errno
+import logging
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from .errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
+
+_LONGEST = 300  # characters of a command in a message
+_held: set[Path] = set()  # a process may lock the same file twice, so its own locks are kept here
+
+
+@contextmanager
+def hold(folder: str | Path, remedy: str, name: str = "") -> Iterator[None]:
+    """Hold the lock of a folder, which is made where it is missing; name: of what is locked, where it is not the whole
+    folder. Where the file system has no locks, one warning says so.
+
+    Raises InputError, which names process and host and ends with the remedy, while another run holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    path = Path(folder).resolve() / f".{name}{'.' if name else ''}lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = None if path in _held else _take(path)
+    if file is None:
+        holder = path.read_text(encoding="utf-8", errors="replace")[: 2 * _LONGEST].strip() if path.is_file() else ""
+        raise InputError(f"{folder}: {holder or 'another run'} is writing here; wait for its end, or {remedy}")
+    _held.add(path)
+    try:
+        yield
+    finally:
+        _held.discard(path)
+        path.unlink(missing_ok=True)  # while it is locked: nobody else can have taken this file
+        file.close()
+
+
+def _take(path: Path) -> IO[str] | None:
+    """The locked file, with a line about this process in it; None where another process holds it."""
+    while True:
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                file.close()
+                return None
+            log.warning("%s: cannot be locked (%s); let no other run write here", path.parent, error.strerror)
+        if _is_at(path, file):
+            break
+        file.close()  # the run before removed this file after it was opened here
+    file.truncate(0)
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:_LONGEST]
+    file.write(f"process {os.getpid()} on {platform.node()} (since {time.strftime('%Y-%m-%d %H:%M:%S')}: {command})\n")
+    file.flush()
+    return file
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,88 @@
+"""One run at a time writes into a folder."""
+
+import errno
+import os
+import platform
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lib.core import lock
+from lib.core.errors import InputError
+from lib.core.lock import hold
+
+HOLDER = """
+import sys, time
+from lib.core.lock import hold
+with hold(sys.argv[1], "x", sys.argv[2]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Starts a process that holds a lock in tmp_path, by the name given."""
+    started = []
+
+    def start(name=""):
+        command = [sys.executable, "-c", HOLDER, str(tmp_path), name]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        assert started[-1].stdout.readline() == "held\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_run_is_told_who_writes(holder, tmp_path):
+    process = holder()
+    here = f"process {process.pid} on {platform.node()}"
+    words = rf"{here} \(since .*\) is writing here; wait .*, or choose another --out"
+    with pytest.raises(InputError, match=words) as one, hold(tmp_path, "choose another --out"):
+        pass
+    assert "\n" not in str(one.value)
+    with hold(tmp_path, "", "other"):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (tmp_path / ".lock").exists()  # of a dead process: stops nobody
+    with hold(tmp_path, ""):
+        assert f"process {os.getpid()} " in (tmp_path / ".lock").read_bytes().decode()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_cannot_hold_a_lock_twice(tmp_path):
+    for _ in range(2):
+        with hold(tmp_path / "new", ""), pytest.raises(InputError, match="is writing here"):
+            hold(tmp_path / "new" / ".." / "new", "").__enter__()
+    with pytest.raises(KeyError), hold(tmp_path, ""):
+        raise KeyError
+    with hold(tmp_path, ""):
+        pass
+
+
+def test_a_child_does_not_keep_the_lock(tmp_path):
+    with hold(tmp_path, ""):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+    try:
+        with hold(tmp_path, ""):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_disk_without_locks_is_said(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(lock.fcntl, "lockf", refuse)
+    with hold(tmp_path, ""):
+        assert "cannot be locked (No locks available); let no other run write here" in caplog.text
