@@ -12,6 +12,7 @@ import torch
 
 from lib.core.checkpoint import load_checkpoint
 from lib.core.errors import InputError
+from lib.core.lock import hold
 from lib.core.measure import machine
 from lib.models import build_model
 from lib.models.base import PairBatch
@@ -132,3 +133,16 @@ def test_environment_names_the_code(tmp_path, monkeypatch):
     for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "x"], [*identity, "tag", "v7"]):
         subprocess.run(["git", *command], cwd=tmp_path / "repository", check=True)
     assert machine.describe_code() == "v7"
+
+
+@pytest.mark.parametrize("where", ["checkpoints/train/iimf_track/x", "weights"])
+def test_two_trainings_do_not_write_into_one_folder(tmp_path, where):
+    name = "" if where != "weights" else "iimf_track_x"
+    with (
+        hold(tmp_path / where, "", name),
+        pytest.raises(InputError, match=r"is writing here; wait for its end, or cho"),
+    ):
+        run.train(
+            basics.config(), script="iimf_track", config="x", save_dir=tmp_path, weights_dir=str(tmp_path / "weights")
+        )
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

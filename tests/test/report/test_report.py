@@ -253,6 +253,14 @@ def test_boxes_in_another_convention_are_warned_of(walk, tmp_path, caplog, word,
     assert f"x: boxes look like {word} (mean overlap 0.8" in caplog.text and len(caplog.records) == 1
 
 
+def test_results_that_begin_elsewhere_are_warned_of(walk, tmp_path, caplog):
+    for video in walk:
+        put(tmp_path / "x", video.name, video.truth.boxes + [90 if video.name == "b" else 1, 0, 0, 0])
+    evaluate("x", tmp_path / "x", walk, LASHER)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith("x: 1 of 3 results do not begin with the given box, the first: ") and "b.txt; were" in said
+
+
 def test_lost_trackers_are_not_taken_for_another_convention(walk):
     truths = [video.truth.boxes for video in walk]
     assert other_convention(truths, [np.random.default_rng(0).random((40, 4)) * 300 for _ in walk]) is None
