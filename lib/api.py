@@ -204,12 +204,13 @@ class Tracker:
         box: ArrayLike | None = None,
         boxes: Sequence[ArrayLike] = (),
         register: str | None = None,
+        fps: tuple[float | None, float | None] = (None, None),
     ) -> Iterator[TrackedFrame]:
         """Track one target (`box`) or several (`boxes`) in a video, frame by frame.
 
         visible, infrared: video files, folders of images, camera numbers or addresses of streams. register: a file
-        with the homography from infrared to visible pixels, or "estimate". Raises InputError for videos and boxes that
-        cannot be used.
+        with the homography from infrared to visible pixels, or "estimate". fps: frames per second of both where they do
+        not tell it themselves, to pair them by time. Raises InputError for videos and boxes that cannot be used.
         """
         first = [*boxes] if box is None else [box, *boxes]
         if not first:
@@ -219,7 +220,7 @@ class Tracker:
         if is_live(sources[0]):
             frames = open_cameras(*sources, register)
         else:
-            frames = read_ahead(open_frames(*sources, register))
+            frames = read_ahead(open_frames(*sources, register, fps))
         targets: list[Target] = []
         for index, images in enumerate(frames):
             read = self._reader.complete(dict(zip((VISIBLE, INFRARED), images, strict=False)))

@@ -32,6 +32,7 @@ from ..test.tracker.protocol import Tracker
 from ..test.video.homography import write_homography
 from ..test.video.live import is_live, open_cameras
 from ..test.video.pairing import ORDERS, PairedFrames, open_frames, open_halves, open_sequence, recorded_rate
+from ..test.video.times import SANE_RATES, is_sane
 from .options import Group, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
 from .parser import Argv, Parser
 
@@ -68,6 +69,16 @@ def _add_sources(group: Group) -> None:
         help="homography from infrared to visible pixels: nine numbers in a file, or estimated from the images",
     )
     group.add_argument(
+        "--fps",
+        type=float,
+        metavar="N",
+        help="frames/s of sources that do not tell it: folders without times in their names (default: 25), videos with "
+        "an absurd rate; also of the written video (default: as the visible one)",
+    )
+    group.add_argument(
+        "--infrared_fps", type=float, metavar="N", help="the same of --infrared, where it differs (default: --fps)"
+    )
+    group.add_argument(
         "--modality",
         choices=("both", *CAMERAS),
         default="both",
@@ -98,7 +109,6 @@ def _add_targets(group: Group) -> None:
 
 def _add_results(group: Group) -> None:
     add_out(group, "--output", what="new folder (default: output/demo/<name>; _2, _3, … where it exists)")
-    group.add_argument("--fps", type=float, help="frames/s of the written video (default: as the input, 25 for images)")
     group.add_argument(
         "--format",
         choices=("mp4", "webm"),
@@ -130,8 +140,11 @@ def main(argv: Argv = None) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Raises InputError for arguments that are out of range or contradict each other."""
-    if args.fps is not None and not args.fps > 0:
-        raise InputError(f"--fps {args.fps}: expected a number above 0")
+    for option in ("fps", "infrared_fps"):
+        rate = getattr(args, option)
+        if rate is not None and not is_sane(rate):
+            low, high = SANE_RATES
+            raise InputError(f"--{option} {rate:g}: expected frames per second, from {low:.2g} to {high:g}")
     if args.max_frames is not None and args.max_frames < 1:
         raise InputError(f"--max_frames {args.max_frames}: expected 1 or more")
     if args.targets < 1:
@@ -140,6 +153,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("give either --sequence DIR, --visible SOURCE (and --infrared SOURCE) or --side_by_side FILE")
     if args.infrared is not None and args.visible is None:
         raise InputError("--infrared goes with --visible; a --sequence or --side_by_side holds both")
+    if args.infrared_fps is not None and args.infrared is None:
+        raise InputError("--infrared_fps goes with --infrared")
     if args.register is not None and args.infrared is None:
         raise InputError("--register goes with --visible and --infrared")
     if args.box and args.boxes:
@@ -168,7 +183,7 @@ def open_recording(args: argparse.Namespace) -> tuple[DemoVideo, np.ndarray | No
         halves = open_halves(args.side_by_side, args.order)
         sequence = Sequence(Path(args.side_by_side).resolve().stem, halves, np.zeros((0, 4)))
     else:
-        frames = open_frames(args.visible, args.infrared, args.register)
+        frames = open_frames(args.visible, args.infrared, args.register, (args.fps, args.infrared_fps or args.fps))
         matrix = frames.matrix if isinstance(frames, PairedFrames) else None
         sequence = Sequence(Path(args.visible).resolve().stem, frames, np.zeros((0, 4)))
     rate = args.fps or recorded_rate(sequence.frames)

@@ -1,5 +1,6 @@
 """Cameras of this machine, by number, and streams, by address (rtsp://…). Only the newest image is kept, no queue."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ from ...datasets.sequence import INFRARED, VISIBLE
 from .align import align
 from .homography import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
 from .pairing import match_size
+from .times import ASSUMED_RATE, is_sane
+
+log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0  # seconds without an image after which a camera counts as disconnected
-USUAL_RATE = 25.0  # frames per second of a camera that does not report its rate
 SHORT_PAUSE = 0.5  # seconds between the image pairs that a registration is estimated from
 
 
@@ -28,18 +31,32 @@ def is_live(source: str) -> bool:
     return source.isdigit() or "://" in source
 
 
+def hide_credentials(source: str) -> str:
+    """The address of a stream for messages, without user, password and what follows a question mark.
+
+    >>> hide_credentials("rtsp://admin:p@ss@10.0.0.7/thermal?token=1"), hide_credentials("0")
+    ('rtsp://…@10.0.0.7/thermal?…', '0')
+    """
+    scheme, mark, rest = source.partition("://")
+    address, query, _ = rest.partition("?")
+    _, user, place = address.rpartition("@")
+    return scheme + mark + ("…@" if user else "") + place + ("?…" if query else "")
+
+
 class Camera:
     """One camera. A thread reads it, so that a slow tracker never gets old images."""
 
     def __init__(self, source: str, open_capture: Callable[[Any], Any] = cv2.VideoCapture):
         """Raises InputError when the camera cannot be opened."""
-        self.source = source
+        self.source = hide_credentials(source)
         self._capture = open_capture(int(source) if source.isdigit() else source)
         if not self._capture.isOpened():
-            raise InputError(
-                f"camera {source}: cannot be opened; check its number or address, and that no other program uses it"
-            )
-        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or USUAL_RATE
+            remedy = "check its number or address, and that no other program uses it"
+            raise InputError(f"camera {self.source}: cannot be opened; {remedy}")
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if is_sane(rate) else ASSUMED_RATE
+        if rate > 0 and not is_sane(rate):
+            log.warning("camera %s: says %g frames/s, which cannot be; %g is taken", self.source, rate, ASSUMED_RATE)
         self._new_image = threading.Condition()
         self._image: np.ndarray | None = None
         self._count, self._ended = 0, False

@@ -5,7 +5,7 @@ scaled to the size of the visible one or warped to it by a homography. Each diff
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from ...datasets.matching import match_frames
 from ...datasets.readers.folder import PAIRED, read_folder
 from ...datasets.sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
 from .homography import ESTIMATE, estimate_homography, read_homography, scaling, warp
-from .video import frame_rate, open_source
+from .times import ASSUMED, STAMPS, Clock, Pairs, are_together, pair_in_order, pair_nearest, pair_regular
+from .video import frame_rate, open_source, read_clock
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +34,19 @@ class PairedFrames(Frames):
 
     visible: Frames
     infrared: Frames
-    pace: float = 1.0  # infrared frames per visible frame
+    pairs: Pairs
     matrix: np.ndarray | None = None  # [3, 3] infrared pixel -> visible pixel; None: the identity
     modalities: tuple[str, ...] = (VISIBLE, INFRARED)
 
     def __len__(self) -> int:
-        return min(len(self.visible), int((len(self.infrared) - 0.5) / self.pace) + 1)
+        return len(self.pairs.first)
 
     def __getitem__(self, index: int) -> list[np.ndarray]:
-        visible, infrared = self.visible[index][0], self.infrared[self.partner(index)][0]
+        visible = self.visible[int(self.pairs.first[index])][0]
+        infrared = self.infrared[int(self.pairs.second[index])][0]
         if self.matrix is not None:
             infrared = warp(infrared, self.matrix, (visible.shape[1], visible.shape[0]))
         return [visible, infrared]
-
-    def partner(self, index: int) -> int:
-        """Index of the infrared frame that belongs to a visible one."""
-        return min(round(index * self.pace), len(self.infrared) - 1)
 
 
 @dataclass(frozen=True)
@@ -70,20 +68,40 @@ class HalfFrames(Frames):
         return [halves[first], halves[1 - first]]
 
 
-def open_frames(visible: str | Path, infrared: str | Path | None = None, register: str | None = None) -> Frames:
+def open_frames(
+    visible: str | Path,
+    infrared: str | Path | None = None,
+    register: str | None = None,
+    fps: tuple[float | None, float | None] = (None, None),
+) -> Frames:
     """Frames of one folder of images or video file; with `infrared`, pairs of frames from both.
 
-    register: a file with the homography from infrared to visible pixels, or "estimate".
+    register: a file with the homography from infrared to visible pixels, or "estimate". fps: frames per second of each
+    recording, where it does not tell them itself.
     Raises InputError for a source that does not exist or cannot be read, for different aspect ratios without a
     registration, and where a registration cannot be estimated.
     """
-    first = open_source(visible)
+    first: Frames = open_source(visible)
     if infrared is None:
         return first
-    second = open_source(infrared)
-    if isinstance(first, FileFrames) and isinstance(second, FileFrames):
+    second: Frames = open_source(infrared)
+    names = str(visible), str(infrared)
+    if isinstance(first, FileFrames) and isinstance(second, FileFrames) and not have_times(first, second, fps):
         first, second = pair_images(first, second)
-    return pair_frames(first, second, (str(visible), str(infrared)), register)
+        pairs = pair_in_order((read_clock(first), read_clock(second)))
+    else:
+        pairs = pair_by_time((read_clock(first, fps[0]), read_clock(second, fps[1])), names)
+    paired = PairedFrames(first, second, pairs)
+    return replace(paired, matrix=choose_matrix(paired, names, register))
+
+
+def have_times(visible: FileFrames, infrared: FileFrames, fps: tuple[float | None, float | None]) -> bool:
+    """Whether two folders of images are paired by time: their images are named by times of which less than half are in
+    both, or the user tells two rates."""
+    clocks = [read_clock(frames) for frames in (visible, infrared)]
+    shared = len(np.intersect1d(clocks[0].times, clocks[1].times))
+    stamped = all(clock.source == STAMPS for clock in clocks) and shared < 0.5 * min(len(visible), len(infrared))
+    return stamped or fps[0] != fps[1]
 
 
 def pair_images(visible: FileFrames, infrared: FileFrames) -> tuple[FileFrames, FileFrames]:
@@ -97,23 +115,34 @@ def pair_images(visible: FileFrames, infrared: FileFrames) -> tuple[FileFrames, 
     return first, second
 
 
-def pair_frames(visible: Frames, infrared: Frames, names: tuple[str, str], register: str | None = None) -> PairedFrames:
-    """As `open_frames`, for recordings that are already open. names: of the recordings, in messages."""
-    rates = frame_rate(visible), frame_rate(infrared)
-    pace = rates[1] / rates[0]
-    if abs(pace - 1) <= SAME_RATE:
-        pace = 1.0
+def pair_by_time(clocks: tuple[Clock, Clock], names: tuple[str, str]) -> Pairs:
+    """Which frames of two recordings belong together; one line where it is not frame k with frame k, and one where
+    frames are left out."""
+    one, two = clocks
+    even = one.regular and two.regular and not one.source == two.source == STAMPS
+    nearest = "each visible frame gets the infrared frame nearest in time"
+    if are_together(clocks) or (even and abs(two.rate / one.rate - 1) <= SAME_RATE):
+        pairs = pair_in_order(clocks)
+    elif even:
+        rates = [f"{c.rate:.4g}{' (assumed; --fps tells it)' * (c.source == ASSUMED)}" for c in clocks]
+        log.warning("%s runs at %s frames/s, %s at %s: %s", names[0], rates[0], names[1], rates[1], nearest)
+        pairs = pair_regular(clocks)
     else:
-        log.warning(
-            "%s runs at %.4g frames/s, %s at %.4g: each visible frame gets the infrared frame nearest in time",
-            *(names[0], rates[0], names[1], rates[1]),
-        )
-    paired = PairedFrames(visible, infrared, pace)
-    used = len(paired), paired.partner(len(paired) - 1) + 1
-    if max(len(visible) - used[0], len(infrared) - used[1]) > max(1.0, pace, 1 / pace) - 1:
-        message = "%s has %d frames, %s %d; only the first %d of the visible and %d of the infrared ones are used"
-        log.warning(message, names[0], len(visible), names[1], len(infrared), *used)
-    return PairedFrames(visible, infrared, pace, choose_matrix(paired, names, register))
+        pairs = pair_nearest(clocks)
+        shown = "%s and %s have times of their own: %s, at most %.2g s from it"
+        log.warning(shown, *names, nearest, pairs.farthest)
+    _say_unused(clocks, names, pairs)
+    return pairs
+
+
+def _say_unused(clocks: tuple[Clock, Clock], names: tuple[str, str], pairs: Pairs) -> None:
+    lengths = [len(clock.times) for clock in clocks]
+    pace = clocks[1].rate / clocks[0].rate
+    used = len(pairs.first), int(pairs.second[-1]) + 1
+    if pairs.first[0] or max(lengths[0] - used[0], lengths[1] - used[1]) > max(1.0, pace, 1 / pace) - 1:
+        start = "first " if not pairs.first[0] else ""
+        message = "%s has %d frames, %s %d; only the %s%d of the visible and %d of the infrared ones are used"
+        log.warning(message, names[0], lengths[0], names[1], lengths[1], start, *used)
 
 
 def choose_matrix(paired: PairedFrames, names: tuple[str, str], register: str | None) -> np.ndarray | None:
@@ -166,7 +195,7 @@ def open_sequence(folder: str | Path) -> Sequence:
 
 
 def recorded_rate(frames: Frames) -> float:
-    """Frames per second of a video of one or two modalities; 25 where that is not known."""
+    """Usual frames per second of a video of one or two modalities; 25 where that is not known."""
     if isinstance(frames, PairedFrames):
         return frame_rate(frames.visible)
     return frame_rate(frames.whole if isinstance(frames, HalfFrames) else frames)

@@ -129,3 +129,16 @@ def test_a_live_video_lasts_as_long_as_tracking_took(tmp_path):
     assert len(result.seconds) == 5
     assert len(VideoFrames(tmp_path / "tracking.mp4")) == pytest.approx(50 * result.elapsed, rel=0.35)
     np.testing.assert_allclose(result.rows[-1].box, sequence.boxes[0], atol=1.0)
+
+
+def test_credentials_of_an_address_are_not_printed(caplog):
+    address = "rtsp://admin:s3cr@t@10.0.0.7/thermal?token=t0k"
+    with pytest.raises(InputError, match=r"camera rtsp://…@10\.0\.0\.7/thermal\?…: cannot be opened"):
+        Camera(address, lambda source: StandIn([]))
+    pictures = [grey(5)] * 3
+    eye = Camera(address, lambda source: StandIn(pictures, rate=90000.0))
+    assert eye.rate == 25 and "10.0.0.7/thermal?…: says 90000 frames/s" in caplog.text
+    with pytest.raises(InputError) as told:
+        LiveFrames([eye, Camera(address, lambda source: StandIn([grey(5, (10, 40))]))])
+    assert "s3cr" not in caplog.text + str(told.value) and "t0k" not in caplog.text + str(told.value)
+    eye.close()
