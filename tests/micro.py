@@ -73,13 +73,15 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "dasiamrpn-kernel": ("dasiamrpn", "dasiamrpn_vot", [*_NARROW, "TEST.DISTRACTOR.USE=kernel"]),
     "dasiamrpn-long": ("dasiamrpn", "dasiamrpn_vot_lt", _NARROW),
     "fear": ("fear", "xs", _SMALL),
+    "iimf_lite": ("iimf_lite", "xs", [*_SMALL, "MODEL.FUSION.NUM_CHANNELS=8"]),
+    "iimf_lite-max": ("iimf_lite", "max", [*_SMALL, "MODEL.FUSION.NUM_CHANNELS=8"]),
     TOY: (TOY, "", []),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 
 
 #: Those of the one-stream family, which have tests of their own.
-ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, "fear", TOY))]
+ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, "fear", "iimf_lite", TOY))]
 
 
 def config(variant: str, *changes: str) -> EasyDict:

@@ -113,7 +113,7 @@ def _load_named(name: str, folders: Mapping[str, str]) -> Many[Sequence]:
 
 def _is_benchmark(name: str) -> bool:
     """Whether a configuration's data set is one that papers report on."""
-    return choose("data set", TRAINING.get(name.lower(), name), DATASETS) in BENCHMARKS
+    return _split_name(TRAINING.get(name.lower(), name))[0] in BENCHMARKS
 
 
 def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True) -> Many[Sequence]:
@@ -126,7 +126,7 @@ def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True)
     read: Callable[[Path], Many[Sequence]] = resolve(reader, __package__)
     if not indexed or reader.startswith(".synthetic"):
         return read(folder)
-    with open_index(choose("data set", name, DATASETS), folder):
+    with open_index(_split_name(name)[0], folder):
         return read(folder)
 
 
@@ -135,12 +135,22 @@ def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
 
     Raises InputError as `load_dataset`.
     """
-    known = choose("data set", name, DATASETS)
+    known, part = _split_name(name)
     packed = folders.get("packed_dir", "")
     if packed and (Path(packed) / known / "index.npz").is_file():
         return ".pack:read_pack", Path(packed) / known
     entry = DATASETS[known]
     folder = folders.get(entry.key, "")
-    if entry.key != "photos_dir" and not (folder and Path(folder).is_dir()):
-        raise InputError(f"{name}: folder {folder!r} does not exist; set {entry.key} in local.py")
-    return entry.reader, Path(folder)
+    if entry.key != "photos_dir" and not (folder and (Path(folder) / part).is_dir()):
+        raise InputError(f"{name}: folder {str(Path(folder) / part)!r} does not exist; set {entry.key} in local.py")
+    return entry.reader, Path(folder) / part
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """A known data set, and the folder inside its folder: "videos/mine" is the folder `mine` of videos_dir. Raises
+    InputError for unknown names, and for a part of another set."""
+    known, _, part = name.partition("/")
+    known = choose("data set", known, DATASETS)
+    if part and known != "videos":
+        raise InputError(f"{name}: only `videos` has parts, the folders in videos_dir; write {known}")
+    return known, part

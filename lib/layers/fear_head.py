@@ -18,7 +18,7 @@ class FearMaps(NamedTuple):
 
     logits: Tensor  # [B, n, n] of the target's place
     distances: Tensor  # [B, 4, n, n] from each cell's point to the left, top, right and bottom side, pixels
-    features: Tensor  # [B, C, n, n] of the classification tower, before its last convolution
+    tower: Tensor  # [B, C, n, n] features of the classification tower, before its last convolution
 
 
 class SeparableConv(nn.Sequential):

@@ -19,6 +19,7 @@ TRACKERS = {
     "siamrpn": ".siamrpn:SiamRPN",
     "dasiamrpn": ".dasiamrpn:DaSiamRPN",
     "fear": ".fear:Fear",
+    "iimf_lite": ".iimf_lite:IIMFLite",
 }
 
 

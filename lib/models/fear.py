@@ -30,7 +30,7 @@ _IDENTITY_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var"
 class Memory(NamedTuple):
     """What FEAR keeps about a target."""
 
-    template: Tensor  # [B, C, k, k] features
+    features: Tensor  # [B, C, k, k] of the template
 
 
 class Fear(Network):
@@ -56,7 +56,7 @@ class Fear(Network):
 
     def forward(self, memory: Memory, search: Tensor) -> FearMaps:
         """Memory and search [B, 1, 3, S, S] -> FearMaps"""
-        return self.head(memory.template, self.backbone(search[:, 0]))
+        return self.head(memory.features, self.backbone(search[:, 0]))
 
     def read(self, prediction: FearMaps) -> Tensor:
         """The box of the most probable cell."""

@@ -14,9 +14,8 @@ from ..core.boxes import clip_box
 from ..core.frame import Frame, Streams
 from ..core.target import Target
 from ..core.view import BLACK, View, mean_colour, place_stretched
-from ..layers.fear_head import FearMaps
 from .method import Answer, OneView
-from .siamese import gather_rows, size_penalty
+from .siamese import gather_rows, hann_window, size_penalty
 
 if TYPE_CHECKING:
     from .fear import Fear
@@ -29,6 +28,14 @@ class FearSettings(NamedTuple):
     """What the method keeps about a target besides its memory."""
 
     fill: np.ndarray  # [3 M] uint8, the first frame's mean colour
+
+
+class RankedCells(NamedTuple):
+    """The box of each cell; the cell with the highest rank wins."""
+
+    boxes: Tensor  # [B, N, 4] cxcywh in crop units
+    scores: Tensor  # [B, N] in [0, 1]
+    ranks: Tensor  # [B, N]
 
 
 class FearMethod(OneView):
@@ -74,19 +81,19 @@ class FearMethod(OneView):
     def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """Box and score of the cell with the highest rank."""
         maps = self.network(memory, self.images(pixels))
-        boxes, scores, ranks = self.rank(maps, prior[:, 0])
-        best = ranks.argmax(1)
-        return self.answer(gather_rows(boxes, best), gather_rows(scores, best), memory, maps)
+        ranked = self.rank(maps.logits, maps.distances, prior[:, 0])
+        best = ranked.ranks.argmax(1)
+        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, maps)
 
-    def rank(self, maps: FearMaps, prior: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The boxes of all cells [B, n^2, 4] cxcywh in crop units, their scores and ranks [B, n^2]. prior: [B, 2]."""
-        boxes = boxes_from_distances(maps.distances.float()).flatten(2).mT
-        scores = maps.logits.float().flatten(1).sigmoid()
-        size = maps.logits.shape[-1] * STRIDE
-        penalty = size_penalty(boxes[..., 2:] * size, prior[:, None] * size, self.penalty_k)
-        window = scores.new_tensor(np.hanning(maps.logits.shape[-1]))
-        ranks = scores * penalty * (1 - self.influence) + self.influence * torch.outer(window, window).flatten()
-        return boxes, scores, ranks
+    def rank(self, logits: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
+        """logits [B, n, n], distances [B, 4, n, n], last width and height [B, 2] in crop units -> RankedCells"""
+        boxes = boxes_from_distances(distances.float()).flatten(2).mT
+        scores = logits.float().flatten(1).sigmoid()
+        cells = logits.shape[-1]
+        penalty = size_penalty(boxes[..., 2:] * cells * STRIDE, prior[:, None] * cells * STRIDE, self.penalty_k)
+        window = hann_window(cells, scores.device).flatten()
+        ranks = scores * penalty * (1 - self.influence) + self.influence * window
+        return RankedCells(boxes, scores, ranks)
 
     def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
         """Whole pixels; MARGIN of the box stays inside the frame."""

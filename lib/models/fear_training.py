@@ -22,6 +22,7 @@ class FearTraining:
     positive_share: float  # cells are positive in this share of the target's width and height
     cls_weight: float
     box_weight: float
+    rank_weight: float
     stages: int  # last stages of the trunk that learn
     unfreeze_epoch: int  # epoch from which the trunk learns
 
@@ -32,7 +33,9 @@ class FearTraining:
         train = cfg.TRAIN
         scratch = not cfg.MODEL.PRETRAIN_FILE
         learning, epoch = (stages, 0) if scratch else (train.TRUNK_STAGES, train.UNFREEZE_EPOCH)
-        return cls(train.POSITIVE_SHARE, train.CLS_WEIGHT, train.BOX_WEIGHT, learning, epoch)
+        return cls(
+            train.POSITIVE_SHARE, train.CLS_WEIGHT, train.BOX_WEIGHT, train.RANK_WEIGHT, learning, epoch
+        )
 
     def learning_stages(self, epoch: int) -> int:
         """The number of the trunk's last stages that learn in an epoch (counted from 1)."""
@@ -50,6 +53,8 @@ class FearTraining:
             "cls": self.cls_weight * balanced_binary_loss(logits, middle),
             "box": self.box_weight * smoothed_iou_loss(boxes, truth, inside),
         }
+        if self.rank_weight:
+            losses["rank"] = self.rank_weight * ranking_loss(logits, middle)
         with torch.no_grad():
             best = logits.flatten(1).argmax(1)
             found = cxcywh_to_xyxy(gather_rows(boxes.flatten(2).mT, best))
@@ -79,6 +84,14 @@ def balanced_binary_loss(logits: Tensor, positive: Tensor) -> Tensor:
     return sum(
         (0.5 * (losses * part).sum() / part.sum().clamp(min=1) for part in (positive, ~positive)), logits.new_zeros(())
     )
+
+
+def ranking_loss(logits: Tensor, positive: Tensor) -> Tensor:
+    """Minus the logarithm of the share of the positive cells in the softmax over all cells, averaged over the pairs
+    that have some. Both [B, n, n]."""
+    likelihood = logits.flatten(1).log_softmax(1).masked_fill(~positive.flatten(1), -torch.inf).logsumexp(1)
+    there = positive.flatten(1).any(1)
+    return -torch.where(there, likelihood, 0.0).sum() / there.sum().clamp(min=1)
 
 
 def smoothed_iou_loss(boxes: Tensor, truth: Tensor, inside: Tensor) -> Tensor:

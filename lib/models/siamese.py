@@ -151,7 +151,7 @@ def from_crop_units(boxes: Tensor, size: int) -> Tensor:
 
 def gather_rows(values: Tensor, index: Tensor) -> Tensor:
     """[B, N, ...] at index [B] -> [B, ...], at [B, K] -> [B, K, ...]"""
-    rows = torch.arange(len(values), device=values.device)
+    rows = torch.arange(values.shape[0], device=values.device)
     return values[rows if index.ndim == 1 else rows[:, None], index]
 
 

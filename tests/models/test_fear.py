@@ -48,10 +48,10 @@ def test_published_numbers(published):
         features, head = published.backbone(search[:, 0]), published.head
         maps = published(memory, search)
         found = {
-            "template_features": memory.template,
+            "template_features": memory.features,
             "search_features (input.125)": features,
-            "cls_tower_in (input.150)": head.cls_mix(correlate_cells(memory.template, head.cls_encoder(features))),
-            "reg_tower_in (input.140)": head.box_mix(correlate_cells(memory.template, head.box_encoder(features))),
+            "cls_tower_in (input.150)": head.cls_mix(correlate_cells(memory.features, head.cls_encoder(features))),
+            "reg_tower_in (input.140)": head.box_mix(correlate_cells(memory.features, head.box_encoder(features))),
             "bbox": maps.distances,
             "cls": maps.logits[:, None],
         }
@@ -111,7 +111,7 @@ def test_rank_is_the_score_with_window_and_penalty(published):
     logits[4, 8] = logits[8, 4] = 2.0
     sizes = torch.full((16, 16), 51.2)
     sizes[4, 8] *= 2  # twice as wide and as high as before
-    boxes, scores, ranks = method.rank(maps_with(logits, sizes), torch.tensor([[0.2, 0.2]]))
+    boxes, scores, ranks = method.rank(*maps_with(logits, sizes)[:2], torch.tensor([[0.2, 0.2]]))
     one, other = 4 * 16 + 8, 8 * 16 + 4
     share, p = 0.38, torch.tensor(2.0).sigmoid()
     window = np.hanning(16)
@@ -141,8 +141,8 @@ def test_stream_of_a_frame_with_two():
     assert infrared.streams == Streams(1, "infrared")
     (both,), (alone,) = infrared.start([frames[0]], [box]), infrared.start([frames[0][1:]], [box])
     (visible,) = micro.tracker("fear").start([frames[0]], [box])
-    assert torch.equal(both.state.memory.template, alone.state.memory.template)
-    assert not torch.equal(both.state.memory.template, visible.state.memory.template)
+    assert torch.equal(both.state.memory.features, alone.state.memory.features)
+    assert not torch.equal(both.state.memory.features, visible.state.memory.features)
     ((one,), (other,)) = infrared.track([both], [frames[1]]), infrared.track([alone], [frames[1][1:]])
     assert one.score == other.score and one.box.tolist() == other.box.tolist()
 

@@ -72,9 +72,9 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _image_folders(folder: Path) -> dict[str, Path]:
     """Modality -> image folder; empty when the folder is not a sequence."""
-    if (folder / VISIBLE).is_dir():
-        names = [name for name in (VISIBLE, INFRARED) if (folder / name).is_dir()]
-        return {name: folder / name for name in names}
+    streams = {name: folder / name for name in (VISIBLE, INFRARED) if (folder / name).is_dir()}
+    if streams:
+        return streams
     if (folder / "img").is_dir():
         return {VISIBLE: folder / "img"}
     if first_existing(folder, SINGLE) and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):

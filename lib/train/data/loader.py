@@ -58,7 +58,8 @@ class PairDataset(Dataset[Sample]):
 
         def read(sequence: Sequence, row: int, reduction: int) -> np.ndarray:
             frame = sequence.frame_of(row)
-            return self.streams.stack(sequence.frames.reduced(frame, reduction), sequence.name, seed)
+            images = sequence.frames.reduced(frame, reduction)
+            return self.streams.stack(images, sequence.frames.modalities, sequence.name, seed)
 
         for _ in range(self._TRIES):
             try:
@@ -71,7 +72,7 @@ class PairDataset(Dataset[Sample]):
                 _warn_once(last)
                 continue
             if crops is not None:
-                template, search = self.streams.drop([crops.template, crops.search], seed)
+                template, search = self.streams.change([crops.template, crops.search], seed)
                 return _to_sample(crops._replace(template=template, search=search), pair, unreadable)
         raise InputError(f"no usable training pair in {self._TRIES} draws; {last or 'the targets leave their images'}")
 

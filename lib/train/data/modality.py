@@ -1,20 +1,23 @@
-"""The two streams of a training sample: infrared for visible data sets, and modality dropout.
+"""The two streams of a training sample: what stands in for a missing one, misregistration, faults, dropout.
 
-Both have their own random generators, so that switching one on changes no crop. S: side of a crop, pixels.
+Each has its own random generator, so that switching one on changes no crop. S: side of a crop, pixels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from easydict import EasyDict
 
+from ...core.frame import INFRARED, VISIBLE
 from ...datasets.camera import ABSENT
 from ...datasets.sequence import stack_modalities
 from ...datasets.synthetic.thermal import invent_infrared
 from .augment import LabelledCrop
+from .faults import BROKEN, draw_fault, harm
 
-_INFRARED, _DROPOUT = 1, 2  # last part of the seeds of a sample's two generators
+_INFRARED, _DROPOUT, _SHIFT, _BROKEN, _FAULT = 1, 2, 3, 4, 5  # last part of the seeds of a sample's generators
 
 
 @dataclass(frozen=True)
@@ -22,27 +25,55 @@ class StreamRules:
     """How the images of a frame become the channels of a network, in training or in validation."""
 
     modalities: int  # of the network
-    generated: bool = False  # infrared of visible sets is generated, not a grey copy
+    missing: str = "grey"  # the other stream of sets with one: of DATA.INFRARED
     dropout: float = 0.0  # probability that a sample loses one stream
+    shift: float = 0.0  # pixels by which the infrared image is shifted, at most, in both directions
+    faults: float = 0.0  # probability that one stream gets worse
+    template_faults: float = 0.0  # probability that the template has the same fault
 
     @classmethod
     def from_config(cls, cfg: EasyDict, modalities: int, *, stage: int) -> "StreamRules":
         """stage: 0 for training, 1 for validation, which has no dropout. One modality has no such keys."""
         if modalities == 1:
             return cls(modalities)
-        dropout = cfg.TRAIN.MODALITY_DROPOUT if stage == 0 else 0.0
-        return cls(modalities, cfg.DATA.INFRARED == "generated", dropout)
+        data, dropout = cfg.DATA, cfg.TRAIN.MODALITY_DROPOUT if stage == 0 else 0.0
+        return cls(modalities, data.INFRARED, dropout, data.MISREGISTRATION, data.FAULTS, data.TEMPLATE_FAULTS)
 
-    def stack(self, images: Sequence[np.ndarray], name: str, key: Sequence[int]) -> np.ndarray:
-        """The images of one frame as [H, W, 3 * modalities] uint8; name: of the sequence, for messages; key: of the
-        sample; all its frames get the same generated temperatures."""
-        if self.generated and len(images) == 1:
-            images = [images[0], invent_infrared(np.random.default_rng([*key, _INFRARED]), images[0])]
+    def stack(self, images: Sequence[np.ndarray], streams: Sequence[str], name: str, key: Sequence[int]) -> np.ndarray:
+        """The images of one frame as [H, W, 3 * modalities] uint8.
+
+        streams: what the images are; name: of the sequence, for messages; key: of the sample, all of whose frames get
+        the same generated temperatures and the same shift.
+        """
+        if self.modalities == 2 and len(images) == 1:
+            images = self._complete(images[0], streams[0], key)
+        if self.shift and self.modalities == 2:
+            reach = np.random.default_rng([*key, _SHIFT]).uniform(-self.shift, self.shift, 2)
+            images = [images[0], _moved(images[1], reach)]
         return stack_modalities(images, self.modalities, name)
 
-    def drop(self, crops: Sequence[LabelledCrop], key: Sequence[int]) -> Sequence[LabelledCrop]:
-        """The crops of a sample, [S, S, 6] each. With probability `dropout` one stream, visible or infrared with equal
-        probability, is absent in all of them, as if that camera failed."""
+    def change(self, crops: Sequence[LabelledCrop], key: Sequence[int]) -> Sequence[LabelledCrop]:
+        """The crops of a pair, [S, S, 3 * modalities] each, with faults, or without a stream."""
+        if self.faults and self.modalities == 2:
+            rng = np.random.default_rng([*key, _FAULT])
+            if rng.random() < self.faults:
+                images = harm(rng, *(crop.image for crop in crops), self.template_faults)
+                crops = [LabelledCrop(image, crop.box) for image, crop in zip(images, crops, strict=True)]
+        return self._drop(crops, key)
+
+    def _complete(self, image: np.ndarray, stream: str, key: Sequence[int]) -> Sequence[np.ndarray]:
+        """Both streams of a frame that has one."""
+        if self.missing == "generated" and stream == VISIBLE:
+            return [image, invent_infrared(np.random.default_rng([*key, _INFRARED]), image)]
+        if self.missing == "failed":
+            rng = np.random.default_rng([*key, _BROKEN])
+            other = draw_fault(rng, BROKEN)(rng, _square(image))[: image.shape[0], : image.shape[1]]
+            return [other, image] if stream == INFRARED else [image, other]
+        return [image, image] if stream == INFRARED else [image]
+
+    def _drop(self, crops: Sequence[LabelledCrop], key: Sequence[int]) -> Sequence[LabelledCrop]:
+        """With probability `dropout` one stream, visible or infrared with equal probability, is absent in all crops,
+        as if that camera failed."""
         if not self.dropout:
             return crops
         rng = np.random.default_rng([*key, _DROPOUT])
@@ -50,3 +81,15 @@ class StreamRules:
             return crops
         lost = np.repeat(np.arange(2) == rng.integers(2), 3)
         return [LabelledCrop(np.where(lost, np.uint8(ABSENT), crop.image), crop.box) for crop in crops]
+
+
+def _moved(image: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """The image moved by [2] x and y pixels; its border is repeated."""
+    matrix = np.array([[1, 0, step[0]], [0, 1, step[1]]])
+    return cv2.warpAffine(image, matrix, image.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _square(image: np.ndarray) -> np.ndarray:
+    """The image, its border repeated to a square."""
+    side = max(image.shape[:2])
+    return cv2.copyMakeBorder(image, 0, side - image.shape[0], 0, side - image.shape[1], cv2.BORDER_REPLICATE)

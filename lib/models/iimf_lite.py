@@ -1,0 +1,174 @@
+"""IIMF's idea on a light trunk: two specific streams, a modality-shared stream that both feed, one head (after IIMF,
+ACM MM 2024, on FEAR, ECCV 2022).
+
+The specific streams are FEAR's, with its weights. What is learned is the shared stream, and which stream to believe,
+where and when. Where one camera is absent, the prediction is FEAR's on the other one.
+B targets, C channels, k template cells and n search cells on each side.
+"""
+
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from easydict import EasyDict
+from torch import Tensor
+
+from ..core.boxes import xywh_to_cxcywh
+from ..core.frame import BLACK, Frame, Streams
+from ..core.target import Target
+from ..core.view import View
+from ..layers.fear_head import FearMaps
+from ..layers.stream_fusion import SharedStream, StreamGates
+from .base import PairBatch
+from .fear import Fear
+from .fear_method import FearMethod, RankedCells, boxes_from_distances
+from .method import Answer, Method
+from .siamese import gather_rows
+
+_STREAMS = 3  # visible, infrared, shared
+_FLAT_STEP = 8  # pixels between those that are looked at first to find a flat image
+
+
+class Memory(NamedTuple):
+    """What IIMF lite keeps about a target."""
+
+    features: Tensor  # [B, 3, C, k, k] of the template: visible, infrared and shared stream
+    absent: Tensor  # [B, 2] 1 where a camera had no image in the template, else 0
+
+
+class Prediction(NamedTuple):
+    """IIMF lite's output for a search region."""
+
+    logits: Tensor  # [B, n, n]
+    distances: Tensor  # [B, 4, n, n] pixels
+    weights: Tensor  # [B, 3, n, n] how much each stream is believed
+    stream_logits: Tensor  # [B, 3, n, n] of each stream alone
+    stream_distances: Tensor  # [B, 3, 4, n, n]
+
+
+class IIMFLiteMethod(FearMethod):
+    """FEAR's method for two cameras. A camera without an image (every pixel equal) is left out."""
+
+    network: "IIMFLite"
+
+    def __init__(self, network: "IIMFLite", test: EasyDict):
+        super().__init__(network, test)
+        self.fusion: str = test.FUSION
+
+    @property
+    def streams(self) -> Streams:
+        """Both; a missing infrared image is absent, not a grey copy."""
+        return Streams(2, missing=BLACK)
+
+    def first_views(self, target: Target, frame: Frame) -> list[View]:
+        """As FEAR's."""
+        return [_fill_flat(view, frame) for view in super().first_views(target, frame)]
+
+    def views(self, target: Target, frame: Frame) -> list[View]:
+        """As FEAR's."""
+        return [_fill_flat(view, frame) for view in super().views(target, frame)]
+
+    def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
+        """As FEAR's on the fused maps; with TEST.FUSION `max` the box of the specific stream with the highest rank."""
+        images = self.images(pixels)
+        found = self.network(memory, images)
+        if self.fusion == "learned":
+            ranked = self.rank(found.logits, found.distances, prior[:, 0])
+        else:
+            absent = self.network.absent(memory, images)
+            own = [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior[:, 0]) for k in range(2)]
+            ranks = [one.ranks.masked_fill(absent[:, k, None], -1.0) for k, one in enumerate(own)]
+            ranked = RankedCells(
+                torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1), torch.cat(ranks, 1)
+            )
+        best = ranked.ranks.argmax(1)
+        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, found)
+
+
+class IIMFLite(Fear):
+    """Two cameras."""
+
+    modalities = 2
+    marks = ("head.cls_mix.", "gates.mix.")
+    method_class: ClassVar[type[Method]] = IIMFLiteMethod
+
+    def __init__(self, cfg: EasyDict):
+        super().__init__(cfg)
+        channels, hidden = cfg.MODEL.HEAD.NUM_CHANNELS, cfg.MODEL.FUSION.NUM_CHANNELS
+        self.shared = SharedStream(channels, hidden)
+        self.gates = StreamGates(channels, hidden, _STREAMS)
+        self.shared_weight: float = cfg.TRAIN.SHARED_WEIGHT
+        for part in (self.backbone, self.head):
+            part.requires_grad_(False)
+
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Memory:
+        """template [B, 2, 3, 128, 128] -> Memory; `box` is not used: the target is in the middle"""
+        with torch.no_grad():
+            visible, infrared = self.backbone(template.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+        features = torch.stack([visible, infrared, self.shared(visible, infrared)], dim=1)
+        return Memory(features, is_flat(template).to(features.dtype))
+
+    def forward(self, memory: Memory, search: Tensor) -> Prediction:
+        """Memory and search [B, 2, 3, S, S] -> Prediction"""
+        with torch.no_grad():
+            visible, infrared = self.backbone(search.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+        features = torch.stack([visible, infrared, self.shared(visible, infrared)], dim=1)
+        maps = self.head(memory.features.flatten(0, 1), features.flatten(0, 1))
+        logits, distances, weights = self.gates(maps, boxes_from_distances(maps.distances))
+        own_logits, own_distances = (part.unflatten(0, (-1, _STREAMS)) for part in maps[:2])
+        absent = self.absent(memory, search)
+        for stream in range(2):
+            other = absent[:, 1 - stream, None, None]
+            logits = torch.where(other, own_logits[:, stream].to(logits.dtype), logits)
+            distances = torch.where(other[:, None], own_distances[:, stream].to(distances.dtype), distances)
+        return Prediction(logits, distances, weights, own_logits, own_distances)
+
+    @staticmethod
+    def absent(memory: Memory, search: Tensor) -> Tensor:
+        """Which camera shows nothing: search [B, 2, 3, S, S] -> [B, 2] bool."""
+        return (memory.absent > 0) | is_flat(search)
+
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The losses of FEAR for the whole prediction, and for the shared stream alone."""
+        found = self(self.embed(batch.template), batch.search)
+        truth = xywh_to_cxcywh(batch.search_box)
+
+        def rate(logits: Tensor, distances: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+            boxes = boxes_from_distances(distances.float())
+            return self.training_rules(logits.float(), boxes, truth, batch.positive)
+
+        losses, figures = rate(found.logits, found.distances)
+        for stream, name in enumerate(("visible", "infrared", "shared")):
+            own, known = rate(found.stream_logits[:, stream], found.stream_distances[:, stream])
+            figures[f"iou_{name}"] = known["iou"]
+            if name == "shared":
+                losses |= {f"shared_{key}": self.shared_weight * loss for key, loss in own.items()}
+        return losses, figures
+
+    def set_epoch(self, epoch: int) -> None:
+        """FEAR's weights never learn."""
+        self.backbone.eval()
+
+    def is_new(self, name: str, *, after_tracker: bool) -> bool:
+        """What learns is new."""
+        return True
+
+
+def is_flat(images: Tensor) -> Tensor:
+    """Whether all pixels of an image are equal: [B, M, 3, S, S] -> [B, M] bool."""
+    pixels = images.flatten(3)
+    return (pixels.amax(3) == pixels.amin(3)).all(2)
+
+
+def _fill_flat(view: View, frame: Frame) -> View:
+    """The view with padding of an image's own colour where all pixels of the image are equal, so that its crop is flat
+    too."""
+    fill = view.fill
+    for number, image in enumerate(frame.images):
+        few = image[::_FLAT_STEP, ::_FLAT_STEP]
+        if few.min() == few.max() and image.min() == image.max() and fill is not None:
+            parts = np.broadcast_to(fill, 3 * len(frame.images)).copy()
+            parts[3 * number : 3 * number + 3] = image[0, 0]
+            fill = parts
+    return view if fill is view.fill else replace(view, fill=fill)

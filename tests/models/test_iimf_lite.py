@@ -1,0 +1,147 @@
+"""IIMF lite: one camera absent, which stream is believed, what learns."""
+
+import micro
+import numpy as np
+import pytest
+import torch
+from fake_model import moving_sequence
+
+from lib.core.checkpoint import load_weights
+from lib.core.config import load_config
+from lib.core.frame import Frame
+from lib.core.paths import ROOT
+from lib.core.view import place_stretched
+from lib.datasets.camera import keep_camera
+from lib.layers.stream_fusion import find_evidence
+from lib.models import build_method, build_model
+from lib.models.iimf_lite import is_flat
+from lib.models.weights import load_state
+from lib.test.tracker.crop_tracker import CropTracker
+
+FEAR = load_weights(ROOT / "pretrained_models" / "fear_xs.safetensors")
+SEQUENCE = moving_sequence("square", length=5)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """FEAR, and IIMF lite with the same streams and random fusion, both of full size."""
+    torch.manual_seed(0)
+    one, both = (build_model(load_config(name, "xs")) for name in ("fear", "iimf_lite"))
+    load_state(one, FEAR, "fear_xs")
+    both.load_state_dict(both.adopt(FEAR), strict=False)
+    with torch.no_grad():
+        for part in (both.gates, both.shared):
+            for parameter in part.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return one.eval(), both.eval()
+
+
+def tracker(network, name, *changes):
+    return CropTracker(build_method(network, load_config(name, "xs", changes)), "cpu")
+
+
+def follow(tracker, frames, box):
+    (target,) = tracker.start([frames[0]], [box])
+    moved = []
+    for images in frames[1:]:
+        (target,) = tracker.track([target], [images])
+        moved.append(target)
+    return moved
+
+
+@pytest.mark.parametrize("kept", ["visible", "infrared"])
+def test_one_camera_alone_is_fear_to_the_bit(pair, kept):
+    one, both = pair
+    single, double = (keep_camera(SEQUENCE, kept, count).frames for count in (1, 2))
+    box = SEQUENCE.boxes[0]
+    expected = follow(tracker(one, "fear"), [single[k] for k in range(5)], box)
+    found = follow(tracker(both, "iimf_lite"), [double[k] for k in range(5)], box)
+    whole = follow(tracker(both, "iimf_lite"), [SEQUENCE.frames[k] for k in range(5)], box)
+    for a, b in zip(expected, found, strict=True):
+        assert a.box.tolist() == b.box.tolist() and a.score == b.score
+    assert [target.score for target in whole] != [target.score for target in found]
+
+
+def test_a_sequence_without_infrared_is_fear_too(pair):
+    one, both = pair
+    frames, box = [SEQUENCE.frames[k][:1] for k in range(4)], SEQUENCE.boxes[0]
+    expected, found = follow(tracker(one, "fear"), frames, box), follow(tracker(both, "iimf_lite"), frames, box)
+    assert [target.score for target in expected] == [target.score for target in found]
+
+
+def test_a_camera_that_fails_is_left_out_from_then_on(pair):
+    one, both = pair
+    frames = [SEQUENCE.frames[k] for k in range(5)]
+    double = tracker(both, "iimf_lite")
+    (target,) = double.start([frames[0]], [SEQUENCE.boxes[0]])
+    (target,) = double.track([target], [frames[1]])
+    infrared = tracker(one, "fear", "TEST.STREAM=infrared")
+    (other,) = infrared.start([frames[0]], [SEQUENCE.boxes[0]])
+    (other,) = infrared.correct([other], [target.box])
+    for images in frames[2:]:
+        (target,) = double.track([target], [[np.zeros_like(images[0]), images[1]]])
+        (other,) = infrared.track([other], [images])
+        assert target.box.tolist() == other.box.tolist() and target.score == other.score
+
+
+def test_padding_of_a_flat_image_has_its_colour():
+    tracker = micro.tracker("iimf_lite")
+    random = np.random.default_rng(0)
+    images = [random.integers(1, 256, (60, 80, 3), np.uint8), np.zeros((60, 80, 3), np.uint8)]
+    (target,) = tracker.start([images], [np.array([0.0, 0, 20, 20])])
+    later = Frame([np.full((60, 80, 3), 7, np.uint8), images[0]], (60, 80))
+    (view,) = tracker.method.views(target, later)
+    assert view.fill[:3].tolist() == [7, 7, 7] and view.fill[3:].tolist() == [0, 0, 0]
+    assert place_stretched(target.box, 5, 128, view.fill).corner == view.corner
+
+
+def test_is_flat_looks_at_each_stream():
+    images = torch.zeros(2, 2, 3, 8, 8)
+    images[0, 0, 1, 3, 3] = 1
+    images[1, 1, 2] = 5  # one channel of another colour is flat too
+    assert is_flat(images).tolist() == [[False, True], [True, True]]
+
+
+def test_evidence_by_hand():
+    logits = torch.full((1, 2, 8, 8), -8.0)
+    logits[0, 0, 2, 2], logits[0, 0, 2, 4], logits[0, 0, 6, 6] = 4.0, 3.0, 1.0  # the second is a neighbour of the first
+    logits[0, 1, 2, 2] = 2.0
+    boxes = torch.zeros(1, 2, 4, 8, 8)
+    boxes[0, 0, :, 2, 2] = torch.tensor([0.5, 0.5, 0.4, 0.4])
+    boxes[0, 1, :, 2, 2] = torch.tensor([0.5, 0.5, 0.4, 0.2])
+    found = find_evidence(logits, boxes)[0]
+    first = [4 / 4, 1 / 4, 3 / 4, 4 * logits[0, 0].sigmoid().mean().item(), 0.5, 0.5]
+    np.testing.assert_allclose(found[0], first, rtol=1e-5)
+    np.testing.assert_allclose(found[1, :3], [2 / 4, -8 / 4, 10 / 4], rtol=1e-5)
+
+
+def test_only_what_is_new_learns():
+    network, batch = micro.model("iimf_lite").train(), micro.batch("iimf_lite")
+    network.set_epoch(1)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    losses, figures = network.step(batch)
+    sum(losses.values()).backward()
+    optimizer.step()
+    changed = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(before[name], value)}
+    assert changed == {"shared", "gates"}
+    assert {"iou", "iou_visible", "iou_infrared", "iou_shared"} <= set(figures)
+    assert {"cls", "box", "rank", "shared_cls", "shared_box", "shared_rank"} == set(losses)
+
+
+def test_max_takes_the_camera_with_the_highest_rank(pair):
+    _, both = pair
+    method = build_method(both, load_config("iimf_lite", "max"))
+    frames = [SEQUENCE.frames[k] for k in range(3)]
+    tracker = CropTracker(method, "cpu")
+    (target,) = tracker.start([frames[0]], [SEQUENCE.boxes[0]])
+    views = [method.views(target, Frame(frames[1], frames[1][0].shape[:2]))]
+    pixels = tracker._pixels([Frame(frames[1], frames[1][0].shape[:2])], views)
+    prior = torch.tensor([[[0.2, 0.2]]])
+    with torch.inference_mode():
+        answer = method.search(target.state.memory, pixels, prior)
+        maps = answer.prediction
+        ranked = [method.rank(maps.stream_logits[:, k], maps.stream_distances[:, k], prior[:, 0]) for k in range(2)]
+    best = max(ranked, key=lambda one: one.ranks.max())
+    place = best.ranks.argmax()
+    assert torch.equal(answer.boxes[0], best.boxes[0, place]) and answer.scores[0] == best.scores[0, place]
