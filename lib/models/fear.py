@@ -4,8 +4,8 @@ B targets, C channels, k template cells and n search cells on each side, S side 
 """
 
 import functools
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from easydict import EasyDict
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..core.boxes import xywh_to_cxcywh
 from ..core.errors import InputError
 from ..layers.fbnet import FBNetTrunk
-from ..layers.fear_head import FearHead, FearMaps
+from ..layers.fear_head import FearHead
 from ..layers.normalize import Normalize
 from .base import Network, PairBatch, ScoreMap
 from .fear_method import FearMethod, boxes_from_distances, cell_points
@@ -39,7 +39,7 @@ class Fear(Network):
     modalities = 1
     training_crops = "stretched"
     backbone_key = "MODEL.BACKBONE.WIDTH"
-    marks = ("head.cls_mix.",)
+    marks: Sequence[str] = ("head.cls_mix.",)
     method_class: ClassVar[type[Method]] = FearMethod
 
     def __init__(self, cfg: EasyDict):
@@ -50,20 +50,20 @@ class Fear(Network):
         self.head = FearHead(channels, (cfg.DATA.TEMPLATE.SIZE // STRIDE) ** 2)
         self.training_rules = FearTraining.from_config(cfg, self.backbone.stages)
 
-    def embed(self, template: Tensor, box: Tensor | None = None) -> Memory:
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
         """template [B, 1, 3, 128, 128] -> Memory; `box` is not used: the target is in the middle"""
         return Memory(self.backbone(template[:, 0]))
 
-    def forward(self, memory: Memory, search: Tensor) -> FearMaps:
+    def forward(self, memory: Any, search: Tensor) -> Any:
         """Memory and search [B, 1, 3, S, S] -> FearMaps"""
         return self.head(memory.features, self.backbone(search[:, 0]))
 
-    def read(self, prediction: FearMaps) -> Tensor:
+    def read(self, prediction: Any) -> Tensor:
         """The box of the most probable cell."""
         best = prediction.logits.flatten(1).argmax(1)
         return gather_rows(boxes_from_distances(prediction.distances.float()).flatten(2).mT, best)
 
-    def score_map(self, prediction: FearMaps) -> ScoreMap:
+    def score_map(self, prediction: Any) -> ScoreMap:
         """The probability of each cell."""
         points = cell_points(prediction.logits.shape[-1], torch.device("cpu"))
         return ScoreMap(prediction.logits.float().sigmoid(), float(points[0]), float(points[1] - points[0]))

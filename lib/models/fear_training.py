@@ -33,9 +33,7 @@ class FearTraining:
         train = cfg.TRAIN
         scratch = not cfg.MODEL.PRETRAIN_FILE
         learning, epoch = (stages, 0) if scratch else (train.TRUNK_STAGES, train.UNFREEZE_EPOCH)
-        return cls(
-            train.POSITIVE_SHARE, train.CLS_WEIGHT, train.BOX_WEIGHT, train.RANK_WEIGHT, learning, epoch
-        )
+        return cls(train.POSITIVE_SHARE, train.CLS_WEIGHT, train.BOX_WEIGHT, train.RANK_WEIGHT, learning, epoch)
 
     def learning_stages(self, epoch: int) -> int:
         """The number of the trunk's last stages that learn in an epoch (counted from 1)."""

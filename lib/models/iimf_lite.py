@@ -18,7 +18,6 @@ from ..core.boxes import xywh_to_cxcywh
 from ..core.frame import BLACK, Frame, Streams
 from ..core.target import Target
 from ..core.view import View
-from ..layers.fear_head import FearMaps
 from ..layers.stream_fusion import SharedStream, StreamGates
 from .base import PairBatch
 from .fear import Fear

@@ -141,6 +141,7 @@ SECOND_STAGES = {
     "iimf_track/vitb_256_lasher_ostrack": "tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot",
 }
 OURS_RGBT = {"MODEL.BACKBONE.TBSI_MLP_RATIO": 4.0, "DATA.INFRARED": "grey", "TRAIN.MODALITY_DROPOUT": 0.0}
+OURS_RGBT |= {"DATA.MISREGISTRATION": 0.0, "DATA.FAULTS": 0.0, "DATA.TEMPLATE_FAULTS": 0.0}
 OURS_OSTRACK = {"MODEL.NAME": "ostrack", "TRAIN.SOT_PRETRAIN": False}
 
 TINY = "tiny"

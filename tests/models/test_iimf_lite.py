@@ -123,7 +123,9 @@ def test_only_what_is_new_learns():
     losses, figures = network.step(batch)
     sum(losses.values()).backward()
     optimizer.step()
-    changed = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(before[name], value)}
+    changed = {
+        name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(before[name], value)
+    }
     assert changed == {"shared", "gates"}
     assert {"iou", "iou_visible", "iou_infrared", "iou_shared"} <= set(figures)
     assert {"cls", "box", "rank", "shared_cls", "shared_box", "shared_rank"} == set(losses)

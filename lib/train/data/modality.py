@@ -53,11 +53,12 @@ class StreamRules:
         return stack_modalities(images, self.modalities, name)
 
     def change(self, crops: Sequence[LabelledCrop], key: Sequence[int]) -> Sequence[LabelledCrop]:
-        """The crops of a pair, [S, S, 3 * modalities] each, with faults, or without a stream."""
+        """Template and search region of a pair, [S, S, 3 * modalities] each, with faults, or without a stream."""
         if self.faults and self.modalities == 2:
             rng = np.random.default_rng([*key, _FAULT])
             if rng.random() < self.faults:
-                images = harm(rng, *(crop.image for crop in crops), self.template_faults)
+                template, search = crops
+                images = harm(rng, template.image, search.image, self.template_faults)
                 crops = [LabelledCrop(image, crop.box) for image, crop in zip(images, crops, strict=True)]
         return self._drop(crops, key)
 
