@@ -40,7 +40,7 @@ if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
 fi
 
 notice() { echo "notice: $1 is missing ($2); Debian and Ubuntu: apt-get install $3"; }
-.venv/bin/python -c 'import jpeg4py' 2>/dev/null ||
+.venv/bin/python -c 'from jpeg4py._cffi import initialize; initialize()' 2>/dev/null ||
     notice libturbojpeg "JPEG files are read with OpenCV, at half the speed" libturbojpeg0
 .venv/bin/python -c 'import cv2' 2>/dev/null ||
     notice "a library of OpenCV" "nothing runs without it" "libgl1 libglib2.0-0"

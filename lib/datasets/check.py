@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from tqdm import tqdm
@@ -17,6 +17,7 @@ from ..core.errors import InputError
 from ..core.measure.machine import usable_cores
 from . import depth
 from .collection import collect_problems
+from .damage import decoder_words, find_damage
 from .sequence import FileFrames, Sequence
 from .still_images import StillImages
 
@@ -25,7 +26,7 @@ KINDS = {
     "sequence": "sequences missing or not readable",
     "count": "counts that differ, or numbers of frames (streams, annotation, set)",
     "missing": "images missing",
-    "image": "images that cannot be decoded",
+    "image": "images that are damaged or cannot be decoded",
     "size": "frames whose streams differ in size",
     "outside": "boxes wholly outside the image",
     "empty": "sequences without a box that has an area",
@@ -71,8 +72,9 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
     """
     frames, decoded = 0, 0
     problems: list[Problem] = []
-    with ThreadPoolExecutor(usable_cores()) as pool, _collected_warnings(depth.__name__) as notes:
-        for place in tqdm(_places_to_check(sequences), desc="checking", unit="sequence", dynamic_ncols=True):
+    with ThreadPoolExecutor(usable_cores()) as pool, _collected_warnings(depth.__name__) as notes, _screen() as screen:
+        places = _places_to_check(sequences)
+        for place in tqdm(places, desc="checking", unit="sequence", dynamic_ncols=True, file=screen):
             try:
                 sequence = sequences[place]
             except InputError as error:  # in sets that make their sequences on access
@@ -113,8 +115,14 @@ def _check_images(
     length = len(sequence)
     count = length if images is None else min(length, max(1, images))
     picked = np.unique(np.linspace(0, length - 1, count).round().astype(int)).tolist() if length else []
-    sizes, decoded, problems = [], 0, []
-    results = pool.map(functools.partial(_decode, sequence, gone), picked)
+    sizes: list[tuple[int, int]] = []
+    problems: list[Problem] = []
+    decoded = 0
+    decode = functools.partial(_decode, sequence, gone)
+    with decoder_words() as words:
+        results = list(pool.map(decode, picked))
+        if words() and isinstance(sequence.frames, FileFrames):
+            problems += _heard_damage(sequence.frames, gone, picked)
     for index, (found, failed) in zip(picked, results, strict=True):
         sizes += found[:1]
         decoded += len(found)
@@ -137,9 +145,23 @@ def _decode(sequence: Sequence, gone: set[str], index: int) -> tuple[list[tuple[
         try:
             height, width = frames.read(stream, index).shape[:2]
             sizes.append((width, height))
+            if damage := find_damage(paths[index].read_bytes()):
+                failed.append(f"{paths[index]}: image is damaged ({damage}); replace it")
         except InputError as error:
             failed.append(str(error))
     return sizes, failed
+
+
+def _heard_damage(frames: FileFrames, gone: set[str], picked: list[int]) -> Iterator[Problem]:
+    """Images of a sequence about which the decoder complains on standard error, one by one."""
+    for stream, paths in enumerate(frames.paths):
+        for index in picked:
+            if str(paths[index]) in gone or find_damage(paths[index].read_bytes()):
+                continue
+            with decoder_words() as words, suppress(InputError):
+                frames.read(stream, index)
+                if words():
+                    yield Problem("image", f"{paths[index]}: image is damaged ({words()}); replace it")
 
 
 def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[Problem]:
@@ -168,6 +190,13 @@ class _WarningCollector(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _screen() -> Iterator[TextIO]:
+    """Standard error as it is now, while `decoder_words` catches what is written there."""
+    with os.fdopen(os.dup(2), "w") as screen:
+        yield screen
 
 
 @contextmanager

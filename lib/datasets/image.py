@@ -6,20 +6,21 @@ pixels k i to k i + k - 1 of the file, so a coordinate x becomes x / k. JPEG fil
 
 import functools
 import logging
-import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..core.errors import InputError
+from .damage import JPEG_START, stated_size
 from .depth import Range, choose_range, scale
 
 log = logging.getLogger(__name__)
 
-JPEG_SUFFIXES = (".jpg", ".jpeg")
-JPEG_START = b"\xff\xd8"
+MOST_PIXELS = 1 << 27  # of an image; a file of 631 bytes can state 4 billion
 REDUCTIONS = (8, 4, 2)
 
 _REDUCED_JPEG = {
@@ -33,8 +34,10 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*")
 
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}  # by channels
 
-#: (content or path, reduction) -> image; None for what it cannot read
-Decoder = Callable[[str | np.ndarray, int], np.ndarray | None]
+#: (content, reduction) -> image; None for what it cannot read
+Decoder = Callable[[np.ndarray, int], np.ndarray | None]
+
+_loading = threading.Lock()
 
 
 def choose_reduction(side: float, size: int) -> int:
@@ -53,17 +56,14 @@ def read_image(path: str | Path, reduction: int = 1, span: Callable[[], Range] |
     has more than 8 bits a value; without it the image's own range (`lib.datasets.depth`). Raises InputError with the
     path when the file is missing or cannot be decoded.
     """
-    if Path(path).suffix.lower() in JPEG_SUFFIXES:
-        image = _jpeg_decoder()(os.fspath(path), reduction)
-        if image is not None:
-            return image
-    return _decode_opencv(_content(path), path, reduction, span)
+    return decode_image(_content(path), str(path), reduction, span)
 
 
 def decode_image(
     data: np.ndarray, source: str, reduction: int = 1, span: Callable[[], Range] | None = None
 ) -> np.ndarray:
     """As `read_image`, from the content of a file, [N] uint8. source: the name used in messages."""
+    _check_size(data, source)
     if _is_jpeg(data):
         image = _jpeg_decoder()(data, reduction)
         if image is not None:
@@ -81,7 +81,10 @@ def read_stored(path: str | Path) -> np.ndarray:
 
 def decode_stored(data: np.ndarray, source: str | Path) -> np.ndarray:
     """As `read_stored`, from the content of a file."""
-    return np.empty((0, 0), np.uint8) if _is_jpeg(data) else _decode(data, source)
+    if _is_jpeg(data):
+        return np.empty((0, 0), np.uint8)
+    _check_size(data, source)
+    return _decode(data, source)
 
 
 def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
@@ -100,6 +103,15 @@ def _content(path: str | Path) -> np.ndarray:
         return np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise InputError(f"{path}: image does not exist; check the sequence folder for a missing frame") from None
+
+
+def _check_size(data: np.ndarray, source: str | Path) -> None:
+    width, height = stated_size(data.data) or (0, 0)
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{source}: states {width}x{height} pixels, more than {MOST_PIXELS / 1e6:.0f} million; "
+            "the file is damaged or no frame of a video, replace it"
+        )
 
 
 def _is_jpeg(data: np.ndarray) -> bool:
@@ -121,7 +133,9 @@ def _decode(data: np.ndarray, source: str | Path, flags: int = cv2.IMREAD_COLOR 
     """[H, W, 3] RGB, of the type that the file holds."""
     if data[:4].tobytes() in _TIFF_STARTS:
         flags = cv2.IMREAD_UNCHANGED  # `IMREAD_COLOR` refuses float values
-    image = cv2.imdecode(data, flags) if data.size else None
+    image = None
+    with suppress(cv2.error):  # which is raised for more pixels than OpenCV allows
+        image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise InputError(f"{source}: image cannot be decoded; the file is damaged, replace it")
     if image.dtype == np.float64:
@@ -130,8 +144,13 @@ def _decode(data: np.ndarray, source: str | Path, flags: int = cv2.IMREAD_COLOR 
     return cv2.cvtColor(image, _TO_RGB[channels]) if channels in _TO_RGB else cv2.merge([image[..., 0]] * 3)
 
 
-@functools.cache
 def _jpeg_decoder() -> Decoder:
+    with _loading:  # else every thread would load the library and say that it is missing
+        return _load_decoder()
+
+
+@functools.cache
+def _load_decoder() -> Decoder:
     """A decoder that returns None for what it cannot read, which is then left to OpenCV; without jpeg4py always."""
     try:
         import jpeg4py
@@ -142,7 +161,7 @@ def _jpeg_decoder() -> Decoder:
         log.info("jpeg4py cannot load libturbojpeg: JPEG files are read with OpenCV (Debian package: libturbojpeg0)")
         return lambda source, reduction: None
 
-    def decode(source: str | np.ndarray, reduction: int) -> np.ndarray | None:
+    def decode(source: np.ndarray, reduction: int) -> np.ndarray | None:
         try:
             jpeg = jpeg4py.JPEG(source)
             if reduction == 1:

@@ -9,9 +9,9 @@ labelled frames, 0,0,0,0 where the target is absent.
 
 import csv
 import itertools
-import struct
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +19,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.errors import InputError
+from ..damage import stated_size
 from ..image import read_image
 from ..layout import first_existing
 from ..sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 TABLES = ("yt_bb_detection_train.csv", "youtube_boundingboxes_detection_train.csv")
 FIELDS = 10
+HEADER = 1 << 16  # bytes of an image that its size is looked for in
 #: {video} YouTube's name, {time} ms, {kind} number of the category, {target} number of the object
 PATTERNS = (
     "train/{kind}/{video}_{time}_{kind}_{target}.jpg",
@@ -126,20 +128,9 @@ def read_training(folder: str | Path) -> Clips:
 
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of a JPEG file from its header alone. Raises InputError for a missing or damaged file."""
-    try:
-        with path.open("rb") as file:
-            marker = file.read(2)
-            while marker:
-                marker = file.read(2)
-                length = int.from_bytes(file.read(2), "big")
-                if marker[:1] == b"\xff" and 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
-                    height, width = struct.unpack(">xHH", file.read(5))
-                    return width, height
-                if marker[:1] != b"\xff":
-                    break
-                file.seek(length - 2, 1)
-    except (OSError, struct.error, IndexError):
-        pass  # read_image raises the right message
+    with suppress(OSError), path.open("rb") as file:  # read_image raises the right message
+        if size := stated_size(file.read(HEADER)):
+            return size
     height, width = read_image(path).shape[:2]
     return width, height
 
