@@ -7,7 +7,9 @@ import pytest
 from easydict import EasyDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lib.train import run
+from lib.core.checkpoint import load_checkpoint
+from lib.train import resuming, run
+from lib.train.trainer import Trainer
 
 _LITTLE = [
     "TRAIN.NUM_WORKER=0", "DATA.TEMPLATE.SIZE=32", "TEST.TEMPLATE_SIZE=32", "DATA.SEARCH.SIZE=64",
@@ -40,6 +42,11 @@ def train(
                 logging.getLogger().removeHandler(handler)
                 handler.close()
     return folder / "checkpoints" / "train" / "/".join(recipe)
+
+
+def resume(trainer: Trainer, checkpoint: Path) -> None:
+    """Go on from a checkpoint file."""
+    resuming.resume(trainer, checkpoint, load_checkpoint(checkpoint))
 
 
 def curves(folder: Path, recipe: tuple[str, str]) -> EventAccumulator:

@@ -10,9 +10,9 @@ three files of cv2.TrackerDaSiamRPN. The files are first run and compared with t
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
+from ..core.atomic import fill_folder
 from ..core.errors import InputError, run
 from ..models.method import Method
 from ..test.evaluation.open import open_run
@@ -53,16 +53,14 @@ def main(argv: Argv = None) -> None:
             raise InputError(f"{target}: exists already; choose another --out, or give --overwrite")
     network = open_run(args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device="cpu")
     method = network.load_method()
-    args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.out) as scratch:
+    with fill_folder(args.out) as scratch:
         if args.format == "opencv":
-            lines = export_opencv(method, Path(scratch), args.precision)
+            lines = export_opencv(method, scratch, args.precision)
         else:
             about = {"tracker": network.tracker, "config": network.config, "precision": args.precision}
-            lines = export_graphs(method, Path(scratch), graph_files(args.format), about)
-        for name in names:
-            Path(scratch, name).replace(args.out / name)
-            print(f"{args.out / name}: {(args.out / name).stat().st_size / 1e6:.1f} MB")
+            lines = export_graphs(method, scratch, graph_files(args.format), about)
+    for name in names:
+        print(f"{args.out / name}: {(args.out / name).stat().st_size / 1e6:.1f} MB")
     print("\n".join(lines))
 
 

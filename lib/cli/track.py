@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.atomic import fill_folder
 from ..core.errors import InputError, run
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.sequence import Sequence
@@ -130,12 +131,14 @@ def main(argv: Argv = None) -> None:
     tracker = open_tracker(args)
     window = Window(args.heat) if args.window else None
     folder = fresh_folder(args.out or Path("output", "demo", video.name))
-    if args.register == "estimate" and matrix is not None:
-        write_homography(folder / "homography.txt", matrix)
     options = VideoOptions(
         given, _draw_by_mouse(args.targets), args.lost_below, args.heat, args.max_frames, f"tracking.{args.format}"
     )
-    report(track_video(tracker, video, folder, options, window=window), video)
+    with fill_folder(folder) as scratch:
+        if args.register == "estimate" and matrix is not None:
+            write_homography(scratch / "homography.txt", matrix)
+        result = track_video(tracker, video, scratch, options, window=window)
+    report(result, video, folder)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -215,7 +218,7 @@ def _draw_by_mouse(targets: int) -> Callable[[np.ndarray], dict[int, np.ndarray]
     return lambda image: {number: draw_box_by_mouse(image) for number in range(1, targets + 1)}
 
 
-def report(result: VideoResult, video: DemoVideo) -> None:
+def report(result: VideoResult, video: DemoVideo, folder: Path) -> None:
     """Print speed, figures against the annotation if there is one, and where everything is."""
     frames = len(result.seconds)
     if video.length is not None and frames < video.length:
@@ -228,7 +231,7 @@ def report(result: VideoResult, video: DemoVideo) -> None:
     if result.figures:
         print("against the annotation: " + ", ".join(f"{name} {100 * v:.1f}" for name, v in result.figures.items()))
     for path in result.files:
-        print(f"written: {path}")
+        print(f"written: {folder / path.name}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Without --sequence: the moments in which one tracker loses a target (IoU below 0
 import argparse
 from pathlib import Path
 
+from ..core.atomic import fill_folder
 from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.table import Table, format_text, write_csv
@@ -59,8 +60,9 @@ def main(argv: Argv = None) -> None:
     tracked = read_tracked_sequences(sequences, folders)
     if args.sequence:
         folder = fresh_folder(args.out or Path("output", "vis", args.dataset_name))
-        for item in tracked:
-            draw_whole(item, folder, args.fps)
+        with fill_folder(folder) as scratch:
+            for item in tracked:
+                draw_whole(item, scratch, args.fps)
         print(f"written: {folder}/<sequence>.mp4 and .png of {len(tracked)} sequences")
         return
     moments = collect_moments(tracked, lost, kept, args.moments)
@@ -71,8 +73,9 @@ def main(argv: Argv = None) -> None:
     rows = [["sequence", "first frame", "last frame", "widest at", "lost overlap"]]
     rows += [[m.sequence, str(m.first), str(m.last), str(m.peak), f"{m.loss:.2f}"] for m in moments]
     print(format_text(Table(f"{lost} loses what {kept} keeps, the worst first", rows)))
-    write_csv(folder / "moments.csv", rows)
-    draw_moments(tracked, moments, folder, args.fps)
+    with fill_folder(folder) as scratch:
+        write_csv(scratch / "moments.csv", rows)
+        draw_moments(tracked, moments, scratch, args.fps)
     print(f"\nwritten: {folder}/contact_sheet.png, moments.mp4, moments.csv")
 
 

@@ -1,8 +1,9 @@
 """Checkpoint files: written whole or not at all, and read as data, which never runs as code."""
 
+import logging
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,26 @@ from .paths import ROOT, typed_command
 from .torch_file import is_torch_zip, read_old, read_zip
 from .unpickle import Placeholder
 
+log = logging.getLogger(__name__)
+
 #: Where the weights lie in a checkpoint: this toolbox and the OSTrack code base, DeiT and MAE, others.
 _WEIGHT_KEYS = ("net", "model", "state_dict")
 
 _NESTED = 3  # of them within each other
+#: Called with a file that is complete and does not have its name yet.
+Ready = Callable[[Path], None]
+
 _WRAPPED = "module."  # before every key of a network that several GPUs trained
 _COMPILED = "_orig_mod."  # in the keys of a network that torch.compile wrapped
 _LARGEST = 4 << 30  # bytes that a `.npz` may expand to
 
 
-def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically: the old file stays until the new one is complete."""
+def save_checkpoint(path: str | Path, content: Mapping[str, Any], ready: Ready = lambda temporary: None) -> None:
+    """Write a checkpoint atomically: the old file stays until the new one is complete. ready: is called with the
+    complete file before it gets its name."""
     with _write(path) as temporary:
         torch.save(dict(content), temporary)
+        ready(temporary)
 
 
 def save_weights(path: str | Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -91,12 +99,12 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     return weights
 
 
-def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) -> Path:
+def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int, *, exact: bool = False) -> Path:
     """The checkpoint of an epoch: `<save_dir>[/<config>]/checkpoints/train/<script>/<config>/<Name>_ep0015.pth.tar`.
 
-    Where the configuration was never trained, the bundled model is used, such as
-    `pretrained_models/iimf_tiny.safetensors` for iimf_track and tiny. Raises InputError with the folders and the epochs
-    that exist there.
+    Where there is none, the bundled model is used, such as `pretrained_models/iimf_tiny.safetensors` for iimf_track and
+    tiny; one line says so if the configuration was trained. exact: this epoch and no other model.
+    Raises InputError with the folders and the epochs that exist there.
     """
     inner = Path("checkpoints") / "train" / script / config
     folders = [Path(save_dir) / config / inner, Path(save_dir) / inner]
@@ -106,15 +114,16 @@ def find_checkpoint(save_dir: str | Path, script: str, config: str, epoch: int) 
             raise InputError(f"{folder}: {len(found)} checkpoints of epoch {epoch}; name one with --checkpoint FILE")
         if found:
             return found[0]
-    shipped = ROOT / "pretrained_models" / f"{script.removesuffix('_track')}_{config}.safetensors"
-    if shipped.is_file() and not any(folder.is_dir() for folder in folders):
-        return shipped
-    there = sorted({path.name for folder in folders for path in folder.glob("*_ep*.pth.tar")})
-    raise InputError(
-        f"no checkpoint of epoch {epoch} in {' or '.join(map(str, folders))}"
-        + (f" (there: {', '.join(there)}; choose with --runid)" if there else "")
-        + f"; train it with {typed_command('train', 'train')} or give --checkpoint FILE"
-    )
+    trained = [folder for folder in folders if folder.is_dir()]
+    there = sorted({path.name for folder in trained for path in folder.glob("*_ep*.pth.tar")})
+    missing = f"no checkpoint of epoch {epoch} in {' or '.join(map(str, trained or folders))}"
+    missing += f" (there: {', '.join(there)}; choose with --runid)" if there else ""
+    bundled = ROOT / "pretrained_models" / f"{script.removesuffix('_track')}_{config}.safetensors"
+    if bundled.is_file() and not exact:
+        if trained:
+            log.warning("%s; the bundled model is used: %s", missing, bundled)
+        return bundled
+    raise InputError(f"{missing}; train it with {typed_command('train', 'train')} or give --checkpoint FILE")
 
 
 @contextmanager

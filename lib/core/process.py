@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 #: Environment variable with the number of the process whose children should end with it.
 PARENT = "RGBT_PARENT"
@@ -22,7 +23,10 @@ def is_running(number: int) -> bool:
         return False
     except (PermissionError, OverflowError):
         return True
-    return True
+    try:  # one that has ended and whose parent has not noticed yet
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True
 
 
 def end_with_parent(parent: int | None = None) -> None:

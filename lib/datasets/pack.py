@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..core.atomic import write_atomically
+from ..core.atomic import fill_folder, is_empty_folder, write_atomically
 from ..core.errors import InputError
+from ..core.lock import hold
 from ..core.paths import typed_command
 from .depth import Range, stream_range
 from .image import decode_image, decode_stored
@@ -75,19 +76,27 @@ def _open(path: Path, process: int) -> int:
 
 
 def pack(sequences: Many[Sequence], folder: Path) -> None:
-    """Write the sequences of a set into `folder`. The index is written last, so a folder with an index is complete.
+    """Write the sequences of a set into `folder`. The index gets its name last, so a folder with an index is complete.
 
-    Raises InputError when the folder is not empty, for frames that are not files and for unreadable files.
+    Raises InputError when the folder is not empty, while another run writes it, for frames that are not files and for
+    unreadable files.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder}: is not empty; remove it to pack the data set anew")
+    with hold(folder.parent, "choose another --out", folder.name):
+        if folder.exists() and not is_empty_folder(folder) and {path.name for path in folder.iterdir()} != {IMAGES}:
+            raise InputError(f"{folder}: is not empty; remove it to pack the data set anew")
+        with fill_folder(folder) as scratch:
+            _write_pack(sequences, scratch, name=str(folder))
+
+
+def _write_pack(sequences: Many[Sequence], folder: Path, *, name: str) -> None:
+    """Write the two files. name: for the progress bar."""
     starts = [0]
     with write_atomically(folder / IMAGES) as temporary, temporary.open("wb") as file:
-        for sequence in tqdm(sequences, desc=str(folder), unit="sequence", dynamic_ncols=True):
+        for sequence in tqdm(sequences, desc=name, unit="sequence", dynamic_ncols=True):
             for path in _files(sequence):
                 starts.append(starts[-1] + file.write(_content(path)))
     header = {"version": VERSION, "sequences": [_describe(sequence) for sequence in sequences]}
-    arrays = {name: _together(sequences, name) for name in ARRAYS}
+    arrays = {key: _together(sequences, key) for key in ARRAYS}
     with write_atomically(folder / INDEX) as temporary, temporary.open("wb") as file:
         text = np.frombuffer(json.dumps(header).encode(), np.uint8)
         np.savez(file, header=text, starts=np.array(starts, np.int64), **arrays)  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ import logging
 import os
 import platform
 import random
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,33 +17,28 @@ from easydict import EasyDict
 from torch.utils.data import DataLoader
 
 from ..core.atomic import write_atomically
-from ..core.checkpoint import load_checkpoint
-from ..core.config import flatten, save_config
+from ..core.config import save_config
 from ..core.distributed import is_main, own_device, process_group, world_size
-from ..core.errors import InputError
 from ..core.lock import hold
 from ..core.measure.machine import describe_code
 from ..core.paths import read_local
-from ..core.schema import read_yaml
 from ..datasets import load_training_set, load_validation_set
 from ..models import build_model
 from ..models.base import Network
 from ..models.pretrained import load_pretrained
-from ..models.weights import load_state
-from .archive import FREE
 from .average import build_average
+from .checkpoints import find_newest
 from .copies import CheckpointCopies
 from .data.loader import build_loader
 from .data.sample import Sample
 from .optim import build_optimizer
+from .resuming import check_same_settings, load_newest, resume
 from .run_log import RunLog, open_run_log
 from .schedule import build_scheduler
 from .step import SharedStep, TrainStep
 from .trainer import Trainer
 
 log = logging.getLogger(__name__)
-
-_EPOCH = re.compile(r"_ep(\d+)\.pth\.tar$")
 
 
 def train(
@@ -97,7 +91,7 @@ def _train(
         # The loader's processes need cores of their own: a thread that waits for a busy core stalls the others.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.TRAIN.NUM_WORKER))
     local = read_local("train")
-    newest = find_newest(checkpoints)
+    newest = load_newest(checkpoints)
     model = build_model(cfg)
     if newest is None and cfg.MODEL.PRETRAIN_FILE:
         load_pretrained(model, cfg, local["pretrained_dir"])
@@ -105,7 +99,7 @@ def _train(
     run_log = open_run_log(cfg, curves, checkpoints, wandb=wandb) if is_main() else None
     trainer = build_trainer(cfg, model.to(device), loaders, checkpoints, device=device, run_log=run_log, copies=copies)
     if newest is not None:
-        resume(trainer, newest)
+        resume(trainer, *newest)
     trainer.run()
     if run_log is not None:
         run_log.close()
@@ -173,32 +167,12 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def find_newest(checkpoints: Path) -> Path | None:
-    """The checkpoint of the latest epoch in a folder; None where there is none."""
-    found = [(int(name[1]), path) for path in checkpoints.glob("*.pth.tar") if (name := _EPOCH.search(path.name))]
-    return max(found)[1] if found else None
-
-
-def resume(trainer: Trainer, newest: Path) -> None:
-    """Resume from a checkpoint. Raises InputError for one that holds only weights, as public ones do."""
-    content = load_checkpoint(newest)
-    missing = [key for key in trainer.state() if key not in content]
-    if missing:
-        raise InputError(
-            f"{newest}: lacks {missing[0]!r}, so training cannot be resumed from it; move it away, or choose another "
-            "--save_dir (to start from its weights set MODEL.PRETRAIN_FILE)"
-        )
-    load_state(trainer.model, content.get("training", content["net"]), str(newest))
-    trainer.restore(content)
-    log.info("resumed after epoch %d: %s", trainer.epoch, newest)
-
-
 def save_setup(folder: Path, cfg: EasyDict) -> None:
     """Write the resolved configuration and the environment beside the checkpoints. Raises InputError where existing
     checkpoints were made with other settings."""
     path = folder / "config.yaml"
     if find_newest(folder) is not None and path.exists():
-        _check_same_settings(path, cfg)
+        check_same_settings(path, cfg)
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
     environment = {
@@ -213,20 +187,6 @@ def save_setup(folder: Path, cfg: EasyDict) -> None:
     log.info("code %(code)s  torch %(torch)s  %(processes)s processes on %(device)s", environment)
     with write_atomically(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment, indent=2) + "\n")
-
-
-def _check_same_settings(path: Path, cfg: EasyDict) -> None:
-    """Raise InputError where a run would be resumed with other settings than it began with."""
-    before, now = flatten(read_yaml(path)), flatten(cfg)
-    # The rates of these schedules depend on the number of epochs.
-    depends = cfg.TRAIN.SCHEDULER.TYPE in ("cosine", "log")
-    free = tuple(key for key in FREE if key != "TRAIN.EPOCH" or not depends)
-    for key in now:
-        if key in before and before[key] != now[key] and not key.startswith(free):
-            raise InputError(
-                f"{path}: {key}: the checkpoints here were made with {before[key]!r}, this run has {now[key]!r}; "
-                "choose another --save_dir, or remove the folder to start again"
-            )
 
 
 def _log_to(path: Path) -> None:

@@ -68,7 +68,7 @@ class Trainer:
         """Train from the epoch after `self.epoch` to the last."""
         archive = None
         if is_main():
-            archive = Archive(self.checkpoints, self.cfg, fresh=self.epoch == 0, copies=self.copies)
+            archive = Archive(self.checkpoints, self.cfg, epoch=self.epoch, copies=self.copies)
         for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
             self.model.set_epoch(epoch)
             self.step = wrap_again(self.step)

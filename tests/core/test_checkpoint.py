@@ -6,6 +6,7 @@ import pickle
 import resource
 import sys
 import types
+from functools import partial
 
 import numpy as np
 import pytest
@@ -238,11 +239,20 @@ def test_checkpoint_that_is_not_there_says_what_is(trainings, tmp_path):
     assert "2 checkpoints of epoch 30" in message_of(find_checkpoint, tmp_path, "tbsi_track", "mine", 30)
 
 
-def test_shipped_model_is_taken_where_nobody_trained(tmp_path, monkeypatch):
+def test_bundled_model_is_taken_where_training_has_not_come_so_far_and_a_line_says_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(checkpoint, "ROOT", tmp_path)
-    shipped = tmp_path / "pretrained_models" / "iimf_tiny.safetensors"
-    shipped.parent.mkdir()
-    shipped.touch()
-    assert find_checkpoint(tmp_path / "output", "iimf_track", "tiny", 12) == shipped
-    (tmp_path / "output" / "checkpoints" / "train" / "iimf_track" / "tiny").mkdir(parents=True)
-    assert "no checkpoint of epoch 12" in message_of(find_checkpoint, tmp_path / "output", "iimf_track", "tiny", 12)
+    bundled = tmp_path / "pretrained_models" / "iimf_tiny.safetensors"
+    bundled.parent.mkdir()
+    bundled.touch()
+    find = partial(find_checkpoint, tmp_path / "output", "iimf_track", "tiny")
+    assert find(12) == bundled and not caplog.text
+    folder = tmp_path / "output" / "checkpoints" / "train" / "iimf_track" / "tiny"
+    folder.mkdir(parents=True)
+    assert find(12) == bundled
+    assert f"no checkpoint of epoch 12 in {folder}; the bundled model is used: {bundled}" in caplog.text
+    (folder / "IIMFTrack_ep0003.pth.tar").touch()
+    assert find(12) == bundled and "(there: IIMFTrack_ep0003.pth.tar; choose with --runid)" in caplog.text
+    assert "no checkpoint of epoch 4" in message_of(partial(find, exact=True), 4), (
+        "an epoch that somebody names is no other"
+    )
+    assert find(3, exact=True).parent == folder

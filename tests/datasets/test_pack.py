@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from killed import killed_at
 from test_imagenetvid import put_vid
 from trees import ROWS, put_images, put_pair
 
@@ -66,6 +67,18 @@ def test_packed_set_is_the_set_and_needs_it_no_more(pack, lasher, capsys):
     put_pair(Path(lasher["lasher_dir"]) / "testingset" / "b")
     with pytest.raises(InputError, match="is not empty"):
         pack("lasher_test")
+
+
+@pytest.mark.parametrize("moment", range(3))  # of four files that get names: two in a temporary folder, then in place
+def test_packing_that_is_killed_can_be_repeated_and_leaves_nothing_over(pack, lasher, tmp_path, moment):
+    pack("lasher_test", "--out", tmp_path / "whole")
+    with killed_at(moment):
+        pack("lasher_test")
+    folders = tmp_path / "packed" / "lasher_test", tmp_path / "whole" / "lasher_test"
+    assert not (folders[0] / "index.npz").exists()
+    pack("lasher_test")
+    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [["images.bin", "index.npz"]] * 2
+    same(read_pack(folders[0]), read_pack(folders[1]))
 
 
 def test_categories_and_company_are_kept(pack, lasher, tmp_path):

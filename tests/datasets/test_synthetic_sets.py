@@ -1,11 +1,15 @@
 """The synthetic data sets by name, the contact sheet, and sequences on disk."""
 
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from lib.cli import synthetic
 from lib.core.errors import InputError
 from lib.datasets import DATASETS, load_dataset
 from lib.datasets.readers.lasher import ATTRIBUTES, read_testing
@@ -62,12 +66,24 @@ def test_nothing_is_overwritten_and_an_interrupted_run_continues(tmp_path, monke
     write_sequences(sequences, out, recipe="a")
     assert (out / "testingset" / sequences[0].name / "visible.txt").stat().st_mtime_ns == stamp
     assert (out / "testingset" / sequences[1].name / "init.txt").is_file()
-    with pytest.raises(InputError, match="not empty"):
+    with pytest.raises(InputError, match=r"set: holds other sequences \(a\); choose another folder for --out"):
         write_sequences(sequences, out, recipe="b")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("")
     with pytest.raises(InputError, match="mine: is not empty"):
         write_sequences(sequences, tmp_path / "mine", recipe="a")
+
+
+def test_two_runs_into_one_folder_end_with_what_one_writes(tmp_path):
+    folders = tmp_path / "together", tmp_path / "alone"
+    words = ["--number", "6", "--frames", "3", "--size", "96x80", "--out"]
+    start = partial(subprocess.Popen, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    runs = [start([sys.executable, "tracking/make_synthetic.py", *words, folders[0]]) for _ in range(2)]
+    synthetic.main([*words, str(folders[1])])
+    said = [run.communicate(timeout=120)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    contents = [{path.relative_to(out): path.read_bytes() for path in out.rglob("*.*")} for out in folders]
+    assert len(contents[0]) > 36 and contents[0] == contents[1]
 
 
 def test_contact_sheet_shows_each_pair():

@@ -2,6 +2,7 @@
 
 import micro
 import pytest
+import runs
 import test_training as basics
 import torch
 
@@ -9,7 +10,6 @@ from lib.core.checkpoint import load_checkpoint
 from lib.layers.lora import add_lora, is_lora, merged_state
 from lib.models import build_model
 from lib.models.weights import load_state
-from lib.train import run
 from lib.train.optim import build_optimizer
 
 make_trainer = basics.make_trainer
@@ -76,7 +76,7 @@ def test_run_with_lora_goes_on_as_if_it_never_stopped(make_trainer, tmp_path, mo
     whole = make_trainer(*LORA, *more)
     whole.run()
     second = make_trainer(*LORA, *more)
-    run.resume(second, tmp_path / "IIMFTrack_ep0002.pth.tar")
+    runs.resume(second, tmp_path / "IIMFTrack_ep0002.pth.tar")
     second.run()
     assert basics.same(basics.weights(whole), basics.weights(second))
     assert basics.same(whole.result.state_dict(), second.result.state_dict())

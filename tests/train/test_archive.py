@@ -1,14 +1,21 @@
 """What a run leaves in its folder: checkpoints that stay, the best one, pictures, the code's version."""
 
+import errno
+import itertools
 import json
 import logging
+import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import micro
 import numpy as np
 import pytest
+import runs
 import test_training as basics
 import torch
+from killed import killed_at
 
 from lib.core.checkpoint import load_checkpoint
 from lib.core.errors import InputError
@@ -17,8 +24,10 @@ from lib.core.measure import machine
 from lib.models import build_model
 from lib.models.base import PairBatch
 from lib.models.weights import load_state
-from lib.train import run
+from lib.train import resuming, run
 from lib.train.archive import Archive
+from lib.train.checkpoints import epoch_checkpoints, find_newest
+from lib.train.copies import CheckpointCopies
 from lib.train.picture import draw_pairs
 
 make_trainer = basics.make_trainer
@@ -34,7 +43,7 @@ def test_last_checkpoints_and_the_best_stay(make_trainer, tmp_path):
     trainer.run()
     assert names(tmp_path) == ["best", "ep0003", "ep0004"]
     second = make_trainer(*changes, "TRAIN.EPOCH=5")
-    run.resume(second, run.find_newest(tmp_path))
+    runs.resume(second, find_newest(tmp_path))
     second.run()
     assert names(tmp_path) == ["best", "ep0004", "ep0005"], "a run that goes on knows what it wrote"
 
@@ -58,25 +67,113 @@ CONTENT = {"net": {"w": torch.zeros(2)}, "epoch": 1}
 
 def test_best_is_what_validated_best(tmp_path):
     path, cfg = tmp_path / "A_best.pth.tar", basics.config()
-    archive = Archive(tmp_path, cfg, fresh=True)
+    archive = Archive(tmp_path, cfg, epoch=0)
     for epoch, iou in enumerate([0.3, 0.5, 0.4, 0.5], start=1):
         archive.add_if_best(path, {**CONTENT, "epoch": epoch}, iou)
     assert load_checkpoint(path)["epoch"] == 2
-    again = Archive(tmp_path, cfg, fresh=False)
+    again = Archive(tmp_path, cfg, epoch=4)
     again.add_if_best(path, {**CONTENT, "epoch": 5}, 0.45)
     assert load_checkpoint(path)["epoch"] == 2
-    Archive(tmp_path, cfg, fresh=True).add_if_best(path, {**CONTENT, "epoch": 6}, 0.1)
+    Archive(tmp_path, cfg, epoch=0).add_if_best(path, {**CONTENT, "epoch": 6}, 0.1)
     assert load_checkpoint(path)["epoch"] == 6, "a run that begins anew has a best of its own"
 
 
 def test_best_of_another_run_stays_as_it_is(tmp_path, caplog):
     path = tmp_path / "A_best.pth.tar"
-    Archive(tmp_path, basics.config(), fresh=True).add_if_best(path, CONTENT, 0.3)
-    other = Archive(tmp_path, basics.config("TRAIN.LR=0.1"), fresh=True)
+    Archive(tmp_path, basics.config(), epoch=0).add_if_best(path, CONTENT, 0.3)
+    other = Archive(tmp_path, basics.config("TRAIN.LR=0.1"), epoch=0)
     with caplog.at_level(logging.WARNING):
         other.add_if_best(path, {**CONTENT, "epoch": 9}, 0.9)
     assert load_checkpoint(path)["epoch"] == 1
     assert "A_best.pth.tar belongs to another run and is kept; move it away" in caplog.text
+
+
+def train_on(folder, weights_dir):
+    """Two epochs, from where the folder's run stopped; the second is the best."""
+    newest = find_newest(folder)
+    begin = 0 if newest is None else load_checkpoint(newest)["epoch"]
+    copies = CheckpointCopies(weights_dir, "a_b")
+    archive = Archive(folder, basics.config("TRAIN.KEEP_CHECKPOINTS=1"), epoch=begin, copies=copies)
+    for epoch in range(begin + 1, 3):
+        archive.add_if_best(folder / "A_best.pth.tar", {"epoch": epoch}, (0.3, 0.5)[epoch - 1])
+        archive.add(folder / f"A_ep{epoch:04d}.pth.tar", {"epoch": epoch})
+
+
+def left(*folders):
+    """The files of some folders with the epochs that they hold; the record without times."""
+    files = {path.name: path for folder in folders for path in sorted(folder.iterdir())}
+    record = json.loads(files.pop("written.json").read_text())
+    known = sorted(Path(name).name for name in record["files"])
+    return {name: load_checkpoint(path)["epoch"] for name, path in files.items()}, known, record["best"]
+
+
+def test_run_that_is_killed_at_any_moment_knows_its_files_and_leaves_the_same(tmp_path, monkeypatch):
+    train_on(tmp_path / "whole", tmp_path / "whole_copies")
+    expected = left(tmp_path / "whole", tmp_path / "whole_copies")
+    assert expected[0] == {"A_best.pth.tar": 2, "A_ep0002.pth.tar": 2, "a_b_best.pth": 2, "a_b_e001.pth": 1,
+                           "a_b_e002.pth": 2, "a_b_last.pth": 2}  # fmt: skip
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # takes a while
+    for moment in itertools.count():
+        folders, ended = [tmp_path / f"{moment}{which}" for which in ("", "_copies")], False
+        with killed_at(moment):
+            train_on(*folders)
+            ended = True
+        if ended:
+            break
+        train_on(*folders)
+        assert left(*folders) == expected, moment
+    assert moment > 20
+
+
+def test_full_disk_of_the_copies_ends_the_run_and_the_next_one_makes_them(tmp_path, monkeypatch):
+    copy = shutil.copyfile
+
+    def fill(source, target):
+        if "_e002" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+        return copy(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", fill)
+        with pytest.raises(OSError, match="No space left") as raised:
+            train_on(tmp_path / "run", tmp_path / "copies")
+    assert raised.value.filename == str(tmp_path / "copies" / "a_b_e002.pth")
+    train_on(tmp_path / "run", tmp_path / "copies")
+    train_on(tmp_path / "whole", tmp_path / "whole_copies")
+    assert left(tmp_path / "run", tmp_path / "copies") == left(tmp_path / "whole", tmp_path / "whole_copies")
+
+
+def test_copies_of_another_run_are_not_replaced_when_a_run_goes_on(tmp_path):
+    train_on(tmp_path / "other", tmp_path / "copies")
+    (tmp_path / "run").mkdir()
+    for name in ("A_ep0002.pth.tar", "written.json"):
+        shutil.copy2(tmp_path / "other" / name, tmp_path / "run")
+    record = json.loads((tmp_path / "run/written.json").read_text())
+    record["files"] = {name: stamp for name, stamp in record["files"].items() if name.startswith("A_")}
+    (tmp_path / "run/written.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"a_b_best\.pth: belongs to another run; choose another --weights_dir"):
+        train_on(tmp_path / "run", tmp_path / "copies")
+    (tmp_path / "run/written.json").write_text(json.dumps({**record, "copies": False}))  # before copies were listed
+    train_on(tmp_path / "run", tmp_path / "copies")
+
+
+def test_torn_newest_checkpoint_is_passed_over_with_a_line_and_written_again(make_trainer, tmp_path, caplog):
+    whole = make_trainer()
+    whole.run()
+    expected = basics.weights(whole)
+    newest = tmp_path / "IIMFTrack_ep0003.pth.tar"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    again = make_trainer()
+    path, content = resuming.load_newest(tmp_path)
+    assert path.name == "IIMFTrack_ep0002.pth.tar"
+    assert "ep0003.pth.tar: is not a whole checkpoint" in caplog.text
+    assert "training goes on from the last whole one and will write it again" in caplog.text
+    resuming.resume(again, path, content)
+    again.run()
+    assert basics.same(expected, basics.weights(again)) and load_checkpoint(newest)["epoch"] == 3
+    for path in epoch_checkpoints(tmp_path):
+        path.write_bytes(b"")
+    assert resuming.load_newest(tmp_path) is None and "so training begins anew" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"run": 1}', '{"run": 1, "files": 3, "best": 0}'])
@@ -85,7 +182,7 @@ def test_damaged_list_is_one_clear_line(tmp_path, text):
     with pytest.raises(
         InputError, match=r"written\.json: is damaged; remove it \(the checkpoints beside it are then kept\)"
     ):
-        Archive(tmp_path, basics.config(), fresh=False)
+        Archive(tmp_path, basics.config(), epoch=4)
 
 
 def test_best_checkpoint_loads_as_any_other(make_trainer, tmp_path):
@@ -95,7 +192,7 @@ def test_best_checkpoint_loads_as_any_other(make_trainer, tmp_path):
     network = build_model(trainer.cfg)
     load_state(network, content["net"])
     assert basics.same(network.state_dict(), trainer.model.state_dict()) and content["network"] == "iimf_track"
-    assert run.find_newest(tmp_path).name == "IIMFTrack_ep0001.pth.tar"
+    assert find_newest(tmp_path).name == "IIMFTrack_ep0001.pth.tar"
 
 
 def test_every_validation_shows_pairs(make_trainer):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import runs
 import test_training as basics
 import torch
 from torch import Tensor, nn
@@ -117,7 +118,7 @@ def test_sets_of_frames_train_and_go_on(make_trainer, tmp_path, caplog, more):
     ]  # fmt: skip
     second = make_trainer(*more)
     torch.manual_seed(99)
-    run.resume(second, tmp_path / "MaskNetwork_ep0001.pth.tar")
+    runs.resume(second, tmp_path / "MaskNetwork_ep0001.pth.tar")
     second.run()
     assert basics.same(basics.weights(whole), basics.weights(second))
     assert basics.same(whole.result.state_dict(), second.result.state_dict())

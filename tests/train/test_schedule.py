@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import runs
 import test_training as basics
 import torch
 
@@ -92,7 +93,7 @@ def test_run_that_goes_on_within_the_warm_up_is_the_run_that_never_stopped(make_
     whole.run()
     second = make_trainer(*changes)
     again = watch(second)
-    run.resume(second, tmp_path / "IIMFTrack_ep0001.pth.tar")
+    runs.resume(second, tmp_path / "IIMFTrack_ep0001.pth.tar")
     second.run()
     assert again == seen[3:] and len(again) == 6
     assert basics.same(basics.weights(whole), basics.weights(second))

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+import runs
 import test_pair_kinds as pairs
 import test_training as basics
 import torch
@@ -115,7 +116,7 @@ def test_run_that_goes_on_is_the_run_that_never_stopped(make_trainer, tmp_path):
     whole = make_trainer(*changes)
     whole.run()
     second = make_trainer(*changes)
-    run.resume(second, tmp_path / "DaSiamRPN_ep0001.pth.tar")
+    runs.resume(second, tmp_path / "DaSiamRPN_ep0001.pth.tar")
     second.run()
     assert basics.same(basics.weights(whole), basics.weights(second))
 
@@ -162,7 +163,7 @@ def test_checkpoints_lie_in_one_folder_too(make_trainer, tmp_path):
     assert names == [f"dasiamrpn_small_{which}.pth" for which in ("best", "e001", "e002", "last")]
     last, whole = load_checkpoint(copies.folder / "dasiamrpn_small_last.pth"), basics.weights(trainer)
     assert basics.same(last["net"], whole) and last["epoch"] == 2 and "optimizer" in last
-    again = make_trainer("TRAIN.EPOCH=2", copies=copies)
+    again = make_trainer("TRAIN.EPOCH=2", "TRAIN.LR=0.5", copies=copies)
     with pytest.raises(InputError, match="small_best.pth: belongs to another run; choose another --weights_dir"):
         again.run()
 

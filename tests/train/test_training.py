@@ -15,6 +15,7 @@ import cv2
 import micro
 import numpy as np
 import pytest
+import runs
 import torch
 from compare import same
 
@@ -23,6 +24,7 @@ from lib.core.errors import InputError
 from lib.datasets.sequence import Frames, Sequence
 from lib.models import build_model
 from lib.train import run
+from lib.train.checkpoints import find_newest
 from lib.train.data import augment, loader
 from lib.train.data.augment import CropRecipe, draw_crop, jitter
 from lib.train.data.loader import build_loader
@@ -430,7 +432,7 @@ def test_run_that_goes_on_is_the_run_that_never_stopped(make_trainer, tmp_path, 
     first.run()
     second = make_trainer(*changes)
     torch.manual_seed(1234)  # whatever another process draws before it goes on
-    run.resume(second, run.find_newest(tmp_path).with_name("IIMFTrack_ep0002.pth.tar"))
+    runs.resume(second, find_newest(tmp_path).with_name("IIMFTrack_ep0002.pth.tar"))
     assert second.epoch == 2
     second.run()
     assert same(weights(whole), weights(second))
@@ -452,14 +454,14 @@ def test_public_checkpoint_in_the_folder_is_nothing_to_go_on_with(make_trainer, 
     with pytest.raises(
         InputError, match=r"_ep0015\.pth\.tar: lacks 'network', so training cannot be resumed from it.*PRETRAIN"
     ):
-        run.resume(trainer, run.find_newest(tmp_path))
+        runs.resume(trainer, find_newest(tmp_path))
 
 
 def test_newest_checkpoint_is_that_of_the_latest_epoch(tmp_path):
-    assert run.find_newest(tmp_path) is None
+    assert find_newest(tmp_path) is None
     for name in ("A_ep0009.pth.tar", "A_ep10000.pth.tar", "B_ep0999.pth.tar", "A_ep0011.pth", "A_epx.pth.tar"):
         (tmp_path / name).touch()
-    assert run.find_newest(tmp_path).name == "A_ep10000.pth.tar"
+    assert find_newest(tmp_path).name == "A_ep10000.pth.tar"
 
 
 def test_run_with_other_settings_does_not_go_on_in_the_same_folder(tmp_path):
@@ -559,7 +561,7 @@ def test_killed_run_goes_on_to_the_same_losses_and_weights(clone, tmp_path):
     assert process.returncode == -signal.SIGKILL
     folder = Path("checkpoints") / "train" / "iimf_track" / "micro"
     assert sorted(path.name for path in (killed / folder).glob("*.tar")) == ["IIMFTrack_ep0001.pth.tar"]
-    assert "resumed after epoch 1" in finish(command(clone, killed))
+    assert "goes on after epoch 1" in finish(command(clone, killed))
     assert len(logged(whole)) == 3 * 4 + 2
     assert logged(whole) == logged(killed)
     first, second = (load_checkpoint(path / folder / "IIMFTrack_ep0003.pth.tar") for path in (whole, killed))

@@ -4,12 +4,12 @@ import logging
 
 import micro
 import pytest
+import runs
 import test_training as basics
 import torch
 
 from lib.core.checkpoint import load_checkpoint, load_weights
 from lib.layers.vit import VisionEncoder
-from lib.train import run
 from lib.train.optim import build_optimizer
 from lib.train.step import TrainStep
 
@@ -58,7 +58,7 @@ def test_run_with_an_average_goes_on_as_if_it_never_stopped(make_trainer, tmp_pa
     whole = make_trainer(*changes)
     whole.run()
     second = make_trainer(*changes)
-    run.resume(second, tmp_path / "IIMFTrack_ep0002.pth.tar")
+    runs.resume(second, tmp_path / "IIMFTrack_ep0002.pth.tar")
     second.run()
     assert basics.same(basics.weights(whole), basics.weights(second))
     assert basics.same(whole.average.module.state_dict(), second.average.module.state_dict())
@@ -66,8 +66,8 @@ def test_run_with_an_average_goes_on_as_if_it_never_stopped(make_trainer, tmp_pa
 
 @pytest.mark.parametrize("variant", ["ostrack", "ostrack-ce-ALL", "tbsi_track", "tbsi_track-last-block", "iimf_track"])
 def test_blocks_that_compute_again_change_no_loss_and_no_gradient(variant, monkeypatch):
-    results, runs, original = [], [], VisionEncoder.run_block
-    monkeypatch.setattr(VisionEncoder, "run_block", lambda *a: runs.append(1) or original(*a))
+    results, called, original = [], [], VisionEncoder.run_block
+    monkeypatch.setattr(VisionEncoder, "run_block", lambda *a: called.append(1) or original(*a))
     for option in ("false", "true"):
         passes = []
         model = micro.model(variant, f"TRAIN.CHECKPOINT_BLOCKS={option}", "TRAIN.DROP_PATH_RATE=0.5").train()
@@ -77,7 +77,7 @@ def test_blocks_that_compute_again_change_no_loss_and_no_gradient(variant, monke
         torch.stack(list(losses.values())).sum().backward()
         gradients = [value.grad for value in model.parameters()]
         results.append(([value.detach() for value in losses.values()], gradients, len(passes)))
-    assert runs
+    assert called
     for first, second in zip(results[0][0] + results[0][1], results[1][0] + results[1][1], strict=True):
         torch.testing.assert_close(first, second)
     assert [result[2] for result in results] == [1, 2]

@@ -1,6 +1,5 @@
 """Synthetic sequences on disk, in LasHeR's layout."""
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,12 +7,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ...core.atomic import write_atomically
+from ...core.atomic import scratch_folder, temporary_paths, write_atomically
 from ...core.errors import InputError
 from ..readers.lasher import ATTRIBUTES
 from ..sequence import INFRARED, VISIBLE, Sequence
 
-RECIPE, PARTIAL = "recipe.txt", ".partial"
+RECIPE = "recipe.txt"
 NAMES = ((VISIBLE, "v"), (INFRARED, "i"))
 JPEG_QUALITY = 95
 
@@ -38,21 +37,21 @@ def write_sequences(sequences: Iterable[Sequence], root: str | Path, *, recipe: 
 def _claim(root: Path, recipe: str) -> None:
     """Mark a new folder with the recipe, or check that it has this recipe."""
     held = root / RECIPE
-    if held.is_file() and held.read_text() == f"{recipe}\n":
-        shutil.rmtree(root / PARTIAL, ignore_errors=True)
-        return
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"{root}: is not empty and was not made by this command; choose another folder for --out")
-    with write_atomically(held) as temporary:
-        temporary.write_text(f"{recipe}\n")
+    if not held.is_file():
+        if root.exists() and not (root.is_dir() and set(root.iterdir()) <= set(temporary_paths(held))):
+            raise InputError(f"{root}: is not empty and was not made by this command; choose another folder for --out")
+        with write_atomically(held) as temporary:
+            temporary.write_text(f"{recipe}\n")
+    if held.read_text() != f"{recipe}\n":
+        raise InputError(f"{root}: holds other sequences ({held.read_text().strip()}); choose another folder for --out")
 
 
 def _write_sequence(sequence: Sequence, root: Path, target: Path) -> None:
-    """Write the flags first and rename the folder last, so that a folder with its final name is complete."""
-    partial = root / PARTIAL / sequence.name
-    try:
+    """Write the flags first and rename the folder last, so that a folder with its final name is complete. Another run
+    with the same recipe may do the same at the same time."""
+    with scratch_folder(root / sequence.name) as partial:
         for modality, _ in NAMES:
-            (partial / modality).mkdir(parents=True)
+            (partial / modality).mkdir()
         for index in range(len(sequence)):
             for image, (modality, letter) in zip(sequence.frames[index], NAMES, strict=True):
                 _write_image(image, partial / modality / f"{letter}{index:06d}.jpg")
@@ -62,9 +61,11 @@ def _write_sequence(sequence: Sequence, root: Path, target: Path) -> None:
         with write_atomically(root / "AttriSeqsTxt" / f"{sequence.name}.txt") as temporary:
             temporary.write_text(",".join(str(int(sequence.attributes[name])) for name in ATTRIBUTES) + "\n")
         target.parent.mkdir(exist_ok=True)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(root / PARTIAL, ignore_errors=True)
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
 
 
 def _write_image(image: np.ndarray, path: Path) -> None:

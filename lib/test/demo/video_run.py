@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ...core.atomic import write_atomically
+from ...core.atomic import is_empty_folder, write_atomically
 from ...core.errors import InputError
 from ...core.target import Target
 from ...datasets.sequence import Sequence
@@ -98,20 +98,21 @@ def track_video(
     seconds: list[float] = []
     sheet, begin = SheetPictures(), time.perf_counter()
     shown_from = begin
-    with write_video(folder / options.file_name, video.rate) as append, suppress(KeyboardInterrupt):
-        for frame, picture in _track_frames(tracker, video, options, window):
-            index = len(seconds)
-            shown_from = time.perf_counter() if index == 0 else shown_from
-            rows += _rows(frame, index, options)
-            seconds.append(frame.seconds)
-            # Pictures of a camera are repeated, so that the written video is as long as the tracking was.
-            late = (time.perf_counter() - shown_from) * video.rate if video.length is None else 0
-            for _ in range(max(1, round(late) - sheet.added)):
-                append(picture)
-                sheet.add(picture)
-            on_frame(index)
-    if not seconds:
-        raise InputError(f"{video.name}: stopped before its first frame")
+    with write_video(folder / options.file_name, video.rate) as append:
+        with suppress(KeyboardInterrupt):
+            for frame, picture in _track_frames(tracker, video, options, window):
+                index = len(seconds)
+                shown_from = time.perf_counter() if index == 0 else shown_from
+                rows += _rows(frame, index, options)
+                seconds.append(frame.seconds)
+                # Pictures of a camera are repeated, so that the written video is as long as the tracking was.
+                late = (time.perf_counter() - shown_from) * video.rate if video.length is None else 0
+                for _ in range(max(1, round(late) - sheet.added)):
+                    append(picture)
+                    sheet.add(picture)
+                on_frame(index)
+        if not seconds:
+            raise InputError(f"{video.name}: stopped before its first frame")
     elapsed = time.perf_counter() - begin
     boxes = _single(rows, len(seconds))
     files = [folder / options.file_name, *_write_files(folder, sheet, rows, boxes, np.array(seconds))]
@@ -122,7 +123,7 @@ def fresh_folder(wanted: str | Path) -> Path:
     """Make and return the folder `wanted`; where that is not empty, `wanted`_2, `wanted`_3, …"""
     wanted = Path(wanted)
     folder, number = wanted, 1
-    while folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+    while folder.exists() and not is_empty_folder(folder):
         number += 1
         folder = wanted.with_name(f"{wanted.name}_{number}")
     folder.mkdir(parents=True, exist_ok=True)

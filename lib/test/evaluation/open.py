@@ -77,8 +77,8 @@ def open_run(
 ) -> Run:
     """The run that the options `--set`, `--checkpoint`, `--runid`, `--device`, `--threads` and `--num_gpus` describe.
 
-    Without a checkpoint, `find_checkpoint` looks for that of epoch `runid` (default: TEST.EPOCH). Raises InputError for
-    a wrong configuration, a missing checkpoint and a missing device.
+    Without a checkpoint, `find_checkpoint` looks for that of epoch `runid`, else of TEST.EPOCH. Raises InputError for a
+    wrong configuration, a missing checkpoint and a missing device.
     """
     cfg = load_config(tracker, config, changes)
     devices = tuple(choose_devices(device, threads, num_gpus))
@@ -87,7 +87,7 @@ def open_run(
         return Run(tracker, name, cfg, None, devices)
     if checkpoint is None:
         epoch = cfg.TEST.EPOCH if runid is None else runid
-        checkpoint = find_checkpoint(read_local("test")["save_dir"], tracker, name, epoch)
+        checkpoint = find_checkpoint(read_local("test")["save_dir"], tracker, name, epoch, exact=runid is not None)
     return Run(tracker, name, cfg, Path(checkpoint), devices)
 
 

@@ -179,8 +179,6 @@ def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.n
     path: an .mp4, or a .webm, which is slower to write and plays in browsers. The file appears when the video is
     complete. Raises InputError where OpenCV cannot write it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # the suffix decides the container
     code = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
     writer = cv2.VideoWriter()
     sizes: list[tuple[int, int]] = []  # of the pictures as written
@@ -191,15 +189,12 @@ def write_video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.n
             raise InputError(f"{path}: OpenCV cannot write a video here; check that the folder can be written to")
         writer.write(cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), sizes[0]))
 
-    try:
-        yield append
-        writer.release()
-        if sizes:
-            _check_whole(temporary, path, len(sizes))
-            os.replace(temporary, path)
-    finally:
-        writer.release()
-        temporary.unlink(missing_ok=True)
+    with write_atomically(path, path.suffix) as temporary:  # the suffix decides the container
+        try:
+            yield append
+        finally:
+            writer.release()
+        _check_whole(temporary, path, len(sizes))
 
 
 def _check_whole(temporary: Path, path: Path, frames: int) -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
+from killed import killed_at
 from test_homography import camera, corner_error, scene
 
 from lib.cli import track
@@ -111,6 +112,16 @@ def test_existing_output_is_kept(demo, sequence_folder, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
     assert (tmp_path / "out_2" / "tracking.mp4").is_file() and (tmp_path / "out_3" / "tracking.mp4").is_file()
     assert fresh_folder(tmp_path / "new") == tmp_path / "new" == fresh_folder(tmp_path / "new")
+
+
+def test_run_that_is_killed_leaves_its_folder_to_the_next_one(demo, sequence_folder, tmp_path):
+    with killed_at(2):
+        demo("--sequence", sequence_folder, "--output", tmp_path / "out")
+    assert not (tmp_path / "out" / "tracking.mp4").exists()
+    demo("--sequence", sequence_folder, "--output", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "boxes.txt", "boxes_time.txt", "contact_sheet.png", "tracking.mp4", "tracks.csv",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "", "10,10,0,5", "10,10,5,nan", "1;2;3;4"])

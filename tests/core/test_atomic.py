@@ -1,0 +1,96 @@
+"""Files and folders that appear when they are complete, and what killed processes leave of them."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lib.core import atomic
+from lib.core.atomic import fill_folder, is_empty_folder, scratch_folder, write_atomically
+from lib.core.process import is_running
+
+ROOT = Path(__file__).parents[2]
+KILLED = """
+import os, signal, sys
+from lib.core.atomic import fill_folder, scratch_folder, write_atomically
+with write_atomically(sys.argv[1] + "/a.txt") as file, scratch_folder(sys.argv[1] + "/b") as folder:
+    file.write_text("half"), (folder / "part").write_text("half")
+    with fill_folder(sys.argv[1] + "/c") as scratch:
+        (scratch / "part").write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A folder in which a process was killed while it wrote a file, a folder, and files into a third folder."""
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT)
+    assert len(names(tmp_path)) == 3 and len(names(tmp_path / "c")) == 1
+    return tmp_path
+
+
+def test_the_next_run_removes_what_a_killed_one_left_of_the_same_target(killed):
+    (killed / ".a.txt.bak").touch()
+    with write_atomically(killed / "a") as temporary:  # another target, whose name begins alike
+        temporary.touch()
+    assert len(names(killed)) == 5
+    with write_atomically(killed / "a.txt") as temporary:
+        temporary.write_text("whole")
+    with scratch_folder(killed / "b") as scratch:
+        assert names(scratch) == []
+    assert is_empty_folder(killed / "c")
+    assert names(killed) == [".a.txt.bak", "a", "a.txt", "c"] and (killed / "a.txt").read_text() == "whole"
+
+
+def test_what_a_living_process_writes_stays(tmp_path):
+    alive = tmp_path / f".a.txt.{atomic._MACHINE}-{os.getppid()}.tmp"
+    elsewhere = tmp_path / ".a.txt.000000-1.tmp"
+    for path in (alive, elsewhere):
+        path.touch()
+    with write_atomically(tmp_path / "a.txt") as temporary:
+        temporary.touch()
+    assert names(tmp_path) == sorted([alive.name, elsewhere.name, "a.txt"])
+    os.utime(elsewhere, (time.time() - 2 * 86400,) * 2)  # of another machine, and unchanged for two days
+    with write_atomically(tmp_path / "a.txt") as temporary:
+        temporary.touch()
+    assert names(tmp_path) == sorted([alive.name, "a.txt"])
+
+
+def test_folder_is_filled_in_order_and_only_when_all_is_done(tmp_path, monkeypatch):
+    moved, replace = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda path, target: moved.append(path.name) or replace(path, target))
+    with fill_folder(tmp_path / "c") as scratch:
+        for name in ("z", "a"):
+            (scratch / name).write_text(name)
+            time.sleep(0.01)
+        assert not is_empty_folder(tmp_path / "c"), "another run must not take it"
+    assert names(tmp_path / "c") == ["a", "z"] and moved == ["z", "a"]
+    with pytest.raises(KeyboardInterrupt), fill_folder(tmp_path / "c") as scratch:
+        (scratch / "z").write_text("new")
+        raise KeyboardInterrupt
+    assert names(tmp_path / "c") == ["a", "z"] and (tmp_path / "c/z").read_text() == "z"
+
+
+@pytest.mark.parametrize("named", [(), ("temporary",), ("source", None, "temporary")])
+def test_error_of_the_disk_names_the_file_that_the_user_knows(tmp_path, named):
+    with pytest.raises(OSError) as raised, write_atomically(tmp_path / "a.txt") as temporary:
+        words = [str(temporary) if word == "temporary" else word for word in named]
+        raise OSError(errno.ENOSPC, "No space left on device", *words)
+    assert raised.value.filename == str(tmp_path / "a.txt") and raised.value.filename2 is None
+
+
+def test_process_that_has_ended_does_not_run():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    until = time.monotonic() + 10
+    while is_running(process.pid) and time.monotonic() < until:  # a zombie, since nobody has waited for it
+        time.sleep(0.02)
+    assert not is_running(process.pid) and is_running(os.getpid())
+    process.wait()
