@@ -61,7 +61,7 @@ def test_port_in_use_is_explained_by_the_command_itself(clone, tmp_path):
     with socket.create_server(("0.0.0.0", 0)) as taken:
         more = ["--mode", "multi_node", "--world-size", "2", "--port", str(taken.getsockname()[1]), "--wait", "5"]
         process = basics.command(clone, tmp_path, *more)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert err.splitlines()[-1].startswith("error: --port: another program uses it on this machine"), err
 
