@@ -179,7 +179,8 @@ def open_network(args: argparse.Namespace) -> Run:
 
 def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
     """The sequences that the command line names, in which a camera that does not work is black."""
-    sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"))
+    read = modalities if args.modality == "both" else 1  # a camera that does not work is black, not a grey copy
+    sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"), read)
     if args.modality == "both":
         return sequences
     return [keep_camera(sequence, args.modality, modalities, args.fails_at) for sequence in sequences]

@@ -11,6 +11,11 @@ Images = Sequence[np.ndarray]  # one frame: [H, W, 3] uint8 RGB per modality
 
 VISIBLE, INFRARED = "visible", "infrared"
 GREY_COPY, BLACK = "grey copy", "black"  # what stands in for a missing infrared image
+#: the same, as a line for the user
+NO_INFRARED = {
+    GREY_COPY: "there is no infrared stream; a grey copy of the visible one stands in for it",
+    BLACK: "there is no infrared stream; black stands in for it",
+}
 
 
 class Streams(NamedTuple):

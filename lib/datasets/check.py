@@ -20,6 +20,7 @@ from .collection import collect_problems
 from .damage import decoder_words, find_damage
 from .sequence import FileFrames, Sequence
 from .still_images import StillImages
+from .streams import doubt_streams
 
 #: kind of problem -> its row in the report
 KINDS = {
@@ -28,6 +29,7 @@ KINDS = {
     "missing": "images missing",
     "image": "images that are damaged or cannot be decoded",
     "size": "frames whose streams differ in size",
+    "streams": "sequences whose streams are hardly visible and infrared",
     "outside": "boxes wholly outside the image",
     "empty": "sequences without a box that has an area",
 }
@@ -83,7 +85,7 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
             missing = list(_missing_images(sequence.frames))
             gone = {problem.line.partition(": ")[0] for problem in missing}
             size, seen, broken = _check_images(sequence, images, gone, pool)
-            problems += [*missing, *broken, *_check_boxes(sequence, size)]
+            problems += [*missing, *broken, *_check_streams(sequence), *_check_boxes(sequence, size)]
             frames, decoded = frames + len(sequence), decoded + seen
     return Findings(len(sequences), frames, decoded, problems, notes)
 
@@ -162,6 +164,14 @@ def _heard_damage(frames: FileFrames, gone: set[str], picked: list[int]) -> Iter
                 frames.read(stream, index)
                 if words():
                     yield Problem("image", f"{paths[index]}: image is damaged ({words()}); replace it")
+
+
+def _check_streams(sequence: Sequence) -> Iterator[Problem]:
+    if len(sequence.frames.modalities) > 1 and len(sequence):
+        with suppress(InputError):  # has been found
+            doubt = doubt_streams(*sequence.frames.reduced(0, 2))
+            if doubt:
+                yield Problem("streams", f"{sequence.name}: {doubt}")
 
 
 def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[Problem]:

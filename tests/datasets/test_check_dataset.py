@@ -134,6 +134,15 @@ def test_missing_images_in_the_middle_are_counted(check, tmp_path):
     assert "visible lacks 1, infrared lacks 2; only the 2 frames that all have" in output
 
 
+def test_swapped_streams_are_counted(check, tmp_path):
+    put_pair(tmp_path / "walk", rows=WHOLE)
+    write_image(
+        tmp_path / "walk" / "infrared" / "i0000.png", np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    )
+    status, output = check("folder", "--data_dir", tmp_path)
+    assert status == 1 and counted(output, "hardly visible and infrared") == 1 and "are the two swapped?" in output
+
+
 def test_differing_streams_and_a_page_of_output(check, tmp_path):
     for number in range(30):
         put_pair(tmp_path / f"s{number}", rows=ROWS)  # all boxes outside 8x8 images

@@ -3,6 +3,8 @@
 <seq>/visible/*  <seq>/infrared/*  visible.txt | init.txt | infrared.txt        LasHeR, RGBT234
 <seq>/img/*      groundtruth.txt | groundtruth_rect.txt                         LaSOT, OTB
 <seq>/*.jpg      groundtruth.txt                                                GOT-10k
+
+Other names of the two image folders, such as `rgb` and `thermal`, are in `lib.datasets.streams`.
 """
 
 import logging
@@ -14,8 +16,9 @@ import numpy as np
 from ...core.errors import InputError
 from ..annotation import read_boxes, read_flags
 from ..collection import read_each
-from ..layout import IMAGE_SUFFIXES, first_existing, make_sequence, read_started_boxes
+from ..layout import first_existing, make_sequence, read_started_boxes
 from ..sequence import INFRARED, VISIBLE, Sequence
+from ..streams import find_stream_folders, find_unread_folders, holds_images, subfolders
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ def read_folder(folder: str | Path) -> list[Sequence]:
     if not sequences:
         raise InputError(f"{root}: no sequences; expected <sequence>/{{visible,infrared}} or <sequence>/img with boxes")
     _check_names(root, sequences)
+    _name_unread([path for path, _ in annotated])
     return sequences
 
 
@@ -59,27 +63,19 @@ def _sequence_folders(root: Path) -> Iterator[Path]:
     if _image_folders(root):
         yield root
         return
-    for child in _subfolders(root):
+    for child in subfolders(root):
         if _image_folders(child):
             yield child
         else:
-            yield from (path for path in _subfolders(child) if _image_folders(path))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+            yield from (path for path in subfolders(child) if _image_folders(path))
 
 
 def _image_folders(folder: Path) -> dict[str, Path]:
     """Modality -> image folder; empty when the folder is not a sequence."""
-    streams = {name: folder / name for name in (VISIBLE, INFRARED) if (folder / name).is_dir()}
-    if streams:
-        return streams
-    if (folder / "img").is_dir():
-        return {VISIBLE: folder / "img"}
-    if first_existing(folder, SINGLE) and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
+    streams = find_stream_folders(folder)
+    if not streams and first_existing(folder, SINGLE) and holds_images(folder):
         return {VISIBLE: folder}
-    return {}
+    return streams
 
 
 def _read_sequence(folder: Path, annotation: Path) -> Sequence:
@@ -95,6 +91,15 @@ def _read_sequence(folder: Path, annotation: Path) -> Sequence:
         absent = np.any([flag[: min(map(len, flags))] for flag in flags], axis=0)
         known["visible_share"] = 1.0 - absent
     return make_sequence(folder.name, _image_folders(folder), boxes, **known)
+
+
+def _name_unread(folders: list[Path]) -> None:
+    """Say once which folders hold images that are none of the two streams."""
+    unread = {path: find_unread_folders(path, _image_folders(path).values()) for path in folders}
+    named = [path / name for path, names in unread.items() for name in names]
+    if named:
+        first = f"{named[0]} and {len(named) - 1} more" if named[1:] else str(named[0])
+        log.warning("%s: holds images, which are not read; a second camera's folder is called infrared", first)
 
 
 def _check_names(root: Path, sequences: list[Sequence]) -> None:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.frame import GREY_COPY, NO_INFRARED
 from ...datasets.sequence import Sequence
 from ..evaluation.open import open_run
 from ..tracker.protocol import Tracker
@@ -62,6 +63,7 @@ class Session:
                 text = str(error).replace(f"--register {ESTIMATE} or --register FILE", "the box “align the cameras”")
                 raise InputError(_short(text, visible, infrared)) from None
         self._replace_sequence(Sequence(Path(visible).stem, frames, np.zeros((0, 4))))
+        lines += [NO_INFRARED[GREY_COPY]] if infrared is None else []
         return [_short(line, visible, infrared) for line in lines] + self._limits()
 
     def open_bundled(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Tracking targets in one video: from its frames to the files of the result."""
 
 import csv
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from ...core.atomic import is_empty_folder, write_atomically
 from ...core.errors import InputError
+from ...core.frame import INFRARED, NO_INFRARED
 from ...core.target import Target
 from ...datasets.sequence import Sequence
 from ..analysis.leaderboard import select_scored
@@ -25,6 +27,8 @@ from ..video.video import write_image, write_video
 from .boxes import GivenBoxes
 from .demo_frame import DemoFrame, start_targets, track_frame
 from .window import Window
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,8 @@ def track_video(
     on_frame: is called with the index of each finished frame. Ctrl-C ends the video early; the frames until then are
     written. Raises InputError for boxes that tracking cannot start from and for frames that cannot be read.
     """
+    if tracker.streams.modalities > 1 and INFRARED not in video.modalities:
+        log.warning("%s: %s", video.name, NO_INFRARED[tracker.streams.missing])
     rows: list[TrackRow] = []
     seconds: list[float] = []
     sheet, begin = SheetPictures(), time.perf_counter()

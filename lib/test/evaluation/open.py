@@ -1,5 +1,6 @@
 """Opening what a command names: a tracker (configuration, weights, devices) and sequences."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from easydict import EasyDict
 from ...core.checkpoint import find_checkpoint, load_weights
 from ...core.config import load_config
 from ...core.errors import InputError
+from ...core.frame import GREY_COPY, INFRARED, NO_INFRARED
 from ...core.paths import read_local
 from ...core.registry import choose
 from ...datasets.named import open_dataset
@@ -26,6 +28,8 @@ from ..tracker.opencv import KINDS, OpenCVTracker, build_opencv, weight_files
 from ..tracker.protocol import Tracker
 from ..tracker.replay import Replay
 from .workers import choose_devices
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,14 +139,19 @@ def config_name(config: str) -> str:
 
 
 def named_sequences(
-    dataset: str, data_dir: str | None, wanted: str | None, local: Callable[[], Mapping[str, str]]
+    dataset: str, data_dir: str | None, wanted: str | None, local: Callable[[], Mapping[str, str]], modalities: int = 1
 ) -> list[Sequence]:
-    """The sequences that a tracking command names, or the one `wanted`; local: reads the folders of local.py.
+    """The sequences that a tracking command names, or the one `wanted`; local: reads the folders of local.py;
+    modalities: of the network, for one warning where sequences have fewer.
 
     Raises InputError as the readers do.
     """
     sequences = open_dataset(dataset, data_dir, local)
-    return list(sequences) if wanted is None else [choose_sequence(sequences, wanted)]
+    named = list(sequences) if wanted is None else [choose_sequence(sequences, wanted)]
+    lacking = [sequence.name for sequence in named if modalities > 1 and INFRARED not in sequence.frames.modalities]
+    if lacking:
+        log.warning("%s, in %d of %d sequences: %s", lacking[0], len(lacking), len(named), NO_INFRARED[GREY_COPY])
+    return named
 
 
 def choose_sequence(sequences: Many[Sequence], wanted: str) -> Sequence:

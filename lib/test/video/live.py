@@ -13,7 +13,7 @@ from ...core.errors import InputError
 from ...datasets.sequence import INFRARED, VISIBLE
 from .align import align
 from .homography import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
-from .pairing import match_size
+from .pairing import match_size, warn_of_streams
 from .times import ASSUMED_RATE, is_sane
 
 log = logging.getLogger(__name__)
@@ -134,6 +134,7 @@ class LiveFrames:
         whole = [pair for pair in pairs if pair is not None]
         if not whole:
             raise InputError(f"cameras {' and '.join(camera.source for camera in self.cameras)}: no first picture")
+        warn_of_streams(whole[0], " and ".join(f"camera {camera.source}" for camera in self.cameras))
         if register == ESTIMATE:
             return check_alignment(align([visible for visible, _ in whole], [infrared for _, infrared in whole]))
         if register is not None:

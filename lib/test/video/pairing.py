@@ -13,8 +13,9 @@ import numpy as np
 from ...core.errors import InputError
 from ...datasets.layout import first_existing, pick
 from ...datasets.matching import match_frames
-from ...datasets.readers.folder import PAIRED, read_folder
+from ...datasets.readers.folder import PAIRED, SINGLE, read_folder
 from ...datasets.sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
+from ...datasets.streams import doubt_streams, find_stream_folders
 from .homography import ESTIMATE, estimate_homography, read_homography, scaling, warp
 from .times import ASSUMED, STAMPS, Clock, Pairs, are_together, pair_in_order, pair_nearest, pair_regular
 from .video import frame_rate, open_source, read_clock
@@ -92,6 +93,7 @@ def open_frames(
     else:
         pairs = pair_by_time((read_clock(first, fps[0]), read_clock(second, fps[1])), names)
     paired = PairedFrames(first, second, pairs)
+    warn_of_streams(paired[0], ", ".join(names))
     return replace(paired, matrix=choose_matrix(paired, names, register))
 
 
@@ -175,7 +177,9 @@ def match_size(visible: np.ndarray, infrared: np.ndarray, names: tuple[str, str]
 
 def open_halves(path: str | Path, order: str) -> HalfFrames:
     """A side-by-side recording. order: one of ORDERS. Raises InputError where it cannot be read."""
-    return HalfFrames(open_source(path), order)
+    halves = HalfFrames(open_source(path), order)
+    warn_of_streams(halves[0], f"{path}, {order}")
+    return halves
 
 
 def open_sequence(folder: str | Path) -> Sequence:
@@ -184,14 +188,24 @@ def open_sequence(folder: str | Path) -> Sequence:
     Raises InputError where the folder holds no sequence, or more than one.
     """
     path = Path(folder)
-    if (path / VISIBLE).is_dir() and first_existing(path, PAIRED) is None:
-        infrared = path / INFRARED
-        frames = open_frames(path / VISIBLE, infrared if infrared.is_dir() else None)
+    folders = find_stream_folders(path) if path.is_dir() else {}
+    if VISIBLE in folders and first_existing(path, (*PAIRED, *SINGLE)) is None:
+        frames = open_frames(folders[VISIBLE], folders.get(INFRARED))
         return Sequence(path.resolve().name, frames, np.zeros((0, 4)))
     found = read_folder(path)
     if len(found) > 1:
         raise InputError(f"{path}: holds {len(found)} sequences; name one of them, for example {path / found[0].name}")
+    frames = found[0].frames
+    if len(frames.modalities) > 1:
+        warn_of_streams(frames[0], str(path))
     return found[0]
+
+
+def warn_of_streams(pair: list[np.ndarray], name: str) -> None:
+    """Log one line where two images, [H, W, 3] uint8 RGB, are hardly a visible and an infrared one."""
+    doubt = doubt_streams(*pair)
+    if doubt:
+        log.warning("%s: %s", name, doubt)
 
 
 def recorded_rate(frames: Frames) -> float:

@@ -11,6 +11,7 @@ from test_homography import camera, corner_error, scene
 
 from lib.cli import track
 from lib.core.errors import InputError
+from lib.core.frame import GREY_COPY, NO_INFRARED
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.demo.boxes import first_boxes, parse_box
 from lib.test.demo.video_run import DemoVideo, VideoOptions, fresh_folder, track_video
@@ -99,9 +100,11 @@ def test_two_videos_of_different_length(demo, tmp_path, caplog):
     assert frame_rate(VideoFrames(tmp_path / "out" / "tracking.mp4")) == 30
 
 
-def test_visible_alone(demo, sequence_folder, tmp_path):
-    demo("--visible", sequence_folder / "visible", "--box", "60,50,30,20", "--output", tmp_path)
+def test_visible_alone(demo, sequence_folder, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="lib.test.demo"):
+        demo("--visible", sequence_folder / "visible", "--box", "60,50,30,20", "--output", tmp_path)
     np.testing.assert_allclose(read_result(tmp_path / "boxes.txt"), moving_sequence("", 9).boxes, atol=1.0)
+    assert caplog.messages == [f"visible: {NO_INFRARED[GREY_COPY]}"]
 
 
 def test_existing_output_is_kept(demo, sequence_folder, tmp_path):
