@@ -53,7 +53,8 @@ def main(argv: Argv = None) -> None:
     findings = findings._replace(problems=problems + findings.problems)
     if args.out is not None:
         with write_atomically(args.out) as temporary:
-            noted = [*findings.problems, *(Problem("note", line) for line in findings.notes)]
+            notes = [Problem("note", line) for lines in findings.notes.values() for line in lines]
+            noted = [*findings.problems, *notes]
             lines = (f"{problem.kind}\t{problem.line}\n" for problem in noted)
             temporary.write_text("".join(lines), encoding="utf-8")
     report(findings, args.out)
@@ -79,8 +80,9 @@ def report(findings: Findings, out: Path | None) -> None:
     print(f"{findings.sequences} sequences, {findings.frames} frames, {findings.decoded} images decoded")
     for kind, title in KINDS.items():
         _print_cases(title, [problem.line for problem in findings.problems if problem.kind == kind], out)
-    if findings.notes:
-        _print_cases("streams of more than 8 bits (not a fault)", findings.notes, out)
+    for title, notes in findings.notes.items():
+        if notes:
+            _print_cases(f"{title} (not a fault)", notes, out)
     print("nothing is wrong" if not findings.problems else f"{len(findings.problems)} findings")
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..core.errors import InputError
 from ..core.measure.machine import usable_cores
-from . import depth
+from . import depth, orientation
 from .collection import collect_problems
 from .damage import decoder_words, find_damage
 from .sequence import FileFrames, Sequence
@@ -33,6 +33,7 @@ KINDS = {
     "outside": "boxes wholly outside the image",
     "empty": "sequences without a box that has an area",
 }
+DEEP, TURNED = "streams of more than 8 bits", "streams that are turned by their orientation tag"
 
 
 class Problem(NamedTuple):
@@ -49,7 +50,7 @@ class Findings(NamedTuple):
     frames: int
     decoded: int  # images
     problems: list[Problem]
-    notes: list[str]  # what is no problem, but was decided: ranges of 16-bit streams
+    notes: dict[str, list[str]]  # what is no problem, but was decided: title -> lines
 
 
 def read_all(read: "functools.partial[Many[Sequence]]") -> tuple[Many[Sequence], list[Problem]]:
@@ -74,7 +75,12 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
     """
     frames, decoded = 0, 0
     problems: list[Problem] = []
-    with ThreadPoolExecutor(usable_cores()) as pool, _collected_warnings(depth.__name__) as notes, _screen() as screen:
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        _collected_warnings(depth.__name__) as deep,
+        _collected_warnings(orientation.__name__) as turned,
+        _screen() as screen,
+    ):
         places = _places_to_check(sequences)
         for place in tqdm(places, desc="checking", unit="sequence", dynamic_ncols=True, file=screen):
             try:
@@ -87,7 +93,7 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
             size, seen, broken = _check_images(sequence, images, gone, pool)
             problems += [*missing, *broken, *_check_streams(sequence), *_check_boxes(sequence, size)]
             frames, decoded = frames + len(sequence), decoded + seen
-    return Findings(len(sequences), frames, decoded, problems, notes)
+    return Findings(len(sequences), frames, decoded, problems, {DEEP: deep, TURNED: turned})
 
 
 def _places_to_check(sequences: Many[Sequence]) -> Many[int]:

@@ -86,8 +86,8 @@ def say(stream: str, kind: np.dtype, span: Range, where: str) -> None:
         log.warning(shown, stream, word, *span, where)
 
 
-def limit_lines(count: int) -> None:
-    """From now on this process names the ranges of so many streams only."""
+def limit_lines(count: int, log: logging.Logger = log) -> None:
+    """From now on this process names the ranges of so many streams only; log: of other lines, to limit those."""
     left = iter(range(count))
     log.addFilter(lambda record: next(left, None) is not None)
 

@@ -17,6 +17,7 @@ import numpy as np
 from ..core.errors import InputError
 from .damage import JPEG_START, stated_size
 from .depth import Range, choose_range, scale
+from .orientation import TIFF_STARTS, UPRIGHT, hide_orientation, turn
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,6 @@ _REDUCED_JPEG = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-
-_TIFF_STARTS = (b"II*\0", b"MM\0*")
 
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}  # by channels
 
@@ -60,15 +59,14 @@ def read_image(path: str | Path, reduction: int = 1, span: Callable[[], Range] |
 
 
 def decode_image(
-    data: np.ndarray, source: str, reduction: int = 1, span: Callable[[], Range] | None = None
+    data: np.ndarray, source: str | Path, reduction: int = 1, span: Callable[[], Range] | None = None
 ) -> np.ndarray:
     """As `read_image`, from the content of a file, [N] uint8. source: the name used in messages."""
     _check_size(data, source)
-    if _is_jpeg(data):
-        image = _jpeg_decoder()(data, reduction)
-        if image is not None:
-            return image
-    return _decode_opencv(data, source, reduction, span)
+    data, orientation = hide_orientation(data)
+    if orientation != UPRIGHT:  # is turned before it is reduced, since reduction counts pixels from the upper left
+        return shrink(turn(_decode_upright(data, source, 1, span), orientation, source), reduction)
+    return _decode_upright(data, source, reduction, span)
 
 
 def read_stored(path: str | Path) -> np.ndarray:
@@ -84,7 +82,7 @@ def decode_stored(data: np.ndarray, source: str | Path) -> np.ndarray:
     if _is_jpeg(data):
         return np.empty((0, 0), np.uint8)
     _check_size(data, source)
-    return _decode(data, source)
+    return _decode(hide_orientation(data)[0], source)
 
 
 def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
@@ -118,6 +116,13 @@ def _is_jpeg(data: np.ndarray) -> bool:
     return data[:2].tobytes() == JPEG_START
 
 
+def _decode_upright(
+    data: np.ndarray, source: str | Path, reduction: int, span: Callable[[], Range] | None
+) -> np.ndarray:
+    image = _jpeg_decoder()(data, reduction) if _is_jpeg(data) else None
+    return _decode_opencv(data, source, reduction, span) if image is None else image
+
+
 def _decode_opencv(
     data: np.ndarray, source: str | Path, reduction: int, span: Callable[[], Range] | None
 ) -> np.ndarray:
@@ -131,11 +136,11 @@ def _decode_opencv(
 
 def _decode(data: np.ndarray, source: str | Path, flags: int = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) -> np.ndarray:
     """[H, W, 3] RGB, of the type that the file holds."""
-    if data[:4].tobytes() in _TIFF_STARTS:
+    if data[:4].tobytes() in TIFF_STARTS:
         flags = cv2.IMREAD_UNCHANGED  # `IMREAD_COLOR` refuses float values
     image = None
     with suppress(cv2.error):  # which is raised for more pixels than OpenCV allows
-        image = cv2.imdecode(data, flags) if data.size else None
+        image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
     if image is None:
         raise InputError(f"{source}: image cannot be decoded; the file is damaged, replace it")
     if image.dtype == np.float64:

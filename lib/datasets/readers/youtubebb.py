@@ -22,6 +22,7 @@ from ...core.errors import InputError
 from ..damage import stated_size
 from ..image import read_image
 from ..layout import first_existing
+from ..orientation import TRANSPOSED, hide_orientation
 from ..sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 TABLES = ("yt_bb_detection_train.csv", "youtube_boundingboxes_detection_train.csv")
@@ -129,8 +130,9 @@ def read_training(folder: str | Path) -> Clips:
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of a JPEG file from its header alone. Raises InputError for a missing or damaged file."""
     with suppress(OSError), path.open("rb") as file:  # read_image raises the right message
-        if size := stated_size(file.read(HEADER)):
-            return size
+        head = file.read(HEADER)
+        if size := stated_size(head):
+            return size[::-1] if hide_orientation(np.frombuffer(head, np.uint8))[1] in TRANSPOSED else size
     height, width = read_image(path).shape[:2]
     return width, height
 

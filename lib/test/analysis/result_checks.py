@@ -1,17 +1,20 @@
 """Warnings about results that can be scored but look wrong: one line per tracker. Nothing is repaired."""
 
 import logging
+from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from pathlib import Path
 
 import numpy as np
 
 from ..metrics import GroundTruth, overlap
+from ..results.dialect import other_readings
 
 log = logging.getLogger(__name__)
 
 BEGINS = 0.5  # overlap of the first row with the given box
 EARLY = 30  # frames in which a working tracker still follows its target
+LEAST_SIDE = 4  # pixels of an annotated box, above which a result in which nothing exceeds 1 is not in pixels
 GAIN = 0.15  # increase of the mean overlap: boxes in another convention gain 0.4 and more, a lost tracker gains nothing
 
 
@@ -35,9 +38,12 @@ def warn_of_implausible(name: str, paths: Many[Path], truths: Many[GroundTruth],
         count, first = sum(map(len, broken)), files[0]
         message = "%s: %d boxes in %d results are no boxes (no width or height, or NaN), the first: %s, row %d"
         log.warning(message, name, count, len(files), paths[first], broken[first][0] + 1)
-    other = other_convention([truth.boxes for truth in truths], results)
+    plain = all(truth.annotated is None for truth in truths)
+    eight = [other_readings(path, EARLY) for path in paths] if plain else []
+    other = other_convention([truth.boxes for truth in truths], results, eight)
     if other is not None:
-        log.warning("%s: boxes look like %s; they are scored as x y w h, so convert them first", name, other)
+        scored = "the corners of a polygon" if any(eight) else "x y w h"
+        log.warning("%s: boxes look like %s; they are scored as %s, so convert them first", name, other, scored)
         return
     pairs = zip(truths, results, strict=True)
     odd = [index for index, (truth, rows) in enumerate(pairs) if not begins_as_given(truth, rows)]
@@ -54,18 +60,31 @@ def begins_as_given(truth: GroundTruth, rows: np.ndarray) -> bool:
     return any(float(overlap(box[None], rows[:1])[0]) >= BEGINS for box in truth.first_boxes)
 
 
-def other_convention(truths: Many[np.ndarray], results: Many[np.ndarray]) -> str | None:
-    """A text such as `x1 y1 x2 y2 (mean overlap 0.71 instead of 0.12)` where another box convention fits the annotation
-    clearly better in the first 30 frames of all sequences; None where `x y w h` fits. Boxes are [T, 4]."""
+def other_convention(
+    truths: Many[np.ndarray], results: Many[np.ndarray], eight: Many[Mapping[str, np.ndarray]] = ()
+) -> str | None:
+    """A text such as `x1 y1 x2 y2 (mean overlap 0.71 instead of 0.12)` where another reading of the boxes fits the
+    annotation clearly better in the first 30 frames of all sequences; None where the boxes fit.
+
+    truths, results: [T, 4]; eight: of each file the other readings of its eight columns (`other_readings`).
+    """
     truth = np.concatenate([rows[:EARLY] for rows in truths]).astype(np.float64)
     result = np.concatenate([rows[:EARLY] for rows in results])
     known = (truth[:, 2:] > 0).all(1) & np.isfinite(result).all(1)
+    others = {
+        words: np.concatenate([rows[words] for rows in eight])[known]
+        for words in dict.fromkeys(words for rows in eight for words in rows)
+        if sum(len(rows.get(words, ())) for rows in eight) == len(known)
+    }
     truth, result = truth[known], result[known]
+    if len(result) and np.abs(result).max() <= 1 and np.median(truth[:, 2:]) > LEAST_SIDE:
+        return f"fractions of the image (no number above {np.abs(result).max():.4g})"
     place, size = result[:, :2], result[:, 2:]
     readings = {
         "x y w h": result,
         "x1 y1 x2 y2": np.concatenate([place, size - place], 1),
         "cx cy w h": np.concatenate([place - size / 2, size], 1),
+        **others,
     }
     means = {word: _mean_overlap(truth, boxes) for word, boxes in readings.items()}
     best = max(means, key=lambda word: means[word])

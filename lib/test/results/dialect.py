@@ -50,6 +50,20 @@ def corners_to_boxes(corners: np.ndarray) -> np.ndarray:
     return np.where(upright[:, None], round_half_away(kit), hull)
 
 
+def other_readings(path: str | Path, count: int) -> dict[str, np.ndarray]:
+    """What the first rows of a result file are if they are no corners though they have eight numbers: words -> `xywh`
+    [T, 4], T up to `count`. They may be the boxes of two streams, or four numbers with decimal commas."""
+    rows = [SEPARATOR.split(line) for line in read_lines(path)[:count]]
+    if {len(row) for row in rows} - {1} != {8}:  # VOT's codes have one
+        return {}
+    whole = [row if len(row) == 8 else ["nan"] * 8 for row in rows]
+    readings = {"x y w h in the first four of eight columns": [row[:4] for row in whole]}
+    if all(part.isdecimal() for row in rows for part in row[1::2]):
+        joined = [[f"{place}.{part}" for place, part in zip(row[::2], row[1::2], strict=True)] for row in rows]
+        readings["x y w h with decimal commas"] = joined
+    return {words: np.array(texts).astype(np.float64) for words, texts in readings.items()}
+
+
 def find_result(folder: str | Path, name: str) -> Path | None:
     """The result file of a sequence: `<name>.txt`, `<name>/<name>_001.txt` (GOT-10k, VOT) or `<tracker>_<name>.txt`
     (GTOT, where all files of the folder begin with the tracker's name); None where there is none."""

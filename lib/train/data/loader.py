@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...core.distributed import rank, world_size
 from ...core.errors import InputError
+from ...datasets import depth, orientation
 from ...datasets.depth import limit_lines
 from ...datasets.sequence import Sequence
 from ...models import network_class
@@ -141,7 +142,8 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
 def _set_up_worker(number: int) -> None:
     cv2.setNumThreads(0)  # the processes already share the cores
     torch.set_num_threads(1)
-    limit_lines(1 if number == 0 else 0)  # of thousands of streams
+    for lines in (depth.log, orientation.log):
+        limit_lines(1 if number == 0 else 0, lines)  # of thousands of streams
 
 
 @functools.cache

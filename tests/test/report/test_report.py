@@ -253,6 +253,41 @@ def test_boxes_in_another_convention_are_warned_of(walk, tmp_path, caplog, word,
     assert f"x: boxes look like {word} (mean overlap 0.8" in caplog.text and len(caplog.records) == 1
 
 
+def decimal_commas(rows):
+    return "".join(" ".join(f"{value:.2f}".replace(".", ",") for value in row) + "\n" for row in rows)
+
+
+def twice(rows):
+    return "".join(" ".join(f"{value:.2f}" for value in [*row, *(row + 3)]) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [(decimal_commas, "x y w h with decimal commas"), (twice, "x y w h in the first four of eight columns")],
+)
+def test_eight_columns_that_are_no_corners_are_warned_of(walk, tmp_path, caplog, text, word):
+    for video in walk:
+        put(tmp_path / "x", video.name, text(video.truth.boxes + [1.25, 1.5, 2, 2]))
+    evaluate("x", tmp_path / "x", walk, LASHER)
+    (said,) = (message for message in caplog.messages if "look like" in message)
+    assert said.startswith(f"x: boxes look like {word} (mean overlap 0.8") and "scored as the corners" in said
+
+
+def test_fractions_of_the_image_are_warned_of(walk, tmp_path, caplog):
+    for video in walk:
+        put(tmp_path / "x", video.name, video.truth.boxes / [640, 480, 640, 480])
+    evaluate("x", tmp_path / "x", walk, LASHER)
+    assert "x: boxes look like fractions of the image (no number above " in caplog.text and len(caplog.records) == 1
+
+
+def test_corners_are_not_taken_for_anything_else(walk, tmp_path, caplog):
+    for video in walk:
+        x, y, w, h = (video.truth.boxes + [1, -1, 2, 2]).T
+        put(tmp_path / "x", video.name, np.stack([x, y, x + w, y, x + w, y + h, x, y + h], 1).round())
+    evaluate("x", tmp_path / "x", walk, LASHER)
+    assert not caplog.records
+
+
 def test_results_that_begin_elsewhere_are_warned_of(walk, tmp_path, caplog):
     for video in walk:
         put(tmp_path / "x", video.name, video.truth.boxes + [90 if video.name == "b" else 1, 0, 0, 0])
