@@ -4,13 +4,18 @@ r"""Track with ONNX Runtime, NumPy and OpenCV, without PyTorch and without the r
     python deploy/track_onnx.py output/tiny_onnx --visible docs/demo_sequence/visible \
         --infrared docs/demo_sequence/infrared --box 138.01,28.76,50.40,64.68 --out output/boxes.txt
 
-Copy this file beside template.onnx and search.onnx; it needs no other file. Boxes are x y w h, pixels.
+Copy this file beside template.onnx and search.onnx; it needs no other file. A source is a folder of images or a video.
+Boxes are x y w h, pixels.
 M modalities (1: visible; 2: visible and infrared), S side of a crop, pixels.
 """
 
 import argparse
+import itertools
 import json
 import math
+import os
+import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +24,15 @@ import cv2
 import numpy as np
 import onnxruntime
 
+SAME_RATE, SAME_ASPECT = 0.01, 0.02  # relative differences up to which two recordings agree
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+DIGITS = re.compile(r"(\d+)")
+COPY = re.compile(r"(?:copy of )?(.+?)(?: ?\(\d+\)|[ _-]+(?:copy|kopie|copie|copia)(?: ?\(?\d+\)?)?)?")
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH  # 16 bit stays 16 bit
+
+
+class InputError(ValueError):
+    """Something that the user gave cannot be used; the message is one line."""
 
 
 class Target:
@@ -39,13 +52,20 @@ class OnnxTracker:
         """providers: of ONNX Runtime, such as CUDAExecutionProvider; threads: 0 for one per core."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.first, self.second = (
-            onnxruntime.InferenceSession(str(Path(folder, name)), options, providers=list(providers))
-            for name in ("template.onnx", "search.onnx")
-        )
-        about = json.loads(self.second.get_modelmeta().custom_metadata_map["rgbt_tracking"])
+        paths = [Path(folder, name) for name in ("template.onnx", "search.onnx")]
+        for path in paths:
+            if not path.is_file():
+                raise InputError(f"{path}: does not exist; make it with tracking/export.py")
+        try:
+            self.first, self.second = (
+                onnxruntime.InferenceSession(str(path), options, providers=list(providers)) for path in paths
+            )
+            about = json.loads(self.second.get_modelmeta().custom_metadata_map["rgbt_tracking"])
+        except Exception as error:  # ONNX Runtime's own kinds have no common class
+            first = str(error).splitlines()[0]
+            raise InputError(f"{folder}: not two graphs of tracking/export.py ({first}); export them again") from None
         if about["geometry"] != "FamilyGeometry":
-            raise ValueError(
+            raise InputError(
                 f"{folder}: {about['geometry']} crops are not supported here; see docs/export.md of the toolbox"
             )
         self.modalities: int = about["modalities"]
@@ -106,7 +126,7 @@ def cut(image: np.ndarray, box: np.ndarray, factor: float, size: int) -> tuple[n
     # The last column and row of the image are left out, as in training.
     right, bottom = max(0, x1 + side - width + 1), max(0, y1 + side - height + 1)
     if left + right >= side or top + bottom >= side:
-        raise ValueError(f"box {box} lies outside its {width}x{height} image")
+        raise InputError(f"box {box} lies outside its {width}x{height} image")
     inside = image[y1 + top : y1 + side - bottom, x1 + left : x1 + side - right]
     square = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT)
     return cv2.resize(square, (size, size)), size / side
@@ -165,22 +185,186 @@ def read_deep(paths: Sequence[Path]) -> list[np.ndarray]:
     return found
 
 
-def read_frames(folders: Sequence[Path]) -> Iterator[np.ndarray]:
-    """Frames from one folder of images per modality, paired in the order of their names."""
-    lists = [sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png")) for folder in folders]
-    spans = [measure_range(paths) for paths in lists]
-    for paths in zip(*lists, strict=True):
-        images = [read_image(path, span) for path, span in zip(paths, spans, strict=True)]
-        if any(image is None for image in images):
-            raise OSError(f"{' or '.join(map(str, paths))}: cannot be read")
-        yield join(images)
+class Images:
+    """The images of a folder as a recording."""
+
+    rate = 25.0  # frames per second
+
+    def __init__(self, paths: Sequence[Path]):
+        self.paths, self.span = paths, measure_range(paths)
+
+    def read(self, index: int) -> np.ndarray | None:
+        """[H, W, 3] uint8 BGR; None behind the last one."""
+        if index >= len(self.paths):
+            return None
+        image = read_image(self.paths[index], self.span)
+        if image is None:
+            raise InputError(f"{self.paths[index]}: image cannot be decoded; the file is damaged, replace it")
+        return image
 
 
-def main() -> None:
+class Video:
+    """A video file, read in order."""
+
+    def __init__(self, path: Path):
+        self.capture, self.place, self.image = cv2.VideoCapture(str(path)), -1, None
+        if not self.capture.isOpened():
+            raise InputError(f"{path}: cannot be read as a video; convert it to mp4 or to a folder of images")
+        self.rate = self.capture.get(cv2.CAP_PROP_FPS) or Images.rate
+
+    def read(self, index: int) -> np.ndarray | None:
+        """As `Images.read`; `index` is not less than the one before."""
+        while self.place < index:
+            found, self.image = self.capture.read()
+            self.place += 1
+            if not found:
+                return None
+        return self.image
+
+
+def open_sources(sources: Sequence[Path]) -> list[Images | Video]:
+    """Folders of images or videos; of two folders the images that belong together."""
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"{source}: no such folder or video file")
+    if not all(source.is_dir() for source in sources):
+        return [Images(list_images(source)) if source.is_dir() else Video(source) for source in sources]
+    return [Images(paths) for paths in pair([list_images(source) for source in sources])]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The images of a folder in order, by the rules of lib/datasets/numbering.py: numbers are compared as numbers; of
+    names that differ in letters the last number decides."""
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+    if not paths:
+        raise InputError(f"{folder}: no images; expected {', '.join(suffix[1:] for suffix in SUFFIXES)} files")
+    parts = {path: DIGITS.split(path.stem.lower()) for path in paths}
+    stems = {path.stem.lower() for path in paths}
+    for path in paths:
+        copied = COPY.fullmatch(path.stem.lower())
+        if len(parts[path]) == 1:
+            raise InputError(f"{path}: image name holds no frame number; rename or remove it")
+        if copied and copied[1] != path.stem.lower() and copied[1] in stems:
+            raise InputError(f"{path}: looks like a copy; move it out of the folder")
+    numbers = {path: tuple(map(int, part[1::2])) for path, part in parts.items()}
+    if len({tuple(part[::2]) for part in parts.values()}) > 1:
+        numbers = {path: row[-1:] for path, row in numbers.items()}
+    paths.sort(key=lambda path: numbers[path])
+    for path, other in zip(paths, paths[1:], strict=False):
+        if numbers[path] == numbers[other]:
+            raise InputError(f"{path} and {other.name} have the same number; rename one or move it away")
+    return paths
+
+
+def number_images(folders: Sequence[list[Path]]) -> list[list[tuple[int, ...]]]:
+    """The numbers in the names of the images, without those that are the same in all of them, such as 640x480."""
+    rows = [[tuple(map(int, DIGITS.findall(path.stem))) for path in paths] for paths in folders]
+    if len({len(row) for part in rows for row in part}) > 1:
+        return [[row[-1:] for row in part] for part in rows]
+    width = len(rows[0][0])
+    varying = [k for k in range(width) if any(len({row[k] for row in part}) > 1 for part in rows)] or [width - 1]
+    return [[tuple(row[k] for k in varying) for row in part] for part in rows]
+
+
+def pair(folders: Sequence[list[Path]]) -> Sequence[list[Path]]:
+    """Of two folders the images with the same number, by the rules of lib/datasets/matching.py: where the numbers
+    differ by one constant, or are times of two clocks, images of folders of equal length are paired in order."""
+    first, *others = numbers = number_images(folders)
+    if all(second == first for second in others):
+        return folders
+    second, names = others[0], [str(paths[0].parent) for paths in folders]
+    shared, equal = set(first) & set(second), len(first) == len(second)
+    steps = {tuple(np.subtract(one, two)) for one, two in zip(first, second, strict=False) if len(one) == len(two)}
+    few = 2 * len(shared) < min(len(first), len(second))
+    times = len(first[0]) > 1 or first[-1][0] - first[0][0] > 2 * len(first)
+    if equal and (len(steps) == 1 or (few and times)):
+        print(f"{names[0]} and {names[1]}: the numbers differ; the images are paired in order")
+        return folders
+    if few:
+        raise InputError(
+            f"{', '.join(names)}: {len(shared)} numbers are in both; give images of one moment the same one"
+        )
+    found = f"{names[0]} has {len(first)} images, {names[1]} {len(second)}"
+    print(f"{found}; only the {len(shared)} with a number that is in both are used")
+    pairs = zip(folders, numbers, strict=True)
+    return [[path for path, number in zip(*part, strict=True) if number in shared] for part in pairs]
+
+
+def read_frames(sources: Sequence[Path], modalities: int | None = None) -> Iterator[np.ndarray]:
+    """Frames [H, W, 3 M] uint8 RGB of one recording per modality, paired by number or, with a video, by time.
+
+    modalities: of the network; a missing infrared image is a grey copy, a second recording that is not read is left."""
+    modalities = modalities or len(sources)
+    if len(sources) > modalities:
+        print(f"this network reads one camera; {sources[1]} is left")
+    if len(sources) < modalities:
+        print("there is no infrared stream; a grey copy of the visible one stands in for it")
+    recordings = open_sources(sources[:modalities])
+    pace = recordings[-1].rate / recordings[0].rate
+    if abs(pace - 1) <= SAME_RATE:
+        pace = 1.0
+    else:
+        rates = [f"{recording.rate:.4g}" for recording in recordings]
+        print(f"{rates[0]} and {rates[1]} frames/s: each visible frame gets the infrared frame nearest in time")
+    for index in itertools.count():
+        images = [recording.read(round(index * pace) if k else index) for k, recording in enumerate(recordings)]
+        found = [image for image in images if image is not None]
+        if len(found) < len(images):
+            if found:
+                print(f"the recordings differ in length: only the first {index} frames are used")
+            return
+        if len(found) < modalities:
+            found.append(cv2.cvtColor(cv2.cvtColor(found[0], cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
+        yield join(match_sizes(found, index == 0))
+
+
+def match_sizes(images: list[np.ndarray], say: bool) -> list[np.ndarray]:
+    """The images with the infrared one scaled to the visible one's size."""
+    sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
+    if len(set(sizes)) == 1:
+        return images
+    shapes = [image.shape[1] / image.shape[0] for image in images]
+    if abs(shapes[1] / shapes[0] - 1) > SAME_ASPECT:
+        raise InputError(
+            f"visible is {sizes[0]}, infrared {sizes[1]}: different aspect ratios, so the cameras see different parts "
+            "of the scene; align them first, with tracking/video_demo.py --register of the toolbox"
+        )
+    if say:
+        print(f"visible is {sizes[0]}, infrared {sizes[1]}: infrared is scaled to the visible size")
+    visible, infrared = images
+    across, down = (visible.shape[side] / infrared.shape[side] for side in (1, 0))
+    matrix = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
+    return [visible, cv2.warpPerspective(infrared, matrix, (visible.shape[1], visible.shape[0]))]
+
+
+def parse_box(text: str) -> list[float]:
+    """Four numbers x, y, w, h."""
+    try:
+        box = [float(number) for number in text.split(",")]
+    except ValueError:
+        box = []
+    if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) <= 0:
+        raise InputError(f"--box {text}: expected x,y,w,h in pixels, with width and height above 0")
+    return box
+
+
+def write_boxes(path: Path, boxes: Sequence[np.ndarray]) -> None:
+    """One tab-separated box a line. The file appears when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        np.savetxt(temporary, np.stack(boxes), fmt="%.4f", delimiter="\t")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder with template.onnx and search.onnx")
-    parser.add_argument("--visible", type=Path, required=True, help="folder of images")
-    parser.add_argument("--infrared", type=Path, help="folder of images, for networks that read two cameras")
+    parser.add_argument("--visible", type=Path, required=True, help="folder of images or video file")
+    parser.add_argument("--infrared", type=Path, help="the same scene in infrared, for networks that read two cameras")
     parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first frame")
     parser.add_argument(
         "--out",
@@ -194,20 +378,35 @@ def main() -> None:
         default="CPUExecutionProvider",
         help="of ONNX Runtime, such as CUDAExecutionProvider (default: CPUExecutionProvider)",
     )
-    args = parser.parse_args()
+    return parser.parse_args([*join_box(sys.argv[1:])])
+
+
+def join_box(words: Sequence[str]) -> Iterator[str]:
+    """The words of a command line with `--box -5,…` as `--box=-5,…`, since argparse takes -5,… for an option."""
+    given = iter(words)
+    for word in given:
+        yield f"--box={next(given, '')}" if word == "--box" else word
+
+
+def main() -> None:
+    """Track one target from its first box on and write its boxes."""
+    args = parse_arguments()
+    box = parse_box(args.box)
     tracker = OnnxTracker(args.folder, [args.provider])
-    folders = [folder for folder in (args.visible, args.infrared) if folder]
-    if len(folders) != tracker.modalities:
-        parser.error(f"this network reads {tracker.modalities} camera(s), {len(folders)} given")
-    frames = read_frames(folders)
-    target = tracker.start(next(frames), [float(number) for number in args.box.split(",")])
+    frames = read_frames([source for source in (args.visible, args.infrared) if source], tracker.modalities)
+    first = next(frames, None)
+    if first is None:
+        raise InputError(f"{args.visible}: no frame can be read; convert it to mp4 or to a folder of images")
+    target = tracker.start(first, box)
     boxes, begin = [target.box], time.perf_counter()
     boxes += [tracker.track(target, frame) for frame in frames]
     speed = (len(boxes) - 1) / (time.perf_counter() - begin)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(args.out, np.stack(boxes), fmt="%.4f", delimiter="\t")
+    write_boxes(args.out, boxes)
     print(f"{args.out}: {len(boxes)} boxes, {speed:.1f} frames/s")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,180 @@
+"""deploy/track_onnx.py reads recordings as the toolbox does: names, missing images, sizes, videos, wrong arguments."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from trees import put_images
+
+from lib.core.errors import InputError
+from lib.datasets.layout import list_images
+from lib.test.export.graphs import PACKAGES
+from lib.test.video.pairing import open_frames
+from lib.test.video.video import write_image, write_video
+
+ROOT = Path(__file__).parents[3]
+
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(package) is None for package in PACKAGES), reason="needs the packages of [export]"
+)
+
+
+@pytest.fixture(scope="module")
+def deployed():
+    """deploy/track_onnx.py as a module."""
+    sys.path.insert(0, str(ROOT / "deploy"))
+    try:
+        yield importlib.import_module("track_onnx")
+    finally:
+        sys.path.pop(0)
+
+
+def both(deployed, *sources):
+    """The frames of the script and of the toolbox, [H, W, 6] each."""
+    alone = list(deployed.read_frames(sources))
+    frames = open_frames(*sources)
+    return alone, [np.concatenate(frames[k], axis=2) for k in range(len(frames))]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["img9.JPG", "img10.jpeg", "img100.png"],
+        ["10-59-56.png", "11-00-00.png"],
+        ["1689857631.93.png", "1689857632.01.png"],
+        ["0001_640x480.png", "0002_640x480.png"],
+        ["9v.png", "10v.PNG", "s2_00011.jpeg", "100.bmp"],
+        ["v000103.jpg", "v000103 (1).jpg"],
+        ["1.png", "01.png"],
+        ["cover.png"],
+        [],
+    ],
+)
+def test_order_of_names_is_that_of_the_toolbox(deployed, tmp_path, names):
+    put_images(tmp_path / "a", names)
+    (tmp_path / "a" / "._img9.JPG").write_bytes(b"")
+    (tmp_path / "a" / "notes.txt").write_bytes(b"")
+    try:
+        expected = [path.name for path in list_images(tmp_path / "a")]
+    except InputError:
+        with pytest.raises(deployed.InputError):
+            deployed.list_images(tmp_path / "a")
+    else:
+        assert [path.name for path in deployed.list_images(tmp_path / "a")] == expected == names
+
+
+@pytest.mark.parametrize(
+    ("visible", "infrared"),
+    [
+        ([1, 2, 4, 5], [1, 3, 4, 5]),
+        ([1, 2, 3], [4, 5, 6]),
+        ([1, 2, 3, 4], [1, 2, 3]),
+        ([3, 4, 5, 6], [1, 2, 3, 4, 5, 6]),
+        ([1, 2, 3], [1, 2, 3]),
+    ],
+)
+def test_pairs_are_those_of_the_toolbox(deployed, tmp_path, visible, infrared, capsys):
+    for stream, numbers in (("v", visible), ("i", infrared)):
+        put_images(tmp_path / stream, [f"{stream}{number}.png" for number in numbers])
+    alone, frames = both(deployed, tmp_path / "v", tmp_path / "i")
+    np.testing.assert_array_equal(alone, frames)
+    assert bool(capsys.readouterr().out) == (visible != infrared)
+
+
+def test_numbers_that_have_nothing_in_common_are_refused(deployed, tmp_path):
+    put_images(tmp_path / "v", ["1.png", "2.png", "3.png"])
+    put_images(tmp_path / "i", ["11.png", "12.png"])
+    with pytest.raises(deployed.InputError, match="0 numbers are in both"):
+        list(deployed.read_frames([tmp_path / "v", tmp_path / "i"]))
+
+
+def test_sizes_and_videos(deployed, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    pictures = [cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (64, 48)) for _ in range(6)]
+    with write_video(tmp_path / "v.mp4", 30.0) as append, write_video(tmp_path / "i.mp4", 15.0) as late:
+        for number, picture in enumerate(pictures):
+            append(picture)
+            write_image(tmp_path / "big" / f"{number}.png", picture)
+            write_image(tmp_path / "half" / f"{number}.png", cv2.resize(picture, (32, 24)))
+            write_image(tmp_path / "wide" / f"{number}.png", cv2.resize(picture, (64, 24)))
+            if number % 2 == 0:
+                late(picture)
+    np.testing.assert_array_equal(*both(deployed, tmp_path / "big", tmp_path / "half"))
+    assert capsys.readouterr().out.count("infrared is scaled to the visible size") == 1
+    with pytest.raises(deployed.InputError, match="different aspect ratios"):
+        list(deployed.read_frames([tmp_path / "big", tmp_path / "wide"]))
+    alone, frames = both(deployed, tmp_path / "v.mp4", tmp_path / "i.mp4")
+    np.testing.assert_array_equal(alone, frames)
+    assert "nearest in time" in capsys.readouterr().out
+
+
+@pytest.fixture
+def command(deployed, tmp_path, monkeypatch):
+    """Runs the script with a tracker that keeps its box; the frames that it saw."""
+    put_images(tmp_path / "v", ["1.png", "2.png", "3.png"])
+    put_images(tmp_path / "i", ["1.png", "2.png", "3.png"])
+    monkeypatch.chdir(tmp_path)
+
+    def run(modalities, *words):
+        seen = []
+
+        def start(frame, box):
+            seen.append(frame)
+            return SimpleNamespace(box=np.array(box))
+
+        def track(target, frame):
+            seen.append(frame)
+            return target.box
+
+        tracker = SimpleNamespace(modalities=modalities, start=start, track=track)
+        monkeypatch.setattr(deployed, "OnnxTracker", lambda folder, providers: tracker)
+        monkeypatch.setattr(sys, "argv", ["track_onnx.py", "graphs", *words])
+        deployed.main()
+        return seen
+
+    return run
+
+
+def test_one_camera_where_the_network_reads_two(command, tmp_path, capsys):
+    seen = command(2, "--visible", "v", "--box", "-1,2,3,4")
+    assert [frame.shape for frame in seen] == [
+        (8, 8, 6)
+    ] * 3 and "a grey copy of the visible one" in capsys.readouterr().out
+    assert np.loadtxt(tmp_path / "boxes.txt").tolist() == [[-1, 2, 3, 4]] * 3
+    seen = command(1, "--visible", "v", "--infrared", "i", "--box", "1,2,3,4")
+    assert [frame.shape for frame in seen] == [(8, 8, 3)] * 3 and "i is left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--visible", "nowhere", "--box", "1,2,3,4"], "nowhere: no such folder or video file"),
+        (["--visible", "v", "--box", "1,2,3"], "--box 1,2,3: expected x,y,w,h"),
+        (["--visible", "v", "--box", "1,2,x,4"], "expected x,y,w,h"),
+        (["--visible", "v", "--box", "1,2,0,4"], "above 0"),
+        (["--visible", "boxes.txt", "--box", "1,2,3,4"], "boxes.txt: cannot be read as a video"),
+        (["--visible", "broken", "--box", "1,2,3,4"], "2.png: image cannot be decoded"),
+    ],
+)
+def test_wrong_inputs_are_one_line_and_keep_what_is_there(command, deployed, tmp_path, words, message):
+    (tmp_path / "boxes.txt").write_text("years of work")
+    put_images(tmp_path / "broken", ["1.png", "2.png"])
+    (tmp_path / "broken" / "2.png").write_bytes(b"nothing")
+    with pytest.raises(deployed.InputError, match=message) as error:
+        command(1, *words)
+    assert "\n" not in str(error.value) and (tmp_path / "boxes.txt").read_text() == "years of work"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_graphs_that_are_none(deployed, tmp_path):
+    with pytest.raises(deployed.InputError, match=r"template\.onnx: does not exist; make it with"):
+        deployed.OnnxTracker(tmp_path)
+    for name in ("template.onnx", "search.onnx"):
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(deployed.InputError, match="not two graphs of tracking/export.py") as error:
+        deployed.OnnxTracker(tmp_path)
+    assert "\n" not in str(error.value)
