@@ -39,6 +39,7 @@ ROOMS = {
     "evaluation": {"tracker", "results"},
     "analysis": {"metrics", "results"},
     "report": {"analysis", "metrics"},
+    "labels": {"tracker", "metrics", "video"},
     "tuning": {"tracker", "evaluation", "results", "metrics", "analysis", "report"},
     "demo": {"tracker", "evaluation", "results", "metrics", "analysis", "video"},
     "benchmarks": {"tracker", "evaluation", "results", "metrics", "analysis", "report"},

@@ -27,7 +27,13 @@ GROUPS: dict[str, dict[str, str]] = {
         "tune": "tune",
     },
     "train": {"train": "train", "validate": "validate"},
-    "data": {"check": "check_dataset", "pack": "pack_dataset", "crops": "prepare_crops", "synthetic": "make_synthetic"},
+    "data": {
+        "check": "check_dataset",
+        "pack": "pack_dataset",
+        "crops": "prepare_crops",
+        "synthetic": "make_synthetic",
+        "labels": "make_pseudo_labels",
+    },
     "weights and speed": {
         "convert": "convert_checkpoint",
         "export": "export",

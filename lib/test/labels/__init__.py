@@ -1,0 +1,1 @@
+"""Training labels for videos that have none: find things, follow them, keep what agrees."""

@@ -1,0 +1,103 @@
+"""Labels for many unlabelled videos, each in a folder of its own that appears when it is complete."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from ...core.errors import InputError
+from ...datasets.sequence import INFRARED, VISIBLE, Frames
+from ..tracker.protocol import Tracker
+from ..video.pairing import open_frames
+from ..video.video import open_source
+from .video import Search, find_spans, used_frames
+from .writing import REPORT, write_spans
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An unlabelled video: one stream, or a registered pair."""
+
+    streams: tuple[str, ...]  # modalities
+    paths: tuple[Path, ...]  # a video file or a folder of images for each
+
+    @property
+    def name(self) -> str:
+        """The name of its file or folder; for a folder `visible` or `infrared` that of the folder around it."""
+        path = self.paths[0].resolve()
+        if not path.is_dir():
+            return path.stem
+        return path.parent.name if path.name in (VISIBLE, INFRARED) else path.name
+
+    def open(self) -> Frames:
+        """Its frames. Raises InputError where they cannot be read."""
+        if len(self.paths) > 1:
+            return open_frames(*self.paths)
+        frames = open_source(self.paths[0])
+        return OneStream(frames, self.streams)
+
+
+@dataclass(frozen=True, eq=False)
+class OneStream(Frames):
+    """A recording of one camera under that camera's name."""
+
+    frames: Frames
+    modalities: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> list:
+        return self.frames[index]
+
+
+def make_labels(tracker: Tracker, sources: Sequence[Source], out: Path, search: Search) -> None:
+    """A folder for each video in `out`, as `lib.test.labels.writing` describes; one line for each video is logged.
+
+    Videos that were finished with the same options are skipped. Raises InputError for a folder that holds something
+    else, and for videos that cannot be read.
+    """
+    for source in sources:
+        _is_finished(out / source.name, search)
+    for source in sources:
+        if _is_finished(out / source.name, search):
+            log.info("%s: is finished", source.name)
+        else:
+            _label(tracker, source, out / source.name, search)
+
+
+def _is_finished(folder: Path, search: Search) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        options = json.loads((folder / REPORT).read_text(encoding="utf-8"))["options"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{folder}: exists and was not written by this command; choose another --out") from None
+    changed = [key for key, value in asdict(search).items() if options.get(key) != value]
+    if changed:
+        raise InputError(f"{folder}: was made with another {', '.join(changed)}; choose another --out")
+    return True
+
+
+def _label(tracker: Tracker, source: Source, folder: Path, search: Search) -> None:
+    frames = source.open()
+    used = used_frames(frames, search)
+    with logging_redirect_tqdm(), tqdm(total=len(used), unit="frame", desc=source.name, dynamic_ncols=True) as bar:
+        found = find_spans(tracker, frames, search, lambda done: bar.update(done - bar.n))
+    count = sum(len(span.boxes) for span in found.spans)
+    report = {
+        "video": [str(path) for path in source.paths],
+        "options": asdict(search),
+        "sequences": len(found.spans),
+        "frames": count,
+        "dropped": dict(found.dropped),
+    }
+    write_spans(folder, frames, used, found.spans, report)
+    dropped = ", ".join(f"{number} {why}" for why, number in found.dropped.items() if number)
+    log.info("%s: %d sequences, %d frames; dropped: %s", source.name, len(found.spans), count, dropped or "none")

@@ -1,0 +1,65 @@
+"""Boxes to start from in one frame of an unlabelled video: warm blobs and moving things."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..metrics.measure import overlap
+
+BACKGROUND_FRAMES = 25  # frames whose median is the background of a static camera
+BLUR = 1 / 16  # of the frame's height: the blur of the background that a warm blob is brighter than
+WARMER = 45  # grey levels that a warm blob is brighter than its background, at least
+MOVED = 20  # grey levels that a moving thing differs from the background of its camera, at least
+MOST_MOVING = 0.3  # share of a frame; where more moves, the camera moves
+LEAST_SIDES = 1 / 60, 1 / 28  # width and height of a box over the frame's height, at least
+MOST_SIDE = 0.6  # width and height over the frame's height, at most
+LEAST_FILLED = 0.3  # share of the box that the region covers
+WARM_SHAPES, MOVING_SHAPES = (1.2, 4.5), (0.4, 4.5)  # height over width: a person's; anybody's and a car's
+SAME = 0.5  # overlap from which two proposals are one
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """[H, W] float32 brightness of [H, W, 3] uint8 RGB."""
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def background_of(images: Sequence[np.ndarray]) -> np.ndarray:
+    """[H, W] float32: what a static camera sees where nothing moves."""
+    return np.median(np.stack([grey(image) for image in images]), axis=0).astype(np.float32)
+
+
+def warm_boxes(image: np.ndarray) -> np.ndarray:
+    """[N, 4] xywh: regions of a thermal image that are clearly brighter than the blurred image, of a person's shape."""
+    bright = grey(image)
+    wide = cv2.GaussianBlur(bright, (0, 0), image.shape[0] * BLUR)
+    return _regions(bright - wide > WARMER, WARM_SHAPES)
+
+
+def moving_boxes(image: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """[N, 4] xywh: regions that differ from the background; none where the camera moves."""
+    differs = np.abs(cv2.GaussianBlur(grey(image) - background, (0, 0), 1.0)) > MOVED
+    if differs.mean() > MOST_MOVING:
+        return np.zeros((0, 4))
+    return _regions(differs, MOVING_SHAPES)
+
+
+def distinct(boxes: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """The boxes [N, 4] that overlap neither an earlier one nor any of `taken` [K, 4] by SAME."""
+    kept = list(taken)
+    for box in boxes:
+        if not kept or overlap(np.stack(kept), box[None]).max() < SAME:
+            kept.append(box)
+    return np.array(kept[len(taken) :]).reshape(-1, 4)
+
+
+def _regions(mask: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
+    height = mask.shape[0]
+    upright = cv2.getStructuringElement(cv2.MORPH_RECT, (3, max(3, height // 60) | 1))  # joins a head and its body
+    joined = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, upright)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    boxes, areas = stats[1:, :4].astype(np.float64), stats[1:, 4]
+    w, h = boxes[:, 2], boxes[:, 3]
+    usable = (w >= LEAST_SIDES[0] * height) & (h >= LEAST_SIDES[1] * height) & (np.maximum(w, h) <= MOST_SIDE * height)
+    usable &= (h / w >= shapes[0]) & (h / w <= shapes[1]) & (areas >= LEAST_FILLED * w * h)
+    return boxes[usable]

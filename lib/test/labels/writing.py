@@ -1,0 +1,98 @@
+"""Writing the labelled spans of a video as sequences in RGBT234's layout, with contact sheets."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ...core.errors import InputError
+from ...datasets.image import read_image
+from ...datasets.sequence import INFRARED, VISIBLE, Frames
+from .sheet import ROWS, sheet_row, spread
+from .spans import Span
+
+MARKS = {VISIBLE: "v", INFRARED: "i"}  # behind the number of an image
+REPORT = "report.json"
+QUALITY = 92  # of JPEG files
+
+
+def write_spans(folder: Path, frames: Frames, used: range, spans: Sequence[Span], report: dict[str, Any]) -> None:
+    """A new folder with a sequence <folder>_<number> for each span, contact sheets and report.json. It appears when it
+    is complete. An image that several sequences show is one file, where the file system has hard links.
+
+    used: the frames that the spans count. Raises InputError where an image cannot be written.
+    """
+    spans = sorted(spans, key=lambda span: span.first)
+    with _new_folder(folder) as hidden:
+        files: dict[int, list[Path]] = {}  # images of a used frame that are written
+        rows = []
+        for number, span in enumerate(spans, start=1):
+            sequence = hidden / f"{folder.name}_{number:02d}"
+            files = _write_sequence(sequence, frames, used, span, files)
+            rows.append(_read_row(sequence, span, frames.modalities))
+        for page, first in enumerate(range(0, len(rows), ROWS), start=1):
+            _write_image(hidden / f"contact_sheet_{page}.jpg", np.concatenate(rows[first : first + ROWS]))
+        (hidden / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder that becomes `folder` on success and is removed on any failure."""
+    hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
+    hidden.mkdir(parents=True)
+    try:
+        yield hidden
+        hidden.rename(folder)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _write_sequence(
+    folder: Path, frames: Frames, used: range, span: Span, files: dict[int, list[Path]]
+) -> dict[int, list[Path]]:
+    """Write one sequence; return the images of its frames, by used frame."""
+    for modality in frames.modalities:
+        (folder / modality).mkdir(parents=True)
+    written = {}
+    for place, index in enumerate(range(span.first, span.first + len(span.boxes)), start=1):
+        paths = _image_paths(folder, frames.modalities, place)
+        if index in files:
+            for source, path in zip(files[index], paths, strict=True):
+                _link(source, path)
+        else:
+            for image, path in zip(frames[used[index]], paths, strict=True):
+                _write_image(path, image)
+        written[index] = paths
+    lines = "".join(",".join(f"{value:.2f}" for value in box) + "\n" for box in span.boxes)
+    for name in ("init", *frames.modalities):
+        (folder / f"{name}.txt").write_text(lines, encoding="utf-8")
+    return {**files, **written}
+
+
+def _read_row(sequence: Path, span: Span, modalities: tuple[str, ...]) -> np.ndarray:
+    places = spread(len(span.boxes))
+    shown = [[read_image(path) for path in _image_paths(sequence, modalities, place + 1)] for place in places]
+    title = f"{sequence.name}  from used frame {span.first + 1}  agreement {span.sure:.2f}"
+    return sheet_row(title, shown, span.boxes[places], len(span.boxes))
+
+
+def _image_paths(folder: Path, modalities: tuple[str, ...], number: int) -> list[Path]:
+    return [folder / modality / f"{number:05d}{MARKS[modality]}.jpg" for modality in modalities]
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(os.fspath(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
+        raise InputError(f"{path}: the image cannot be written; check the free space")
+
+
+def _link(source: Path, path: Path) -> None:
+    try:
+        os.link(source, path)
+    except OSError:
+        shutil.copy(source, path)
