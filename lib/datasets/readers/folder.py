@@ -1,6 +1,7 @@
 """Any folder of sequences: LasHeR and RGBT234 (visible + infrared), LaSOT, OTB and GOT-10k (visible only) layouts.
 
 <seq>/visible/*  <seq>/infrared/*  visible.txt | init.txt | infrared.txt        LasHeR, RGBT234
+<seq>/infrared/*                   infrared.txt | groundtruth.txt | init.txt    infrared only
 <seq>/img/*      groundtruth.txt | groundtruth_rect.txt                         LaSOT, OTB
 <seq>/*.jpg      groundtruth.txt                                                GOT-10k
 
@@ -23,7 +24,9 @@ from ..streams import find_stream_folders, find_unread_folders, holds_images, su
 log = logging.getLogger(__name__)
 
 PAIRED = ("visible.txt", "init.txt", "infrared.txt", "groundtruth.txt")
+INFRARED_ONLY = ("infrared.txt", "groundtruth.txt", "groundtruth_rect.txt", "init.txt")
 SINGLE = ("groundtruth.txt", "groundtruth_rect.txt", "visible.txt", "init.txt")
+ANNOTATIONS = {(VISIBLE, INFRARED): PAIRED, (INFRARED,): INFRARED_ONLY, (VISIBLE,): SINGLE}  # by streams
 ABSENCE = ("absent.txt", "full_occlusion.txt", "out_of_view.txt", "absence.label")
 
 
@@ -38,7 +41,7 @@ def read_folder(folder: str | Path) -> list[Sequence]:
         raise InputError(f"{root}: folder does not exist; --data_dir takes a folder of sequences")
     annotated = []
     for path in _sequence_folders(root.resolve()):
-        annotation = first_existing(path, PAIRED if INFRARED in _image_folders(path) else SINGLE)
+        annotation = first_existing(path, ANNOTATIONS[tuple(_image_folders(path))])
         if annotation is None:
             log.warning("%s: left out, no annotation; put its first box x,y,w,h into %s", path, SINGLE[0])
         else:

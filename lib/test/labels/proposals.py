@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..metrics.measure import overlap
-
 BACKGROUND_FRAMES = 25  # frames whose median is the background of a static camera
 BLUR = 1 / 16  # of the frame's height: the blur of the background that a warm blob is brighter than
 WARMER = 45  # grey levels that a warm blob is brighter than its background, at least
@@ -16,7 +14,8 @@ LEAST_SIDES = 1 / 60, 1 / 28  # width and height of a box over the frame's heigh
 MOST_SIDE = 0.6  # width and height over the frame's height, at most
 LEAST_FILLED = 0.3  # share of the box that the region covers
 WARM_SHAPES, MOVING_SHAPES = (1.2, 4.5), (0.4, 4.5)  # height over width: a person's; anybody's and a car's
-SAME = 0.5  # overlap from which two proposals are one
+INSIDE = 0.6  # share of the smaller of two proposals from which they are one
+JOINED = 1 / 20  # of the frame's height: gaps, such as a cold jacket, that are closed between the parts of one region
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -45,17 +44,24 @@ def moving_boxes(image: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 
 def distinct(boxes: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """The boxes [N, 4] that overlap neither an earlier one nor any of `taken` [K, 4] by SAME."""
+    """The boxes [N, 4] that neither cover nor lie in a better one or one of `taken` [K, 4]; upright and large ones are
+    better than wide ones, which are groups, and small ones, which are parts."""
+    wide = boxes[:, 3] < WARM_SHAPES[0] * boxes[:, 2]
     kept = list(taken)
-    for box in boxes:
-        if not kept or overlap(np.stack(kept), box[None]).max() < SAME:
+    for box in boxes[np.lexsort((-boxes[:, 2:].prod(1), wide))]:
+        if all(_inside(box, other) < INSIDE for other in kept):
             kept.append(box)
     return np.array(kept[len(taken) :]).reshape(-1, 4)
 
 
+def _inside(one: np.ndarray, two: np.ndarray) -> float:
+    shared = np.minimum(one[:2] + one[2:], two[:2] + two[2:]) - np.maximum(one[:2], two[:2])
+    return float(np.maximum(0, shared).prod() / max(1e-9, min(one[2:].prod(), two[2:].prod())))
+
+
 def _regions(mask: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
     height = mask.shape[0]
-    upright = cv2.getStructuringElement(cv2.MORPH_RECT, (3, max(3, height // 60) | 1))  # joins a head and its body
+    upright = cv2.getStructuringElement(cv2.MORPH_RECT, (3, max(3, round(height * JOINED)) | 1))
     joined = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, upright)
     _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     boxes, areas = stats[1:, :4].astype(np.float64), stats[1:, 4]

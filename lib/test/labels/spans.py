@@ -14,6 +14,7 @@ LEAST_SHARE = 0.7  # of the frames of a span that agree
 STREAMS = 0.5  # overlap of the boxes of two streams that show one thing
 UNSURE, STRONG = 0.5, 0.8  # score of a stream that is not asked; agreement of the other that then decides alone
 MOVED = 0.3  # way of the centre over the box's size that counts as moving
+STANDS_OUT = 15  # grey levels that an infrared target is brighter than what is around it, at least
 SAME = 0.5  # mean overlap of two targets that are one
 
 
@@ -35,22 +36,27 @@ class Span:
     sure: float  # mean agreement of the labelled frames
 
 
-def choose_span(streams: Sequence[Pair], images: Sequence[np.ndarray], rules: Rules) -> Span | str:
-    """The span of one target that S streams (the last one infrared, if there is one) support, or why there is none.
+def choose_span(
+    streams: Sequence[Pair], images: Sequence[np.ndarray], rules: Rules, infrared: bool = True
+) -> Span | str:
+    """The span of one target that the streams support, or why there is none.
 
-    images: [H, W, 3] of the window's first frame, one for each stream.
+    images: [H, W, 3] of the window's first frame, one for each stream; infrared: whether the last one is infrared.
     """
     boxes, kept = merge(streams, rules)
     if not kept[:RETURNED].any():
-        return "does not return" if np.nanmax([pair.agreement for pair in streams], initial=0) > 0 else "lost"
+        return "does not return"
     first, last = np.flatnonzero(kept)[[0, -1]]
     if last - first + 1 < rules.least_frames:
         return "short"
     boxes, kept = boxes[first : last + 1], kept[first : last + 1]
     if kept.mean() < LEAST_SHARE:
         return "does not agree"
-    if not moves(boxes[kept]) and not warm(images[-1], boxes[0]):
-        return "neither moves nor warm"
+    moving = moves(boxes[kept])
+    if infrared and contrast(images[-1], boxes[0]) < (STANDS_OUT if moving else WARMER):
+        return "does not stand out" if moving else "neither moves nor is warm"
+    if not infrared and not moving:
+        return "does not move"
     sure = np.nanmean(np.fmax.reduce([pair.agreement for pair in streams])[first : last + 1][kept])
     return Span(int(first), np.where(kept[:, None], boxes, 0.0), float(sure))
 
@@ -77,15 +83,13 @@ def moves(boxes: np.ndarray) -> bool:
     return bool(way > MOVED * np.sqrt(boxes[0, 2:].prod()))
 
 
-def warm(image: np.ndarray, box: np.ndarray) -> bool:
-    """Whether a box is brighter than what is around it."""
+def contrast(image: np.ndarray, box: np.ndarray) -> float:
+    """How much brighter a box is than what is around it, grey levels."""
     bright = grey(image)
     x, y, w, h = box
-    inside = _cut(bright, x, y, w, h)
-    around = _cut(bright, x - w / 2, y - h / 2, 2 * w, 2 * h)
-    return bool(
-        inside.size and inside.mean() - (around.sum() - inside.sum()) / max(1, around.size - inside.size) > WARMER
-    )
+    inside, around = _cut(bright, x, y, w, h), _cut(bright, x - w / 2, y - h / 2, 2 * w, 2 * h)
+    rest = (around.sum() - inside.sum()) / max(1, around.size - inside.size)
+    return float(inside.mean() - rest) if inside.size else 0.0
 
 
 def drop_copies(spans: Sequence[Span]) -> list[Span]:

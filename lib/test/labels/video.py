@@ -49,7 +49,7 @@ def find_spans(tracker: Tracker, frames: Frames, search: Search, on_frame: Calla
         found.dropped["too many"] += max(0, len(seeds) + len(others) - search.most_targets)
         seeds = _draw(seeds, others, search.most_targets, rng)
         spans = []
-        for outcome in _follow(tracker, window, seeds, search.rules):
+        for outcome in _follow(tracker, window, seeds, search.rules, frames.modalities):
             if isinstance(outcome, Span):
                 spans.append(Span(outcome.first + start, outcome.boxes, outcome.sure))
             else:
@@ -104,11 +104,11 @@ def _draw(first: np.ndarray, second: np.ndarray, most: int, rng: np.random.Gener
     return np.concatenate(chosen)
 
 
-def _follow(tracker: Tracker, window: Window, boxes: np.ndarray, rules: Rules) -> list[Span | str]:
-    streams = range(len(window[0]))
+def _follow(
+    tracker: Tracker, window: Window, boxes: np.ndarray, rules: Rules, modalities: tuple[str, ...]
+) -> list[Span | str]:
+    streams = range(len(modalities))
     seeds = [Seed(0, stream, box) for box in boxes for stream in streams]
     pairs = follow_both_ways(tracker, window, seeds)
-    return [
-        choose_span([pairs[k * len(streams) + stream] for stream in streams], window[0], rules)
-        for k in range(len(boxes))
-    ]
+    each = [pairs[first : first + len(streams)] for first in range(0, len(pairs), len(streams))]
+    return [choose_span(one, window[0], rules, INFRARED in modalities) for one in each]
