@@ -10,7 +10,7 @@ NAME = "rgbt_toolbox"
 #: Folder of the checkout that the package needs -> what of it. They become packages without Python files.
 BESIDE = {
     "experiments": ["*/*.yaml"],
-    "pretrained_models": ["README.md", "iimf_*.safetensors"],
+    "pretrained_models": ["README.md", "LICENSE_FEAR", "iimf_*.safetensors", "fear_*.safetensors"],
     "docs/demo_sequence": ["*.md", "*.txt", "*/*"],
 }
 
