@@ -73,7 +73,9 @@ def main(argv: Argv = None) -> None:
     """Label the videos one after the other."""
     args = parse_arguments(argv)
     search, sources = read_search(args), read_sources(args)
-    make_labels(open_tracker(args), sources, args.out, search)
+    tracker = open_tracker(args)
+    by = " ".join([args.tracker or TRACKER, args.config or CONFIG, *args.set, *filter(None, [args.checkpoint])])
+    make_labels(tracker, by, sources, args.out, search)
 
 
 def read_search(args: argparse.Namespace) -> Search:

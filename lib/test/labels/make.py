@@ -5,11 +5,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ...core.errors import InputError
+from ...core.lock import hold
 from ...datasets.sequence import INFRARED, VISIBLE, Frames
 from ..tracker.protocol import Tracker
 from ..video.pairing import open_frames
@@ -35,12 +38,16 @@ class Source:
             return path.stem
         return path.parent.name if path.name in (VISIBLE, INFRARED) else path.name
 
+    @property
+    def files(self) -> list[str]:
+        """Where it is."""
+        return [str(path.resolve()) for path in self.paths]
+
     def open(self) -> Frames:
         """Its frames. Raises InputError where they cannot be read."""
         if len(self.paths) > 1:
             return open_frames(*self.paths)
-        frames = open_source(self.paths[0])
-        return OneStream(frames, self.streams)
+        return OneStream(open_source(self.paths[0]), self.streams)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,51 +60,47 @@ class OneStream(Frames):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, index: int) -> list:
+    def __getitem__(self, index: int) -> list[np.ndarray]:
         return self.frames[index]
 
 
-def make_labels(tracker: Tracker, sources: Sequence[Source], out: Path, search: Search) -> None:
+def make_labels(tracker: Tracker, by: str, sources: Sequence[Source], out: Path, search: Search) -> None:
     """A folder for each video in `out`, as `lib.test.labels.writing` describes; one line for each video is logged.
 
-    Videos that were finished with the same options are skipped. Raises InputError for a folder that holds something
-    else, and for videos that cannot be read.
+    by: what the tracker is called in the reports. Videos that were finished with the same options are skipped. Raises
+    InputError for a folder that holds something else, while another run writes, and for videos that cannot be read.
     """
-    for source in sources:
-        _is_finished(out / source.name, search)
-    for source in sources:
-        if _is_finished(out / source.name, search):
-            log.info("%s: is finished", source.name)
-        else:
-            _label(tracker, source, out / source.name, search)
+    with hold(out, "choose another --out"):
+        begun = [(source, {"tracker": by, "video": source.files, **asdict(search)}) for source in sources]
+        finished = [_is_finished(out / source.name, options) for source, options in begun]
+        for (source, options), done in zip(begun, finished, strict=True):
+            if done:
+                log.info("%s: is finished", source.name)
+            else:
+                _label(tracker, source, out / source.name, search, options)
 
 
-def _is_finished(folder: Path, search: Search) -> bool:
+def _is_finished(folder: Path, options: dict[str, Any]) -> bool:
     if not folder.exists():
         return False
     try:
-        options = json.loads((folder / REPORT).read_text(encoding="utf-8"))["options"]
-    except (OSError, ValueError, KeyError, TypeError):
+        known = json.loads((folder / REPORT).read_text(encoding="utf-8"))["options"]
+        changed = [key for key, value in options.items() if known.get(key) != value]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{folder}: exists and was not written by this command; choose another --out") from None
-    changed = [key for key, value in asdict(search).items() if options.get(key) != value]
     if changed:
         raise InputError(f"{folder}: was made with another {', '.join(changed)}; choose another --out")
     return True
 
 
-def _label(tracker: Tracker, source: Source, folder: Path, search: Search) -> None:
+def _label(tracker: Tracker, source: Source, folder: Path, search: Search, options: dict[str, Any]) -> None:
     frames = source.open()
     used = used_frames(frames, search)
     with logging_redirect_tqdm(), tqdm(total=len(used), unit="frame", desc=source.name, dynamic_ncols=True) as bar:
         found = find_spans(tracker, frames, search, lambda done: bar.update(done - bar.n))
     count = sum(len(span.boxes) for span in found.spans)
-    report = {
-        "video": [str(path) for path in source.paths],
-        "options": asdict(search),
-        "sequences": len(found.spans),
-        "frames": count,
-        "dropped": dict(found.dropped),
-    }
+    dropped = {why: number for why, number in found.dropped.items() if number}
+    report = {"options": options, "sequences": len(found.spans), "frames": count, "dropped": dropped}
     write_spans(folder, frames, used, found.spans, report)
-    dropped = ", ".join(f"{number} {why}" for why, number in found.dropped.items() if number)
-    log.info("%s: %d sequences, %d frames; dropped: %s", source.name, len(found.spans), count, dropped or "none")
+    named = ", ".join(f"{number} {why}" for why, number in dropped.items())
+    log.info("%s: %d sequences, %d frames; dropped: %s", source.name, len(found.spans), count, named or "none")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class Search:
     hop: int = 20  # used frames from the start of a window to that of the next
     most_targets: int = 8  # that are followed in a window; more are drawn from
     seed: int = 0
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules = Rules()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def find_spans(tracker: Tracker, frames: Frames, search: Search, on_frame: Calla
 
 
 def _windows(frames: Frames, used: range, search: Search) -> Iterator[tuple[int, list[list[np.ndarray]]]]:
-    """Windows that overlap by half: number of the first used frame, images."""
+    """Number of the first used frame of each window, and its images."""
     images: list[list[np.ndarray]] = []
     first = 0
     for start in range(0, max(1, len(used) - search.rules.least_frames + 1), search.hop):

@@ -44,7 +44,8 @@ def write_spans(folder: Path, frames: Frames, used: range, spans: Sequence[Span]
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Yield a hidden folder that becomes `folder` on success and is removed on any failure."""
-    hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
+    hidden = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(hidden, ignore_errors=True)  # of a run that was killed
     hidden.mkdir(parents=True)
     try:
         yield hidden

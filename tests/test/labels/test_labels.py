@@ -71,7 +71,7 @@ def made(tmp_path_factory):
     """The labels of a video with two blobs, and the folder of the video."""
     root = tmp_path_factory.mktemp("labels")
     video = write_video(root / "walk", rows=(20, 80))
-    make_labels(Brightest(), [Source(("infrared",), (video,))], root / "out", SEARCH)
+    make_labels(Brightest(), "brightest", [Source(("infrared",), (video,))], root / "out", SEARCH)
     return root / "out", video
 
 
@@ -94,13 +94,15 @@ def test_finished_videos_are_skipped_and_nothing_is_overwritten(made, caplog):
     out, video = made
     source = Source(("infrared",), (video,))
     with caplog.at_level(logging.INFO):
-        make_labels(None, [source], out, SEARCH)
+        make_labels(None, "brightest", [source], out, SEARCH)
     assert "walk: is finished" in caplog.text
-    with pytest.raises(InputError, match="walk: was made with another step"):
-        make_labels(None, [source], out, Search(2, 24, 12, 4, 0, SEARCH.rules))
+    with pytest.raises(InputError, match="walk: was made with another video; choose"):
+        make_labels(None, "brightest", [Source(("infrared",), (video.parent / "walk.mp4",))], out, SEARCH)
+    with pytest.raises(InputError, match="walk: was made with another tracker, step; choose"):
+        make_labels(None, "other", [source], out, Search(2, 24, 12, 4, 0, SEARCH.rules))
     (out / "mine").mkdir()
     with pytest.raises(InputError, match="mine: exists and was not written by this command"):
-        make_labels(None, [Source(("infrared",), (video.parent / "mine.mp4",))], out, SEARCH)
+        make_labels(None, "brightest", [Source(("infrared",), (video.parent / "mine.mp4",))], out, SEARCH)
     (out / "mine").rmdir()
 
 
@@ -109,7 +111,7 @@ def test_an_interrupted_video_leaves_nothing(tmp_path, monkeypatch):
     source = Source(("infrared",), (video,))
     monkeypatch.setattr("lib.test.labels.writing.sheet_row", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        make_labels(Brightest(), [source], tmp_path / "out", SEARCH)
+        make_labels(Brightest(), "brightest", [source], tmp_path / "out", SEARCH)
     assert list((tmp_path / "out").iterdir()) == []
 
 
