@@ -14,6 +14,7 @@ are left as they are. Look at the contact sheets and remove the sequences whose 
 import argparse
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import InputError, run
 from ..core.paths import ROOT
@@ -45,7 +46,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
 
 
 def _add_videos(group: Group) -> None:
-    many = {"nargs": "+", "action": "extend", "default": [], "metavar": "VIDEO"}
+    many: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "VIDEO"}
     group.add_argument("--pair", nargs=2, action="append", default=[], metavar=("VISIBLE", "INFRARED"),
                        help="a registered pair; repeat the option for more")  # fmt: skip
     group.add_argument("--infrared", **many, help="infrared alone")

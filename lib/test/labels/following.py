@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...core.target import Target
 from ..metrics.measure import overlap
 from ..tracker.protocol import Tracker
 
@@ -63,7 +64,7 @@ def follow_both_ways(tracker: Tracker, window: Window, seeds: Sequence[Seed]) ->
 def follow(tracker: Tracker, window: Window, seeds: Sequence[Seed], times: Iterable[int]) -> list[Path]:
     """Each target from its seed on, through the frames `times` of a window, until it is lost."""
     paths = [Path(np.full((len(window), 4), np.nan), np.full(len(window), np.nan)) for _ in seeds]
-    targets: dict[int, object] = {}
+    targets: dict[int, Target] = {}
     low = dict.fromkeys(range(len(seeds)), 0)
     for time in times:
         images = {number: [window[time][seed.stream]] for number, seed in enumerate(seeds)}

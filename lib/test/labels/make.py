@@ -46,7 +46,7 @@ class Source:
     def open(self) -> Frames:
         """Its frames. Raises InputError where they cannot be read."""
         if len(self.paths) > 1:
-            return open_frames(*self.paths)
+            return open_frames(self.paths[0], self.paths[1])
         return OneStream(open_source(self.paths[0]), self.streams)
 
 

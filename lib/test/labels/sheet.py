@@ -45,8 +45,8 @@ def _picture(image: np.ndarray, box: np.ndarray, around: np.ndarray, text: str) 
         image, np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]]), (CELL, CELL)
     )
     if box[2] > 0:
-        corners = np.round((np.stack([box[:2], box[:2] + box[2:]]) - corner) * scale).astype(int).tolist()
-        cv2.rectangle(cell, *corners, ORANGE, 1)
+        start, end = np.round((np.stack([box[:2], box[:2] + box[2:]]) - corner) * scale).astype(int).tolist()
+        cv2.rectangle(cell, start, end, ORANGE, 1)
     _write(cell, text, (3, CELL - 5))
     return cell
 
