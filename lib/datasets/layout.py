@@ -168,6 +168,8 @@ def check_start(path: Path, boxes: np.ndarray) -> np.ndarray:
     if not has_area(boxes[0]):
         shown = ",".join(f"{value:g}" for value in boxes[0])
         raise InputError(f"{path}: line 1: first box {shown} has no area; width and height must be above 0")
+    if np.nanmax(np.abs(boxes)) <= 1 and (boxes[0] % 1 > 0).any():
+        raise InputError(f"{path}: no number is above 1, as in fractions of the image; write x y w h in pixels")
     return boxes
 
 

@@ -167,6 +167,14 @@ def test_absent_targets_are_kept_but_not_as_a_start(tmp_path):
         read_testing(tmp_path)
 
 
+def test_fractions_of_the_image_are_no_boxes(tmp_path):
+    put_pair(tmp_path / "testingset" / "a", rows="0.5,0.4,0.1,0.2\n0.6,0.4,0.1,0.2\nnan,nan,nan,nan\n")
+    with pytest.raises(
+        InputError, match="visible.txt: no number is above 1, as in fractions of the image; write x y w h"
+    ):
+        read_testing(tmp_path)
+
+
 def test_lengths_that_differ_are_cut_with_one_warning(tmp_path, caplog):
     put_pair(tmp_path / "testingset" / "a", frames=3, rows=ROWS * 2)
     put_images(tmp_path / "more", ["i9.png"])

@@ -72,10 +72,11 @@ def other_convention(
     result = np.concatenate([rows[:EARLY] for rows in results])
     known = (truth[:, 2:] > 0).all(1) & np.isfinite(result).all(1)
     others = {
-        words: np.concatenate([rows[words] for rows in eight])[known]
-        for words in dict.fromkeys(words for rows in eight for words in rows)
-        if sum(len(rows.get(words, ())) for rows in eight) == len(known)
+        words: np.concatenate([rows[words][: len(truth)] for rows, truth in zip(eight, truths, strict=True)])
+        for words in (eight[0] if eight else ())
+        if all(len(rows.get(words, ())) >= min(EARLY, len(truth)) for rows, truth in zip(eight, truths, strict=True))
     }
+    others = {words: rows[known] for words, rows in others.items()}
     truth, result = truth[known], result[known]
     if len(result) and np.abs(result).max() <= 1 and np.median(truth[:, 2:]) > LEAST_SIDE:
         return f"fractions of the image (no number above {np.abs(result).max():.4g})"

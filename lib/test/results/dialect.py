@@ -53,6 +53,9 @@ def corners_to_boxes(corners: np.ndarray) -> np.ndarray:
 def other_readings(path: str | Path, count: int) -> dict[str, np.ndarray]:
     """What the first rows of a result file are if they are no corners though they have eight numbers: words -> `xywh`
     [T, 4], T up to `count`. They may be the boxes of two streams, or four numbers with decimal commas."""
+    with Path(path).open("rb") as file:  # most files have four numbers and are not read a second time
+        if len(SEPARATOR.split(file.readline().decode("utf-8", "replace").strip())) not in (1, 8):
+            return {}
     rows = [SEPARATOR.split(line) for line in read_lines(path)[:count]]
     if {len(row) for row in rows} - {1} != {8}:  # VOT's codes have one
         return {}
