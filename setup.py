@@ -11,7 +11,7 @@ NAME = "rgbt_toolbox"
 BESIDE = {
     "experiments": ["*/*.yaml"],
     "pretrained_models": ["README.md", "LICENSE_FEAR", "iimf_*.safetensors", "fear_*.safetensors"],
-    "docs/demo_sequence": ["*.md", "*.txt", "*/*"],
+    "docs/demo_sequence": ["LICENSE", "*.md", "*.txt", "*/*"],
 }
 
 

@@ -2,7 +2,7 @@ r"""Track with ONNX Runtime, NumPy and OpenCV, without PyTorch and without the r
 
     python tracking/export.py iimf_track tiny --out output/tiny_onnx
     python deploy/track_onnx.py output/tiny_onnx --visible docs/demo_sequence/visible \
-        --infrared docs/demo_sequence/infrared --box 138.01,28.76,50.40,64.68 --out output/boxes.txt
+        --infrared docs/demo_sequence/infrared --box 517,106,114,324 --out output/boxes.txt
 
 Copy this file beside template.onnx and search.onnx; it needs no other file. A source is a folder of images or a video.
 Boxes are x y w h, pixels.

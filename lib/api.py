@@ -1,7 +1,7 @@
 """Tracking in Python: `from rgbt_toolbox import Tracker`.
 
     tracker = Tracker("tiny")
-    target = tracker.init(visible, infrared, box=(138, 28, 50, 65))
+    target = tracker.init(visible, infrared, box=(517, 106, 114, 324))
     target = tracker.update(visible, infrared)
 
 Images are arrays [H, W, 3] or [H, W], uint8 or uint16; boxes are x, y, width, height in pixels.

@@ -24,10 +24,10 @@ import cv2
 visible, infrared = cv2.imread(sys.argv[1]), cv2.imread(sys.argv[2])
 from rgbt_toolbox import Tracker
 tracker = Tracker("tiny")
-target = tracker.init(visible, infrared, box=(138, 28, 50, 65), order="bgr")
+target = tracker.init(visible, infrared, box=(517, 106, 114, 324), order="bgr")
 target = tracker.update(visible, infrared)
 print(target.box.tolist(), target.score, target.found)
-for frame in tracker.follow(sys.argv[3], sys.argv[4], box=(138, 28, 50, 65)):
+for frame in tracker.follow(sys.argv[3], sys.argv[4], box=(517, 106, 114, 324)):
     if frame.index == 3:
         break
 print(frame.target)
@@ -100,7 +100,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
     expected |= {
         f"pretrained_models/{name}" for name in ("iimf_tiny.safetensors", "iimf_small.safetensors", "README.md")
     }
-    expected |= {path.relative_to(ROOT).as_posix() for path in DEMO.rglob("*.*")}
+    expected |= {path.relative_to(ROOT).as_posix() for path in DEMO.rglob("*") if path.is_file()}
     assert {f"rgbt_toolbox/{name}" for name in expected} <= inside
     code = {path.relative_to(ROOT / "lib").as_posix() for path in ROOT.glob("lib/**/*.py") if path.name != "local.py"}
     assert {f"rgbt_toolbox/{name}" for name in code} <= inside
@@ -112,14 +112,14 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
 @pytest.mark.slow
 def test_five_lines_from_a_folder_with_another_lib(installed, empty):
     (empty / "five.py").write_text(FIVE_LINES)
-    sources = [DEMO / "visible" / "v000000.jpg", DEMO / "infrared" / "i000000.jpg", DEMO / "visible", DEMO / "infrared"]
+    sources = [DEMO / "visible" / "00001v.jpg", DEMO / "infrared" / "00001i.jpg", DEMO / "visible", DEMO / "infrared"]
     first, last = run(installed / "python", "five.py", *sources, cwd=empty).splitlines()
     assert first.endswith("True") and last.startswith("Target('target 0'")
 
 
 @pytest.mark.slow
 def test_commands_from_a_folder_with_another_lib(installed, empty):
-    pair = ["--visible", DEMO / "visible", "--infrared", DEMO / "infrared", "--box", "138,28,50,65"]
+    pair = ["--visible", DEMO / "visible", "--infrared", DEMO / "infrared", "--box", "517,106,114,324"]
     shown = run(installed / "rgbt", "track", *pair, "--max_frames", "5", "--out", "out", cwd=empty)
     assert "5 frames" in shown and (empty / "out" / "tracking.mp4").is_file()
     assert "5 frames" in run(installed / "rgbt", "demo", "--max_frames", "5", cwd=empty)
@@ -139,7 +139,7 @@ def test_settings_results_and_several_processes(installed, empty, tmp_path):
             (tmp_path / "data" / name / stream).mkdir(parents=True)
             for file in sorted((DEMO / stream).iterdir())[:3]:
                 shutil.copy(file, tmp_path / "data" / name / stream)
-        (tmp_path / "data" / name / "visible.txt").write_text("138,28,50,65\n" * 3)
+        (tmp_path / "data" / name / "visible.txt").write_text("517,106,114,324\n" * 3)
     words = ["iimf_track", "tiny", "--dataset_name", "folder", "--data_dir", tmp_path / "data"]
     more = ["--device", "cpu", "--mode", "multiple", "--nproc_per_node", "2"]
     shown = run(installed / "rgbt", "test", *words, *more, cwd=empty, **home)

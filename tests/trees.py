@@ -5,6 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+#: 60 frames, 320x256, of a target that `tiny` follows; its boxes are exact
+SYNTHETIC_SEQUENCE = Path(__file__).parent / "data" / "synthetic_sequence"
+
 ROWS = "10,20,30,40\n11,21,30,40\n12,22,30,40\n"
 
 

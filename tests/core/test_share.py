@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from torch.distributed import HashStore
+from trees import SYNTHETIC_SEQUENCE
 
 from lib.core.config import load_config
 from lib.core.work_sharing import WorkSharing
@@ -38,8 +39,8 @@ def test_every_number_goes_to_one_process():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Parts of the bundled sequence, in LasHeR layout."""
-    root, demo = tmp_path_factory.mktemp("data"), ROOT / "docs" / "demo_sequence"
+    """Parts of the synthetic sequence, in LasHeR layout."""
+    root, demo = tmp_path_factory.mktemp("data"), SYNTHETIC_SEQUENCE
     for name, length in LENGTHS.items():
         for stream in ("visible", "infrared"):
             (root / name / stream).mkdir(parents=True)

@@ -102,10 +102,10 @@ def draw(page, x, y, w, h):
 
 def test_bundled_sequence_from_click_to_download(page, tmp_path):
     page.click("#bundled")
-    page.locator("#status", has_text="frame 1: 138,29,50,65").wait_for()
+    page.locator("#status", has_text="frame 1: 517,106,114,324").wait_for()
     page.click("#clear")
-    draw(page, 138, 29, 50, 64)
-    page.locator("#status", has_text=re.compile(r"frame 1: 13[789],(28|29|30),(49|50|51),(63|64|65)")).wait_for()
+    draw(page, 517, 106, 114, 324)
+    page.locator("#status", has_text=re.compile(r"frame 1: 51[678],10[567],11[345],32[345]")).wait_for()
     page.click("#track")
     page.locator("#status", has_text="60 frames, ").wait_for()
     video = page.locator("#result video")
@@ -116,7 +116,7 @@ def test_bundled_sequence_from_click_to_download(page, tmp_path):
     with page.expect_download() as download:
         page.locator("#files a", has_text=re.compile("KB|B")).nth(3).click()
     boxes = np.loadtxt(download.value.path(), delimiter="\t")
-    assert boxes.shape == (60, 4) and np.abs(boxes[0] - (138, 29, 50, 64)).max() < 2
+    assert boxes.shape == (60, 4) and np.abs(boxes[0] - (517, 106, 114, 324)).max() < 2
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import micro
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
+from trees import SYNTHETIC_SEQUENCE
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
@@ -42,7 +43,7 @@ def test_score_maps_cover_the_search_regions_and_change_nothing():
 
 def test_the_map_peaks_where_the_box_is():
     """Not half a cell beside it, which is about ten pixels here."""
-    (demo,) = read_folder(ROOT / "docs" / "demo_sequence")
+    (demo,) = read_folder(SYNTHETIC_SEQUENCE)
     cfg = load_config("iimf_track", "tiny")
     tracker = load_tracker(cfg, ROOT / "pretrained_models" / "iimf_tiny.safetensors", "cpu")
     targets, offsets = track_frame(tracker, {}, demo.frames[0], {1: demo.boxes[0]}, name="demo").targets, []

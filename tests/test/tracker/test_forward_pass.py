@@ -7,6 +7,7 @@ import micro
 import numpy as np
 import pytest
 import torch
+from trees import SYNTHETIC_SEQUENCE
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def demo():
-    (sequence,) = read_folder(ROOT / "docs" / "demo_sequence")
+    (sequence,) = read_folder(SYNTHETIC_SEQUENCE)
     return sequence
 
 
