@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
+from .bounded import parse_yaml
 from .errors import InputError
 from .paths import ROOT
 from .registry import choose
@@ -20,6 +21,7 @@ from .schema import Rule, read_schema, read_yaml
 log = logging.getLogger(__name__)
 
 EXPERIMENTS = ROOT / "experiments"
+_SHOWN = 120  # characters of a value in a message
 
 
 def load_config(tracker: str, config: str, overrides: Iterable[str] = (), *, option: str = "--set") -> EasyDict:
@@ -89,9 +91,10 @@ def _parse_override(text: str, option: str) -> dict[str, Any]:
     if not separator or not key:
         raise InputError(f"{option} {text}: expected KEY=VALUE, for example TRAIN.LR=1e-4")
     try:
-        return {key.strip(): yaml.safe_load(value)}
-    except yaml.YAMLError:
-        raise InputError(f"{option} {text}: {value!r} is not a YAML value; quote it, for example '[1, 2]'") from None
+        return {key.strip(): parse_yaml(value)}
+    except ValueError as error:
+        what = f"{value[:_SHOWN]!r} is not a YAML value ({error})"
+        raise InputError(f"{option} {text[:_SHOWN]}: {what}; quote it, for example '[1, 2]'") from None
 
 
 def _merge(values: dict[str, Any], rules: dict[str, Rule], overlay: dict[str, Any], source: str) -> None:
@@ -102,7 +105,8 @@ def _merge(values: dict[str, Any], rules: dict[str, Rule], overlay: dict[str, An
             values[key] = rules[key].check(value)
         except ValueError as error:
             default = rules[key].default
-            raise InputError(f"{source}: {key}: {value!r} is not allowed; {error} (default {default!r})") from None
+            shown = repr(value) if len(repr(value)) <= _SHOWN else f"{repr(value)[:_SHOWN]}…"
+            raise InputError(f"{source}: {key}: {shown} is not allowed; {error} (default {default!r})") from None
         if rules[key].has_no_effect(value):
             log.warning("%s: %s is accepted for compatibility; nothing reads it", source, key)
 

@@ -7,9 +7,28 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+_LONGEST = 2000  # signs of a message
+
 
 class InputError(Exception):
-    """Wrong input by the user: one line that names the file, the key, the value and the remedy."""
+    """Wrong input by the user: one line that names the file, the key, the value and the remedy.
+
+    Signs that would break the line or command the terminal, in a file's name or content, are written as in Python; of
+    a very long line the middle is left out.
+    """
+
+    def __init__(self, message: str):
+        line = printable(message)
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}")
+
+
+def printable(text: str) -> str:
+    """`text` as one line for a terminal.
+
+    >>> printable("a\\nb: grün")
+    'a\\\\nb: grün'
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 class Terminated(SystemExit):

@@ -67,6 +67,9 @@ _FOLDERS = {
 }
 
 
+_LARGEST = 1 << 16  # characters of a local.py that are read; the parser of Python is no place for more
+
+
 def local_files(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
     """The paths of the local.py files of "train" and "test"."""
     home = environment.get("RGBT_HOME", "")
@@ -121,8 +124,9 @@ def read_local(kind: str) -> dict[str, str]:
     known = ["workspace_dir", *_FOLDERS[kind], *_DATA]
     values = dict.fromkeys(known, "")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or null bytes
+        with open(path, encoding="utf-8") as file:
+            tree = ast.parse(file.read(_LARGEST))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # ValueError: not UTF-8, or null bytes
         line = getattr(error, "lineno", 1)
         raise InputError(
             f"{path}: line {line} is not Python; write key = 'path', or delete the file and make it anew"

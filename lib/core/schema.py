@@ -23,8 +23,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from .bounded import LARGEST, parse_yaml
 from .errors import InputError
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Z0-9_]+):(?P<rest>.*)$")
@@ -40,18 +39,6 @@ _COMMENT = re.compile(
         \s*(?P<meaning>.*)""",
     re.VERBOSE,
 )
-
-
-class _Loader(yaml.SafeLoader):
-    """Loads plain data only and refuses duplicate keys, of which YAML would silently use the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 class Relation(NamedTuple):
@@ -153,13 +140,12 @@ def read_schema(path: Path) -> dict[str, Rule]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping as plain data. Raises InputError with file and line for anything else."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", error)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}:{where} is not valid YAML ({problem}); fix the line") from None
+        with open(path, encoding="utf-8") as file:
+            content = parse_yaml(file.read(LARGEST + 1))
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not a text file; give a YAML file") from None
+    except ValueError as error:
+        raise InputError(f"{path}: is not valid YAML ({error}); fix the line") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}, expected KEY: value lines")
     return content

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.atomic import write_atomically
+from ..core.bounded import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ def _home() -> Path | None:
 def _load(folder: Path) -> tuple[dict[str, Place], np.ndarray]:
     """Places by key, and the values; empty where the index is absent, of another version or damaged."""
     try:
-        content = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        content = parse_json((folder / "index.json").read_text(encoding="utf-8"))
         if content["version"] == VERSION:
             values = np.load(folder / Path(content["values"]).name, mmap_mode="r", allow_pickle=False).view(np.ndarray)
             checksums = [zlib.crc32(values.data), zlib.crc32(json.dumps(content["places"]).encode())]

@@ -18,8 +18,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core.atomic import fill_folder, is_empty_folder, write_atomically
+from ..core.bounded import parse_json
 from ..core.errors import InputError
 from ..core.lock import hold
+from ..core.names import check_name
 from ..core.paths import typed_command
 from .depth import Range, stream_range
 from .image import decode_image, decode_stored
@@ -103,22 +105,37 @@ def _write_pack(sequences: Many[Sequence], folder: Path, *, name: str) -> None:
 
 
 def read_pack(folder: Path) -> list[Sequence]:
-    """The sequences of a packed set. Raises InputError when a file is missing, cut short or of another version."""
+    """The sequences of a packed set. Raises InputError when a file is missing, cut short or of another version, and for
+    a sequence whose name leads to another folder."""
     try:
-        with np.load(folder / INDEX, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in ("header", "starts", *ARRAYS)}
-        header = json.loads(arrays["header"].tobytes())
-        whole = header["version"] == VERSION and (folder / IMAGES).stat().st_size == arrays["starts"][-1]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        whole = False
-    if not whole:
-        raise InputError(f"{folder}: {IMAGES} or {INDEX} is incomplete; remove the folder and pack the data set again")
-    return list(_unpack(folder / IMAGES, header["sequences"], arrays))
+        return list(_unpack(folder / IMAGES, *_read_index(folder)))
+    except InputError:
+        raise
+    except Exception:  # NumPy's and Python's readers of zip files raise any error on damaged bytes
+        remedy = "remove the folder and pack the data set again"
+        raise InputError(f"{folder}: {IMAGES} or {INDEX} is incomplete; {remedy}") from None
+
+
+def _read_index(folder: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """The description of the sequences, and the arrays. Raises any error where they are not whole."""
+    with zipfile.ZipFile(folder / INDEX) as archive:
+        if sum(info.file_size for info in archive.infolist()) > (folder / INDEX).stat().st_size:
+            raise ValueError("compressed, which no packed set is")
+    with np.load(folder / INDEX, allow_pickle=False) as content:
+        arrays = {name: content[name] for name in ("header", "starts", *ARRAYS)}
+    header, starts = parse_json(arrays["header"].tobytes()), arrays["starts"]
+    frames = sum(len(entry["modalities"]) * entry["frames"] for entry in header["sequences"])
+    if header["version"] != VERSION or starts.shape != (frames + 1,) or starts.dtype != np.int64:
+        raise ValueError("of another version, or with other frames than its sequences have")
+    if starts[0] != 0 or (np.diff(starts) < 0).any() or (folder / IMAGES).stat().st_size != starts[-1]:
+        raise ValueError("images out of order, or missing")
+    return header["sequences"], arrays
 
 
 def _unpack(path: Path, described: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Iterator[Sequence]:
     image, rows = 0, dict.fromkeys(ARRAYS, 0)
     for entry in described:
+        check_name(entry["name"], f"{path.parent}: sequence")
         streams, length = len(entry["modalities"]), entry["frames"]
         first = image + np.arange(streams)[:, None] * length + np.arange(length + 1)
         known: dict[str, Any] = {}

@@ -4,15 +4,15 @@ import numpy as np
 
 from .sequence import Sequence
 
-LEAST_SIDE = 10  # pixels of a box
+LEAST_SIDE, LARGEST_SIDE = 10, 4096  # pixels of a box
 LEAST_INSIDE = 0.5  # share of a box that must lie in its image
 
 
 def usable_rows(sequence: Sequence, least: float) -> np.ndarray:
-    """Rows whose box is large enough, mostly inside the frame (where its size is known), and whose target is visible to
-    at least the share `least` (where that is known)."""
+    """Rows whose box is neither too small nor beyond all reason, mostly inside the frame (where its size is known), and
+    whose target is visible to at least the share `least` (where that is known)."""
     boxes = sequence.boxes
-    usable = (boxes[:, 2:] >= LEAST_SIDE).all(1)
+    usable = ((boxes[:, 2:] >= LEAST_SIDE) & (boxes[:, 2:] <= LARGEST_SIDE)).all(1)
     if sequence.visible_share is not None:
         usable &= sequence.visible_share >= least
     if sequence.size is not None:

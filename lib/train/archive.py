@@ -16,6 +16,7 @@ from typing import Any
 from easydict import EasyDict
 
 from ..core.atomic import write_atomically
+from ..core.bounded import parse_json
 from ..core.checkpoint import Ready, save_checkpoint
 from ..core.config import flatten
 from ..core.errors import InputError
@@ -132,7 +133,7 @@ class Archive:
         if not self.record.exists():
             return {}
         try:
-            content = json.loads(self.record.read_text(encoding="utf-8"))
+            content = parse_json(self.record.read_text(encoding="utf-8"))
             files = {str(key): stamp for key, stamp in content["files"].items() if (self.folder / key).is_file()}
             known = {"run": content["run"], "files": files, "best": content["best"]}
             intended = content.get("intended")

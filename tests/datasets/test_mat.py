@@ -8,6 +8,7 @@ import pytest
 from trees import put_images
 
 from lib.core.errors import InputError
+from lib.datasets import mat
 from lib.datasets.mat import read_mat
 from lib.datasets.readers.gtot import read_gtot
 from lib.test.analysis.attributes import read_attributes
@@ -100,3 +101,48 @@ def test_gtot_attributes(tmp_path):
         read_gtot(tmp_path)
     (tmp_path / "AttrMat.mat").unlink()
     assert all(sequence.attributes == {} for sequence in read_gtot(tmp_path))
+
+
+def compressed(data: bytes) -> bytes:
+    packed = zlib.compress(data)
+    return struct.pack("<2I", 15, len(packed)) + packed
+
+
+def nested_cells(depth: int) -> bytes:
+    inside = text("<", "", "a")
+    for _ in range(depth):
+        inside = matrix("<", "c", (1, 1), 1, inside)
+    return inside
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        element("<", 14, b""),
+        element("<", 14, element("<", 6, bytes(8))),
+        matrix("<", "x", (1, 1), 6, b""),
+        matrix("<", "x", (-1, -1), 6, element("<", 9, bytes(8))),
+        matrix("<", "x", (1 << 30, 1 << 30), 6, element("<", 9, bytes(8))),
+        matrix("<", "x", (1, 1), 4, element("<", 9, np.array([1e300]).tobytes())),
+        struct.pack("<2I", 14, (1 << 32) - 1),
+        nested_cells(3000),
+        compressed(compressed(compressed(text("<", "s", "a")))),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_hostile_files_are_one_line(tmp_path, content, packed):
+    write(tmp_path / "a.mat", "<", compressed(content) if packed else content)
+    with pytest.raises(InputError, match=r"a\.mat: cannot be read: .*; get the file again") as raised:
+        read_mat(tmp_path / "a.mat")
+    assert str(raised.value).isprintable()
+
+
+def test_what_expands_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(mat, "LARGEST", 1 << 16)
+    zeros = numbers("<", "x", np.zeros((1000, 8)))
+    write(tmp_path / "a.mat", "<", zeros, zeros, packed=True)
+    with pytest.raises(InputError, match="expand to more than"):
+        read_mat(tmp_path / "a.mat")
+    write(tmp_path / "a.mat", "<", zeros, zeros)
+    with pytest.raises(InputError, match="is larger than"):
+        read_mat(tmp_path / "a.mat")

@@ -1,5 +1,6 @@
 """Packed data sets: the same sequences, from two files."""
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -15,7 +16,9 @@ from lib.cli import pack as pack_command
 from lib.core.errors import InputError
 from lib.datasets import load_dataset
 from lib.datasets.image import decode_image, read_image
+from lib.datasets.pack import pack as pack_sequences
 from lib.datasets.pack import read_pack
+from lib.datasets.readers.folder import read_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,3 +152,17 @@ def test_wrong_arguments_are_one_line(pack, lasher):
     lasher["packed_dir"] = ""
     with pytest.raises(InputError, match="nowhere to write"):
         pack("lasher_test")
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/../../x", "..", "a\nb"])
+def test_a_name_that_leads_to_another_folder_is_refused(tmp_path, name):
+    put_pair(tmp_path / "videos" / "a")
+    pack_sequences(read_folder(tmp_path / "videos"), tmp_path / "packed")
+    with np.load(tmp_path / "packed" / "index.npz") as content:
+        arrays = dict(content)
+    header = json.loads(arrays["header"].tobytes())
+    header["sequences"][0]["name"] = name
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(tmp_path / "packed" / "index.npz", **arrays)
+    with pytest.raises(InputError, match="packed: sequence .* cannot be the name of a file"):
+        read_pack(tmp_path / "packed")

@@ -390,3 +390,8 @@ def test_kernels_blur_and_keep_brightness():
 def test_units_of_a_region():
     boxes = to_units(np.array([[10.0, 20, 4, 2]]), np.array([8.0, 16, 10, 20]))
     np.testing.assert_allclose(boxes, [[0.2, 0.2, 0.4, 0.1]])
+
+
+def test_boxes_beyond_all_reason_are_not_trained_with():
+    boxes = np.array([[0, 0, 40, 30], [0, 0, 1e9, 1e9], [0, 0, 40, 5000], [0, 0, 4096, 10.0]])
+    assert usable_rows(Sequence("a", [None] * 4, boxes), 0).tolist() == [0, 3]

@@ -3,11 +3,11 @@
 images/train2017/<image>.jpg  annotations/instances_train2017.json     x, y, w, h
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from ...core.bounded import parse_json
 from ...core.errors import InputError
 from ..still_images import StillImages
 
@@ -20,7 +20,7 @@ def read_training(folder: str | Path) -> StillImages:
     if not path.is_file() or images is None:
         raise InputError(f"{root}: no annotations/{path.name} with images/train2017 here; set coco_dir in local.py")
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
         names = [image["file_name"] for image in content["images"]]
         sizes = [(image.get("width", 0), image.get("height", 0)) for image in content["images"]]
         place = {image["id"]: index for index, image in enumerate(content["images"])}
@@ -29,7 +29,7 @@ def read_training(folder: str | Path) -> StillImages:
         owners = np.array([place[item["image_id"]] for item in objects], np.int32)
         boxes = np.array([item["bbox"] for item in objects], np.float64).reshape(-1, 4)
         kinds = [labels.get(item.get("category_id"), "") for item in objects]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: not COCO's annotation: {error!r}; download it again") from None
     found, numbers = np.unique(np.array(kinds, str), return_inverse=True)
     return StillImages(images, names, owners, boxes, numbers, found.tolist(), np.array(sizes).reshape(-1, 2))

@@ -7,7 +7,6 @@
 A target is centred in its crop, at the scale at which its template region is 127 pixels wide.
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.bounded import parse_json
 from ...core.errors import InputError
 from ...core.view import EXEMPLAR, INTERMEDIATE, context_side
 from ..layout import ImageList
@@ -119,11 +119,13 @@ def read_cropped(folder: str | Path, name: str) -> CroppedTracks:
                 boxes += [_to_xywh(corners) for corners in rows.values()]
             videos[video] = slice(start, len(frames))
         kinds = [str(categories.get(track.video, {}).get(track.name, "")) for track in tracks]
-        numbers = np.array(boxes, np.float64).reshape(-1, 4)
-    except (AttributeError, TypeError, ValueError) as error:
+        numbers, places = np.array(boxes, np.float64).reshape(-1, 4), np.array(frames, np.int64)
+        if not (numbers[:, 2:] >= 0).all() or not np.isfinite(numbers[:, 2:]).all() or not numbers[:, 2:].any(1).all():
+            raise ValueError("a box without width and height")
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{root / BOXES}: not {{video: {{track: {{frame: box}}}}}}: {error}; make it again") from None
     owners = np.repeat(np.arange(len(tracks)), [track.rows for track in tracks])
-    return CroppedTracks(root, tracks, np.array(frames, np.int64), numbers, owners, kinds, videos, name in STILLS)
+    return CroppedTracks(root, tracks, places, numbers, owners, kinds, videos, name in STILLS)
 
 
 def _to_xywh(corners: list[float]) -> list[float]:
@@ -135,7 +137,7 @@ def _to_xywh(corners: list[float]) -> list[float]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}; make it again") from None
     if not isinstance(content, dict):

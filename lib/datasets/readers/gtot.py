@@ -35,6 +35,8 @@ def read_attributes(path: Path) -> dict[str, dict[str, bool]]:
     variables = read_mat(path)
     names = variables.pop("seqName", [])
     columns = {name: values.ravel() for name, values in variables.items() if isinstance(values, np.ndarray)}
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        columns = {}
     if not columns or any(len(values) != len(names) for values in columns.values()):
         raise InputError(f"{path}: expected seqName and one flag per name and attribute; get the file of the kit again")
     return {name: {key: bool(columns[key][row]) for key in columns} for row, name in enumerate(names)}

@@ -63,5 +63,5 @@ def _read_image(number: int, path: Path) -> Iterator[list[float]]:
             box, synset = read_corners(item)
             if min(box[2:]) > 0:
                 yield [number, *box, synset, *size]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{path}: not an annotation of ImageNet DET: {error}; download it again") from None

@@ -64,7 +64,7 @@ def _read_frame(path: Path) -> Iterator[list[float]]:
             box, synset = read_corners(item)
             track, occluded = float(item.findtext("trackid", "")), float(item.findtext("occluded", "0"))
             yield [int(path.stem), track, *box, occluded, synset]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{path}: not an annotation of ImageNet VID: {error}; download it again") from None
 
 

@@ -138,8 +138,15 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def _read_rows(table: Path) -> Iterator[list[str]]:
-    with table.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file), 1):
+    with table.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = enumerate(csv.reader(file), 1)
+        while True:
+            try:
+                number, row = next(rows, (0, []))
+            except csv.Error as error:
+                raise InputError(f"{table}: is not a table ({error}); download it again") from None
+            if not number:
+                return
             try:
                 _, _ = int(row[1]), [float(value) for value in row[6:]]
                 if len(row) != FIELDS:

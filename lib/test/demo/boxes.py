@@ -15,6 +15,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...datasets.annotation import SEPARATOR, read_lines
+from ..tracker.protocol import FARTHEST
 
 #: frame from 0 -> target from 1 -> [4] xywh, pixels of the visible image
 GivenBoxes = Mapping[int, Mapping[int, np.ndarray]]
@@ -62,7 +63,7 @@ def _parse_line(path: str | Path, number: int, text: str, begun: int) -> tuple[i
     try:
         values = [float(field) for field in SEPARATOR.split(text)]
         box = _box(values[-4:])
-        places = [int(value) for value in values[:-4]]
+        places = [int(value) for value in values[:-4] if abs(value) <= FARTHEST * FARTHEST]
         if places != values[:-4] or min(places, default=1) < 1 or len(places) > 2:
             raise ValueError
     except ValueError:
@@ -75,8 +76,8 @@ def _parse_line(path: str | Path, number: int, text: str, begun: int) -> tuple[i
 
 
 def _box(values: list[float]) -> np.ndarray:
-    """[4] xywh. Raises ValueError for a box that has no area or is not finite."""
+    """[4] xywh. Raises ValueError for a box that has no area, is not finite or beyond any image."""
     box = np.array(values)
-    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
+    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or np.abs(box).max() > FARTHEST:
         raise ValueError
     return box

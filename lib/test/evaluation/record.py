@@ -106,9 +106,9 @@ def _check_agreement(old: Path, new: Path) -> None:
 
 def _decisive(record: Path) -> dict[str, Any]:
     """The values of a record that decide boxes: weights, network, normalisation, crops; not the training."""
-    lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+    leaves = flatten(read_yaml(record))  # raises InputError for what is no text
+    lines = record.read_text(encoding="utf-8").splitlines()
     head = _computed(EXACT) | dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
-    leaves = flatten(read_yaml(record))
     parts = ("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")
     return head | {key: leaf for key, leaf in leaves.items() if key.startswith(parts) and key != "MODEL.PRETRAIN_FILE"}
 

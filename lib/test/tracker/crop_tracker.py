@@ -25,7 +25,7 @@ from ...datasets.image import choose_reduction
 from ...models.method import CropState, Method, TargetAnswer
 from .device_crop import cut_views
 from .forward_pass import EXACT, CompiledPass, ForwardPass, Mode, Output
-from .protocol import HeatMap, Observer, check_first_box, name_targets, read_frame
+from .protocol import HeatMap, Observer, check_box, check_first_box, is_too_large, name_targets, read_frame
 
 _MANY = 8  # from this number of crops on, threads are faster
 
@@ -107,6 +107,8 @@ class CropTracker:
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
         """As `Tracker.correct`."""
+        for target, box in zip(targets, boxes, strict=True):
+            check_box(box, target.name)
         return [self.method.correct(target, box) for target, box in zip(targets, boxes, strict=True)]
 
     def reduction(self, target: Target) -> int:
@@ -134,12 +136,14 @@ class CropTracker:
         return passes, torch.cat([one.output.answers for one in passes]).cpu().numpy().astype(np.float64)
 
     def _views(self, target: Target, frame: Frame) -> list[View]:
-        """The views of a target. Where its box lies outside the frame, which happens where a frame is smaller than the
-        one before, the box is clipped first."""
+        """The views of a target. Where its box lies outside the frame or is much larger, which happens where a frame is
+        smaller than the one before, the box is clipped first."""
         try:
-            return self.method.views(target, frame)
+            if not is_too_large(target.box, frame.size):
+                return self.method.views(target, frame)
         except InputError:
-            return self.method.views(replace(target, box=self.method.clip(target.box, frame.size)), frame)
+            pass  # the box lies outside the frame
+        return self.method.views(replace(target, box=self.method.clip(target.box, frame.size)), frame)
 
     def _pass(self, targets: list[Target], views: list[list[View]], frames: list[Frame]) -> Output:
         """One forward pass for targets whose views have the same size."""

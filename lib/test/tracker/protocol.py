@@ -69,16 +69,37 @@ def read_frame(
     return Frame(picked, whole or (height, width), reduction)
 
 
-def check_first_box(box: np.ndarray, size: tuple[int, int], name: str) -> None:
-    """Raises InputError, which names the target, for a box (xywh, pixels) without area or outside a frame of this
-    height and width."""
+FARTHEST = 1 << 16  # pixels; no image is wider
+LARGEST = 2  # width and height of a box in those of its frame
+
+
+def check_box(box: np.ndarray, name: str, what: str = "box") -> None:
+    """Raises InputError, which names the target, for a box (xywh, pixels) without area or larger than any image."""
     text = "x={:g} y={:g} w={:g} h={:g}".format(*box)
     if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
-        raise InputError(f"{name}: first box {text} has no area; width and height must be above 0 pixels")
+        raise InputError(f"{name}: {what} {text} has no area; width and height must be above 0 pixels")
+    if np.abs(box).max() > FARTHEST:
+        raise InputError(f"{name}: {what} {text} is beyond any image; give pixels, at most {FARTHEST}")
+
+
+def is_too_large(box: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether a box is more than LARGEST times as wide or high as a frame of this height and width."""
+    return bool((box[2:] > LARGEST * np.array(size[::-1])).any())
+
+
+def check_first_box(box: np.ndarray, size: tuple[int, int], name: str) -> None:
+    """Raises InputError as `check_box`, and for a box outside a frame of this height and width, or much larger."""
+    check_box(box, name, "first box")
+    text = "x={:g} y={:g} w={:g} h={:g}".format(*box)
     height, width = size
     x1, y1, x2, y2 = xywh_to_xyxy(box)
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
         raise InputError(f"{name}: first box {text} lies outside its {width}x{height} image; check the box")
+    if is_too_large(box, size):
+        raise InputError(
+            f"{name}: first box {text} is more than {LARGEST} times as large as its {width}x{height} image; check "
+            "the box: x y width height in pixels"
+        )
 
 
 def name_targets(names: Sequence[str], count: int) -> list[str]:

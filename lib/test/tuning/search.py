@@ -21,6 +21,7 @@ import numpy as np
 from easydict import EasyDict
 
 from ...core.atomic import write_atomically
+from ...core.bounded import parse_json
 from ...core.config import flatten, load_config
 from ...core.errors import InputError
 from ...core.lock import hold
@@ -174,7 +175,7 @@ def read_records(folder: Path, videos: Many[ScoredSequence], checkpoint: Path) -
     records = []
     for path in sorted(folder.glob(f"*/{RECORD}")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
             names, of = set(content["videos"]), content["checkpoint"]
         except (ValueError, KeyError, TypeError):
             remedy = "remove it, and the same command makes it anew"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
+from ...core.bounded import parse_yaml
 from ...core.errors import InputError
 
 Setting = dict[str, Any]  # dotted key -> value
@@ -96,9 +96,9 @@ def _check_keys(axes: Iterable[Axis]) -> None:
 
 def _parse_values(text: str, words: str) -> tuple[Any, ...]:
     try:
-        values = yaml.safe_load(f"[{words}]")
-    except yaml.YAMLError:
-        raise InputError(f"--search {text}: {words!r} are not YAML values; quote them") from None
+        values = parse_yaml(f"[{words}]")
+    except ValueError as error:
+        raise InputError(f"--search {text}: {words!r} are not YAML values ({error}); quote them") from None
     return tuple(values)
 
 

@@ -131,6 +131,10 @@ def test_frame_that_shrinks_around_the_target_does_not_stop_it():
         ([60, 50, np.nan, 20], "has no area"),
         ([240, 50, 30, 20], "lies outside its 240x180 image"),
         ([-40, 50, 30, 20], "lies outside its 240x180 image"),
+        ([60, 50, 1e9, 1e9], "is beyond any image; give pixels"),
+        ([-1e300, 50, 1e300, 20], "is beyond any image; give pixels"),
+        ([60, 50, 500, 20], "is more than 2 times as large as its 240x180 image; check the box: x y width height"),
+        ([60, 50, 30, 20000], "is more than 2 times as large as its 240x180 image"),
     ],
 )
 def test_unusable_first_box_is_one_line_that_names_the_sequence(box, message):
@@ -138,6 +142,17 @@ def test_unusable_first_box_is_one_line_that_names_the_sequence(box, message):
     with pytest.raises(InputError, match=message) as error:
         fake_tracker().start([images], [np.array(box, float)], ["blackcar"])
     assert str(error.value).startswith("blackcar: first box") and "\n" not in str(error.value)
+
+
+def test_a_correction_to_an_absurd_box_is_one_line_and_a_large_one_is_clipped():
+    sequence, tracker = moving_sequence("any"), fake_tracker()
+    targets = tracker.start([sequence.frames[0]], [sequence.boxes[0]], ["blackcar"])
+    for box in ([60, 50, 1e9, 1e9], [60, 50, np.inf, 20], [1e9, 50, 30, 20], [60, 50, 0, 20]):
+        with pytest.raises(InputError, match="blackcar: box x="):
+            tracker.correct(targets, [np.array(box)])
+    large = tracker.correct(targets, [np.array([0.0, 0, 60000, 60000])])
+    (target,) = tracker.track(large, [sequence.frames[1]])  # without this a crop of 14 GB
+    assert (target.box[2:] <= [240, 180]).all()
 
 
 def test_first_box_that_is_half_outside_is_fine():
