@@ -5,11 +5,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .core import interpreter
 from .core.registry import resolve
 
 if TYPE_CHECKING:
     from .api import Target, Tracker
     from .core.errors import InputError
+
+interpreter.report_missing()
 
 __all__ = ["InputError", "Target", "Tracker"]
 

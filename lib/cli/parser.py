@@ -1,13 +1,16 @@
 """The argument parser of every command."""
 
 import argparse
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from .commands import as_scripts
 
 #: What follows `rgbt <name>`; None where a script of `tracking/` was started, whose arguments are in sys.argv.
 Argv = Sequence[str] | None
+
+_NUMBERS = re.compile(r"-[\d.][\d.eE+-]*(,[^,]*)+")
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +32,28 @@ class Parser(argparse.ArgumentParser):
 
     def read(self) -> argparse.Namespace:
         """The parsed arguments; positional ones may stand anywhere among the options."""
-        args = self.parse_intermixed_args(self.argv)
+        args = self.parse_intermixed_args(list(_join_negative(self.argv)))
         for complete in self.afterwards:
             complete(args)
         return args
+
+
+def _join_negative(argv: Sequence[str]) -> Iterator[str]:
+    """The arguments; numbers that begin with a minus, which would be taken for options, are joined to their option.
+
+    >>> list(_join_negative(["--box", "-5,3,20,30", "--heat"]))
+    ['--box=-5,3,20,30', '--heat']
+    """
+    option = ""
+    for word in argv:
+        if option and _NUMBERS.fullmatch(word):
+            yield f"{option}={word}"
+            option = ""
+            continue
+        if option:
+            yield option
+        option = word if word.startswith("--") and "=" not in word else ""
+        if not option:
+            yield word
+    if option:
+        yield option

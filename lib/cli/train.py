@@ -11,7 +11,7 @@ Checkpoints: <out>/checkpoints/train/<script>/<config>/. Curves: tensorboard --l
 
 from pathlib import Path
 
-from ..core.config import load_config
+from ..core.config import config_name, load_config
 from ..core.errors import run
 from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
 from .commands import own_command
@@ -49,7 +49,7 @@ def main(argv: Argv = None) -> None:
         from ..train.run_log import check_wandb
 
         check_wandb(args.wandb)
-    config = Path(args.config).stem
+    config = config_name(args.config)
     if is_launcher(args):
         from ..train.preflight import check_inputs
 

@@ -14,6 +14,7 @@ from easydict import EasyDict
 
 from .bounded import parse_yaml
 from .errors import InputError
+from .names import check_name
 from .paths import ROOT
 from .registry import choose
 from .schema import Rule, read_schema, read_yaml
@@ -53,6 +54,16 @@ def save_config(cfg: EasyDict, path: Path) -> None:
 def list_configs(tracker: str) -> list[str]:
     """The names of the experiments of a tracker, sorted."""
     return sorted(path.stem for path in (EXPERIMENTS / tracker).glob("*.yaml") if path.stem != "defaults")
+
+
+def config_name(config: str) -> str:
+    """The name of a configuration's results and checkpoints, from its own name or its file. Raises InputError for one
+    that leads to another folder.
+
+    >>> config_name("mine/small.yaml"), config_name("vitb_256_mae_32x4_ep300")
+    ('small', 'vitb_256_mae_32x4_ep300')
+    """
+    return check_name(Path(config).stem if config.endswith((".yaml", ".yml")) else config, "configuration")
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

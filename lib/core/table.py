@@ -1,11 +1,13 @@
 """Tables as text for the terminal, Markdown, LaTeX and CSV."""
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .atomic import write_atomically
+from .errors import printable
 
 Row = list[str]
 BEST, SECOND = 1, 2
@@ -16,6 +18,10 @@ TEX = {  # the backslash first, since the other replacements add backslashes
     "^": "\\textasciicircum ",
     "±": "$\\pm$",
 }
+
+
+_MARKDOWN = re.compile(r"[|<`\[*]")  # what a name must not begin in a Markdown table
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +36,9 @@ class Table:
 
 def format_text(table: Table) -> str:
     """Aligned columns for a terminal: the first one left-aligned, the others right-aligned."""
-    widths = [max(map(len, column)) for column in zip(*table.rows, strict=True)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table.rows]
+    rows = [list(map(printable, row)) for row in table.rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([table.title, "", lines[0], "-" * len(lines[0]), *lines[1:], *table.notes])
 
 
@@ -40,7 +47,7 @@ def format_markdown(table: Table) -> str:
     signs = {BEST: "**", SECOND: "*", None: ""}
     rows = [["---", *["---:"] * (len(table.rows[0]) - 1)]]
     for line, row in enumerate(table.rows):
-        cells = [cell.replace("|", "\\|") for cell in row]
+        cells = [_MARKDOWN.sub(r"\\\g<0>", printable(cell)) for cell in row]
         signed = [signs[table.ranks.get((line, place))] for place in range(len(row))]
         rows.append([f"{sign}{cell}{sign}" for sign, cell in zip(signed, cells, strict=True)])
     rows[:2] = rows[1::-1]
@@ -53,7 +60,7 @@ def format_latex(table: Table) -> str:
     commands = {BEST: "\\textbf{%s}", SECOND: "\\underline{%s}", None: "%s"}
     lines = []
     for line, row in enumerate(table.rows):
-        cells = [commands[table.ranks.get((line, place))] % _tex(cell) for place, cell in enumerate(row)]
+        cells = [commands[table.ranks.get((line, place))] % _tex(printable(cell)) for place, cell in enumerate(row)]
         lines.append("    " + " & ".join(cells) + r" \\")
     caption = ". ".join([table.title, *table.notes])
     return "\n".join(
@@ -72,15 +79,25 @@ def format_latex(table: Table) -> str:
 
 
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write a table as CSV, atomically."""
+    """Write a table as CSV, atomically. Texts that a spreadsheet would take for formulas begin with an apostrophe."""
     with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows([[_csv(cell) for cell in row] for row in rows])
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _csv(cell: str) -> str:
+    if not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _tex(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from easydict import EasyDict
 
 from ...core.checkpoint import find_checkpoint, load_weights
-from ...core.config import load_config
+from ...core.config import config_name, load_config
 from ...core.errors import InputError
 from ...core.frame import GREY_COPY, INFRARED, NO_INFRARED
 from ...core.paths import read_local
@@ -127,15 +127,6 @@ def open_replay(folder: str | Path) -> Replay:
         return read_result(path)
 
     return Replay(read)
-
-
-def config_name(config: str) -> str:
-    """The name of a configuration's results and checkpoints, from its own name or its file.
-
-    >>> config_name("mine/small.yaml"), config_name("vitb_256_mae_32x4_ep300")
-    ('small', 'vitb_256_mae_32x4_ep300')
-    """
-    return Path(config).stem if config.endswith((".yaml", ".yml")) else config
 
 
 def named_sequences(

@@ -46,6 +46,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.parse_math": False,  # names may hold dollars
     "pdf.fonttype": 42,
     "svg.hashsalt": "figure",  # equal reports give equal files
 }

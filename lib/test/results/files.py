@@ -15,6 +15,7 @@ import numpy as np
 
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
+from ...core.names import check_name
 from ...datasets.annotation import SEPARATOR, parse_numbers, read_lines
 from ...datasets.sequence import Sequence
 from .dialect import BESIDE, read_result
@@ -25,21 +26,26 @@ _SPACE = b" \t\r\n"
 
 
 def result_folder(results_dir: str | Path, tracker: str, config: str, runid: int | None = None) -> Path:
-    """`<results>/<tracker>/<config>`, with OSTrack's suffix `_007` for a run with a number.
+    """`<results>/<tracker>/<config>`, with OSTrack's suffix `_007` for a run with a number. Raises InputError for names
+    that lead to another folder.
 
     >>> str(result_folder("results", "tbsi_track", "tiny", 7))
     'results/tbsi_track/tiny_007'
     """
+    check_name(tracker, "tracker")
+    check_name(config, "configuration")
     return Path(results_dir) / tracker / (config if runid is None else f"{config}_{runid:03d}")
 
 
 def result_paths(folder: str | Path, name: str) -> tuple[Path, Path]:
-    """The two files of a sequence: boxes and seconds."""
+    """The two files of a sequence: boxes and seconds. Raises InputError for a name that leads to another folder."""
+    check_name(name, "sequence")
     return Path(folder) / f"{name}.txt", Path(folder) / f"{name}_time.txt"
 
 
 def confidence_path(folder: str | Path, name: str) -> Path:
     """The file of a sequence that holds the confidence in every frame."""
+    check_name(name, "sequence")
     return Path(folder) / f"{name}_confidence.txt"
 
 

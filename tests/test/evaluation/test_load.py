@@ -4,11 +4,11 @@ import pytest
 from fake_model import moving_sequence
 from trees import put_pair
 
-from lib.core.config import load_config
+from lib.core.config import config_name, load_config
 from lib.core.errors import InputError
 from lib.datasets.named import open_dataset
 from lib.test.evaluation import open as evaluation
-from lib.test.evaluation.open import choose_sequence, config_name, open_run
+from lib.test.evaluation.open import choose_sequence, open_run
 from lib.test.evaluation.record import record_run
 from lib.test.tracker.forward_pass import EXACT
 
