@@ -1,6 +1,5 @@
 """Labels for many unlabelled videos, each in a folder of its own that appears when it is complete."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ...core.bounded import parse_json
 from ...core.errors import InputError
 from ...core.lock import hold
 from ...datasets.sequence import INFRARED, VISIBLE, Frames
@@ -84,7 +84,7 @@ def _is_finished(folder: Path, options: dict[str, Any]) -> bool:
     if not folder.exists():
         return False
     try:
-        known = json.loads((folder / REPORT).read_text(encoding="utf-8"))["options"]
+        known = parse_json((folder / REPORT).read_text(encoding="utf-8"))["options"]
         changed = [key for key, value in options.items() if known.get(key) != value]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{folder}: exists and was not written by this command; choose another --out") from None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.atomic import write_atomically
+from ...core.bounded import parse_json
 from ...core.errors import InputError
 from ...datasets.sequence import Sequence
 
@@ -60,9 +61,9 @@ def read_origins(folder: str | Path) -> dict[str, Origin]:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         return {name: _parse(entry) for name, entry in content.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         remedy = "remove it to go on; results are then checked by their first boxes alone"
         raise InputError(f"{path}: is not a record of the data of results; {remedy}") from None
 
