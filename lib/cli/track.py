@@ -223,8 +223,10 @@ def report(result: VideoResult, video: DemoVideo, folder: Path) -> None:
     frames = len(result.seconds)
     if video.length is not None and frames < video.length:
         print(f"stopped after {frames} of {video.length} frames")
-    tracking, all_in = frames / result.seconds.sum(), frames / result.elapsed
-    print(f"{frames} frames, {tracking:.1f} frames/s tracking, {all_in:.1f} frames/s with reading, drawing, writing")
+    tracking = (
+        f"{result.speed:.1f} frames/s tracking" if result.rows else "no target: the first box is for a later frame"
+    )
+    print(f"{frames} frames, {tracking}, {frames / result.elapsed:.1f} frames/s with reading, drawing, writing")
     lost = sum(row.lost for row in result.rows)
     if lost:
         print(f"lost in {lost} of {len(result.rows)} boxes (dashed)")

@@ -172,7 +172,7 @@ def summary(result: VideoResult) -> str:
     """A result in one line."""
     frames = len(result.seconds)
     lost = sum(row.lost for row in result.rows)
-    words = [f"{frames} frames", f"{frames / result.seconds.sum():.0f} frames/s tracking"]
+    words = [f"{frames} frames", f"{result.speed:.0f} frames/s tracking"]
     words += [f"lost in {lost} (dashed)"] if lost else []
     words += [f"{name} {100 * value:.1f}" for name, value in result.figures.items()]
     return ", ".join(words)

@@ -8,6 +8,7 @@ count from 1, as in the pictures and in tracks.csv:
     frame target x y w h    any target in any frame; the first box of a target starts it, a later one corrects it
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import numpy as np
 from ...core.errors import InputError
 from ...datasets.annotation import SEPARATOR, read_lines
 from ..tracker.protocol import FARTHEST
+
+log = logging.getLogger(__name__)
 
 #: frame from 0 -> target from 1 -> [4] xywh, pixels of the visible image
 GivenBoxes = Mapping[int, Mapping[int, np.ndarray]]
@@ -56,6 +59,25 @@ def read_given_boxes(path: str | Path) -> GivenBoxes:
             f"{path}: more than {MOST_TARGETS} targets; give each one's first box, not that of every frame"
         )
     return given
+
+
+def check_within(given: GivenBoxes, frames: int, name: str) -> None:
+    """Warn of each box after the last of the frames that are tracked; name: of the video. Raises InputError where all
+    boxes are."""
+    late = {frame: boxes for frame, boxes in sorted(given.items()) if frame >= frames}
+    if late and len(late) == len(given):
+        raise InputError(
+            f"{name}: {frames} frames are tracked, but the first box is for frame {min(late) + 1}; frames count from 1"
+        )
+    for frame, boxes in late.items():
+        for target in boxes:
+            log.warning(
+                "%s: %d frames are tracked; the box of target %d in frame %d is not used",
+                name,
+                frames,
+                target,
+                frame + 1,
+            )
 
 
 def _parse_line(path: str | Path, number: int, text: str, begun: int) -> tuple[int, int, np.ndarray]:

@@ -24,7 +24,7 @@ from ..results.files import write_result
 from ..tracker.protocol import Tracker
 from ..video.draw import COLOURS, GREEN, Mark, SheetPictures, contact_sheet, draw_frame, overlay_heat
 from ..video.video import write_image, write_video
-from .boxes import GivenBoxes
+from .boxes import GivenBoxes, check_within
 from .demo_frame import DemoFrame, start_targets, track_frame
 from .window import Window
 
@@ -82,6 +82,12 @@ class VideoResult(NamedTuple):
     figures: dict[str, float]  # metric -> value in [0, 1]; empty unless every frame is annotated
     files: list[Path]
 
+    @property
+    def speed(self) -> float:
+        """Frames per second of the tracker alone, over the frames that have a target; NaN without one."""
+        tracked = sorted({row.frame - 1 for row in self.rows})
+        return len(tracked) / float(self.seconds[tracked].sum()) if tracked else float("nan")
+
 
 def track_video(
     tracker: Tracker,
@@ -98,6 +104,8 @@ def track_video(
     on_frame: is called with the index of each finished frame. Ctrl-C ends the video early; the frames until then are
     written. Raises InputError for boxes that tracking cannot start from and for frames that cannot be read.
     """
+    if video.length is not None:
+        check_within(options.boxes, min(video.length, options.max_frames or video.length), video.name)
     if tracker.streams.modalities > 1 and INFRARED not in video.modalities:
         log.warning("%s: %s", video.name, NO_INFRARED[tracker.streams.missing])
     rows: list[TrackRow] = []

@@ -1,5 +1,6 @@
 """The interface of all trackers, as evaluation, demos, VOT, tuning and the Python package use it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -12,6 +13,8 @@ from ...core.frame import Frame, Images, Streams
 from ...core.target import Target
 from ...core.view import View
 from ...datasets.sequence import pick_modalities
+
+log = logging.getLogger(__name__)
 
 
 class HeatMap(NamedTuple):
@@ -99,6 +102,19 @@ def check_first_box(box: np.ndarray, size: tuple[int, int], name: str) -> None:
         raise InputError(
             f"{name}: first box {text} is more than {LARGEST} times as large as its {width}x{height} image; check "
             "the box: x y width height in pixels"
+        )
+    _warn_of_corners(box, size, name)
+
+
+def _warn_of_corners(box: np.ndarray, size: tuple[int, int], name: str) -> None:
+    """Warn of a box that sticks out of its frame, but lies inside when it is read as two corners."""
+    x, y, w, h = box
+    height, width = size
+    if (x + w > width or y + h > height) and 0 <= x < w <= width and 0 <= y < h <= height:
+        log.warning(
+            "%s: first box %g,%g,%g,%g sticks out of its %dx%d image and looks like x1,y1,x2,y2; if it is, give "
+            "x,y,w,h: %g,%g,%g,%g",
+            *(name, x, y, w, h, width, height, x, y, w - x, h - y),
         )
 
 

@@ -316,6 +316,14 @@ def test_boxes_of_a_file_start_and_correct_targets(demo, sequence_folder, tmp_pa
     assert next(row[2] for row in rows if row[:2] == (5, 1)) == [70, 60, 10, 10]
 
 
+def test_boxes_after_the_last_frame_are_refused_before_tracking(demo, sequence_folder, tmp_path):
+    (tmp_path / "given.txt").write_text("10 1 70 60 10 10\n")
+    for more in ((), ("--frames", "3")):
+        with pytest.raises(InputError, match=r"frames are tracked, but the first box is for frame 10"):
+            demo("--sequence", sequence_folder, "--boxes", tmp_path / "given.txt", "--output", tmp_path / "out", *more)
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_low_scores_are_shown_as_lost(demo, sequence_folder, tmp_path, capsys):
     demo("--sequence", sequence_folder, "--lost_below", "0.95", "--output", tmp_path)
     assert [row[3] for row in read_tracks(tmp_path)] == [False] + [True] * 8  # what a person gave is not lost

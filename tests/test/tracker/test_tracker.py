@@ -155,6 +155,17 @@ def test_a_correction_to_an_absurd_box_is_one_line_and_a_large_one_is_clipped():
     assert (target.box[2:] <= [240, 180]).all()
 
 
+def test_two_corners_instead_of_a_size_are_named(caplog):
+    images = moving_sequence("any").frames[0]
+    for box in ([60, 50, 230, 70], [200, 150, 30, 20], [-5, 50, 230, 170], [60, 50, 90, 70]):
+        fake_tracker().start([images], [np.array(box, float)], ["blackcar"])
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith(
+        "blackcar: first box 60,50,230,70 sticks out of its 240x180 image and looks like x1,y1,x2,y2"
+    )
+    assert said.endswith("give x,y,w,h: 60,50,170,20")
+
+
 def test_first_box_that_is_half_outside_is_fine():
     images = MovingSquare(np.array([[-15, 50, 30, 20]]))[0]
     (target,) = fake_tracker().start([images], [np.array([-15.0, 50, 30, 20])])
