@@ -77,6 +77,7 @@ class OnnxTracker:
     def start(self, frame: np.ndarray, box: Sequence[float]) -> Target:
         """A target in its first frame. frame: [H, W, 3 M] uint8 RGB, see `join`; box: x y w h."""
         first = np.array(box, np.float64)
+        warn_of_corners(first, *frame.shape[:2])
         crop, scale = cut(frame, first, self.template_factor, self.template_size)
         middle = (self.template_size - 1) / 2 / self.template_size
         inside = np.array([middle, middle, *(first[2:] * scale / self.template_size)])
@@ -138,6 +139,17 @@ def clip(box: np.ndarray, height: int, width: int, margin: int) -> np.ndarray:
     low = np.clip(box[:2], 0, limits - margin)
     high = np.clip(box[:2] + box[2:], margin, limits)
     return np.concatenate([low, np.maximum(high - low, margin)])
+
+
+def warn_of_corners(box: np.ndarray, height: int, width: int) -> None:
+    """Say that a box sticks out of its frame, but lies inside when it is read as two corners."""
+    x, y, w, h = box
+    if (x + w > width or y + h > height) and 0 <= x < w <= width and 0 <= y < h <= height:
+        print(
+            f"box {x:g},{y:g},{w:g},{h:g} sticks out of its {width}x{height} image and looks like x1,y1,x2,y2; if it "
+            f"is, give x,y,w,h: {x:g},{y:g},{w - x:g},{h - y:g}",
+            file=sys.stderr,
+        )
 
 
 def join(images: Sequence[np.ndarray]) -> np.ndarray:

@@ -32,6 +32,7 @@ from ..test.metrics import PLAIN
 from ..test.report.tables import overall_table, sequence_table
 from ..test.results.dialect import find_result
 from ..test.results.files import write_result
+from ..test.results.origin import check_scored
 from .options import add_out
 from .parser import Argv, Parser
 
@@ -120,6 +121,7 @@ def compare(sequences: list[Sequence], known: dict[str, Run], folders: dict[str,
             entries.append(track_and_score(f"{name}, {stream}".rstrip(", "), tracker, stream, sequences))
     for name, folder in folders.items():
         if any(find_result(folder, video.name) for video in videos):
+            check_scored(folder, "", {video.name: video.truth.first_boxes for video in videos})
             entries.append(evaluate(name, folder, videos, PLAIN, remedy="track the whole set"))
         else:
             log.warning("%s: %s has no results for this set (%s, …)", name, folder, videos[0].name)

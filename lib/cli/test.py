@@ -35,7 +35,7 @@ from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_trac
 from ..test.evaluation.open import Run, load_tracker, named_sequences
 from ..test.evaluation.record import find_finished, record_run
 from ..test.results.files import result_folder, result_paths, write_result
-from ..test.results.origin import Origin, add_origins, origin_of, read_origins
+from ..test.results.origin import add_origins, origin_of, read_origins
 from ..test.tracker.forward_pass import CROPS, PRECISIONS, Mode
 from .commands import own_command
 from .opened import open_named
@@ -138,9 +138,10 @@ def main(argv: Argv = None) -> None:
     sharing = share_work()
     first = sharing is None or sharing.rank == 0
     with hold(folder, _ELSEWHERE) if first else nullcontext():
+        done = find_finished(folder, sequences, origins, read_origins(folder))
         if first:
             record()
-        pending = left_to_do(sequences, folder, origins, sharing)  # all processes wait for the first one here
+        pending = left_to_do(sequences, done, sharing)  # all processes wait for the first one here
         if not first:
             record()
         add_origins(folder, {sequence.name: origins[sequence.name] for sequence in pending})
@@ -186,11 +187,8 @@ def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
     return [keep_camera(sequence, args.modality, modalities, args.fails_at) for sequence in sequences]
 
 
-def left_to_do(
-    sequences: list[Sequence], folder: Path, origins: dict[str, Origin], sharing: WorkSharing | None
-) -> list[Sequence]:
-    """The sequences that are not finished yet, here or on another machine. Raises InputError as `find_finished`."""
-    done = find_finished(folder, sequences, origins, read_origins(folder))
+def left_to_do(sequences: list[Sequence], done: set[str], sharing: WorkSharing | None) -> list[Sequence]:
+    """The sequences that are not finished yet, here (`done`) or on another machine."""
     done = sharing.gather(done) if sharing else done
     if done and (not sharing or sharing.rank == 0):
         log.info("%d of %d sequences are finished and skipped", len(done), len(sequences))

@@ -56,6 +56,13 @@ def test_boxes_equal_the_toolbox(deployed, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
 
 
+def test_two_corners_instead_of_a_size_are_named(deployed, capsys):
+    for box in ((60, 50, 230, 70), (200, 150, 30, 20), (60, 50, 90, 70)):
+        deployed.warn_of_corners(np.array(box), 180, 240)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("box 60,50,230,70 sticks out") and said.endswith("give x,y,w,h: 60,50,170,20")
+
+
 def test_crops_equal_the_toolbox(deployed):
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (90, 120, 6), np.uint8)
