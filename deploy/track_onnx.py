@@ -83,31 +83,34 @@ class OnnxTracker:
         inside = np.array([middle, middle, *(first[2:] * scale / self.template_size)])
         target = Target(first, run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)}))
         if self.calibrates:
-            found, prior, _ = self.predict(target, frame)
+            found, prior, *_ = self.predict(target, frame)
             if np.isfinite(found).all() and (np.abs(found[:2] - 0.5) < prior / 2).all():
                 target.bias = np.clip(found[2:4] / prior, 0.5, 2)
         return target
 
     def track(self, target: Target, frame: np.ndarray) -> np.ndarray:
         """Track the target in the next frame. Returns its box [4]; `target.score` is the network's confidence."""
-        answer, prior, side = self.predict(target, frame)
+        answer, prior, side, learned = self.predict(target, frame)
         size = answer[2:4]
         if self.calibrates or self.size_rate != 1:
             size = prior * (np.maximum(size, 0) / target.bias / prior) ** self.size_rate
         corner = target.box[:2] + target.box[2:] / 2 - side / 2
         found = np.concatenate([corner + (answer[:2] - size / 2) * side, size * side])
         target.score = float(answer[4])
+        target.memory |= learned
         target.box = clip(found, frame.shape[0], frame.shape[1], self.margin)
         return target.box
 
-    def predict(self, target: Target, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    def predict(self, target: Target, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, dict[str, np.ndarray]]:
         """Output of the network [5] (cx cy w h in units of the crop's side; score), the size before [2] (w h) in these
-        units, and the side of the crop in pixels of the frame."""
+        units, the side of the crop in pixels of the frame, and what the network learned."""
         crop, scale = cut(frame, target.box, self.search_factor, self.search_size)
         prior = target.box[2:] * scale / self.search_size
         given = {**target.memory, "search": crop[None], "prior": prior[None].astype(np.float32)}
         answer = run(self.second, given)
-        return np.append(answer["boxes"][0], answer["scores"][0]).astype(np.float64), prior, self.search_size / scale
+        learned = {name.removeprefix("new_"): answer[name] for name in answer if name.startswith("new_")}
+        said = np.append(answer["boxes"][0], answer["scores"][0]).astype(np.float64)
+        return said, prior, self.search_size / scale, learned
 
 
 def run(session: onnxruntime.InferenceSession, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from ..core.atomic import fill_folder
 from ..core.errors import InputError, run
+from ..core.onnx_file import check_packages
 from ..models.method import Method
 from ..test.evaluation.open import open_run
-from ..test.export.check import TOLERANCE, check, compare
-from ..test.export.graphs import SUFFIX, check_packages, describe, make_graphs, write_graph
+from ..test.export.check import TOLERANCE, check, write_checked
+from ..test.export.graphs import SUFFIX, graph_files
 from ..test.export.opencv import FILES, check_network, compare_opencv, write_opencv
 from .options import add_changes, add_out, add_tracker, add_weights
 from .parser import Argv, Parser
@@ -47,7 +48,8 @@ def main(argv: Argv = None) -> None:
     args = parse_arguments(argv)
     if args.format != "torch":
         check_packages()
-    names = FILES.values() if args.format == "opencv" else graph_files(args.format).values()
+    files = FILES if args.format == "opencv" else graph_files(args.out, kind=args.format)
+    names = [Path(file).name for file in files.values()]
     for target in (args.out / name for name in names):
         if target.exists() and not args.overwrite:
             raise InputError(f"{target}: exists already; choose another --out, or give --overwrite")
@@ -58,28 +60,11 @@ def main(argv: Argv = None) -> None:
             lines = export_opencv(method, scratch, args.precision)
         else:
             about = {"tracker": network.tracker, "config": network.config, "precision": args.precision}
-            lines = export_graphs(method, scratch, graph_files(args.format), about)
+            worst = write_checked(method, graph_files(scratch, kind=args.format), **about)
+            lines = difference_lines(worst, TOLERANCE[args.precision])
     for name in names:
         print(f"{args.out / name}: {(args.out / name).stat().st_size / 1e6:.1f} MB")
     print("\n".join(lines))
-
-
-def graph_files(kind: str) -> dict[str, str]:
-    """The names of the two graphs' files."""
-    return {name: f"{name}{SUFFIX[kind]}" for name in ("template", "search")}
-
-
-def export_graphs(method: Method, folder: Path, files: dict[str, str], about: dict[str, str]) -> list[str]:
-    """Write the two graphs and compare them with the network; returns lines to print."""
-    precision = about["precision"]
-    parts = make_graphs(method)
-    written = parts if precision == "fp32" else make_graphs(method, precision)
-    paths = {name: folder / file for name, file in files.items()}
-    for name, path in paths.items():
-        write_graph(written[name], path, describe(method, **about))
-    worst = compare(parts, paths, method)
-    check(worst, TOLERANCE[precision])
-    return difference_lines(worst, TOLERANCE[precision])
 
 
 def export_opencv(method: Method, folder: Path, precision: str) -> list[str]:

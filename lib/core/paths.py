@@ -83,6 +83,13 @@ def local_files(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
     return {kind: folder / f"local_{kind}.py" for kind in ("train", "test")}
 
 
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where files are kept that can be made again: `$RGBT_CACHE`, else `rgbt_tracking` in `$XDG_CACHE_HOME` or
+    `~/.cache`. Raises RuntimeError for a user without a home."""
+    own, general = environment.get("RGBT_CACHE", ""), environment.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own or Path(general, "rgbt_tracking")).expanduser()
+
+
 FILES = local_files()
 
 

@@ -53,6 +53,11 @@ def names(tree: Any, prefix: str = "") -> list[str]:
     return [prefix] if isinstance(tree, Tensor) else []
 
 
+def owns(tree: Any) -> bool:
+    """Whether a tree holds `Owned` objects."""
+    return any(map(owns, tree)) if isinstance(tree, tuple) else isinstance(tree, Owned)
+
+
 def replace_tensors(tree: Tree, values: Sequence[Tensor]) -> Tree:
     """The tree with its tensors replaced by `values`, in the order of `tensors`."""
     rest = iter(values)

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..core.atomic import write_atomically
 from ..core.bounded import parse_json
+from ..core.paths import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -127,9 +128,9 @@ def _stamp(path: str | Path) -> tuple[Stamp, int]:
 
 
 def _home() -> Path | None:
-    """`$XDG_CACHE_HOME/rgbt_tracking/index`, by default under `~/.cache`; None for a user without a home."""
+    """`index` in the user's cache folder; None for a user without a home."""
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rgbt_tracking" / "index"
+        return cache_folder() / "index"
     except RuntimeError:
         return None
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...core.errors import InputError
+from ...core.onnx_file import OnnxFile
 from ...models.method import Method
-from .graphs import SUFFIX, Graph, pictures
+from .graphs import SUFFIX, Graph, describe, make_graphs, pictures, write_graph
 
 #: Inputs by name -> outputs by name; inputs that it does not need are ignored.
 Runner = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -16,6 +18,24 @@ Runner = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 #: Largest difference to the float32 network: boxes in units of the search region's side, scores and maps in [0, 1];
 #: of outputs with larger values, such as distances in pixels, a share of the largest.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3}
+
+
+def write_checked(
+    method: Method, files: Mapping[str, Path], *, precision: str = "fp32", box_tolerance: float = 1.0, **known: Any
+) -> dict[str, float]:
+    """Write the two graphs of a method and compare them with its network: output -> largest difference.
+
+    known: for the metadata of the files. Raises InputError for methods that cannot be exported, and for files that
+    differ by more than `TOLERANCE`, or in a box by more than `box_tolerance`; the files must then be thrown away.
+    """
+    graphs = make_graphs(method)
+    written = graphs if precision == "fp32" else make_graphs(method, precision)
+    for name, path in files.items():
+        write_graph(written[name], path, describe(method, precision=precision, **known))
+    worst = compare(graphs, files, method)
+    check(worst, TOLERANCE[precision])
+    check({"boxes": worst["boxes"]}, box_tolerance)
+    return worst
 
 
 @torch.no_grad()
@@ -52,22 +72,9 @@ def run_graph(graph: Graph, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def open_graph(path: Path, graph: Graph) -> Runner:
     """An exported graph, ready to run on the CPU."""
-    return _open_torch(path, graph) if path.suffix == SUFFIX["torch"] else _open_onnx(path)
+    return _open_torch(path, graph) if path.suffix == SUFFIX["torch"] else OnnxFile(path)
 
 
 def _open_torch(path: Path, graph: Graph) -> Runner:
     module = torch.export.load(path).module()
     return lambda given: dict(zip(graph.outputs, module(*(given[name] for name in graph.inputs)), strict=True))
-
-
-def _open_onnx(path: Path) -> Runner:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    inputs, outputs = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
-
-    def answer(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        arrays = session.run(None, {name: given[name].numpy() for name in inputs})
-        return {name: torch.from_numpy(array) for name, array in zip(outputs, arrays, strict=True)}
-
-    return answer

@@ -11,7 +11,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from ...models.method import Method
 #: Name of the metadata in a file that describes how its crops are cut, as JSON.
 META = "rgbt_tracking"
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 _OPSET = 18
 _MOST_TARGETS = 4096  # of one pass
@@ -51,19 +49,21 @@ class TemplateGraph(nn.Module):
 
 class SearchGraph(nn.Module):
     """The memory's tensors, search [B, S, S, 3 M] uint8, prior [B, 2] last width and height in units of it
-    -> boxes [B, 4] cxcywh in units of it, scores [B], the network's maps"""
+    -> boxes [B, 4] cxcywh in units of it, scores [B], found [B] 1 or 0, the network's maps;
+    the memory's new tensors where the method changes it"""
 
-    def __init__(self, method: Method, memory: Any, maps: list[str]):
+    def __init__(self, method: Method, memory: Any, maps: list[str], learns: bool):
         """memory: an example of the method's memory; its tensors are replaced by the inputs."""
         super().__init__()
-        self.network, self.method, self.memory, self.maps = method.network, method, memory, maps
+        self.network, self.method, self.memory, self.maps, self.learns = method.network, method, memory, maps, learns
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Inputs and outputs in the order of the class's docstring."""
         *memory, search, prior = inputs
         answer = self.method.search(tree.replace_tensors(self.memory, memory), _pixels(search), prior[:, None])
-        maps = (getattr(answer.prediction, name) for name in self.maps)
-        return tuple(value.float() for value in (answer.boxes, answer.scores, *maps))
+        named = dict(zip(tree.names(answer.prediction), tree.tensors(answer.prediction), strict=True))
+        said = (answer.boxes, answer.scores, answer.found, *(named[name] for name in self.maps))
+        return (*(value.float() for value in said), *(tree.tensors(answer.memory) if self.learns else ()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +87,17 @@ def make_graphs(method: Method, precision: str = "fp32") -> dict[str, Graph]:
     starting = {name: example[name] for name in ("template", "box")}
     memory = method.begin(_pixels(example["template"]), example["box"][:, None])
     answer = method.search(memory, _pixels(example["search"]), example["prior"][:, None])
-    if answer.memory is not memory:
+    names, learns = tree.names(memory), answer.memory is not memory
+    if learns and not _learns_by_tensors(method, memory, answer.memory):
         raise InputError("this tracker learns while it tracks, which a graph cannot; export it with that turned off")
-    maps = [name for name, value in answer.prediction._asdict().items() if name != "boxes" and value.numel()]
+    said = zip(tree.names(answer.prediction), tree.tensors(answer.prediction), strict=True)
+    maps = [name for name, value in said if name != "boxes" and value.numel()]
     method = _halved(method) if precision == "fp16" else method
-    first, second = TemplateGraph(method).eval(), SearchGraph(method, memory, maps).eval()
-    names = tree.names(memory)
+    first, second = TemplateGraph(method).eval(), SearchGraph(method, memory, maps, learns).eval()
     kept = dict(zip(names, first(*starting.values()), strict=True))
     looking = {**kept, "search": example["search"], "prior": example["prior"]}
-    return {"template": Graph(first, starting, names), "search": Graph(second, looking, ["boxes", "scores", *maps])}
+    outputs = ["boxes", "scores", "found", *maps, *(f"new_{name}" for name in names if learns)]
+    return {"template": Graph(first, starting, names), "search": Graph(second, looking, outputs)}
 
 
 def pictures(method: Method, count: int) -> dict[str, Tensor]:
@@ -133,11 +135,17 @@ def write_graph(graph: Graph, path: Path, meta: str) -> None:
             _write_onnx(graph, temporary, meta)
 
 
-def check_packages() -> None:
-    """Raises InputError where a package for ONNX is missing."""
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        raise InputError(f"ONNX needs {', '.join(missing)}; install with: pip install -e '.[export]'")
+def graph_files(folder: Path, prefix: str = "", kind: str = "onnx") -> dict[str, Path]:
+    """The files of the two graphs in a folder. kind: one of `SUFFIX`."""
+    return {name: folder / f"{prefix}{name}{SUFFIX[kind]}" for name in ("template", "search")}
+
+
+def _learns_by_tensors(method: Method, old: Any, new: Any) -> bool:
+    """Whether a graph can hold what the method learns: tensors of the same names and sizes, without gradients, and
+    nothing outside the tree."""
+    before, after = ([(part.shape, part.dtype) for part in tree.tensors(memory)] for memory in (old, new))
+    same = tree.names(old) == tree.names(new) and before == after
+    return same and not method.needs_gradients and not tree.owns(old)
 
 
 def _pixels(crops: Tensor) -> Tensor:

@@ -12,10 +12,11 @@ from lib.core.boxes import clip_box
 from lib.core.config import load_config
 from lib.core.crop import cut
 from lib.core.errors import InputError
+from lib.core.onnx_file import PACKAGES
 from lib.core.view import place_square
 from lib.datasets.readers.folder import read_folder
 from lib.test.evaluation.open import load_tracker
-from lib.test.export.graphs import PACKAGES, describe, make_graphs, write_graph
+from lib.test.export.graphs import describe, make_graphs, write_graph
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "docs/demo_sequence"

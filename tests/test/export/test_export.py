@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from lib.core.errors import InputError
+from lib.core.onnx_file import PACKAGES, check_packages
 from lib.test.export.check import TOLERANCE, check, compare
-from lib.test.export.graphs import META, PACKAGES, check_packages, describe, make_graphs, write_graph
+from lib.test.export.graphs import META, describe, make_graphs, write_graph
 
 ROOT = Path(__file__).parents[3]
 SEVERAL = ("ostrack-ce-GT_BOX", "ostrack-corner", "iimf_track")
@@ -39,7 +40,7 @@ def exported(tmp_path_factory):
 def test_torch_export_says_what_the_network_says(exported):
     _, files, worst = exported
     check(worst, TOLERANCE["fp32"])
-    assert list(worst) == ["boxes", "scores", "score_map", "size_map", "offset_map"]
+    assert list(worst) == ["boxes", "scores", "found", "score_map", "size_map", "offset_map"]
     extra = {META: ""}
     torch.export.load(files["search"], extra_files=extra)
     assert json.loads(extra[META])["search_size"] == micro.config("iimf_track").TEST.SEARCH_SIZE
@@ -83,20 +84,39 @@ def test_a_difference_that_is_not_a_number_is_no_agreement():
         check({"boxes": float("nan")}, 1e-4)
 
 
-def test_a_tracker_that_learns_while_tracking_is_refused(monkeypatch):
-    method = micro.tracker("tbsi_track").method
+def learning_method(monkeypatch, change):
+    """A method that changes a part of its memory in every frame."""
+    method = micro.tracker("ostrack-ce-GT_BOX").method
     answer = method.answer
 
     def learned(boxes, scores, memory, prediction):
-        return answer(boxes, scores, memory._replace(judges=memory.judges + 1), prediction)
+        return answer(boxes, scores, memory._replace(judges=change(memory.judges)), prediction)
 
     monkeypatch.setattr(method, "answer", learned)
+    return method
+
+
+def test_what_a_tracker_learns_by_tensors_leaves_the_graph(monkeypatch):
+    search = make_graphs(learning_method(monkeypatch, lambda judges: judges + 1))["search"]
+    assert search.outputs[-2:] == ["new_tokens", "new_judges"]
+    said = dict(zip(search.outputs, search.module(*search.inputs.values()), strict=True))
+    torch.testing.assert_close(said["new_judges"], search.inputs["judges"] + 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "gradients"),
+    [(lambda judges: judges + 1, True), (lambda judges: judges[:, 1:], False), (lambda judges: None, False)],
+    ids=["by gradients", "of another size", "not a tensor"],
+)
+def test_a_tracker_that_learns_otherwise_is_refused(monkeypatch, change, gradients):
+    method = learning_method(monkeypatch, change)
+    method.needs_gradients = gradients
     with pytest.raises(InputError, match="learns while it tracks"):
         make_graphs(method)
 
 
 def test_missing_packages_are_named_with_the_remedy(monkeypatch):
-    monkeypatch.setattr("lib.test.export.graphs.find_spec", lambda name: None if name == "onnxruntime" else object())
+    monkeypatch.setattr("lib.core.onnx_file.find_spec", lambda name: None if name == "onnxruntime" else object())
     with pytest.raises(InputError, match=r"ONNX needs onnxruntime; install with: pip install -e '.\[export\]'"):
         check_packages()
 

@@ -8,9 +8,10 @@ import torch
 
 from lib.core.config import load_config
 from lib.core.errors import InputError
+from lib.core.onnx_file import PACKAGES
 from lib.models import build_method, build_model
 from lib.test.export.check import TOLERANCE
-from lib.test.export.graphs import PACKAGES, make_graphs
+from lib.test.export.graphs import make_graphs
 from lib.test.export.opencv import check_network, compare_opencv, write_opencv
 from lib.test.tracker.crop_tracker import CropTracker
 
