@@ -22,7 +22,7 @@ from .datasets.sequence import INFRARED, VISIBLE
 from .test.demo.bundled import choose_bundled
 from .test.evaluation.open import open_run
 from .test.evaluation.read_ahead import read_ahead
-from .test.tracker.forward_pass import PRECISIONS, Mode
+from .test.tracker.forward_pass import BACKENDS, PRECISIONS, TORCH, Mode
 from .test.video.live import is_live, open_cameras
 from .test.video.pairing import open_frames
 
@@ -98,20 +98,23 @@ class Tracker:
         checkpoint: str | Path | None = None,
         device: str = "auto",
         precision: str = "fp32",
+        backend: str = TORCH,
         changes: Iterable[str] = (),
     ):
         """tracker: a bundled model ("tiny", "small") or, with `config`, a folder of experiments/.
 
         config: a configuration of that folder, or a YAML file. checkpoint: a file of weights (default: the bundled
         ones, or those of the newest training run). device: "auto", "cpu", "cuda" or "mps". precision: "fp32", "bf16"
-        or "fp16". changes: changed keys of the configuration, such as "TEST.SEARCH_FACTOR=4.5". Raises InputError for
-        a model, configuration, checkpoint or device that does not exist, and for weights that do not fit.
+        or "fp16". backend: "torch", or "onnxruntime": faster on processors; it makes graphs at its first use. changes:
+        changed keys of the configuration, such as "TEST.SEARCH_FACTOR=4.5". Raises InputError for a model,
+        configuration, checkpoint or device that does not exist, and for what does not fit together.
         """
         if config is None:
             model = choose_bundled(tracker)
             tracker, config, checkpoint = model.tracker, model.config, checkpoint or model.checkpoint
         run = open_run(tracker, config, changes, checkpoint=checkpoint, device=device)
-        self._tracker = run.load(Mode(choose("precision", precision, PRECISIONS)))
+        mode = Mode(choose("precision", precision, PRECISIONS), backend=choose("backend", backend, BACKENDS))
+        self._tracker = run.load(mode)
         self._reader = FrameReader(self._tracker.streams)
         #: The targets that `update` tracks. The list can be kept, pickled and set again.
         self.targets: list[Target] = []

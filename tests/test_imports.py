@@ -36,7 +36,7 @@ ROOMS = {
     "tracker": set(),
     "export": set(),
     "results": set(),
-    "evaluation": {"tracker", "results"},
+    "evaluation": {"tracker", "results", "export"},
     "analysis": {"metrics", "results"},
     "report": {"analysis", "metrics"},
     "labels": {"tracker", "metrics", "video"},

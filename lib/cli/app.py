@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 from ..core.errors import InputError, run
-from .options import add_max_frames
+from .options import add_backend, add_max_frames
 from .parser import Argv, Parser
 
 
@@ -42,6 +42,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
         metavar="N",
         help="largest size of an upload in MB (default: 200)",
     )
+    add_backend(parser)
     parser.add_argument("--browser", action="store_true", help="open the page in a browser")
     return parser.read()
 
@@ -62,7 +63,7 @@ def main(argv: Argv = None) -> None:
             launch,
         )
 
-        page = build_page(args.max_frames)
+        page = build_page(args.max_frames, args.backend)
         launch(page, args.host, args.port, max_megabytes=args.max_megabytes, browser=args.browser)
     except ModuleNotFoundError as error:
         if error.name != "gradio":

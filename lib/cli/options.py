@@ -74,6 +74,18 @@ def add_device(group: Group) -> None:
     )
 
 
+def add_backend(group: Group, **more: Any) -> None:
+    """`args.backend`: what computes the network. more: for benchmarks, which compare several."""
+    from ..test.tracker.forward_pass import BACKENDS, TORCH  # here: the other options belong to training, too
+
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        **({"default": TORCH} | more),
+        help="onnxruntime: faster on processors; makes graphs of the network at its first use (default: torch)",
+    )
+
+
 def add_workers(group: Group) -> None:
     """Processes that share the sequences: `args.threads` and `args.num_gpus`."""
     group.add_argument(

@@ -41,6 +41,7 @@ from .commands import own_command
 from .opened import open_named
 from .options import (
     Group,
+    add_backend,
     add_changes,
     add_data,
     add_device,
@@ -111,6 +112,7 @@ def _add_speed(group: Group) -> None:
         help="exact: with OpenCV; fast: on the device, from JPEG files decoded at reduced size (default: exact)",
     )
     group.add_argument("--compile", action="store_true", help="torch.compile; on a GPU one CUDA graph per step")
+    add_backend(group)
 
 
 def main(argv: Argv = None) -> None:
@@ -118,8 +120,8 @@ def main(argv: Argv = None) -> None:
     parser = make_parser(argv)
     args = parser.read()
     network = open_network(args)
-    mode = Mode(args.precision, args.crops, args.compile, args.batch)
-    mode.check(network.devices[0])
+    mode = Mode(args.precision, args.crops, args.compile, args.batch, args.backend)
+    network.prepare(mode)
     sequences = read_sequences(args, network.modalities)
     folder = result_folder(
         args.out or read_local("test")["results_dir"], args.tracker, result_name(args, network), args.runid

@@ -29,12 +29,13 @@ from ..test.demo.bundled import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
 from ..test.demo.video_run import DemoVideo, VideoOptions, VideoResult, fresh_folder, track_video
 from ..test.demo.window import KEYS, Window, draw_box_by_mouse, require_screen
 from ..test.evaluation.open import open_run
+from ..test.tracker.forward_pass import Mode
 from ..test.tracker.protocol import Tracker
 from ..test.video.homography import write_homography
 from ..test.video.live import is_live, open_cameras
 from ..test.video.pairing import ORDERS, PairedFrames, open_frames, open_halves, open_sequence, recorded_rate
 from ..test.video.times import SANE_RATES, is_sane
-from .options import Group, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
+from .options import Group, add_backend, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
 from .parser import Argv, Parser
 
 
@@ -44,6 +45,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     add_tracker(parser, what=f"default: {TRACKER} {CONFIG}, the bundled model", required=False)
     add_weights(parser)
     add_device(parser)
+    add_backend(parser)
     add_changes(parser)
     _add_sources(parser.add_argument_group("video"))
     _add_targets(parser.add_argument_group("targets"))
@@ -211,7 +213,8 @@ def open_tracker(args: argparse.Namespace) -> Tracker:
     named = args.tracker or args.config or args.runid is not None
     checkpoint = args.checkpoint or (None if named else CHECKPOINT)
     tracker, config = args.tracker or TRACKER, args.config or CONFIG
-    return open_run(tracker, config, args.set, checkpoint=checkpoint, runid=args.runid, device=args.device).load()
+    run = open_run(tracker, config, args.set, checkpoint=checkpoint, runid=args.runid, device=args.device)
+    return run.load(Mode(backend=args.backend))
 
 
 def _draw_by_mouse(targets: int) -> Callable[[np.ndarray], dict[int, np.ndarray]]:

@@ -3,6 +3,7 @@
 rgbt benchmark track                                      the bundled sequence, IIMF tiny
 rgbt benchmark track --network tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --max_frames 20
 rgbt benchmark track --data_dir ~/sequences --variants fp32 "bf16 compiled" --batches 1 8
+rgbt benchmark track --variants fp32 --backend torch onnxruntime --threads 1
 """
 
 import argparse
@@ -14,7 +15,7 @@ from ...core.measure.machine import describe_machine
 from ...core.paths import ROOT
 from ...test.benchmarks.model import MeasuredNetwork
 from ...test.benchmarks.track import VARIANTS, Workload, measure_tracking, summarise_tracking, tracking_table
-from ..options import add_changes, add_checkpoint, add_cores, add_device, add_max_frames
+from ..options import add_backend, add_changes, add_checkpoint, add_cores, add_device, add_max_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batches", nargs="+", type=int, default=[1], help="batched: sequences that are tracked at once (default: 1)"
     )
+    add_backend(parser, nargs="+", default=["torch"])
     add_cores(parser, "1: shares are of core time")
     add_device(parser)
     add_changes(parser)
@@ -45,7 +47,7 @@ def measure(args: argparse.Namespace) -> Report:
         raise InputError("--batches and --copies: expected 1 or more; --max_frames and --threads: 0 or more")
     parsed = MeasuredNetwork.parse(args.network, args.set)
     network = MeasuredNetwork(parsed.script, parsed.config, parsed.changes, args.checkpoint or "")
-    work = Workload(args.data_dir, args.max_frames, tuple(args.batches), args.copies)
+    work = Workload(args.data_dir, args.max_frames, tuple(args.batches), args.copies, tuple(args.backend))
     device = choose_device_type(args.device)
     options = {"repeats": args.repeats, "device": device, "threads": args.threads}
     records = measure_tracking(network, args.variants, work, **options)

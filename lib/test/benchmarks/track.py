@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Mapping
 from collections.abc import Sequence as Many
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
 from ...datasets.readers.folder import read_folder
-from ..tracker.forward_pass import CROPS
+from ..tracker.forward_pass import CROPS, TORCH, Mode
 from .model import VARIANTS as PASSES
 from .model import MeasuredNetwork
 
@@ -35,30 +36,47 @@ class Workload(NamedTuple):
     frames: int  # of each sequence, at most; 0: all
     batches: tuple[int, ...]
     copies: int = 1  # how often each sequence is tracked, at least
+    backends: tuple[str, ...] = (TORCH,)
 
 
 def measure_tracking(
     network: MeasuredNetwork, variants: Many[str], work: Workload, *, repeats: int, device: str, threads: int = 0
 ) -> Records:
-    """`<variant>, batch <B>` -> one record per repetition. The sides alternate; every run is a separate process.
+    """Side -> one record per repetition. A side is `<variant>, batch <B>`, with the backend where it is not PyTorch.
+    The sides alternate; every run is a separate process.
 
     Sequences are repeated as often as the largest batch needs. threads: on a CPU; 0: PyTorch's choice. Raises
-    InputError with the last line of a process that fails, and for a folder without sequences.
+    InputError with the last line of a process that fails, for a folder without sequences, and for options of a side
+    that the device does not support.
     """
     copies = max(work.copies, math.ceil(max(work.batches) / len(read_folder(work.data_dir))))
     job: dict[str, Any] = {"script": network.script, "config": network.config, "set": list(network.changes)}
     job |= {"checkpoint": network.checkpoint, "data_dir": str(Path(work.data_dir).resolve()), "frames": work.frames}
-    sides = {f"{variant}, batch {batch}": (variant, batch) for variant in variants for batch in work.batches}
+    sides = {
+        f"{variant}{'' if backend == TORCH else f' {backend}'}, batch {batch}": _mode(variant, batch, backend)
+        for backend in work.backends
+        for variant in variants
+        for batch in work.batches
+    }
+    for mode in sides.values():
+        mode.check(device)
     with tempfile.TemporaryDirectory() as cache:
         job |= {"copies": copies, "device": device, "threads": threads, "cache": cache}
 
         def run(side: str, _: int) -> dict[str, Any]:
-            variant, batch = sides[side]
-            precision, compiled, crops = VARIANTS[variant]
-            given = {**job, "precision": precision, "compiled": compiled, "crops": crops, "batch": batch}
-            return split(run_measurement(TRACK_JOB, given, name=f"{network.config}, {side}"))
+            return split(run_measurement(TRACK_JOB, job | asdict(sides[side]), name=f"{network.config}, {side}"))
+
+        for side, mode in sides.items():
+            if mode.backend != TORCH:
+                run(side, 0)  # not counted: it makes graphs
+                break
 
         return alternate(list(sides), run, repeats=repeats)
+
+
+def _mode(variant: str, batch: int, backend: str) -> Mode:
+    precision, compiled, crops = VARIANTS[variant]
+    return Mode(precision, crops, compiled, batch, backend)
 
 
 def split(record: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Job and answer are JSON on the standard streams. Without a checkpoint the weights are random; the cost is the same.
 
-A job holds script, config, set, checkpoint, precision, compiled, crops, batch, data_dir, copies, frames, device,
-threads (0: PyTorch's choice), cache.
+A job holds script, config, set, checkpoint, precision, compiled, crops, batch, backend, data_dir, copies, frames,
+device, threads (0: PyTorch's choice), cache.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,11 @@ from ...datasets.sequence import Frames, Sequence
 from ...models import build_method, build_model
 from ...models.weights import load_state
 from ..evaluation.engine import follow
+from ..evaluation.graph_cache import open_graphs
+from ..evaluation.record import digest
 from ..results.files import write_result
 from ..tracker.crop_tracker import CropTracker
-from ..tracker.forward_pass import Mode
+from ..tracker.forward_pass import TORCH, Mode
 
 _WARM = 3  # frames of the warm-up
 
@@ -88,7 +91,7 @@ def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") 
     network = build_model(cfg)
     if job["checkpoint"]:
         load_state(network, load_weights(job["checkpoint"]), source=job["checkpoint"])
-    mode = Mode(job["precision"], job["crops"], job["compiled"], job["batch"])
+    mode = Mode(*(job[option.name] for option in fields(Mode)))
 
     @contextlib.contextmanager
     def stage(name: str) -> Iterator[None]:
@@ -98,7 +101,11 @@ def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") 
             if name == "network" and device.type != "cpu":
                 getattr(torch, device.type).synchronize()
 
-    return TimedTracker(CropTracker(build_method(network, cfg), device, mode, stage=stage), watch)
+    if mode.backend == TORCH:
+        return TimedTracker(CropTracker(build_method(network, cfg), device, mode, stage=stage), watch)
+    weights = digest(job["checkpoint"]) if job["checkpoint"] else "random"
+    forward = open_graphs(cfg, weights, lambda: network, folder=Path(job["cache"]))
+    return TimedTracker(CropTracker(forward.method, device, mode, forward=forward, stage=stage), watch)
 
 
 class Stopwatch:

@@ -67,8 +67,8 @@ class Visitors:
 class Actions:
     """What the parts of the page do. Gradio passes arguments that are annotated with its own types."""
 
-    def __init__(self, visitors: Visitors):
-        self.visitors = visitors
+    def __init__(self, visitors: Visitors, backend: str):
+        self.visitors, self.backend = visitors, backend
 
     def open_videos(
         self, visible: str | None, infrared: str | None, align: bool, request: gr.Request
@@ -118,7 +118,7 @@ class Actions:
         def show_progress(done: int, total: int) -> None:
             progress((done, total), unit="frames")
 
-        options = VisitorOptions(model, device, heat, lost)
+        options = VisitorOptions(model, device, heat, lost, self.backend)
         result = _show_errors(self._session(request).track, options, show_progress)
         return str(result.files[0]), [str(path) for path in result.files], summary(result)
 
@@ -132,10 +132,10 @@ class Actions:
         return self.show(1, "visible", request), "\n\n".join([*lines, session.describe_boxes()]), slider
 
 
-def build_page(max_frames: int) -> gr.Blocks:
-    """The page. max_frames: frames of a video that are tracked; the rest is ignored."""
+def build_page(max_frames: int, backend: str) -> gr.Blocks:
+    """The page. max_frames: frames of a video that are tracked; the rest is ignored. backend: computes the networks."""
     visitors, models = Visitors(max_frames), list(bundled_models())
-    actions = Actions(visitors)
+    actions = Actions(visitors, backend)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 12, HOUR)) as page:
         gr.Markdown(INTRODUCTION)
         with gr.Row():

@@ -16,6 +16,7 @@ from ...core.errors import InputError
 from ...core.frame import GREY_COPY, NO_INFRARED
 from ...datasets.sequence import Sequence
 from ..evaluation.open import open_run
+from ..tracker.forward_pass import TORCH, Mode
 from ..tracker.protocol import Tracker
 from ..video.draw import BLACK, ORANGE
 from ..video.homography import ESTIMATE
@@ -35,6 +36,7 @@ class VisitorOptions:
     device: str = "auto"
     heat: bool = False
     lost_below: float = LOST_BELOW
+    backend: str = TORCH
 
 
 @dataclass
@@ -129,7 +131,7 @@ class Session:
         sequence = self._opened()
         if not self.boxes:
             raise InputError("no box; click two opposite corners of the target, or enter x,y,w,h")
-        tracker = _build(bundled_models()[options.model], options.device)
+        tracker = _build(bundled_models()[options.model], options.device, Mode(backend=options.backend))
         total = self.length
         self.runs += 1
         video_options = VideoOptions(
@@ -179,8 +181,8 @@ def summary(result: VideoResult) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def _build(model: BundledModel, device: str) -> Tracker:
-    return open_run(model.tracker, model.config, checkpoint=model.checkpoint, device=device).load()
+def _build(model: BundledModel, device: str, mode: Mode) -> Tracker:
+    return open_run(model.tracker, model.config, checkpoint=model.checkpoint, device=device).load(mode)
 
 
 class _LineCollector(logging.Handler):

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,13 @@ from ...models.method import Method
 from ...models.weights import load_state
 from ..results.dialect import find_result, read_result
 from ..tracker.crop_tracker import CropTracker
-from ..tracker.forward_pass import EXACT, Mode
+from ..tracker.forward_pass import EXACT, ONNX, Mode
+from ..tracker.onnx_pass import OnnxPass
 from ..tracker.opencv import KINDS, OpenCVTracker, build_opencv, weight_files
 from ..tracker.protocol import Tracker
 from ..tracker.replay import Replay
+from .graph_cache import open_graphs
+from .record import digest
 from .workers import choose_devices
 
 log = logging.getLogger(__name__)
@@ -62,6 +65,13 @@ class Run:
     def load(self, mode: Mode = EXACT) -> Tracker:
         """The tracker on the first device. Raises InputError as `load_tracker` does."""
         return load_tracker(self.cfg, self.checkpoint, self.devices[0], mode)
+
+    def prepare(self, mode: Mode) -> None:
+        """Check the mode, and make what it needs once before several processes load the tracker. Raises InputError as
+        `load_tracker`."""
+        check_mode(self.cfg, self.checkpoint, self.devices[0], mode)
+        if mode.backend == ONNX:
+            open_onnx(self.cfg, self.weights)
 
     def load_method(self) -> Method:
         """The method with its network. Raises InputError as `load_network`, and for trackers without a network."""
@@ -99,12 +109,32 @@ def load_tracker(cfg: EasyDict, checkpoint: str | Path | None, device: str, mode
     """The tracker of a resolved configuration, ready to track on `device`: a network with the weights of a file or,
     without a checkpoint, one of OpenCV's.
 
-    Raises InputError when the file is missing, unreadable or holds another network, and for a mode that the device
-    does not support.
+    Raises InputError when the file is missing, unreadable or holds another network, and for a mode that the device or
+    the tracker does not support.
     """
+    check_mode(cfg, checkpoint, device, mode)
     if checkpoint is None:
         return build_opencv(cfg)
+    if mode.backend == ONNX:
+        forward = open_onnx(cfg, checkpoint)
+        return CropTracker(forward.method, device, mode, forward=forward)
     return CropTracker(build_method(load_network(cfg, checkpoint), cfg), device, mode)
+
+
+def check_mode(cfg: EasyDict, checkpoint: str | Path | None, device: str, mode: Mode) -> None:
+    """Raises InputError for a mode that the device does not support, and for a tracker without a network of this
+    toolbox in any mode that changes how networks are computed."""
+    mode.check(device)
+    if checkpoint is None and replace(mode, batch=1) != EXACT:
+        raise InputError(
+            f"{cfg.MODEL.NAME}: has no network of this toolbox; leave --precision, --crops, --compile and --backend out"
+        )
+
+
+def open_onnx(cfg: EasyDict, checkpoint: str | Path) -> OnnxPass:
+    """The forward passes of a configuration with the weights of a file, by ONNX Runtime. Raises InputError as
+    `open_graphs` and `load_network`."""
+    return open_graphs(cfg, digest(checkpoint), lambda: load_network(cfg, checkpoint), beside=Path(checkpoint))
 
 
 def load_network(cfg: EasyDict, checkpoint: str | Path) -> Network:

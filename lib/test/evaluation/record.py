@@ -115,7 +115,8 @@ def _decisive(record: Path) -> dict[str, Any]:
 
 def _computed(mode: Mode) -> dict[str, str]:
     """The mode's options that decide boxes. Records without them were made with the defaults."""
-    return {"precision": mode.precision, "crops": mode.crops, "compiled": "yes" if mode.compiled else "no"}
+    compiled = "yes" if mode.compiled else "no"
+    return {"precision": mode.precision, "crops": mode.crops, "compiled": compiled, "backend": mode.backend}
 
 
 def digest(path: str | Path) -> str:

@@ -24,7 +24,7 @@ from ...core.view import View
 from ...datasets.image import choose_reduction
 from ...models.method import CropState, Method, TargetAnswer
 from .device_crop import cut_views
-from .forward_pass import EXACT, CompiledPass, ForwardPass, Mode, Output
+from .forward_pass import EXACT, Mode, Output, Pass, torch_pass
 from .protocol import HeatMap, Observer, check_box, check_first_box, is_too_large, name_targets, read_frame
 
 _MANY = 8  # from this number of crops on, threads are faster
@@ -51,17 +51,15 @@ class CropTracker:
         device: torch.device | str,
         mode: Mode = EXACT,
         *,
+        forward: Pass | None = None,
         stage: Stage = lambda name: nullcontext(),
     ):
-        """The method's network is moved to `device` and converted to the precision of `mode`. stage: called with
-        "crops" and "network" around these parts of each pass. Raises InputError for a mode that the device does not
-        support."""
+        """forward: default: by PyTorch, which moves the method's network to `device` and converts it to the precision
+        of `mode`. stage: called with "crops" and "network" around these parts of each pass. Raises InputError for a
+        mode that the device does not support."""
         self.device, self.mode, self.method = torch.device(device), mode, method
         mode.check(self.device)
-        method.network.to(self.device).eval()
-        forward = ForwardPass(method, mode.dtype)
-        batch = mode.batch if method.batched else 1
-        self._forward = CompiledPass(forward, batch, self.device) if mode.compiled else forward
+        self._forward = forward or torch_pass(method, self.device, mode)
         self._stage = stage
         self._joined: tuple[list[Any], Any] = ([], None)
         self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts threads only when there is work
@@ -171,7 +169,7 @@ class CropTracker:
         own = zip(targets, views, strict=True)
         units = [[xywh_to_cxcywh(view.to_crop(target.box)) for view in shown] for target, shown in own]
         boxes = torch.tensor(np.array(units), dtype=torch.float32, device=self.device)
-        return self.method.begin(self._pixels(frames, views, exact=True), boxes)
+        return self._forward.begin(self._pixels(frames, views, exact=True), boxes)
 
     def _update_template(self, target: Target, frame: Frame) -> Target:
         """The target after a template update, where the method returns views for one."""
@@ -190,7 +188,7 @@ class CropTracker:
         return self.method.update_target(target, view, found, frame)
 
     def _heat_maps(self, one: _Pass) -> list[HeatMap | None]:
-        found = self.method.network.score_map(one.output.prediction)
+        found = self._forward.score_map(one.output)
         if found is None:
             return [None] * len(one.targets)
         heats: list[HeatMap | None] = []

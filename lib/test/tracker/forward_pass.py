@@ -4,17 +4,19 @@ B targets, V views per target, M modalities, S side of a crop in pixels.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ...core import tree
 from ...core.errors import InputError
+from ...models.base import ScoreMap
 from ...models.method import Method
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CROPS = ("exact", "fast")
+TORCH, ONNX = BACKENDS = ("torch", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Mode:
     crops: str = "exact"  # exact: cut by OpenCV; fast: all crops of a batch at once on the device
     compiled: bool = False  # torch.compile; CUDA graphs on a GPU
     batch: int = 1  # largest number of targets in a pass; the fixed number of compiled passes
+    backend: str = TORCH  # of BACKENDS: what computes the network
 
     @property
     def dtype(self) -> torch.dtype:
@@ -37,6 +40,17 @@ class Mode:
             raise InputError(f"--batch {self.batch}: expected 1 or more")
         if self.precision == "fp16" and torch.device(device).type == "cpu":
             raise InputError("--precision fp16: processors compute it more slowly than fp32; use bf16 or a GPU")
+        if self.backend == ONNX:
+            self._check_onnx(torch.device(device))
+
+    def _check_onnx(self, device: torch.device) -> None:
+        name = f"--backend {self.backend}"
+        if device.type != "cpu":
+            raise InputError(f"{name}: computes on the processor, not on {device.type}; add --device cpu")
+        if self.precision != "fp32":
+            raise InputError(f"{name}: computes in fp32; leave --precision {self.precision} out")
+        if self.compiled:
+            raise InputError(f"{name}: --compile is for PyTorch; leave one of the two out")
 
 
 EXACT = Mode()
@@ -50,8 +64,28 @@ class Output(NamedTuple):
     prediction: Any  # the network's output
 
 
+class Pass(Protocol):
+    """Everything between crops and boxes."""
+
+    def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
+        """As `Method.begin`."""
+
+    def __call__(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
+        """Memory, pixels [B, V, M, 3, S, S] uint8, prior [B, V, 2] last size in crop units -> Output"""
+
+    def score_map(self, output: Output) -> ScoreMap | None:
+        """As `Network.score_map`, of the output's prediction."""
+
+
+def torch_pass(method: Method, device: torch.device, mode: Mode) -> Pass:
+    """The pass by PyTorch. The method's network is moved to `device` and converted to the precision of `mode`."""
+    method.network.to(device).eval()
+    forward = ForwardPass(method, mode.dtype)
+    return CompiledPass(forward, mode.batch if method.batched else 1, device) if mode.compiled else forward
+
+
 class ForwardPass(nn.Module):
-    """Everything between crops and boxes that runs on the device."""
+    """The pass by PyTorch, operator by operator."""
 
     def __init__(self, method: Method, dtype: torch.dtype):
         """Converts the weights of the method's network to `dtype`."""
@@ -59,8 +93,16 @@ class ForwardPass(nn.Module):
         method.network.cast(dtype)
         self.network, self.method = method.network, method
 
+    def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
+        """As `Pass.begin`."""
+        return self.method.begin(pixels, boxes)
+
+    def score_map(self, output: Output) -> ScoreMap | None:
+        """As `Pass.score_map`."""
+        return self.network.score_map(output.prediction)
+
     def forward(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
-        """Memory, pixels [B, V, M, 3, S, S] uint8, prior [B, V, 2] last size in crop units -> Output"""
+        """As `Pass.__call__`."""
         answer = self.method.search(memory, pixels, prior)
         parts = [answer.boxes, *(part[:, None] for part in (answer.scores, answer.found, answer.view))]
         answers = torch.cat([part.float() for part in parts], dim=1)
@@ -74,7 +116,7 @@ class CompiledPass:
         """Raises InputError for a method that learns by gradients: a compiled graph has none."""
         if forward.method.needs_gradients:
             raise InputError("--compile: this tracker learns by gradients while it tracks; leave the option out")
-        self.batch = batch
+        self.batch, self.begin, self.score_map = batch, forward.begin, forward.score_map
         mode = "reduce-overhead" if device.type == "cuda" else None
         # On a CPU the compiler may rearrange the weights for its kernels: they do not change while tracking.
         options: dict[str, Any] | None = {"freezing": True} if device.type == "cpu" else None

@@ -21,7 +21,7 @@ def job(**known):
     """A job of a micro IIMF."""
     script, config, changes = micro.VARIANTS["iimf_track"]
     given = {"script": script, "config": config, "set": changes, "checkpoint": "", "device": "cpu", "cache": ""}
-    return {**given, "precision": "fp32", "compiled": False, "threads": 0, **known}
+    return {**given, "precision": "fp32", "compiled": False, "backend": "torch", "threads": 0, **known}
 
 
 def test_a_pass_is_timed_beside_its_products():

@@ -22,7 +22,7 @@ BUNDLED = f"{TRACKER} {CONFIG}"
 
 @pytest.fixture
 def session(monkeypatch):
-    monkeypatch.setattr(app_session, "_build", lambda model, device: fake_tracker("cpu"))
+    monkeypatch.setattr(app_session, "_build", lambda model, device, mode: fake_tracker("cpu"))
     made = Session(max_frames=50)
     yield made
     made.close()

@@ -10,7 +10,7 @@ from lib.datasets.named import open_dataset
 from lib.test.evaluation import open as evaluation
 from lib.test.evaluation.open import choose_sequence, open_run
 from lib.test.evaluation.record import record_run
-from lib.test.tracker.forward_pass import EXACT
+from lib.test.tracker.forward_pass import EXACT, ONNX, Mode
 
 SEQUENCES = [moving_sequence(name) for name in ("blackcar", "leftgirl'swhitebag", "7")]
 
@@ -111,6 +111,16 @@ def test_results_of_another_checkpoint_are_not_mixed_in(run):
     with pytest.raises(InputError, match="made with boxes: floats, this run has integers"):
         checkpoint.write_bytes(b"weights")
         record_run(folder, cfg, [checkpoint], integer_boxes=True)
+
+
+def test_results_of_another_backend_are_not_mixed_in(run):
+    folder, cfg, checkpoint = run
+    with pytest.raises(InputError, match="made with backend: torch, this run has onnxruntime; choose another folder"):
+        record_run(folder, cfg, [checkpoint], mode=Mode(backend=ONNX))
+    old = (folder / "config.yaml").read_text().replace("# backend: torch\n", "")  # as versions before wrote it
+    (folder / "config.yaml").write_text(old)
+    with pytest.raises(InputError, match="made with backend: torch"):
+        record_run(folder, cfg, [checkpoint], mode=Mode(backend=ONNX))
 
 
 def test_how_the_network_was_trained_does_not_matter(run):

@@ -1,0 +1,116 @@
+"""The graphs of a network for ONNX Runtime: beside its weights, in the user's cache folder, or made now and kept there.
+
+Making them takes from seconds to minutes and is done once for each content of the weights file, configuration and state
+of the code.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from easydict import EasyDict
+
+from ...core.config import flatten
+from ...core.errors import InputError
+from ...core.onnx_file import PACKAGES, RUNTIME, OnnxFile, check_packages
+from ...core.paths import PACKAGE, cache_folder
+from ...models import build_method, build_model
+from ...models.base import Network
+from ..export.check import write_checked
+from ..export.graphs import META, graph_files
+from ..tracker.onnx_pass import OnnxPass
+
+log = logging.getLogger(__name__)
+
+#: Largest difference of a box to the network's, in units of the search region's side; measured ones are about 1e-7.
+BOX_TOLERANCE = 1e-5
+#: What a network computes is written in these folders.
+_CODE = ("layers", "models", "test/export")
+
+
+def open_graphs(
+    cfg: EasyDict, weights: str, load: Callable[[], Network], *, beside: Path | None = None, folder: Path | None = None
+) -> OnnxPass:
+    """The forward passes of a configuration's network by ONNX Runtime.
+
+    weights: what identifies the weights, such as `record.digest`; load: gives the network, where graphs must be made;
+    beside: the file of the weights, beside which `<name>_template.onnx` and `<name>_search.onnx` are looked for;
+    folder: where made graphs are kept (default: the user's cache folder). Raises InputError for missing packages and
+    for networks that cannot be exported.
+    """
+    check_packages(RUNTIME)
+    source = describe_source(cfg, weights)
+    opened = _open_shipped(beside, source) if beside else None
+    if opened is None:
+        kept = (folder or _default_folder()) / f"{cfg.MODEL.NAME}_{_digest(source | {'code': _digest_code()})}"
+        if not kept.is_dir():
+            _make(cfg, load, kept, source)
+        opened = {name: OnnxFile(path) for name, path in graph_files(kept).items()}
+    with torch.device("meta"):
+        method = build_method(build_model(cfg).eval(), cfg)
+    return OnnxPass(method, **opened)
+
+
+def describe_source(cfg: EasyDict, weights: str) -> dict[str, str]:
+    """What graphs are made from, for their metadata: the weights, everything of the configuration but the training."""
+    keys = {key: value for key, value in flatten(cfg).items() if not key.startswith("TRAIN.")}
+    return {"weights": weights, "configuration": _digest(keys), "precision": "fp32"}
+
+
+def _open_shipped(weights: Path, source: dict[str, str]) -> dict[str, OnnxFile] | None:
+    """The graphs beside a file of weights; None where there are none, or where they were made from something else."""
+    files = graph_files(weights.parent, f"{weights.stem}_")
+    if not all(path.is_file() for path in files.values()):
+        return None
+    opened = {name: OnnxFile(path) for name, path in files.items()}
+    made_from = [json.loads(file.metadata.get(META, "{}")).get("source") for file in opened.values()]
+    return opened if made_from == [source, source] else None
+
+
+def _make(cfg: EasyDict, load: Callable[[], Network], folder: Path, source: dict[str, str]) -> None:
+    """Write the graphs into a new folder, which appears when they are complete and agree with the network."""
+    check_packages(PACKAGES)
+    method = build_method(load().eval(), cfg)
+    method.graph_settings()  # refuses before anything is said or written
+    log.info("making graphs of %s for ONNX Runtime, once; kept in %s", cfg.MODEL.NAME, folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
+            made = Path(scratch, folder.name)
+            made.mkdir()
+            write_checked(method, graph_files(made), box_tolerance=BOX_TOLERANCE, source=source)
+            _publish(made, folder)
+    except OSError as error:
+        reason = f"{folder}: graphs cannot be kept there ({error.strerror or error})"
+        raise InputError(f"{reason}; set RGBT_CACHE to a folder that can be written") from None
+
+
+def _publish(made: Path, folder: Path) -> None:
+    """Rename a complete folder, unless another process was faster."""
+    try:
+        os.rename(made, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def _default_folder() -> Path:
+    try:
+        return cache_folder() / "graphs"
+    except RuntimeError:
+        raise InputError("no home folder to keep graphs for ONNX Runtime in; set RGBT_CACHE to a folder") from None
+
+
+def _digest_code() -> str:
+    files = sorted(path for part in _CODE for path in (PACKAGE / part).glob("*.py"))
+    return _digest([path.read_text(encoding="utf-8") for path in files])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

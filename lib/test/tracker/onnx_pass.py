@@ -1,0 +1,66 @@
+"""Forward passes of tracking by ONNX Runtime: a method's two exported graphs in place of its network.
+
+B targets, M modalities, S side of a crop in pixels.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...core import tree
+from ...core.onnx_file import OnnxFile
+from ...models.base import ScoreMap
+from ...models.method import Method
+from .forward_pass import Output
+
+
+class OnnxPass:
+    """As `forward_pass.ForwardPass`, by a template graph and a search graph (lib.test.export.graphs)."""
+
+    def __init__(self, method: Method, template: OnnxFile, search: OnnxFile):
+        """method: its network lies on the device "meta", which has shapes and no weights: the graphs hold them."""
+        self.method = method
+        self._template, self._search = template, search
+
+    def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
+        """As `Method.begin`."""
+        made = self._template({"template": _crops(pixels), "box": boxes[:, 0]})
+        return tree.replace_tensors(self._memory, [made[name] for name in tree.names(self._memory)])
+
+    def __call__(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
+        """As `ForwardPass.forward`; the prediction is the graph's outputs by name."""
+        names = tree.names(memory)
+        kept = dict(zip(names, tree.tensors(memory), strict=True))
+        found = self._search({**kept, "search": _crops(pixels), "prior": prior[:, 0]})
+        parts = [found["boxes"], found["scores"][:, None], found["found"][:, None]]
+        answers = torch.cat([*parts, torch.zeros(len(pixels), 1)], dim=1)
+        learned = [found[f"new_{name}"] for name in names if f"new_{name}" in found]
+        return Output(answers, tree.replace_tensors(memory, learned) if learned else None, found)
+
+    def score_map(self, output: Output) -> ScoreMap | None:
+        """As `Network.score_map`."""
+        shapes = self._prediction
+        parts = zip(tree.names(shapes), tree.tensors(shapes), strict=True)
+        values = [output.prediction.get(name, shape) for name, shape in parts]
+        return self.method.network.score_map(tree.replace_tensors(shapes, values))
+
+    @cached_property
+    def _memory(self) -> Any:
+        """The tree of a memory, without values."""
+        return self.method.begin(self._blank(self.method.template_size), torch.zeros(1, 1, 4, device="meta"))
+
+    @cached_property
+    def _prediction(self) -> Any:
+        """The tree of a prediction, without values; takes PyTorch about a second."""
+        prior = torch.zeros(1, 1, 2, device="meta")
+        return self.method.search(self._memory, self._blank(self.method.search_size), prior).prediction
+
+    def _blank(self, side: int) -> Tensor:
+        return torch.zeros(1, 1, self.method.modalities, 3, side, side, dtype=torch.uint8, device="meta")
+
+
+def _crops(pixels: Tensor) -> Tensor:
+    """[B, 1, M, 3, S, S] -> [B, S, S, 3 M]"""
+    return pixels[:, 0].permute(0, 3, 4, 1, 2).flatten(3).contiguous()
