@@ -121,7 +121,7 @@ def main(argv: Argv = None) -> None:
     args = parser.read()
     network = open_network(args)
     mode = Mode(args.precision, args.crops, args.compile, args.batch, args.backend)
-    network.prepare(mode)
+    network.check(mode)
     sequences = read_sequences(args, network.modalities)
     folder = result_folder(
         args.out or read_local("test")["results_dir"], args.tracker, result_name(args, network), args.runid
@@ -135,6 +135,7 @@ def main(argv: Argv = None) -> None:
         if args.rank == 0:
             with hold(folder, _ELSEWHERE):
                 record()  # refuses before many processes start
+        network.prepare(mode)
         again = [*own_command("test"), *parser.argv]
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{network.config}", again)))
     sharing = share_work()
@@ -148,6 +149,8 @@ def main(argv: Argv = None) -> None:
             record()
         add_origins(folder, {sequence.name: origins[sequence.name] for sequence in pending})
         save = functools.partial(write_result, folder, integer_boxes=args.integer_boxes)
+        if pending and len(network.devices) > 1:
+            network.prepare(mode)
         job = make_job(network, mode, save, pending, sharing.size if sharing else len(network.devices))
         begin = time.perf_counter()
         try:

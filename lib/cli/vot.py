@@ -16,9 +16,10 @@ from pathlib import Path
 from ..core.errors import InputError, run
 from ..test.evaluation.open import Run
 from ..test.evaluation.vot import CHANNELS, add_to_workspace, import_trax, serve
+from ..test.tracker.forward_pass import TORCH, Mode
 from .commands import own_command
 from .opened import open_named
-from .options import add_changes, add_device, add_tracker, add_weights
+from .options import add_backend, add_changes, add_device, add_tracker, add_weights
 from .parser import Argv, Parser
 
 
@@ -38,6 +39,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     )
     add_weights(parser)
     add_device(parser)
+    add_backend(parser)
     add_changes(parser)
     return parser.read()
 
@@ -52,7 +54,7 @@ def main(argv: Argv = None) -> None:
         return
     if sys.stdin.isatty() and "TRAX_SOCKET" not in os.environ:
         raise InputError("the VOT toolkit starts this command; write its entry with --register WORKSPACE")
-    tracker = network.load()
+    tracker = network.load(Mode(backend=args.backend))
     channels = [name for name in CHANNELS if name in (args.channels or CHANNELS[: tracker.streams.modalities])]
     serve(tracker, trax, channels, name=name_of(args, network))
 
@@ -65,6 +67,7 @@ def write_entry(args: argparse.Namespace, network: Run) -> None:
     config = str(Path(config).resolve()) if config.endswith((".yaml", ".yml")) else config
     command = [sys.executable, *own_command("vot"), args.tracker, config]
     command += ["--checkpoint", str(network.weights.resolve()), "--device", args.device]
+    command += ["--backend", args.backend] if args.backend != TORCH else []
     command += ["--channels", *args.channels] if args.channels else []
     command += ["--set", *args.set] if args.set else []
     name = name_of(args, network)

@@ -66,10 +66,13 @@ class Run:
         """The tracker on the first device. Raises InputError as `load_tracker` does."""
         return load_tracker(self.cfg, self.checkpoint, self.devices[0], mode)
 
-    def prepare(self, mode: Mode) -> None:
-        """Check the mode, and make what it needs once before several processes load the tracker. Raises InputError as
-        `load_tracker`."""
+    def check(self, mode: Mode) -> None:
+        """Raises InputError for a mode that the device or the tracker does not support."""
         check_mode(self.cfg, self.checkpoint, self.devices[0], mode)
+
+    def prepare(self, mode: Mode) -> None:
+        """Make what the mode needs, once, before several processes load the tracker. Raises InputError as
+        `load_tracker`."""
         if mode.backend == ONNX:
             open_onnx(self.cfg, self.weights)
 

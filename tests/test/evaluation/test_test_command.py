@@ -1,5 +1,6 @@
 import shlex
 import shutil
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -139,6 +140,7 @@ def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
         (("--threads", "-1"), "--threads -1"),
         (("--batch", "0"), "--batch 0: expected 1 or more"),
         (("--precision", "fp16"), "--precision fp16: processors"),
+        (("--backend", "onnxruntime", "--compile"), "--backend onnxruntime: --compile is for PyTorch"),
         (("--threads", "2", "--mode", "multiple"), "--nproc_per_node says how many"),
         (("--set", "TEST.SEARCH_FACTR=4"), "did you mean TEST.SEARCH_FACTOR"),
     ],
@@ -147,6 +149,17 @@ def test_wrong_arguments_are_one_line(command, checkpoints, arguments, message):
     with pytest.raises(InputError, match=message) as error:
         command(*arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("several", [("--threads", "2"), ("--mode", "multiple", "--nproc_per_node", "2")])
+def test_graphs_are_made_once_before_several_processes_start(command, data, checkpoints, monkeypatch, several):
+    done = []
+    monkeypatch.setattr(evaluation, "open_graphs", lambda *given, **more: done.append("graphs"))
+    monkeypatch.setattr(test_command, "run_tracking", lambda *given: done.append("tracking"))
+    monkeypatch.setattr(test_command, "run_processes", lambda *given: done.append("tracking") or 0)
+    with suppress(SystemExit):
+        command("--dataset_name", "folder", "--data_dir", data, "--backend", "onnxruntime", *several)
+    assert done == ["graphs", "tracking"]
 
 
 def test_absent_checkpoint_is_one_line_and_leaves_nothing(command, data, tmp_path):

@@ -243,7 +243,8 @@ def test_registered_command_is_whole(command, tmp_path, monkeypatch, capsys):
     (tmp_path / "w.safetensors").write_bytes(b"")
     (tmp_path / "v1.5.yaml").write_text("TEST: {EPOCH: 3}\n")
     monkeypatch.chdir(tmp_path)
-    options = ("--checkpoint", "w.safetensors", "--channels", "color", "--set", "TEST.SEARCH_FACTOR=4.0")
+    options = ("--checkpoint", "w.safetensors", "--backend", "onnxruntime", "--channels", "color")
+    options += ("--set", "TEST.SEARCH_FACTOR=4.0")
     command("--register", ".", "iimf_track", "v1.5.yaml", *options)
     read = configparser.ConfigParser()
     read.read(tmp_path / "trackers.ini")
@@ -251,7 +252,7 @@ def test_registered_command_is_whole(command, tmp_path, monkeypatch, capsys):
     assert words[0] == sys.executable and Path(words[1]).is_file() and Path(words[1]).is_absolute()
     assert words[2:] == [
         "iimf_track", str(tmp_path / "v1.5.yaml"), "--checkpoint", str(tmp_path / "w.safetensors"),
-        "--device", "auto", "--channels", "color", "--set", "TEST.SEARCH_FACTOR=4.0",
+        "--device", "auto", "--backend", "onnxruntime", "--channels", "color", "--set", "TEST.SEARCH_FACTOR=4.0",
     ]  # fmt: skip
     assert "vot evaluate --workspace . iimf_track_v1_5" in capsys.readouterr().out
     with pytest.raises(InputError, match="checkpoint does not exist"):
