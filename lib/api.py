@@ -112,9 +112,8 @@ class Tracker:
         if config is None:
             model = choose_bundled(tracker)
             tracker, config, checkpoint = model.tracker, model.config, checkpoint or model.checkpoint
-        run = open_run(tracker, config, changes, checkpoint=checkpoint, device=device)
         mode = Mode(choose("precision", precision, PRECISIONS), backend=choose("backend", backend, BACKENDS))
-        self._tracker = run.load(mode)
+        self._tracker = open_run(tracker, config, changes, checkpoint=checkpoint, device=device).load(mode)
         self._reader = FrameReader(self._tracker.streams)
         #: The targets that `update` tracks. The list can be kept, pickled and set again.
         self.targets: list[Target] = []

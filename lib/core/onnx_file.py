@@ -3,16 +3,20 @@
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from . import tree
 from .errors import InputError
 from .measure.machine import usable_cores
 
 #: What writing and checking ONNX files needs; running them needs only the last one.
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 RUNTIME = PACKAGES[-1:]
+#: The inputs of a network's graphs, besides the memory.
+INPUTS = ("template", "box", "search", "prior")
 
 
 class OnnxFile:
@@ -46,6 +50,11 @@ class OnnxFile:
     def metadata(self) -> dict[str, str]:
         """The texts that were stored with the graph."""
         return self._session.get_modelmeta().custom_metadata_map
+
+
+def memory_names(memory: Any) -> list[str]:
+    """A name in graphs for each tensor of a method's memory: that of its field, unless an input has it."""
+    return [f"{name}_memory" if name in INPUTS else name for name in tree.names(memory)]
 
 
 def check_packages(packages: Sequence[str] = PACKAGES) -> None:

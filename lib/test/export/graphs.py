@@ -23,6 +23,7 @@ from torch.export import Dim, ExportedProgram
 from ...core import tree
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
+from ...core.onnx_file import memory_names
 from ...models.method import Method
 
 #: Name of the metadata in a file that describes how its crops are cut, as JSON.
@@ -87,7 +88,7 @@ def make_graphs(method: Method, precision: str = "fp32") -> dict[str, Graph]:
     starting = {name: example[name] for name in ("template", "box")}
     memory = method.begin(_pixels(example["template"]), example["box"][:, None])
     answer = method.search(memory, _pixels(example["search"]), example["prior"][:, None])
-    names, learns = tree.names(memory), answer.memory is not memory
+    names, learns = memory_names(memory), answer.memory is not memory
     if learns and not _learns_by_tensors(method, memory, answer.memory):
         raise InputError("this tracker learns while it tracks, which a graph cannot; export it with that turned off")
     said = zip(tree.names(answer.prediction), tree.tensors(answer.prediction), strict=True)
@@ -177,7 +178,11 @@ def _write_onnx(graph: Graph, path: Path, meta: str) -> None:
 
 def _trace(graph: Graph) -> ExportedProgram:
     sizes = tuple({0: Dim("batch", min=1, max=_MOST_TARGETS)} for _ in graph.inputs)
-    return torch.export.export(graph.module, tuple(graph.inputs.values()), dynamic_shapes=(sizes,))
+    try:
+        return torch.export.export(graph.module, tuple(graph.inputs.values()), dynamic_shapes=(sizes,))
+    except Exception as error:  # the exporter raises many kinds
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(f"this tracker's network cannot be exported for any number of targets ({reason})") from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...core import tree
-from ...core.onnx_file import OnnxFile
+from ...core.onnx_file import OnnxFile, memory_names
 from ...models.base import ScoreMap
 from ...models.method import Method
 from .forward_pass import Output
@@ -27,11 +27,11 @@ class OnnxPass:
     def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
         """As `Method.begin`."""
         made = self._template({"template": _crops(pixels), "box": boxes[:, 0]})
-        return tree.replace_tensors(self._memory, [made[name] for name in tree.names(self._memory)])
+        return tree.replace_tensors(self._memory, [made[name] for name in memory_names(self._memory)])
 
     def __call__(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
         """As `ForwardPass.forward`; the prediction is the graph's outputs by name."""
-        names = tree.names(memory)
+        names = memory_names(memory)
         kept = dict(zip(names, tree.tensors(memory), strict=True))
         found = self._search({**kept, "search": _crops(pixels), "prior": prior[:, 0]})
         parts = [found["boxes"], found["scores"][:, None], found["found"][:, None]]

@@ -11,7 +11,7 @@ import torch
 from lib.core.errors import InputError
 from lib.core.onnx_file import PACKAGES, check_packages
 from lib.test.export.check import TOLERANCE, check, compare
-from lib.test.export.graphs import META, describe, make_graphs, write_graph
+from lib.test.export.graphs import META, Graph, describe, make_graphs, write_graph
 
 ROOT = Path(__file__).parents[3]
 SEVERAL = ("ostrack-ce-GT_BOX", "ostrack-corner", "iimf_track")
@@ -94,6 +94,25 @@ def learning_method(monkeypatch, change):
 
     monkeypatch.setattr(method, "answer", learned)
     return method
+
+
+def test_no_output_has_the_name_of_an_input():
+    graphs = make_graphs(micro.tracker("fear").method)  # whose memory is called as the template
+    assert graphs["template"].outputs == ["template_memory"]
+    for graph in graphs.values():
+        assert not graph.inputs.keys() & set(graph.outputs)
+
+
+class FixedBatch(torch.nn.Module):
+    def forward(self, box):
+        return torch.arange(len(box)) + box[:, 0]
+
+
+def test_a_network_for_a_fixed_number_of_targets_is_one_line(tmp_path):
+    graph = Graph(FixedBatch(), {"box": torch.zeros(2, 4)}, ["places"])
+    with pytest.raises(InputError, match=r"cannot be exported for any number of targets \(.+\)$"):
+        write_graph(graph, tmp_path / "template.pt2", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_tracker_learns_by_tensors_leaves_the_graph(monkeypatch):
