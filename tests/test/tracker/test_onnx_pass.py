@@ -16,6 +16,7 @@ from lib.core.errors import InputError
 from lib.core.onnx_file import PACKAGES
 from lib.datasets.readers.folder import read_folder
 from lib.models import build_method, build_model
+from lib.models.method import OneView
 from lib.test.evaluation import graph_cache
 from lib.test.evaluation.graph_cache import open_graphs
 from lib.test.evaluation.open import load_tracker
@@ -196,22 +197,15 @@ def test_a_network_without_values_has_the_memory_of_a_real_one(variant):
         assert tree.names(hollow._memory) == tree.names(real) and type(hollow._memory) is type(real)
 
 
-def learning_method(monkeypatch):
-    """A method that adds one to a part of its memory in every frame."""
-    method = micro.tracker("ostrack-ce-GT_BOX").method
-    answer = method.answer
+@needs_onnx
+@pytest.mark.slow
+def test_a_memory_that_changes_is_carried_on(monkeypatch, tmp_path):
+    answer = OneView.answer
 
     def learned(boxes, scores, memory, prediction):
         return answer(boxes, scores, memory._replace(judges=memory.judges + 1), prediction)
 
-    monkeypatch.setattr(method, "answer", learned)
-    return method
-
-
-@needs_onnx
-@pytest.mark.slow
-def test_a_memory_that_changes_is_carried_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(graph_cache, "build_method", lambda network, cfg: learning_method(monkeypatch))
+    monkeypatch.setattr(OneView, "answer", staticmethod(learned))
     tracker = as_tracker(open_micro(tmp_path, "ostrack-ce-GT_BOX"))
     (sequence,) = sequences(1)
     (target,) = tracker.start([sequence.frames[0]], [sequence.boxes[0]])
