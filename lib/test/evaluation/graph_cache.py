@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from easydict import EasyDict
 
+from ...core.atomic import scratch_folder
 from ...core.config import flatten
 from ...core.errors import InputError
 from ...core.onnx_file import PACKAGES, RUNTIME, OnnxFile, check_packages
@@ -80,10 +80,7 @@ def _make(cfg: EasyDict, load: Callable[[], Network], folder: Path, source: dict
     method.graph_settings()  # refuses before anything is said or written
     log.info("making graphs of %s for ONNX Runtime, once; kept in %s", cfg.MODEL.NAME, folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
-            made = Path(scratch, folder.name)
-            made.mkdir()
+        with scratch_folder(folder) as made:
             write_checked(method, graph_files(made), box_tolerance=BOX_TOLERANCE, source=source)
             _publish(made, folder)
     except OSError as error:
