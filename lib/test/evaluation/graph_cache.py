@@ -16,6 +16,7 @@ import torch
 from easydict import EasyDict
 
 from ...core.atomic import scratch_folder
+from ...core.bounded import parse_json
 from ...core.config import flatten
 from ...core.errors import InputError
 from ...core.onnx_file import PACKAGES, RUNTIME, OnnxFile, check_packages
@@ -69,8 +70,15 @@ def _open_shipped(weights: Path, source: dict[str, str]) -> dict[str, OnnxFile] 
     if not all(path.is_file() for path in files.values()):
         return None
     opened = {name: OnnxFile(path) for name, path in files.items()}
-    made_from = [json.loads(file.metadata.get(META, "{}")).get("source") for file in opened.values()]
-    return opened if made_from == [source, source] else None
+    return opened if all(_made_from(file) == source for file in opened.values()) else None
+
+
+def _made_from(file: OnnxFile) -> Any:
+    try:
+        about = parse_json(file.metadata.get(META, "{}"))
+    except ValueError:
+        return None
+    return about.get("source") if isinstance(about, dict) else None
 
 
 def _make(cfg: EasyDict, load: Callable[[], Network], folder: Path, source: dict[str, str]) -> None:
