@@ -21,7 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "vis": "vis_results",
         "recovery": "recovery",
         "compare figures": "compare_figures",
-        "compare opencv": "compare_opencv",
+        "compare trackers": "compare_trackers",
         "transform": "transform_results",
         "vot": "vot_tracker",
         "tune": "tune",

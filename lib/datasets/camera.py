@@ -1,11 +1,11 @@
-"""A missing camera: what a two-modality model gets in its place, in training and in tracking.
+"""A missing or broken camera: what a two-modality model gets in its place, in training and in tracking.
 
 The absent stream is black (every pixel is 0 before normalisation), like a covered or dead sensor and like OSTrack's
 padding of crops.
 """
 
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,41 @@ class FailingCamera(Frames):
 
     def content(self, index: int) -> list[bytes]:
         return self.whole.content(index)
+
+
+@dataclass(frozen=True)
+class NoisyCamera(Frames):
+    """Frames of two cameras, one of which shows noise alone: grey, uniform, new in each frame, the same in each run."""
+
+    whole: Frames
+    noisy: str  # VISIBLE or INFRARED
+
+    @property
+    def modalities(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.whole.modalities
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return self.reduced(index, 1)
+
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        images = list(self.whole.reduced(index, reduction))
+        place = self.modalities.index(self.noisy)
+        noise = np.random.default_rng(index).integers(0, 256, (*images[place].shape[:2], 1), np.uint8)
+        images[place] = np.repeat(noise, 3, axis=2)
+        return images
+
+    def content(self, index: int) -> list[bytes]:
+        return self.whole.content(index)
+
+
+def replace_by_noise(sequence: Sequence, noisy: str) -> Sequence:
+    """The sequence with noise in all frames of one stream. Raises InputError for a sequence of one camera."""
+    if sequence.frames.modalities != CAMERAS:
+        raise InputError(f"{sequence.name}: has only the {', '.join(sequence.frames.modalities)} stream, none to spare")
+    return replace(sequence, frames=NoisyCamera(sequence.frames, noisy))
 
 
 def keep_camera(sequence: Sequence, kept: str, modalities: int, since: int = 0) -> Sequence:

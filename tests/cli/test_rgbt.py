@@ -70,7 +70,7 @@ def test_overview_has_a_line_for_each(monkeypatch, capsys):
     [
         ("trak", "did you mean: rgbt track?"),
         ("analysis_results", "did you mean: rgbt score?"),
-        ("compare", "did you mean: rgbt compare figures or rgbt compare opencv?"),
+        ("compare", "did you mean: rgbt compare figures or rgbt compare trackers?"),
         ("zzz", "rgbt --help lists them"),
     ],
 )

@@ -9,7 +9,7 @@ from trees import ROWS, put_pair
 
 from lib.cli import test as test_command
 from lib.core.errors import InputError
-from lib.datasets.camera import keep_camera
+from lib.datasets.camera import keep_camera, replace_by_noise
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import INFRARED, VISIBLE
 
@@ -44,6 +44,20 @@ def test_camera_that_fails_is_seen_until_then(tmp_path, kept, after):
         keep_camera(sequence, kept, 2, since=3)
     with pytest.raises(InputError, match="a: has only the visible stream, so no camera can fail at frame 2"):
         keep_camera(keep_camera(sequence, VISIBLE, 1), VISIBLE, 2, since=2)
+
+
+@pytest.mark.parametrize("noisy", [VISIBLE, INFRARED])
+def test_noise_stands_in_one_stream_alone_and_is_repeatable(tmp_path, noisy):
+    put_pair(tmp_path / "a")
+    (sequence,) = read_folder(tmp_path)
+    frames, place = replace_by_noise(sequence, noisy).frames, (VISIBLE, INFRARED).index(noisy)
+    first, again, later = frames[0], frames[0], frames[1]
+    np.testing.assert_array_equal(first[1 - place], sequence.frames[0][1 - place])
+    assert first[place].shape == sequence.frames[0][place].shape and first[place].std() > 50
+    np.testing.assert_array_equal(first[place], again[place])
+    assert (first[place] != later[place]).mean() > 0.9
+    with pytest.raises(InputError, match="a: has only the visible stream, none to spare"):
+        replace_by_noise(keep_camera(sequence, VISIBLE, 1), VISIBLE)
 
 
 def test_infrared_alone_starts_from_its_own_boxes(tmp_path):

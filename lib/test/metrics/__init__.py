@@ -6,7 +6,7 @@ To add rules: a function for one video, a `Protocol` in `PROTOCOLS`, a line in `
 from .long_term import OXUVA, VOT_LT, LongTermProtocol, LongTermScores
 from .measure import matlab_range, overlap
 from .protocol import GroundTruth, Metric, Protocol, Scores, match_rows, score
-from .rgb import GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, PYTRACKING, UAV
+from .rgb import GOT10K, LASOT, LASOT_ALL, OTB, PLAIN, PLAIN_IOU, PYTRACKING, UAV
 from .rgbt import GTOT, GTOT_ROUNDED, LASHER, RGBT210, RGBT234, RGBT234_ROUNDED, VTUAV
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "OTB",
     "OXUVA",
     "PLAIN",
+    "PLAIN_IOU",
     "PROTOCOLS",
     "PYTRACKING",
     "Protocol",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _RGBT = (LASHER, RGBT234, RGBT234_ROUNDED, RGBT210, GTOT, GTOT_ROUNDED, VTUAV)
-_RGB = (OTB, LASOT, LASOT_ALL, PYTRACKING, UAV, GOT10K)
+_RGB = (PLAIN_IOU, OTB, LASOT, LASOT_ALL, PYTRACKING, UAV, GOT10K)
 _LONG_TERM = (VOT_LT, OXUVA)
 PROTOCOLS = {protocol.name: protocol for protocol in (PLAIN, *_RGBT, *_RGB, *_LONG_TERM)}
 

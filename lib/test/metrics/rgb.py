@@ -32,6 +32,11 @@ def _plain_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
     return compare_best(known, result).select(np.any(present, axis=0) & _shown(truth))
 
 
+def _average_later(overlaps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """[F] -> [1] mean overlap of the frames after the first; of the only one where there is one."""
+    return average(overlaps[1:] if len(overlaps) > 1 else overlaps, thresholds)
+
+
 def _lasot_errors(truth: GroundTruth, result: np.ndarray) -> Errors:
     """Only frames in which the target is visible count; the result is repaired first."""
     errors = compare(truth.boxes, repair(result, truth.boxes[0]))
@@ -86,7 +91,13 @@ def _grid(metric: Metric) -> Metric:
 _PYTRACKING = tuple(map(_grid, precision_and_success(PYTRACKING_SOURCE)))
 _RATES = np.arange(101) / 100
 
+#: Over the frames after the first, whose box is given; `_plain_errors` leaves out those without a target.
+_MEAN_IOU = Metric(
+    "mIoU", "mean overlap after the first frame", "none", np.zeros(1), 0, PLAIN_SOURCE, share=_average_later
+)
+
 PLAIN = Protocol("plain", precision_and_success(PLAIN_SOURCE), _plain_errors)
+PLAIN_IOU = Protocol("plain_iou", (*PLAIN.metrics, _MEAN_IOU), _plain_errors)
 OTB = Protocol("otb", precision_and_success(OTB_PAPER), kit_errors, missing=1)
 LASOT = Protocol("lasot", precision_and_success(LASOT_PAPER), _lasot_errors)
 LASOT_ALL = Protocol("lasot_all", _PYTRACKING, _pytracking_lasot)

@@ -22,12 +22,12 @@ def overall_table(board: Leaderboard) -> Table:
     rows = [["tracker", *(metric.name for metric in metrics), *speeds, "sequences"]]
     for entry in board.entries:
         figures = [percent(entry.scores.overall[metric.name], entry.spread.get(metric.name)) for metric in metrics]
-        shown = [_speed(speed) for speed in (entry.speed, entry.whole_speed)][: len(speeds)]
+        shown = [shown_speed(speed) for speed in (entry.speed, entry.whole_speed)][: len(speeds)]
         rows.append([entry.name, *figures, *shown, str(len(entry.sequences))])
     values = np.array([[entry.scores.overall[metric.name] for metric in metrics] for entry in board.entries])
     higher = [metric.higher_is_better for metric in metrics]
     title = f"{board.dataset}: {len(board.sequences)} sequences, {board.protocol.name} rules, figures in percent"
-    return Table(title, rows, notes_of(board), _ranks(values.T, higher, by_column=True))
+    return Table(title, rows, notes_of(board), rank_cells(values.T, higher, by_column=True))
 
 
 def summary_table(boards: Many[Leaderboard]) -> Table:
@@ -43,7 +43,7 @@ def summary_table(boards: Many[Leaderboard]) -> Table:
                 values[column, row] = found[column][name].scores.overall[metric.name]
         rows.append([name, *(percent(value) for value in values[:, row])])
     notes = tuple(f"{board.dataset}: {note}" for board in boards for note in notes_of(board))
-    ranks = _ranks(values, [metric.higher_is_better for _, metric in columns], by_column=True)
+    ranks = rank_cells(values, [metric.higher_is_better for _, metric in columns], by_column=True)
     return Table("all data sets, figures in percent", rows, notes, ranks)
 
 
@@ -53,7 +53,7 @@ def attribute_table(board: Leaderboard, metric: Metric) -> Table:
     for name, figures in attribute_figures(board, metric).items():
         rows.append([f"{name} ({len(board.attributes[name])})", *map(percent, figures)])
         values.append(figures)
-    ranks = _ranks(np.array(values), [metric.higher_is_better] * len(values), by_column=False)
+    ranks = rank_cells(np.array(values), [metric.higher_is_better] * len(values), by_column=False)
     return Table(f"{board.dataset}: {metric.name} by attribute, in percent", rows, notes_of(board), ranks)
 
 
@@ -77,7 +77,7 @@ def sequence_table(board: Leaderboard, metric: Metric) -> Table:
     ]
     values = np.array([[column.get(video.name, np.nan) for column in columns] for video in board.sequences])
     rows += [[video.name, *map(percent, figures)] for video, figures in zip(board.sequences, values, strict=True)]
-    ranks = _ranks(values, [metric.higher_is_better] * len(values), by_column=False)
+    ranks = rank_cells(values, [metric.higher_is_better] * len(values), by_column=False)
     return Table(f"{board.dataset}: {metric.name} by sequence, in percent", rows, notes_of(board), ranks)
 
 
@@ -160,7 +160,7 @@ def sequence_csv_rows(boards: Many[Leaderboard]) -> list[Row]:
     return rows
 
 
-def _ranks(values: np.ndarray, higher: Many[bool], *, by_column: bool) -> dict[tuple[int, int], int]:
+def rank_cells(values: np.ndarray, higher: Many[bool], *, by_column: bool) -> dict[tuple[int, int], int]:
     """The table cells with the best and second best score of each group, including ties. values: [groups, members].
 
     by_column: a group is a column of the table, else a row. Groups with fewer than two scores are not ranked.
@@ -177,7 +177,8 @@ def _ranks(values: np.ndarray, higher: Many[bool], *, by_column: bool) -> dict[t
     return places
 
 
-def _speed(speed: float | None) -> str:
+def shown_speed(speed: float | None) -> str:
+    """`67.3`, and `-` for None."""
     return "-" if speed is None else f"{speed:.1f}"
 
 

@@ -4,16 +4,14 @@ import csv
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from trees import SQUARE_FRAMES, put_moving_square
 
-from lib.cli import compare_opencv, score
+from lib.cli import score
 from lib.core.errors import InputError
 from lib.test.analysis import sources
 from lib.test.results.files import write_result
-
-FRAMES = 6
 
 
 @pytest.fixture
@@ -22,37 +20,21 @@ def command(monkeypatch, capsys, tmp_path):
 
     def run_script(name: str, *arguments: object) -> str:
         local = {"results_dir": str(tmp_path / "results"), "lasher_dir": str(tmp_path / "lasher")}
-        module = {"analysis_results": score, "compare_opencv": compare_opencv}[name]
-        monkeypatch.setattr(module, "read_local", lambda part: local, raising=False)
+        monkeypatch.setattr(score, "read_local", lambda part: local, raising=False)
         monkeypatch.setattr(sources, "read_local", lambda part: local)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        module.main()
+        score.main()
         return capsys.readouterr().out
 
     return run_script
-
-
-def put_sequence(folder: Path, *, infrared: bool = True, rows: int = FRAMES) -> np.ndarray:
-    """A bright square that moves 3 pixels per frame; returns its boxes."""
-    boxes = np.array([(20 + 3 * index, 20, 16, 16) for index in range(FRAMES)], float)
-    streams = ("visible", "infrared") if infrared else ("img",)
-    for stream in streams:
-        (folder / stream).mkdir(parents=True)
-        for index, (x, y, w, h) in enumerate(boxes.astype(int)):
-            image = np.random.default_rng(0).integers(0, 60, (80, 96, 3)).astype(np.uint8)
-            image[y : y + h, x : x + w] += 180
-            cv2.imwrite(str(folder / stream / f"{index:04d}.png"), image)
-    name = "visible.txt" if infrared else "groundtruth.txt"
-    np.savetxt(folder / name, boxes[:rows], fmt="%d", delimiter=",")
-    return boxes
 
 
 @pytest.fixture
 def lasher(tmp_path):
     """Two LasHeR sequences, a tracker that is perfect on one and 8 pixels off on the other; 25 frames per second."""
     for name, shift in (("a", 0), ("b'c", 8)):
-        boxes = put_sequence(tmp_path / "lasher" / "testingset" / name)
-        seconds = np.array([5.0] + [0.04] * (FRAMES - 1))
+        boxes = put_moving_square(tmp_path / "lasher" / "testingset" / name)
+        seconds = np.array([5.0] + [0.04] * (SQUARE_FRAMES - 1))
         write_result(tmp_path / "results" / "tbsi_track" / "tiny", name, boxes + [shift, 0, 0, 0], seconds)
     return tmp_path
 
@@ -91,7 +73,9 @@ def read_csv(path: Path) -> list[list[str]]:
 
 
 def test_several_trackers_and_any_folder(command, lasher, caplog):
-    write_result(lasher / "results" / "tbsi_track" / "tiny_007", "a", np.ones((FRAMES, 4)), np.ones(FRAMES))
+    write_result(
+        lasher / "results" / "tbsi_track" / "tiny_007", "a", np.ones((SQUARE_FRAMES, 4)), np.ones(SQUARE_FRAMES)
+    )
     words = ["--tracker_name", "tbsi_track", "--tracker_param", "tiny", "tiny_007", "--results"]
     output = command("analysis_results", *words, f"other={lasher}/results/tbsi_track/tiny", "--allow_missing")
     assert [cells(output, name)[-1] for name in ("tbsi_track/tiny ", "tbsi_track/tiny_007", "other")] == ["2", "1", "2"]
@@ -113,7 +97,7 @@ def test_speed_with_reading_where_the_files_tell(command, lasher):
     folder = lasher / "results" / "tbsi_track" / "tiny"
     for name in ("a", "b'c"):
         boxes = np.loadtxt(folder / f"{name}.txt")
-        write_result(folder, name, boxes, np.tile([0.04, 0.1], (FRAMES, 1)))
+        write_result(folder, name, boxes, np.tile([0.04, 0.1], (SQUARE_FRAMES, 1)))
     output = command("analysis_results", "--results", f"x={folder}")
     assert "frames/s  with reading" in output and cells(output, "x")[-3:] == ["25.0", "10.0", "2"]
 
@@ -122,7 +106,7 @@ def test_several_runs_are_averaged(command, lasher):
     folder = lasher / "results" / "tbsi_track"
     (folder / "tiny").rename(folder / "tiny_001")
     for name in ("a", "b'c"):
-        write_result(folder / "tiny_002", name, np.loadtxt(folder / "tiny_001" / "a.txt"), np.full(FRAMES, 0.02))
+        write_result(folder / "tiny_002", name, np.loadtxt(folder / "tiny_001" / "a.txt"), np.full(SQUARE_FRAMES, 0.02))
     output = command("analysis_results", "--tracker_name", "tbsi_track", "--tracker_param", "tiny", "--runid", 1, 2)
     assert " ".join(cells(output, "tbsi_track/tiny")).startswith(f"100.00 ± 0.00 {100 * (7 / 12 + 1) / 2:.2f} ± 29.46")
     assert "tbsi_track/tiny: mean of 2 runs, ± their standard deviation" in output
@@ -171,9 +155,9 @@ def test_short_results_are_named(command, lasher):
 
 
 def test_folder_scores_by_plain_rules_what_is_annotated(command, tmp_path, caplog):
-    boxes = put_sequence(tmp_path / "data" / "a", infrared=False)
-    put_sequence(tmp_path / "data" / "start_only", infrared=False, rows=1)
-    write_result(tmp_path / "mine", "a", boxes, np.ones(FRAMES))
+    boxes = put_moving_square(tmp_path / "data" / "a", infrared=False)
+    put_moving_square(tmp_path / "data" / "start_only", infrared=False, rows=1)
+    write_result(tmp_path / "mine", "a", boxes, np.ones(SQUARE_FRAMES))
     words = ["--dataset_name", "folder", "--data_dir", tmp_path / "data", "--results", f"mine={tmp_path / 'mine'}"]
     output = command("analysis_results", *words)
     assert "1 sequences, plain rules" in output and cells(output, "mine")[0] == "100.00"
@@ -186,29 +170,3 @@ def test_annotation_files_alone_suffice(command, tmp_path):
     (tmp_path / "a.txt").write_text("1 1 8 8\n2 1 8 8\n")
     output = command("analysis_results", "--annotations", tmp_path / "truth", "--results", f"x={tmp_path}")
     assert cells(output, "x") == ["100.00", "100.00", "95.24", "-", "1"]
-
-
-def test_comparison_tables(command, tmp_path):
-    boxes = put_sequence(tmp_path / "data" / "pair")
-    put_sequence(tmp_path / "data" / "single", infrared=False)
-    write_result(tmp_path / "mine", "pair", boxes, np.full(FRAMES, 0.1))
-    words = ["--data_dir", tmp_path / "data", "--results", f"mine={tmp_path / 'mine'}", "--per_sequence"]
-    output = command("compare_opencv", *words, "--out", tmp_path / "table.md")
-    paired, single = output.split("### ")[1:]
-    assert paired.startswith("data: 1 RGB-T sequences, 6 frames") and single.startswith("data: 1 RGB sequences")
-    assert "| mine | **100.00** |" in paired and "mine" not in single
-    assert "OpenCV MIL, infrared" in paired and "OpenCV MIL, infrared" not in single
-    assert "| pair |" in paired and "| single |" in single
-    assert (tmp_path / "table.md").read_text() in output
-
-
-def test_comparison_needs_both_nano_files(command, tmp_path):
-    with pytest.raises(InputError, match="--nano_backbone nowhere.onnx: file does not exist"):
-        command("compare_opencv", "--data_dir", tmp_path, "--nano_backbone", "nowhere.onnx")
-
-
-def test_missing_opencv_trackers_are_left_out_and_said(monkeypatch, caplog):
-    for name in ("TrackerMIL", "TrackerMIL_create"):
-        monkeypatch.delattr(cv2, name, raising=False)
-    assert list(compare_opencv.known_trackers(None, None)) == ["static box"]
-    assert "OpenCV MIL is left out: TrackerMIL: OpenCV" in caplog.text
