@@ -58,7 +58,7 @@ def make_screenshot() -> Path:
             page.set_default_timeout(WAIT)
             page.goto(f"http://127.0.0.1:{port}")
             page.click("#bundled")
-            page.locator("#told", has_text="frame 1:").wait_for()
+            page.locator("#status", has_text="frame 1:").wait_for()
             page.click("#track")
             page.wait_for_function("document.querySelector('#result video')?.readyState >= 2")
             page.evaluate(
