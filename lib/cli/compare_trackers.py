@@ -4,8 +4,8 @@ r"""Track several sets of sequences with several trackers, and write one page of
     rgbt compare trackers "NanoTrackV2, infrared=opencv:nano:infrared" "IIMF tiny=iimf_track:tiny" \
         --data_dir TNO=DIR RGB=DIR --nano_backbone FILE.onnx --nano_head FILE.onnx --per_sequence --out DIR
 
-A tracker is [NAME=]TRACKER:CONFIG[:STREAM]; STREAM (visible or infrared) is TEST.STREAM of the configuration. Weights
-are those of the newest training, else the bundled ones. A set is [NAME=]DIR.
+A tracker is [NAME=]TRACKER:CONFIG[:STREAM][@FILE]; STREAM (visible or infrared) is TEST.STREAM of the configuration.
+Weights are those of FILE, else of the newest training, else the bundled ones. A set is [NAME=]DIR.
 --out gets page.md, figures.csv and the results, results/<set>/<cameras>/<tracker>/<config>/: what is finished there is
 not tracked again, so the same command goes on where it was stopped, and tracks new trackers alone.
 Trackers of both cameras are also tracked with one camera removed, failing in mid-sequence, or replaced by noise
@@ -31,8 +31,10 @@ from ..test.analysis.leaderboard import Leaderboard, evaluate, select_scored
 from ..test.evaluation.complete import complete_results
 from ..test.evaluation.conditions import CONDITIONS, RECORDED
 from ..test.evaluation.open import Run, open_run
+from ..test.evaluation.record import digest
 from ..test.metrics import PLAIN_IOU
 from ..test.report.comparison import ComparedSet, comparison_page, comparison_rows, comparison_tables
+from ..test.results.origin import check_scored
 from .options import add_device, add_out
 from .parser import Argv, Parser
 
@@ -77,7 +79,8 @@ class ContestSet:
 def parse_arguments(argv: Argv) -> argparse.Namespace:
     """The command line."""
     parser = Parser("compare trackers", __doc__, argv)
-    parser.add_argument("trackers", nargs="+", metavar="[NAME=]TRACKER:CONFIG[:STREAM]", help="one or more trackers")
+    form = "[NAME=]TRACKER:CONFIG[:STREAM][@FILE]"
+    parser.add_argument("trackers", nargs="+", metavar=form, help="one or more trackers")
     parser.add_argument("--data_dir", nargs="+", required=True, metavar="[NAME=]DIR", help="folders of sequences")
     parser.add_argument(
         "--cameras", nargs="+", choices=tuple(CONDITIONS), default=list(CONDITIONS), metavar="CASE",
@@ -116,18 +119,20 @@ def main(argv: Argv = None) -> None:
 
 
 def open_contestant(text: str, args: argparse.Namespace) -> Contestant:
-    """The tracker that `[NAME=]TRACKER:CONFIG[:STREAM]` describes. Raises InputError for another form, and as
+    """The tracker that `[NAME=]TRACKER:CONFIG[:STREAM][@FILE]` describes. Raises InputError for another form, and as
     `open_run`."""
+    text, _, checkpoint = text.partition("@")
     name, _, what = text.rpartition("=")
     parts = what.split(":")
     if len(parts) not in (2, 3) or not all(parts):
-        raise InputError(f"{text}: expected [NAME=]TRACKER:CONFIG[:STREAM], for example tiny=iimf_track:tiny")
+        raise InputError(f"{text}: expected [NAME=]TRACKER:CONFIG[:STREAM][@FILE], for example tiny=iimf_track:tiny")
     changes = [f"TEST.STREAM={parts[2]}"] if len(parts) == 3 else []
     files = {"MODEL.BACKBONE_FILE": args.nano_backbone, "MODEL.HEAD_FILE": args.nano_head}
     if parts[0] == "opencv" and parts[1].startswith("nano"):
         changes += [f"{key}={file}" for key, file in files.items() if file]
-    opened = open_run(parts[0], parts[1], changes, device=args.device)
-    _ = opened.files  # refuses missing ones before anything is tracked
+    opened = open_run(parts[0], parts[1], changes, checkpoint=checkpoint or None, device=args.device)
+    for file in opened.files:
+        digest(file)  # refuses missing ones before anything is tracked
     stream = opened.cfg.TEST.get("STREAM", "both" if opened.modalities == len(CAMERAS) else "visible")
     stream = "" if opened.cfg.MODEL.NAME == "static" else stream
     return Contestant(name or f"{' '.join(parts[:2])}{f', {parts[2]}' if len(parts) == 3 else ''}", opened, stream)
@@ -137,6 +142,8 @@ def read_sets(text: str) -> list[ContestSet]:
     """The annotated sequences of `[NAME=]DIR`; those with and without infrared are two sets."""
     name, _, folder = text.rpartition("=")
     name = name or Path(folder).resolve().name
+    if name in (".", "..") or Path(name).name != name:
+        raise InputError(f"--data_dir {text}: {name!r} names a folder of results; give a name without slashes")
     sequences = read_folder(folder)
     scored = {video.name for video in select_scored(sequences)}
     kinds: dict[int, list[Sequence]] = {}
@@ -174,6 +181,7 @@ def compare(found: ContestSet, contestants: list[Contestant], out: Path, args: a
 def follow(found: ContestSet, contestants: list[Contestant], case: str, results: Path, finished: bool) -> Leaderboard:
     """Track with each tracker, and score it. finished: track nothing, and leave out who lacks results."""
     videos, entries = select_scored(found.sequences), []
+    starts, data = {video.name: video.truth.first_boxes for video in videos}, data_name(FOLDER, found.folder)
     sequences = [CONDITIONS[case](sequence) for sequence in found.sequences]
     for item in contestants:
         folder = results / found.name / case / item.place
@@ -182,7 +190,8 @@ def follow(found: ContestSet, contestants: list[Contestant], case: str, results:
             continue
         if not finished:
             log.info("%s, %s: %s", found.name, case, item.name)
-            complete_results(item.run, sequences, folder, data_name(FOLDER, found.folder))
+            complete_results(item.run, sequences, folder, data)
+        check_scored(folder, data, starts)
         entry = evaluate(item.name, folder, videos, PLAIN_IOU)
         entries.append(entry if item.stream else replace(entry, speed=None, whole_speed=None))
     return Leaderboard(found.name, PLAIN_IOU, tuple(videos), tuple(entries))

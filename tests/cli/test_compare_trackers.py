@@ -86,14 +86,16 @@ def test_a_tracker_of_one_stream_meets_only_sets_that_have_it(sets, tracked, tmp
     [
         (["tiny"], "tiny: expected \\[NAME=\\]TRACKER:CONFIG\\[:STREAM\\]"),
         (["iimf_track:tiny:visible"], "TEST.STREAM"),
+        ([STATIC, "--data_dir", "../x=."], "'../x' names a folder of results; give a name without slashes"),
         ([STATIC, STATIC], "tracker 'box' is given twice; give one of them another name"),
         (["opencv:nano", "--nano_backbone", "nowhere.onnx"], "MODEL.BACKBONE_FILE: file 'nowhere.onnx' does not exist"),
+        (["iimf_track:tiny@nowhere.safetensors"], "nowhere.safetensors: checkpoint does not exist"),
         ([STATIC, "--tables_only"], "P: no tracker is finished on it; run the command without --tables_only"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(sets, words, message):
     with pytest.raises(InputError, match=message) as error:
-        compare_trackers.main([*words, *sets])
+        compare_trackers.main([*sets, *words])
     assert "\n" not in str(error.value)
 
 

@@ -21,8 +21,8 @@ def complete_results(run: Run, sequences: Many[Sequence], folder: Path, data: st
     """
     origins = {sequence.name: origin_of(sequence, data) for sequence in sequences}
     with hold(folder, "choose another folder (--out)"):
-        record_run(folder, run.cfg, run.files)
         done = find_finished(folder, sequences, origins, read_origins(folder))
+        record_run(folder, run.cfg, run.files)
         pending = [sequence for sequence in sequences if sequence.name not in done]
         add_origins(folder, {sequence.name: origins[sequence.name] for sequence in pending})
         if pending:
