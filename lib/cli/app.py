@@ -5,8 +5,8 @@
     rgbt app --host 0.0.0.0          # everybody in the network can use the app, and so this machine
 
 Needs Gradio, which the rest of the toolbox does not need: pip install "gradio>=6". Without --host only this machine can
-open the page. The app sends nothing to other machines. Uploads and results are removed when their page is closed, after
-an hour at the latest, and when the app ends.
+open the page. The app sends nothing to other machines. Uploads and results are removed when their page is closed or was
+not used for an hour, and when the app ends.
 """
 
 import argparse
@@ -42,6 +42,13 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
         metavar="N",
         help="largest size of an upload in MB (default: 200)",
     )
+    parser.add_argument(
+        "--total_megabytes",
+        type=int,
+        default=4000,
+        metavar="N",
+        help="largest size of all uploads and results together in MB (default: 4000)",
+    )
     add_backend(parser)
     parser.add_argument("--browser", action="store_true", help="open the page in a browser")
     return parser.read()
@@ -50,7 +57,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
 def main(argv: Argv = None) -> None:
     """Serve the page until Ctrl-C or SIGTERM."""
     args = parse_arguments(argv)
-    for name in ("max_frames", "max_megabytes"):
+    for name in ("max_frames", "max_megabytes", "total_megabytes"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} {getattr(args, name)}: expected 1 or more")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder is removed
@@ -58,13 +65,18 @@ def main(argv: Argv = None) -> None:
     tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # all uploads and results are in this folder
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
-        from ..test.demo.app_page import (  # here, since Gradio reads its settings when it is imported
-            build_page,
-            launch,
-        )
+        from ..test.demo.app_page import build_page  # here, since Gradio reads its settings when it is imported
+        from ..test.demo.app_serve import launch
 
         page = build_page(args.max_frames, args.backend)
-        launch(page, args.host, args.port, max_megabytes=args.max_megabytes, browser=args.browser)
+        launch(
+            page,
+            args.host,
+            args.port,
+            max_megabytes=args.max_megabytes,
+            total_megabytes=args.total_megabytes,
+            browser=args.browser,
+        )
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise

@@ -1,110 +1,135 @@
-"""The page of the browser app: its parts and their actions. No other file needs Gradio."""
+"""The page of the browser app: its parts and their actions. This file and app_serve.py alone need Gradio."""
 
+import html
 import logging
-import time
+import tempfile
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from ...core.distributed import device_types
 from ...core.errors import InputError
-from .app_session import Session, VisitorOptions, summary
+from .app_boxes import MOST_TARGETS
+from .app_picture import EMPTY, POINTING, STYLE, picture_html
+from .app_session import Session, VisitorLeft, VisitorOptions, summary
+from .app_visitors import Visitor, Visitors
 from .bundled import LOST_BELOW, bundled_models
 
 log = logging.getLogger(__name__)
 
-HOUR = 3600
+MINUTE = 60
 VIDEOS = [".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv"]
 TITLE = "Visible + infrared tracking"
 INTRODUCTION = f"""# {TITLE}
-Drop the two videos of one scene and open them, or use the bundled sequence. Click two opposite corners of the target,
-then **Track**. A box drawn in a later frame corrects the target there."""
+Drop the two videos of one scene, or use the bundled sequence. Click two opposite corners of the target, or drag a box
+around it; then **Track**. A box drawn in a later frame corrects the target there."""
+
+Update = dict[Any, Any]  # part of the page -> its new value
 
 
-@dataclass
-class Visitor:
-    """A visitor: the session and the uploaded files."""
-
-    session: Session
-    uploads: set[str] = field(default_factory=set)  # paths; the page may open them again
-    last_used: float = field(default_factory=time.monotonic)
-
-    def clear(self) -> None:
-        """Remove the visitor's uploads and results."""
-        self.session.close()
-        for path in self.uploads:
-            Path(path).unlink(missing_ok=True)
-
-
-class Visitors:
-    """All visitors. Those who close the page, or do not use it for an hour, are removed with their files."""
-
-    def __init__(self, max_frames: int):
-        self.max_frames = max_frames
-        self._visitors: dict[str, Visitor] = {}
-
-    def find(self, request: gr.Request) -> Visitor:
-        """The visitor who sent a request; a new one has a session without a video."""
-        for name in [name for name, visitor in self._visitors.items() if visitor.last_used < time.monotonic() - HOUR]:
-            self._visitors.pop(name).clear()
-        name = str(request.session_hash)
-        if name not in self._visitors:
-            self._visitors[name] = Visitor(Session(self.max_frames))
-        self._visitors[name].last_used = time.monotonic()
-        return self._visitors[name]
-
-    def leave(self, request: gr.Request) -> None:
-        """The visitor closed the page."""
-        visitor = self._visitors.pop(str(request.session_hash), None)
-        if visitor is not None:
-            visitor.clear()
-
-
-class Actions:
-    """What the parts of the page do. Gradio passes arguments that are annotated with its own types."""
+class Page:
+    """The parts of the page and what they do. Gradio passes arguments that are annotated with its own types."""
 
     def __init__(self, visitors: Visitors, backend: str):
         self.visitors, self.backend = visitors, backend
+        models = list(bundled_models())
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280):
+                self.visible, self.infrared = map(_make_upload, ("visible", "infrared"))
+                self.align = gr.Checkbox(
+                    label="align the cameras", info="where the two pictures differ in shape or are shifted"
+                )
+                self.bundled = gr.Button("Use the bundled sequence", elem_id="bundled")
+                self.model = gr.Dropdown(models, value=models[0], label="model")
+                self.device = gr.Dropdown(["auto", *device_types()], value="auto", label="device")
+                self.lost = gr.Slider(0, 1, LOST_BELOW, step=0.05, label="lost below this score")
+                self.heat = gr.Checkbox(label="show the score map")
+            with gr.Column(scale=2, min_width=420):
+                self.image = gr.HTML(EMPTY, elem_id="frame", css_template=STYLE, js_on_load=POINTING)
+                self.status = gr.HTML(elem_id="status")
+                with gr.Row():
+                    self.frame = gr.Slider(1, 2, 1, step=1, label="frame", scale=3, elem_id="number")
+                    self.camera = gr.Radio(["visible", "infrared"], value="visible", label="camera", scale=2)
+                with gr.Row():
+                    self.target = gr.Dropdown(
+                        list(range(1, MOST_TARGETS + 1)),
+                        value=1,
+                        label="target",
+                        scale=1,
+                        min_width=90,
+                        elem_id="target",
+                    )
+                    self.box = gr.Textbox(label="box x,y,w,h in pixels, then Enter", scale=3, elem_id="box")
+                    self.clear = gr.Button("Clear the boxes", scale=1, elem_id="clear")
+                self.track = gr.Button("Track", variant="primary", elem_id="track", interactive=False)
+                self.video = gr.Video(label="result", interactive=False, elem_id="result", autoplay=True, loop=True)
+                self.files = gr.File(label="files", file_count="multiple", interactive=False, elem_id="files")
+        self._connect()
 
-    def open_videos(
-        self, visible: str | None, infrared: str | None, align: bool, request: gr.Request
-    ) -> tuple[Any, ...]:
-        """Open two uploaded videos."""
-        self.visitors.find(request).uploads |= {path for path in (visible, infrared) if path is not None}
-        return self._start(request, lambda session: session.open(visible, infrared, align))
+    def _connect(self) -> None:
+        """Say which part does what."""
+        opened = [self.image, self.status, self.frame, self.track, self.video, self.files]
+        drawn, shown = [self.image, self.status, self.track], [self.frame, self.camera]
+        uploads: list[Any] = [self.visible, self.infrared, self.align]
+        gr.on([part.change for part in uploads], self.open_videos, uploads, opened)
+        self.bundled.click(self.open_bundled, None, opened)
+        self.image.select(self.point, [*shown, self.target], drawn)
+        self.box.submit(self.enter, [*shown, self.target, self.box], drawn)
+        self.clear.click(self.clear_boxes, shown, drawn)
+        gr.on(
+            [self.frame.change, self.camera.change], self.show, shown, [self.image, self.status], show_progress="hidden"
+        )
+        chosen = [self.model, self.device, self.heat, self.lost]
+        self.track.click(self.run, chosen, [self.video, self.files, self.status])
 
-    def open_bundled(self, request: gr.Request) -> tuple[Any, ...]:
+    def open_videos(self, visible: str | None, infrared: str | None, align: bool, request: gr.Request) -> Update:
+        """Open uploaded videos."""
+
+        def open_them(visitor: Visitor) -> list[str]:
+            visitor.session.forget()
+            visitor.keep_only(visible, infrared)
+            paths = visitor.own(visible), visitor.own(infrared)
+            if paths == (None, None):
+                return []
+            return visitor.session.open(*paths, align)
+
+        return self._start(request, open_them)
+
+    def open_bundled(self, request: gr.Request) -> Update:
         """Open the bundled sequence."""
-        return self._start(request, lambda session: session.open_bundled())
+        return self._start(request, lambda visitor: visitor.session.open_bundled())
 
-    def show(self, frame: int, camera: str, request: gr.Request) -> np.ndarray | None:
+    def show(self, frame: int, camera: str, request: gr.Request) -> Update:
         """The picture of a frame."""
-        session = self._session(request)
+        session = self._visitor(request).session
         if session.sequence is None:
-            return None
-        return _show_errors(session.picture, int(frame) - 1, int(camera == "infrared"))
+            return {self.image: EMPTY}
+        return self._attempt(lambda: {self.image: _draw(session, frame, camera)})
 
-    def click(self, frame: int, camera: str, event: gr.SelectData, request: gr.Request) -> tuple[Any, ...]:
-        """A corner of a box."""
-        status = self._session(request).click(int(frame) - 1, *event.index)
-        return self.show(frame, camera, request), status
+    def point(self, frame: int, camera: str, target: int, event: gr.EventData, request: gr.Request) -> Update:
+        """A corner of a box, or a whole box, with the mouse."""
+        first, second = event.first, event.second
+        return self._change(
+            request, frame, camera, lambda session: session.point(int(frame) - 1, first, second, int(target))
+        )
 
-    def enter(self, frame: int, camera: str, text: str, request: gr.Request) -> tuple[Any, ...]:
+    def enter(self, frame: int, camera: str, target: int, text: str, request: gr.Request) -> Update:
         """A box in numbers."""
-        status = _show_errors(self._session(request).enter, int(frame) - 1, text)
-        return self.show(frame, camera, request), status
+        return self._change(request, frame, camera, lambda session: session.enter(int(frame) - 1, text, int(target)))
 
-    def clear(self, frame: int, camera: str, request: gr.Request) -> tuple[Any, ...]:
+    def clear_boxes(self, frame: int, camera: str, request: gr.Request) -> Update:
         """Remove all boxes."""
-        session = self._session(request)
-        session.clear()
-        return self.show(frame, camera, request), session.describe_boxes()
 
-    def track(
+        def clear(session: Session) -> str:
+            session.drawn.clear()
+            return session.drawn.describe()
+
+        return self._change(request, frame, camera, clear)
+
+    def run(
         self,
         model: str,
         device: str,
@@ -112,98 +137,93 @@ class Actions:
         lost: float,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio passes it because of this default)
-    ) -> tuple[Any, ...]:
-        """Track the target, and show the result."""
+    ) -> Update:
+        """Track the targets, and show the result."""
+        session = self._visitor(request).session
 
         def show_progress(done: int, total: int) -> None:
             progress((done, total), unit="frames")
 
-        options = VisitorOptions(model, device, heat, lost, self.backend)
-        result = _show_errors(self._session(request).track, options, show_progress)
-        return str(result.files[0]), [str(path) for path in result.files], summary(result)
+        def track() -> Update:
+            result = session.track(VisitorOptions(model, device, heat, lost, self.backend), show_progress)
+            paths = [str(path) for path in result.files]
+            return {self.video: paths[0], self.files: paths, self.status: _words(summary(result))}
 
-    def _session(self, request: gr.Request) -> Session:
-        return self.visitors.find(request).session
+        return {self.video: None, self.files: None} | self._attempt(track)
 
-    def _start(self, request: gr.Request, open_video: Callable[[Session], list[str]]) -> tuple[Any, ...]:
-        session = self._session(request)
-        lines = _show_errors(open_video, session)
-        slider = gr.Slider(1, max(session.length, 2), 1, step=1)
-        return self.show(1, "visible", request), "\n\n".join([*lines, session.describe_boxes()]), slider
+    def _visitor(self, request: gr.Request) -> Visitor:
+        return self.visitors.find(str(request.session_hash))
+
+    def _start(self, request: gr.Request, open_video: Callable[[Visitor], list[str]]) -> Update:
+        visitor = self._visitor(request)
+        session = visitor.session
+
+        def start() -> Update:
+            lines = open_video(visitor)
+            if session.sequence is None:
+                return {}
+            slider = gr.Slider(1, max(session.length, 2), 1, step=1, interactive=session.length > 1)
+            words = _words(*lines, session.drawn.describe())
+            return {self.frame: slider, self.image: _draw(session, 1, "visible"), self.status: words}
+
+        empty = {self.image: EMPTY, self.status: "", self.video: None, self.files: None}
+        return empty | self._attempt(start) | {self.track: gr.Button(interactive=session.ready)}
+
+    def _change(self, request: gr.Request, frame: int, camera: str, change: Callable[[Session], str]) -> Update:
+        session = self._visitor(request).session
+
+        def apply() -> Update:
+            words = change(session)
+            return {self.image: _draw(session, frame, camera), self.status: _words(words)}
+
+        return self._attempt(apply) | {self.track: gr.Button(interactive=session.ready)}
+
+    def _attempt(self, action: Callable[[], Update]) -> Update:
+        """What an action shows; or why there is nothing, in the place of the status, until the next action."""
+        try:
+            return action()
+        except VisitorLeft:
+            return {}
+        except InputError as error:
+            return {self.status: _words(str(error), wrong=True)}
+        except Exception:
+            log.exception("an action of the page failed")
+            return {self.status: _words("That failed; the terminal of the app says why.", wrong=True)}
 
 
 def build_page(max_frames: int, backend: str) -> gr.Blocks:
     """The page. max_frames: frames of a video that are tracked; the rest is ignored. backend: computes the networks."""
-    visitors, models = Visitors(max_frames), list(bundled_models())
-    actions = Actions(visitors, backend)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 12, HOUR)) as page:
+    visitors = Visitors(max_frames, Path(tempfile.gettempdir()))
+
+    def leave(request: gr.Request) -> None:
+        visitors.leave(str(request.session_hash))
+
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(INTRODUCTION)
-        with gr.Row():
-            with gr.Column(scale=1, min_width=280):
-                visible, infrared = map(_make_upload, ("visible", "infrared"))
-                align = gr.Checkbox(
-                    label="align the cameras", info="where the two pictures differ in shape or are shifted"
-                )
-                opened = gr.Button("Open the videos", elem_id="open")
-                bundled = gr.Button("Use the bundled sequence", elem_id="bundled")
-                model = gr.Dropdown(models, value=models[0], label="model")
-                device = gr.Dropdown(["auto", *device_types()], value="auto", label="device")
-                lost = gr.Slider(0, 1, LOST_BELOW, step=0.05, label="lost below this score")
-                heat = gr.Checkbox(label="show the score map")
-            with gr.Column(scale=2, min_width=420):
-                image = gr.Image(label="frame", interactive=False, format="png", elem_id="frame", buttons=[])
-                status = gr.Markdown(elem_id="status")
-                with gr.Row():
-                    frame = gr.Slider(1, 2, 1, step=1, label="frame", scale=3, elem_id="number")
-                    camera = gr.Radio(["visible", "infrared"], value="visible", label="camera", scale=2)
-                with gr.Row():
-                    box = gr.Textbox(label="box x,y,w,h in pixels, then Enter", scale=3, elem_id="box")
-                    clear = gr.Button("Clear the boxes", scale=1, elem_id="clear")
-                track = gr.Button("Track", variant="primary", elem_id="track")
-                video = gr.Video(label="result", interactive=False, elem_id="result", autoplay=True, loop=True)
-                files = gr.File(label="files", file_count="multiple", interactive=False, elem_id="files")
-        shown = [frame, camera]
-        opened.click(actions.open_videos, [visible, infrared, align], [image, status, frame])
-        bundled.click(actions.open_bundled, None, [image, status, frame])
-        image.select(actions.click, shown, [image, status])
-        box.submit(actions.enter, [*shown, box], [image, status])
-        clear.click(actions.clear, shown, [image, status])
-        gr.on([frame.change, camera.change], actions.show, shown, image, show_progress="hidden")
-        track.click(actions.track, [model, device, heat, lost], [video, files, status])
-        page.unload(visitors.leave)
+        Page(visitors, backend)
+        page.unload(leave)
+    _sweep_every_minute(visitors)
     return page
+
+
+def _sweep_every_minute(visitors: Visitors) -> None:
+    def sweep() -> None:
+        wait = threading.Event()
+        while not wait.wait(MINUTE):
+            visitors.sweep()
+
+    threading.Thread(target=sweep, daemon=True, name="sweep").start()
+
+
+def _draw(session: Session, frame: int, camera: str) -> str:
+    return picture_html(session.picture(int(frame) - 1, int(camera == "infrared")))
+
+
+def _words(*lines: str, wrong: bool = False) -> str:
+    """Lines for the visitor as HTML."""
+    colour = ' style="color: var(--error-text-color, #b91c1c)" role="alert"' if wrong else ""
+    return "".join(f"<p{colour}>{html.escape(line)}</p>" for line in lines)
 
 
 def _make_upload(camera: str) -> gr.File:
     return gr.File(label=f"{camera} video", file_types=VIDEOS, elem_id=camera, height=130)
-
-
-def _show_errors(action: Any, *arguments: Any) -> Any:
-    """The result of a session's action; an InputError is shown on the page."""
-    try:
-        return action(*arguments)
-    except InputError as error:
-        raise gr.Error(str(error), duration=None, print_exception=False) from None
-
-
-def launch(page: gr.Blocks, host: str, port: int, *, max_megabytes: int, browser: bool) -> None:
-    """Serve the page until Ctrl-C. Raises InputError where the host or port cannot be used."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio sends requests to itself
-    log.info("open http://%s:%d in a browser; Ctrl-C ends the app", host, port)
-    try:
-        _serve(page, host, port, max_megabytes, browser)
-    except OSError as error:
-        raise InputError(f"--port {port}: cannot be used ({str(error).splitlines()[0]}); give another") from None
-
-
-def _serve(page: gr.Blocks, host: str, port: int, max_megabytes: int, browser: bool) -> None:
-    page.queue(default_concurrency_limit=1, max_size=16).launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=browser,
-        share=False,
-        max_file_size=f"{max_megabytes}mb",
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        footer_links=[],
-        quiet=True,
-    )

@@ -1,31 +1,33 @@
 """The session of one visitor of the browser app: video, boxes, options, results. It is independent of the browser."""
 
 import functools
-import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.frame import GREY_COPY, NO_INFRARED
+from ...core.frame import GREY_COPY, NO_INFRARED, Images
 from ...datasets.sequence import Sequence
 from ..evaluation.open import open_run
 from ..tracker.forward_pass import TORCH, Mode
 from ..tracker.protocol import Tracker
-from ..video.draw import BLACK, ORANGE
 from ..video.homography import ESTIMATE
 from ..video.pairing import open_frames, open_sequence, recorded_rate
-from .boxes import parse_box
+from .app_boxes import MOST_TARGETS, DrawnBoxes
+from .app_messages import collected_messages, shorten
 from .bundled import DEMO_SEQUENCE, LOST_BELOW, BundledModel, bundled_models
 from .video_run import DemoVideo, VideoOptions, VideoResult, track_video
 
-LEAST_SIDE = 4  # pixels; a smaller box comes from a double click
+FOLDER_PREFIX = "tracking_app_"
+KEPT_RUNS = 2  # results of earlier runs are removed
+
+
+class VisitorLeft(Exception):
+    """The visitor left, or opened another video, while one was tracked."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,16 @@ class Session:
     """One video and the boxes on it. All files that it writes are in `folder`; `close` removes them."""
 
     max_frames: int
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="tracking_app_")))
     sequence: Sequence | None = None
-    boxes: dict[int, np.ndarray] = field(default_factory=dict)  # frame from 0 -> [4] xywh, pixels
-    corner: tuple[int, float, float] | None = None  # frame, x and y of a first click
+    drawn: DrawnBoxes = field(default_factory=DrawnBoxes)
     runs: int = 0
+    running: bool = False
+    closed: bool = False
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """Where files are written; it is made at its first use."""
+        return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
 
     def open(self, visible: str | None, infrared: str | None, align: bool) -> list[str]:
         """Open two videos; the infrared one may be missing. Returns lines for the visitor: warnings, number of frames.
@@ -58,110 +65,129 @@ class Session:
         """
         if visible is None:
             raise InputError("no visible video; drop one, or use the bundled sequence")
-        with _collected_warnings() as lines:
+        with collected_messages() as lines:
             try:
                 frames = open_frames(visible, infrared, ESTIMATE if align and infrared else None)
             except InputError as error:
                 text = str(error).replace(f"--register {ESTIMATE} or --register FILE", "the box “align the cameras”")
-                raise InputError(_short(text, visible, infrared)) from None
+                raise InputError(shorten(text, visible, infrared)) from None
         self._replace_sequence(Sequence(Path(visible).stem, frames, np.zeros((0, 4))))
         lines += [NO_INFRARED[GREY_COPY]] if infrared is None else []
-        return [_short(line, visible, infrared) for line in lines] + self._limits()
+        return [shorten(line, visible, infrared) for line in lines] + self._limits()
 
     def open_bundled(self) -> list[str]:
         """Open the bundled sequence, with its first annotated box. Returns lines for the visitor."""
         self._replace_sequence(open_sequence(DEMO_SEQUENCE))
-        self.boxes = {0: self._opened().boxes[0]}
+        self.drawn.boxes = {0: {1: self._opened().boxes[0]}}
         return ["The bundled sequence, with its own first box; draw another if you like."]
 
     def picture(self, frame: int, modality: int = 0) -> np.ndarray:
-        """One frame of one modality, at its own size, with its box or first corner drawn: [H, W, 3] uint8 RGB."""
-        images = self._opened().frames[frame]
-        image = images[min(modality, len(images) - 1)].copy()
-        if frame in self.boxes:
-            return _outline(image, self.boxes[frame])
-        if self.corner is not None and self.corner[0] == frame:
-            _, x, y = self.corner
-            return _outline(image, np.array([x - 3, y - 3, 6, 6]))
-        return image
+        """One frame of one modality, at its own size, with its boxes or first corner drawn: [H, W, 3] uint8 RGB.
 
-    def click(self, frame: int, x: float, y: float) -> str:
-        """One corner of a box, in pixels; the second click in a frame completes the box. Returns what to do next."""
-        if self.corner is None or self.corner[0] != frame:
-            self.corner = frame, x, y
-            self.boxes.pop(frame, None)
-            return "Now click the opposite corner."
-        _, first_x, first_y = self.corner
-        self.corner = None
-        box = np.array([min(x, first_x), min(y, first_y), abs(x - first_x), abs(y - first_y)], np.float64)
-        if min(box[2:]) < LEAST_SIDE:
-            return "That box is too small; click two opposite corners of the target."
-        self.boxes[frame] = box
-        return self.describe_boxes()
+        Raises InputError for a frame that the video does not have, as `point` and `enter` do.
+        """
+        images = self._images(frame)
+        return self.drawn.draw(images[min(modality, len(images) - 1)].copy(), frame)
 
-    def enter(self, frame: int, text: str) -> str:
-        """A box as the text `x,y,w,h`. Returns all boxes as text. Raises InputError for any other text."""
-        try:
-            self.boxes[frame] = parse_box(text)
-        except InputError as error:
-            raise InputError(str(error).removeprefix("--box ")) from None
-        self.corner = None
-        return self.describe_boxes()
+    def point(self, frame: int, first: tuple[float, float], second: tuple[float, float], target: int = 1) -> str:
+        """The mouse was pressed and released at these places, x and y as parts of the frame's width and height.
 
-    def clear(self) -> None:
-        """Forget all boxes."""
-        self.boxes, self.corner = {}, None
+        Two clicks at opposite corners make a box, and so does dragging. Returns what to do next.
+        """
+        height, width = self._images(frame)[0].shape[:2]
+        places = np.clip(np.array([first, second], np.float64), 0, 1) * (width, height)
+        return self.drawn.point(frame, _check_target(target), *places)
 
-    def describe_boxes(self) -> str:
-        """The boxes so far as text."""
-        places = [
-            f"frame {frame + 1}: " + ",".join(f"{value:.0f}" for value in box)
-            for frame, box in sorted(self.boxes.items())
-        ]
-        return "Boxes (x,y,w,h): " + "; ".join(places) if places else "Click two opposite corners of the target."
+    def enter(self, frame: int, text: str, target: int = 1) -> str:
+        """A box as the text `x,y,w,h`. Returns all boxes as text. Raises InputError for a box of no use."""
+        height, width = self._images(frame)[0].shape[:2]
+        return self.drawn.enter(frame, _check_target(target), text, (height, width))
+
+    def forget(self) -> None:
+        """Forget the video, its boxes and all results."""
+        self.sequence = None
+        self.drawn.clear()
+        self._remove_runs(self.runs - self.running)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to track."""
+        return self.sequence is not None and bool(self.drawn.boxes)
 
     def track(
         self, options: VisitorOptions, on_frame: Callable[[int, int], object] = lambda done, total: None
     ) -> VideoResult:
-        """Track the target from its first box on; later boxes correct it.
+        """Track each target from its first box on; later boxes correct it.
 
         on_frame: is called with the numbers of finished frames and of all frames. Raises InputError where there is no
-        video or no box.
+        video or no box, and VisitorLeft when the session is closed, or its video replaced, meanwhile.
         """
         sequence = self._opened()
-        if not self.boxes:
+        if not self.ready:
             raise InputError("no box; click two opposite corners of the target, or enter x,y,w,h")
-        tracker = _build(bundled_models()[options.model], options.device, Mode(backend=options.backend))
-        total = self.length
         self.runs += 1
+        self._remove_runs(self.runs - KEPT_RUNS)
+        folder, total = self.folder / str(self.runs), self.length
         video_options = VideoOptions(
-            {frame: {1: box} for frame, box in self.boxes.items()},
+            {frame: dict(sorted(boxes.items())) for frame, boxes in self.drawn.boxes.items()},
             lost_below=options.lost_below,
             heat=options.heat,
             max_frames=total,
             file_name="tracking.webm",
         )
         video = DemoVideo.from_sequence(sequence, recorded_rate(sequence.frames))
-        folder = self.folder / str(self.runs)
-        return track_video(tracker, video, folder, video_options, on_frame=lambda index: on_frame(index + 1, total))
+
+        def go_on(index: int) -> None:
+            if self.closed or self.sequence is not sequence:
+                raise VisitorLeft
+            on_frame(index + 1, total)
+
+        self.running = True
+        try:
+            tracker = _build(bundled_models()[options.model], options.device, Mode(backend=options.backend))
+            return track_video(tracker, video, folder, video_options, on_frame=go_on)
+        except InputError as error:
+            raise InputError(shorten(str(error))) from None
+        except VisitorLeft:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            self.running = False
+            if self.closed:
+                self._remove_folder()
 
     def close(self) -> None:
-        """Remove everything that this session wrote."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove everything that this session wrote; a run ends at its next frame."""
+        self.closed = True
+        if not self.running:
+            self._remove_folder()
 
     @property
     def length(self) -> int:
         """Number of frames that are tracked. Raises InputError where there is no video."""
         return min(len(self._opened()), self.max_frames)
 
+    def _images(self, frame: int) -> Images:
+        if not 0 <= frame < self.length:
+            raise InputError(f"frame {frame + 1}: the video has {self.length} frames")
+        return self._opened().frames[frame]
+
     def _opened(self) -> Sequence:
         if self.sequence is None:
-            raise InputError("no video yet; drop two videos and open them, or use the bundled sequence")
+            raise InputError("no video yet; drop two videos, or use the bundled sequence")
         return self.sequence
 
     def _replace_sequence(self, sequence: Sequence) -> None:
+        self.forget()
         self.sequence = sequence
-        self.clear()
+
+    def _remove_runs(self, last: int) -> None:
+        for run in range(1, last + 1):
+            shutil.rmtree(self.folder / str(run), ignore_errors=True)
+
+    def _remove_folder(self) -> None:
+        if "folder" in self.__dict__:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _limits(self) -> list[str]:
         count = len(self._opened())
@@ -185,39 +211,7 @@ def _build(model: BundledModel, device: str, mode: Mode) -> Tracker:
     return open_run(model.tracker, model.config, checkpoint=model.checkpoint, device=device).load(mode)
 
 
-class _LineCollector(logging.Handler):
-    """Keeps the messages that are logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-@contextmanager
-def _collected_warnings() -> Iterator[list[str]]:
-    """A list that receives the warnings of lib while the context is open."""
-    collector, logger = _LineCollector(), logging.getLogger(__name__.partition(".")[0])
-    logger.addHandler(collector)
-    try:
-        yield collector.lines
-    finally:
-        logger.removeHandler(collector)
-
-
-def _short(text: str, *paths: str | None) -> str:
-    """A message in which uploaded files are named without their folders."""
-    for path in filter(None, paths):
-        text = text.replace(str(path), Path(path).name)
-    return text
-
-
-def _outline(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Draw a box into an image [H, W, 3], which keeps its size, so that clicks on it are pixels of the video."""
-    first, second = (corner.round().astype(int).tolist() for corner in (box[:2], box[:2] + box[2:]))
-    thickness = max(1, round(image.shape[0] / 240))
-    for colour, width in ((BLACK, thickness + 2), (ORANGE, thickness)):
-        cv2.rectangle(image, first, second, colour, width, cv2.LINE_AA)
-    return image
+def _check_target(target: int) -> int:
+    if not 1 <= target <= MOST_TARGETS:
+        raise InputError(f"target {target}: expected 1 to {MOST_TARGETS}")
+    return target
