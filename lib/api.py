@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from .core.errors import InputError
 from .core.registry import choose
 from .core.target import Target as TargetState
+from .core.words import counted
 from .datasets.array import FrameReader, Pixels, choose_pixels, name_streams, read_box
 from .datasets.sequence import INFRARED, VISIBLE
 from .test.demo.bundled import choose_bundled
@@ -240,7 +241,7 @@ class Tracker:
         names: Sequence[str],
     ) -> list[Target]:
         if len(boxes) != len(images) or len(names) not in (0, len(boxes)):
-            counts = f"{len(images)} frames, {len(boxes)} boxes, {len(names)} names"
+            counts = ", ".join(map(counted, (len(images), len(boxes), len(names)), ("frame", "box", "name")))
             raise InputError(f"{counts}; give one box, and one name or none at all, for each target")
         started = self._tracker.start(images, [read_box(box) for box in boxes], list(names))
         return [Target(state, own) for state, own in zip(started, pixels, strict=True)]

@@ -158,7 +158,7 @@ def test_unusable_calls_are_one_line(tracker):
         (lambda: tracker.init(visible, infrared, box="here"), "box 'here': expected four numbers"),
         (lambda: tracker.init(visible, infrared, box=BOX, order="grb"), "order 'grb' is unknown"),
         (lambda: tracker.init(visible, infrared, box=BOX, thermal_range=(5, 5)), r"thermal_range \(5, 5\)"),
-        (lambda: tracker.init_all(visible, boxes=[BOX], names=["a", "b"]), "1 frames, 1 boxes, 2 names"),
+        (lambda: tracker.init_all(visible, boxes=[BOX], names=["a", "b"]), "1 frame, 1 box, 2 names"),
         (lambda: Tracker("tinny"), "model 'tinny' is unknown; did you mean tiny"),
         (lambda: Tracker("tiny", precision="fp8"), "precision 'fp8' is unknown"),
         (lambda: Tracker("iimf_track", "tinny"), "did you mean tiny"),

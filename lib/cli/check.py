@@ -17,7 +17,8 @@ from ..core.atomic import write_atomically
 from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.registry import choose
-from ..datasets import DATASETS, load_dataset
+from ..core.words import counted
+from ..datasets import DATASETS, folders_of, load_dataset
 from ..datasets.check import KINDS, Findings, Problem, check_sequences, read_all
 from ..datasets.readers.folder import read_folder
 from .options import add_out
@@ -71,13 +72,14 @@ def choose_reader(args: argparse.Namespace) -> functools.partial:
     key = DATASETS[choose("data set", args.name, DATASETS)].key
     if key == "photos_dir":
         raise InputError(f"{args.name}: is made when it is asked for; there is nothing on disk to check")
-    folders = {key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
+    folders = folders_of(args.name, args.data_dir, lambda: read_local("train") | {"packed_dir": ""})
     return functools.partial(load_dataset, args.name, folders, indexed=False)
 
 
 def report(findings: Findings, out: Path | None) -> None:
     """Print what was checked, then the number and the first cases of each kind of finding."""
-    print(f"{findings.sequences} sequences, {findings.frames} frames, {findings.decoded} images decoded")
+    counts = {"sequence": findings.sequences, "frame": findings.frames, "image": findings.decoded}
+    print(", ".join(counted(number, noun) for noun, number in counts.items()), "decoded")
     for kind, title in KINDS.items():
         _print_cases(title, [problem.line for problem in findings.problems if problem.kind == kind], out)
     for title, notes in findings.notes.items():

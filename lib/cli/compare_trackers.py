@@ -23,6 +23,7 @@ import cv2
 
 from ..core.errors import InputError, run
 from ..core.table import format_text, write_csv, write_text
+from ..core.words import counted
 from ..datasets.camera import CAMERAS
 from ..datasets.named import FOLDER, data_name
 from ..datasets.readers.folder import read_folder
@@ -68,7 +69,8 @@ class ContestSet:
     def title(self) -> str:
         """The heading of its tables."""
         kind = "RGB-T" if self.modalities == CAMERAS else "RGB"
-        return f"{self.name}: {len(self.sequences)} {kind} sequences, {sum(map(len, self.sequences))} frames"
+        frames = counted(sum(map(len, self.sequences)), "frame")
+        return f"{self.name}: {counted(len(self.sequences), f'{kind} sequence')}, {frames}"
 
     @property
     def modalities(self) -> tuple[str, ...]:

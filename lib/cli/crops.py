@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ..core.errors import InputError, run
 from ..core.measure.machine import usable_cores
-from ..core.paths import read_local
+from ..core.paths import FILES, read_local
 from ..core.registry import choose
-from ..datasets import DATASETS, load_training_set
+from ..datasets import folders_of, load_training_set
 from ..datasets.cropping import cut_set
 from .options import add_out
 from .parser import Argv, Parser
@@ -57,11 +57,11 @@ def main(argv: Argv = None) -> None:
         raise InputError(f"--workers {args.workers}: give 0 (this process alone) or more")
     out = args.out or read_local("train")["crop511_dir"]
     if not out:
-        raise InputError("nowhere to write: give --out FOLDER, or set crop511_dir in local.py")
-    folders = {DATASETS[name].key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
+        raise InputError(f"nowhere to write: give --out FOLDER, or set crop511_dir in {FILES['train']}")
+    folders = folders_of(name, args.data_dir, lambda: read_local("train") | {"packed_dir": ""})
     folder = Path(out) / FOLDERS[name]
     unreadable = cut_set(load_training_set(name, folders), folder, workers=args.workers)
-    print(f"{folder}: set crop511_dir = {str(out)!r} in local.py")
+    print(f"{folder}: set crop511_dir = {str(out)!r} in {FILES['train']}")
     if unreadable:
         shown = "; ".join(unreadable[:_SHOWN])
         raise InputError(f"{len(unreadable)} frames could not be read and are left out: {shown}")

@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 
 from ..core.errors import InputError, run
-from ..core.paths import read_local
+from ..core.paths import FILES, read_local
 from ..core.registry import choose
-from ..datasets import DATASETS, load_dataset
+from ..core.words import counted
+from ..datasets import DATASETS, folders_of, load_dataset
 from ..datasets.pack import pack
 from ..datasets.still_images import StillImages
 from .options import add_out
@@ -35,15 +36,19 @@ def main(argv: Argv = None) -> None:
     name = choose("data set", args.name, DATASETS)
     out = args.out or read_local("train")["packed_dir"]
     if not out:
-        raise InputError("nowhere to write: give --out FOLDER, or set packed_dir in local.py")
-    folders = {DATASETS[name].key: args.data_dir} if args.data_dir else read_local("train") | {"packed_dir": ""}
+        raise InputError(f"nowhere to write: give --out FOLDER, or set packed_dir in {FILES['train']}")
+    folders = folders_of(name, args.data_dir, lambda: read_local("train") | {"packed_dir": ""})
     sequences = load_dataset(name, folders)
     if isinstance(sequences, StillImages):
         raise InputError(f"{name}: its images are shared by many objects and stay where they are; it is not packed")
     folder = Path(out) / name
     pack(sequences, folder)
     size = sum(path.stat().st_size for path in folder.iterdir())
-    print(f"{len(sequences)} sequences, {size / 1e9:.2f} GB in {folder}; set packed_dir = {str(out)!r} in local.py")
+    print(
+        f"{counted(len(sequences), 'sequence')}, {size / 1e9:.2f} GB in {folder}; "
+        f"set packed_dir = {str(out)!r} in "
+        f"{' and '.join(map(str, FILES.values()))}"
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import argparse
 from typing import Any
 
 from ..core.errors import InputError, run
-from ..core.paths import read_local
+from ..core.paths import FILES, read_local
 from ..core.table import format_text
 from ..datasets import DATASETS
 from ..test.analysis.compare import read_leaderboard
@@ -115,7 +115,8 @@ def read_boards(args: argparse.Namespace, sources: list[ResultSource]) -> list[L
         if count not in (0, len(names)):
             raise InputError(f"--{option}: {count} folders for {len(names)} data sets; give one for each")
     if args.data_dir and len(names) > 1:
-        raise InputError(f"--data_dir {args.data_dir}: one folder for {len(names)} data sets; set theirs in local.py")
+        remedy = f"set theirs in {FILES['test']}"
+        raise InputError(f"--data_dir {args.data_dir}: one folder for {len(names)} data sets; {remedy}")
     return [
         read_leaderboard(
             name,

@@ -7,12 +7,15 @@ rgbt synthetic --contact_sheet pairs.png --photos ../photos
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 
 import cv2
 
 from ..core.atomic import write_atomically
 from ..core.errors import InputError, run
+from ..core.paths import typed_command
+from ..core.words import counted
 from ..datasets.synthetic import contact_sheet, stream, write_sequences
 from .options import add_out
 from .parser import Argv, Parser
@@ -37,6 +40,14 @@ def main(argv: Argv = None) -> None:
         sequences = stream(photos, args.number, frames=args.frames, **options)
         recipe = f"synthetic split={args.split} seed={args.seed} frames={args.frames} size={size}"
         write_sequences(sequences, args.out, recipe=f"{recipe} photos={photos}", split=SETS[args.split])
+        report(args.out / f"{SETS[args.split]}set", len(sequences), args.frames)
+
+
+def report(folder: Path, number: int, frames: int) -> None:
+    """Print what was written, and a command that uses it."""
+    print(f"{folder}: {counted(number, 'sequence')} of {frames} frames, visible and infrared, with boxes")
+    command = f"{typed_command('test', 'test')} iimf_track tiny --dataset_name folder --data_dir"
+    print(f"track them: {command} {shlex.quote(str(folder))}")
 
 
 def _draw_sheet(path: Path, sequences: list) -> None:

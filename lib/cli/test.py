@@ -26,6 +26,7 @@ from ..core.errors import InputError, run
 from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
 from ..core.lock import hold
 from ..core.paths import read_local, typed_command
+from ..core.words import counted
 from ..core.work_sharing import WorkSharing, share_work
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.named import data_name
@@ -86,8 +87,9 @@ def _add_cameras(group: Group) -> None:
         "(default: both)",
     )  # fmt: skip
     group.add_argument(
-        "--fails_at", type=int, default=0, metavar="FRAME",
-        help="with --modality: the other camera fails at this frame (from 0); results go to ..._from<FRAME>",
+        "--fails_at", type=int, metavar="FRAME",
+        help="with --modality: the other camera fails at this frame (2 or later; the first is 1); results go to "
+        "..._fails_at<FRAME>",
     )  # fmt: skip
 
 
@@ -173,8 +175,8 @@ def track(job: TrackingJob, network: Run, sharing: WorkSharing | None, device: s
 
 def open_network(args: argparse.Namespace) -> Run:
     """The network with its weights and devices. Raises InputError for options that contradict each other."""
-    if args.fails_at < 0 or (args.fails_at and args.modality == "both"):
-        raise InputError(f"--fails_at {args.fails_at}: expected 1 or more, and --modality for the camera that stays")
+    if args.fails_at is not None and (args.fails_at < 2 or args.modality == "both"):
+        raise InputError(f"--fails_at {args.fails_at}: expected 2 or more, and --modality for the camera that stays")
     network = open_named(args)
     if args.mode != "single" and len(network.devices) > 1:
         raise InputError(
@@ -189,22 +191,24 @@ def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
     sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"), read)
     if args.modality == "both":
         return sequences
-    return [keep_camera(sequence, args.modality, modalities, args.fails_at) for sequence in sequences]
+    return [keep_camera(sequence, args.modality, modalities, (args.fails_at or 1) - 1) for sequence in sequences]
 
 
 def left_to_do(sequences: list[Sequence], done: set[str], sharing: WorkSharing | None) -> list[Sequence]:
     """The sequences that are not finished yet, here (`done`) or on another machine."""
     done = sharing.gather(done) if sharing else done
+    pending = [sequence for sequence in sequences if sequence.name not in done]
     if done and (not sharing or sharing.rank == 0):
-        log.info("%d of %d sequences are finished and skipped", len(done), len(sequences))
-    return [sequence for sequence in sequences if sequence.name not in done]
+        count = f"{len(done)} of {counted(len(sequences), 'sequence')}"
+        log.info("%s finished already, not tracked again; to do so choose another --out", count)
+    return pending
 
 
 def result_name(args: argparse.Namespace, network: Run) -> str:
     """The name of the result folder; results of one camera and of both cameras have different names."""
     if args.modality == "both":
         return network.config
-    return f"{network.config}_{args.modality}" + (f"_from{args.fails_at}" if args.fails_at else "")
+    return f"{network.config}_{args.modality}" + (f"_fails_at{args.fails_at}" if args.fails_at else "")
 
 
 def make_job(network: Run, mode: Mode, save: SaveResult, pending: list[Sequence], workers: int) -> TrackingJob:
@@ -218,16 +222,17 @@ def report_rest(sequences: list[Sequence], folder: Path, argv: list[str]) -> Non
     """Print what is finished when a run ends with an error, and the command that goes on."""
     done = [sequence.name for sequence in sequences if result_paths(folder, sequence.name)[0].is_file()]
     left = [sequence.name for sequence in sequences if sequence.name not in done]
-    print(f"finished: {len(done)} of {len(sequences)} sequences ({shortened(done, SHOWN) or 'none'}) in {folder}")
+    count = counted(len(sequences), "sequence")
+    print(f"finished: {len(done)} of {count} ({shortened(done, SHOWN) or 'none'}) in {folder}")
     print(f"not finished: {shortened(left, SHOWN)}")
     print(f"after the remedy this goes on: {typed_command('test', 'test')} {shlex.join(argv)}", flush=True)
 
 
 def report(args: argparse.Namespace, folder: Path, frames: int, seconds: float) -> None:
     """Print where the results are, the speed, and the command that scores them."""
-    speed = (
-        f"{frames} frames in {seconds:.1f} s, {frames / seconds:.1f} frames/s" if frames else "nothing was left to do"
-    )
+    speed = "nothing was left to do"
+    if frames:
+        speed = f"{counted(frames, 'frame')} in {seconds:.1f} s, {frames / seconds:.1f} frames/s"
     print(f"results: {folder} ({speed})")
     command = []
     if args.out:

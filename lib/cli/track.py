@@ -22,6 +22,7 @@ import numpy as np
 
 from ..core.atomic import fill_folder
 from ..core.errors import InputError, run
+from ..core.words import counted
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.sequence import Sequence
 from ..test.demo.boxes import GivenBoxes, first_boxes, parse_box, read_given_boxes
@@ -225,14 +226,15 @@ def report(result: VideoResult, video: DemoVideo, folder: Path) -> None:
     """Print speed, figures against the annotation if there is one, and where everything is."""
     frames = len(result.seconds)
     if video.length is not None and frames < video.length:
-        print(f"stopped after {frames} of {video.length} frames")
+        print(f"stopped after {frames} of {counted(video.length, 'frame')}")
     tracking = (
         f"{result.speed:.1f} frames/s tracking" if result.rows else "no target: the first box is for a later frame"
     )
-    print(f"{frames} frames, {tracking}, {frames / result.elapsed:.1f} frames/s with reading, drawing, writing")
+    speed = f"{frames / result.elapsed:.1f} frames/s with reading, drawing, writing"
+    print(f"{counted(frames, 'frame')}, {tracking}, {speed}")
     lost = sum(row.lost for row in result.rows)
     if lost:
-        print(f"lost in {lost} of {len(result.rows)} boxes (dashed)")
+        print(f"lost in {lost} of {counted(len(result.rows), 'box')} (dashed)")
     if result.figures:
         print("against the annotation: " + ", ".join(f"{name} {100 * v:.1f}" for name, v in result.figures.items()))
     for path in result.files:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..core.errors import InputError, run
 from ..core.paths import read_local
+from ..core.words import counted
 from ..test.results.dialect import list_results, read_times
 from ..test.results.files import read_result, result_folder
 from ..test.results.submission import FORMATS, Result, write_submission
@@ -49,7 +50,7 @@ def main(argv: Argv = None) -> None:
             raise InputError(f"{path}: {len(boxes)} boxes and {len(seconds)} times; track this sequence again")
         results.append(Result(name, boxes, seconds))
     count = write_submission(args.format, results, args.out)
-    print(f"{args.out}: {count} sequences as {args.format} wants them")
+    print(f"{args.out}: {counted(count, 'sequence')} as {args.format} wants them")
 
 
 def source_folder(args: argparse.Namespace) -> Path:

@@ -6,7 +6,7 @@ r"""Draw result files over the frames: several trackers in colours, both streams
 
 Without --sequence: the moments in which one tracker loses a target (IoU below 0.1) that another one keeps (at least
 0.5), the worst first, as moments.csv, contact_sheet.png and moments.mp4. With --sequence: whole sequences, as
-<name>.mp4 and <name>.png. Writes a new folder.
+<name>.mp4 and <name>.png. Writes a new folder. Frames are counted from 1.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from ..core.atomic import fill_folder
 from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.table import Table, format_text, write_csv
+from ..core.words import counted
 from ..datasets.named import data_name, open_dataset
 from ..test.analysis.sources import named_folders
 from ..test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_tracked_sequences
@@ -63,15 +64,15 @@ def main(argv: Argv = None) -> None:
         with fill_folder(folder) as scratch:
             for item in tracked:
                 draw_whole(item, scratch, args.fps)
-        print(f"written: {folder}/<sequence>.mp4 and .png of {len(tracked)} sequences")
+        print(f"written: {folder}/<sequence>.mp4 and .png of {counted(len(tracked), 'sequence')}")
         return
     moments = collect_moments(tracked, lost, kept, args.moments)
     if not moments:
-        print(f"{lost} loses nothing that {kept} keeps in {len(tracked)} sequences; nothing is written")
+        print(f"{lost} loses nothing that {kept} keeps in {counted(len(tracked), 'sequence')}; nothing is written")
         return
     folder = fresh_folder(args.out or Path("output", "vis", args.dataset_name))
     rows = [["sequence", "first frame", "last frame", "widest at", "lost overlap"]]
-    rows += [[m.sequence, str(m.first), str(m.last), str(m.peak), f"{m.loss:.2f}"] for m in moments]
+    rows += [[m.sequence, *(str(frame + 1) for frame in (m.first, m.last, m.peak)), f"{m.loss:.2f}"] for m in moments]
     print(format_text(Table(f"{lost} loses what {kept} keeps, the worst first", rows)))
     with fill_folder(folder) as scratch:
         write_csv(scratch / "moments.csv", rows)

@@ -5,13 +5,14 @@ import argparse
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
 from .paths import PACKAGE
-from .process import PARENT
+from .process import PARENT, TERMINAL
 
 #: torchrun in a process that ends when the launcher does; `end_with_parent` does the same for the processes below it.
 _TORCHRUN = f"""import os, sys
@@ -85,8 +86,11 @@ def run_processes(command: Sequence[str]) -> int:
     Ctrl-C and SIGTERM are passed on, and raised here when all processes have ended. Returns torchrun's exit status; 128
     + signal number where a signal ended it, as in shells.
     """
+    # Progress bars of the processes need to know what they cannot see through a pipe.
+    size = shutil.get_terminal_size()
+    seen = {TERMINAL: "1", "COLUMNS": str(size.columns), "LINES": str(size.lines)} if sys.stderr.isatty() else {}
     # Restarted processes would read the addresses of the dead ones from the store that torchrun shares.
-    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", PARENT: str(os.getpid())}
+    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", PARENT: str(os.getpid()), **seen}
     # A session of its own: Ctrl-C in a terminal reaches torchrun once, from here; a second signal disturbs its ending.
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
         assert process.stderr is not None

@@ -68,6 +68,8 @@ _FOLDERS = {
 
 
 _LARGEST = 1 << 16  # characters of a local.py that are read; the parser of Python is no place for more
+#: Among the paths of `read_local`: the file that they are from. Messages name it.
+SOURCE = "source"
 
 
 def local_files(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
@@ -118,7 +120,7 @@ def create_local_file(kind: str, *, workspace_dir: Path, data_dir: Path, save_di
 
 
 def read_local(kind: str) -> dict[str, str]:
-    """The paths of "train" or "test" by key; a missing key is an empty text.
+    """The paths of "train" or "test" by key, and the file's own under SOURCE; a missing key is an empty text.
 
     The file is read as data; its code does not run. Raises InputError with file, line and remedy.
     """
@@ -146,7 +148,7 @@ def read_local(kind: str) -> dict[str, str]:
             values[choose(f"{path}: line {statement.lineno}: key", key, known)] = value
         except InputError as error:
             raise InputError(f"{error}; correct or remove the line") from None
-    return values
+    return values | {SOURCE: str(path)}
 
 
 def _read_assignment(path: Path, statement: ast.stmt) -> tuple[str, str]:

@@ -9,6 +9,9 @@ from pathlib import Path
 #: Environment variable with the number of the process whose children should end with it.
 PARENT = "RGBT_PARENT"
 
+#: Environment variable of a process whose standard error a launcher passes on to a terminal.
+TERMINAL = "RGBT_TERMINAL"
+
 _PAUSE = 0.5  # seconds between two looks at the parent
 _GRACE = 10.0  # seconds for removing half-written files, also where the main thread waits for another process
 

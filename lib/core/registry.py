@@ -8,6 +8,7 @@ from typing import Any
 from .errors import InputError
 
 _SHOWN = 20  # names that fit one line of an error
+_BEGUN = 3  # names that begin as a shorter one does; where there are more, the nearest is better
 
 
 def choose(kind: str, name: str, known: Iterable[str]) -> str:
@@ -19,10 +20,13 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
     names = {candidate.lower(): candidate for candidate in known}
     if name.lower() in names:
         return names[name.lower()]
-    near = difflib.get_close_matches(name.lower(), names, n=1)
+    near = [known for known in names if name and known.startswith(name.lower())]
+    if not 0 < len(near) <= _BEGUN:
+        near = difflib.get_close_matches(name.lower(), names, n=1)
     shown = sorted(names.values())
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    hint = f"did you mean {names[near[0]]}?" if near else f"known: {', '.join(shown[:_SHOWN])}{more}"
+    meant = " or ".join(names[one] for one in near)
+    hint = f"did you mean {meant}?" if near else f"known: {', '.join(shown[:_SHOWN])}{more}"
     raise InputError(f"{kind} {name!r} is unknown; {hint}")
 
 

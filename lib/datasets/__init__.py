@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import InputError
+from ..core.paths import SOURCE
 from ..core.registry import choose, resolve
 from .index import open_index
 from .sequence import Frames, Sequence
+from .source import OPTION, naming_source
 
 __all__ = ["DATASETS", "DatasetEntry", "Frames", "Sequence", "load_dataset", "load_training_set", "load_validation_set"]
 
@@ -120,14 +122,25 @@ def load_dataset(name: str, folders: Mapping[str, str], *, indexed: bool = True)
     """The sequences of a data set, by its name in any case (`LasHeR_train`, `lasher_test`, …).
 
     folders: the paths of local.py. indexed: read unchanged annotations from the index in the user's cache folder.
-    Raises InputError for an unknown name and for a missing folder; the message names the key to set.
+    Raises InputError for an unknown name and for a missing folder; the message names the key and the file to set it in.
     """
     reader, folder = find_dataset(name, folders)
     read: Callable[[Path], Many[Sequence]] = resolve(reader, __package__)
-    if not indexed or reader.startswith(".synthetic"):
-        return read(folder)
-    with open_index(_split_name(name)[0], folder):
-        return read(folder)
+    with naming_source(folders):
+        if not indexed or reader.startswith(".synthetic"):
+            return read(folder)
+        with open_index(_split_name(name)[0], folder):
+            return read(folder)
+
+
+def folders_of(name: str, data_dir: str | None, local: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+    """Where a data set is looked for: the folder `--data_dir` or, without one, the paths that `local` reads.
+
+    Raises InputError for an unknown name.
+    """
+    if not data_dir:
+        return local()
+    return {DATASETS[_split_name(name)[0]].key: data_dir, SOURCE: OPTION}
 
 
 def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
@@ -136,6 +149,11 @@ def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
     Raises InputError as `load_dataset`.
     """
     known, part = _split_name(name)
+    with naming_source(folders):
+        return _find(known, part, name, folders)
+
+
+def _find(known: str, part: str, name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
     packed = folders.get("packed_dir", "")
     if packed and (Path(packed) / known / "index.npz").is_file():
         return ".pack:read_pack", Path(packed) / known

@@ -113,9 +113,9 @@ def keep_camera(sequence: Sequence, kept: str, modalities: int, since: int = 0) 
     if kept not in frames.modalities:
         raise InputError(f"{sequence.name}: has no {kept} stream, only {', '.join(frames.modalities)}")
     if since and frames.modalities != CAMERAS:
-        raise InputError(f"{sequence.name}: has only the {kept} stream, so no camera can fail at frame {since}")
+        raise InputError(f"{sequence.name}: has only the {kept} stream, so no camera can fail at frame {since + 1}")
     if since and since >= len(sequence):
-        raise InputError(f"{sequence.name}: has {len(sequence)} frames, so no camera can fail at frame {since}")
+        raise InputError(f"{sequence.name}: has {len(sequence)} frames, so no camera can fail at frame {since + 1}")
     if isinstance(frames, FileFrames):
         frames = FileFrames((frames.paths[frames.modalities.index(kept)],), (kept,))
     shown: Many[str] = CAMERAS if modalities == len(CAMERAS) else (kept,)

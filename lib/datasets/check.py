@@ -137,7 +137,7 @@ def _check_images(
         problems += [Problem("image", line) for line in failed]
         if len(set(found)) > 1:
             shown = " and ".join(f"{width}x{height}" for width, height in found)
-            problems.append(Problem("size", f"{sequence.name}: frame {index}: streams are {shown}"))
+            problems.append(Problem("size", f"{sequence.name}: frame {index + 1}: streams are {shown}"))
     return (sizes[0] if sizes else sequence.size), decoded, problems
 
 

@@ -12,6 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.words import counted
 from .annotation import read_boxes
 from .matching import match_frames
 from .numbering import sort_images
@@ -149,8 +150,8 @@ def find_sequences(root: Path, marker: str, key: str, depth: int = 1) -> dict[st
 def check_count(root: Path, count: int, expected: int, what: str) -> None:
     """Warn when a set is not complete: its scores cannot be compared with published ones."""
     if count != expected:
-        message = "%s: %d sequences, %s has %d; scores cannot be compared with published ones"
-        log.warning(message, root, count, what, expected)
+        message = "%s: %s, %s has %d; scores cannot be compared with published ones"
+        log.warning(message, root, counted(count, "sequence"), what, expected)
 
 
 def first_existing(folder: Path, names: Iterable[str]) -> Path | None:

@@ -5,8 +5,7 @@ from collections.abc import Sequence as Many
 from pathlib import Path
 
 from ..core.errors import InputError
-from ..core.registry import choose
-from . import DATASETS, load_dataset
+from . import folders_of, load_dataset
 from .readers.folder import read_folder
 from .sequence import Sequence
 
@@ -22,9 +21,7 @@ def open_dataset(name: str, data_dir: str | None, local: Callable[[], Mapping[st
         if not data_dir:
             raise InputError("--dataset_name folder needs --data_dir DIR, a folder of sequences")
         return read_folder(data_dir)
-    if data_dir:
-        return load_dataset(name, {DATASETS[choose("data set", name, DATASETS)].key: data_dir})
-    return load_dataset(name, local())
+    return load_dataset(name, folders_of(name, data_dir, local))
 
 
 def data_name(name: str, data_dir: str | None) -> str:

@@ -61,7 +61,7 @@ class PackedFrames(Frames):
         """The content of an image file, and its name in messages."""
         start, end = row[index : index + 2].tolist()
         data = os.pread(_open(self.path, os.getpid()), end - start, start)
-        return np.frombuffer(data, np.uint8), f"{self.path}: frame {index} at byte {start}"
+        return np.frombuffer(data, np.uint8), f"{self.path}: frame {index + 1} at byte {start}"
 
     def _range(self, row: np.ndarray) -> Range:
         name = f"{self.path} from byte {row[0]}"

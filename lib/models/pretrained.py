@@ -15,6 +15,7 @@ from torch import Tensor
 from ..core.checkpoint import load_weights
 from ..core.config import flatten
 from ..core.errors import InputError
+from ..core.paths import FILES
 from . import TRACKERS
 from .base import Network
 from .vit_weights import from_npz
@@ -47,7 +48,7 @@ def find_pretrained(name: str, folder: str) -> Path:
     if not path.is_file():
         raise InputError(
             f"MODEL.PRETRAIN_FILE: {path} does not exist; download it there, set pretrained_dir in "
-            "lib/train/admin/local.py, or use --set MODEL.PRETRAIN_FILE=PATH, timm or ''"
+            f"{FILES['train']}, or use --set MODEL.PRETRAIN_FILE=PATH, timm or ''"
         )
     return path
 

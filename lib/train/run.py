@@ -22,6 +22,7 @@ from ..core.distributed import is_main, own_device, process_group, world_size
 from ..core.lock import hold
 from ..core.measure.machine import describe_code
 from ..core.paths import read_local
+from ..core.words import counted
 from ..datasets import load_training_set, load_validation_set
 from ..models import build_model
 from ..models.base import Network
@@ -31,6 +32,7 @@ from .checkpoints import find_newest
 from .copies import CheckpointCopies
 from .data.loader import build_loader
 from .data.sample import Sample
+from .opening import describe_sets, log_opening
 from .optim import build_optimizer
 from .resuming import check_same_settings, load_newest, resume
 from .run_log import RunLog, open_run_log
@@ -62,8 +64,11 @@ def train(
     copies = CheckpointCopies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
     with process_group(device), _locks(checkpoints, copies):
         if is_main():
-            _log_to(save_dir / "logs" / f"{script}-{config}.log")
+            log_file = save_dir / "logs" / f"{script}-{config}.log"
+            _log_to(log_file)
             save_setup(checkpoints, cfg)
+            log.info("log: %s", log_file)
+            log.info("curves: tensorboard --logdir %s", save_dir / "tensorboard")
         else:
             logging.getLogger().setLevel(logging.WARNING)  # the main process logs for all
             logging.getLogger(load_training_set.__module__).setLevel(logging.ERROR)  # it reads the same data sets
@@ -100,10 +105,11 @@ def _train(
     trainer = build_trainer(cfg, model.to(device), loaders, checkpoints, device=device, run_log=run_log, copies=copies)
     if newest is not None:
         resume(trainer, *newest)
+    log_opening(trainer)
     trainer.run()
     if run_log is not None:
         run_log.close()
-    log.info("finished: %d epochs, checkpoints in %s", trainer.epoch, checkpoints)
+    log.info("finished: %s, checkpoints in %s", counted(trainer.epoch, "epoch"), checkpoints)
 
 
 class Loaders(NamedTuple):
@@ -117,6 +123,8 @@ def build_loaders(cfg: EasyDict, folders: dict[str, str]) -> Loaders:
     """Loaders of DATA.TRAIN and DATA.VAL. folders: those of local.py. Raises InputError for unusable data sets."""
     train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
     val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
+    log.info("training data: %s", describe_sets(cfg.DATA.TRAIN.DATASETS_NAME, train_sets))
+    log.info("validation data: %s", describe_sets(cfg.DATA.VAL.DATASETS_NAME, val_sets) or "none")
     return Loaders(
         build_loader(cfg, train_sets, stage=0),
         build_loader(cfg, val_sets, stage=1) if val_sets else None,
@@ -184,7 +192,7 @@ def save_setup(folder: Path, cfg: EasyDict) -> None:
         "machine": platform.platform(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
     }
-    log.info("code %(code)s  torch %(torch)s  %(processes)s processes on %(device)s", environment)
+    log.info("code %(code)s  torch %(torch)s", environment)
     with write_atomically(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment, indent=2) + "\n")
 

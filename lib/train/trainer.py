@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..core.distributed import average_buffers, is_main, rank
 from ..core.errors import InputError
+from ..core.progress import show_progress
 from ..layers.lora import merged_state
 from ..models.base import Network
 from ..models.training import TrainBatch
@@ -100,7 +101,8 @@ class Trainer:
         means, clock, unreadable = Means(), Clock(batches * (self.cfg.TRAIN.EPOCH - epoch + 1)), 0
         skips = Skips(self.cfg.TRAIN.SKIP_SHARE, epoch)
         self.optimizer.zero_grad(set_to_none=True)
-        for number, sample in enumerate(islice(read_batches(self.train_loader), batches), start=1):
+        taken = show_progress(islice(read_batches(self.train_loader), batches), batches, f"epoch {epoch}")
+        for number, sample in enumerate(taken, start=1):
             clock.data_ready()
             unreadable += int(sample.unreadable.sum())
             steps, rest = divmod(number, self.parts)

@@ -12,6 +12,7 @@ from ..core.checkpoint import load_weights
 from ..core.distributed import own_device, sum_over_processes
 from ..core.errors import InputError
 from ..core.paths import read_local
+from ..core.progress import show_progress
 from ..datasets import load_validation_set
 from ..models import build_model
 from ..models.training import Trainable, TrainBatch
@@ -40,7 +41,7 @@ def validate(
     are the same in every call. show: is called with the first batch."""
     network.eval()
     means, clock = Means(), Clock(len(loader))
-    for number, sample in enumerate(read_batches(loader)):
+    for number, sample in enumerate(show_progress(read_batches(loader), len(loader), "validation")):
         clock.data_ready()
         batch = to_device(sample.batch, device, network.normalize)
         with autocast(cfg, device):

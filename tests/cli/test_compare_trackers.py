@@ -49,7 +49,7 @@ def test_a_repeated_run_tracks_new_trackers_alone(sets, tracked, tmp_path, capsy
     compare_trackers.main([STATIC, "--per_sequence", *sets])
     assert [names for names, _ in tracked] == [["a", "b"], ["c"]]
     page = (tmp_path / "out" / "page.md").read_text(encoding="utf-8")
-    assert "### P: 2 RGB-T sequences, 12 frames" in page and "### S: 1 RGB sequences, 6 frames" in page
+    assert "### P: 2 RGB-T sequences, 12 frames" in page and "### S: 1 RGB sequence, 6 frames" in page
     assert "| a |" in page and "by what happens to the cameras" not in page
     tracked.clear()
     compare_trackers.main([STATIC, "other=opencv:static", TINY, "--cameras", "recorded", "visible_noise", *sets])

@@ -383,7 +383,12 @@ def test_local_file_holds_every_path_as_plain_python(local, kind):
     assert values["workspace_dir"] == "/w" and values["save_dir"] == "/s" and values["lasher_dir"] == "/d/lasher"
     assert values["photos_dir"] == ""
     names = {line.targets[0].id for line in ast.parse(path.read_text()).body if isinstance(line, ast.Assign)}
-    assert names == set(values)
+    assert names == set(values) - {paths.SOURCE} and values[paths.SOURCE] == str(path)
+
+
+def test_beginning_of_a_name_is_enough_to_be_asked_back():
+    with pytest.raises(InputError, match=r"'iimf' is unknown; did you mean iimf_"):
+        load_config("iimf", "tiny")
 
 
 def test_local_file_is_never_overwritten(local):

@@ -99,10 +99,10 @@ def test_no_process_outlives_those_that_started_it(victim, number, status):
     )  # fmt: skip
     torchrun, worker = map(int, family.stdout.readline().split())
     os.kill(family.pid if victim == "launcher" else torchrun, number)
-    _, err = family.communicate(timeout=30)  # the pipes close when no process holds them any more
+    _, err = family.communicate(timeout=300)  # the pipes close when no process holds them any more
     assert family.returncode == status, err
     assert "Traceback" not in err
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while any(map(is_running, (torchrun, worker))) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(map(is_running, (torchrun, worker)))
@@ -118,7 +118,7 @@ def test_training_ends_with_its_launcher_and_goes_on(clone, tmp_path, number):
         if "train epoch 2/3  step 1/2" in line:
             process.send_signal(number)
             break
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     with pytest.raises(AssertionError, match="does not run"):
         second_rank(tmp_path)
     assert re.search(r"goes on after epoch [12]", basics.finish(basics.command(clone, tmp_path, *more)))

@@ -79,7 +79,7 @@ def test_processes_and_machines_write_what_one_process_writes(data, tmp_path):
     record_run(tmp_path / "three", cfg, [WEIGHTS], mode=Mode(batch=2))
     shutil.copy(tmp_path / "three/config.yaml", tmp_path / "two/iimf_track/tiny")
     out = finish(start(data, tmp_path / "two", "--batch", "2", "--mode", "multiple", "--nproc_per_node", "2"))
-    assert out.count("1 of 4 sequences are finished and skipped") == 1
+    assert out.count("1 of 4 sequences finished already") == 1
     assert out.count("frames/s)") == 1 and "(14 frames in" in out
     with socket.create_server(("", 0)) as free:
         port = str(free.getsockname()[1])

@@ -40,9 +40,9 @@ def test_camera_that_fails_is_seen_until_then(tmp_path, kept, after):
     assert len(failing) == 3 and failing.frames.modalities == (VISIBLE, INFRARED)
     assert failing.boxes[0].tolist() == [10, 20, 30, 40], "both cameras see the first frame"
     assert keep_camera(sequence, kept, 1, since=2).frames.modalities == (kept,)
-    with pytest.raises(InputError, match="a: has 3 frames, so no camera can fail at frame 3"):
+    with pytest.raises(InputError, match="a: has 3 frames, so no camera can fail at frame 4"):
         keep_camera(sequence, kept, 2, since=3)
-    with pytest.raises(InputError, match="a: has only the visible stream, so no camera can fail at frame 2"):
+    with pytest.raises(InputError, match="a: has only the visible stream, so no camera can fail at frame 3"):
         keep_camera(keep_camera(sequence, VISIBLE, 1), VISIBLE, 2, since=2)
 
 
@@ -77,7 +77,7 @@ def test_camera_that_was_never_there_is_one_clear_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("modality", "fails_at", "folder"),
-    [("both", 0, "tiny"), ("infrared", 0, "tiny_infrared"), ("infrared", 1, "tiny_infrared_from1")],
+    [("both", None, "tiny"), ("infrared", None, "tiny_infrared"), ("infrared", 2, "tiny_infrared_fails_at2")],
 )
 def test_results_of_one_camera_lie_apart(tmp_path, monkeypatch, capsys, modality, fails_at, folder):
     (tmp_path / "w.safetensors").write_bytes(b"")
@@ -86,12 +86,16 @@ def test_results_of_one_camera_lie_apart(tmp_path, monkeypatch, capsys, modality
     monkeypatch.setattr(test_command, "named_sequences", lambda *_: [moving_sequence("a", length=3)])
     monkeypatch.setattr(test_command, "run_tracking", lambda job, devices: jobs.append(job))
     words = ["test.py", "iimf_track", "tiny", "--device", "cpu", "--checkpoint", str(tmp_path / "w.safetensors")]
-    monkeypatch.setattr("sys.argv", [*words, "--modality", modality, "--fails_at", str(fails_at)])
+    more = ["--fails_at", str(fails_at)] if fails_at else []
+    monkeypatch.setattr("sys.argv", [*words, "--modality", modality, *more])
     test_command.main()
     assert (tmp_path / "results" / "iimf_track" / folder / "config.yaml").is_file()
     assert f"--tracker_param {folder} " in capsys.readouterr().out
-    visible, infrared = jobs[0].sequences[0].frames[fails_at]
+    frames = jobs[0].sequences[0].frames
+    visible, infrared = frames[(fails_at or 1) - 1]
     assert infrared.any() and visible.any() == (modality == "both")
-    monkeypatch.setattr("sys.argv", [*words, "--fails_at", "1"])
-    with pytest.raises(InputError, match="--fails_at 1: expected 1 or more, and --modality"):
-        test_command.main()
+    assert fails_at is None or frames[fails_at - 2][0].any(), "frames are counted from 1, as everywhere"
+    for wrong in (["--fails_at", "2"], ["--fails_at", "1", "--modality", "visible"]):
+        monkeypatch.setattr("sys.argv", [*words, *wrong])
+        with pytest.raises(InputError, match=r"--fails_at \d: expected 2 or more, and --modality"):
+            test_command.main()

@@ -79,7 +79,7 @@ def test_every_kind_of_damage_is_counted_and_named(check, damaged, tmp_path):
     assert len(lines) == 10 and f"{len(lines)} findings" in output
     assert any("rows/visible.txt: line 2: expected 4 numbers" in line for line in lines)
     assert any("v000001.png: image cannot be decoded" in line for line in lines)
-    assert any(line == "size\tsizes: frame 1: streams are 8x8 and 12x16" for line in lines)
+    assert any(line == "size\tsizes: frame 2: streams are 8x8 and 12x16" for line in lines)
     assert any("outside: row 3: box -9,0,4,4 lies outside its 8x8 image" in line for line in lines)
     assert sum("gone" in line or "lost" in line for line in lines) == 2
 
@@ -117,7 +117,7 @@ def test_coco_is_checked_image_by_image(check, tmp_path):
         (["folder"], "needs --data_dir"),
         (["synthetic_train"], "nothing on disk"),
         (["lasher_test", "--images", "0"], "--images 0"),
-        (["lasher_test", "--data_dir", "nowhere"], "set lasher_dir"),
+        (["lasher_test", "--data_dir", "nowhere"], "correct --data_dir"),
     ],
 )
 def test_wrong_arguments_are_one_line(check, words, message):

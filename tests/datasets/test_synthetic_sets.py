@@ -74,13 +74,16 @@ def test_nothing_is_overwritten_and_an_interrupted_run_continues(tmp_path, monke
         write_sequences(sequences, tmp_path / "mine", recipe="a")
 
 
-def test_two_runs_into_one_folder_end_with_what_one_writes(tmp_path):
+def test_two_runs_into_one_folder_end_with_what_one_writes(tmp_path, capsys):
     folders = tmp_path / "together", tmp_path / "alone"
     words = ["--number", "6", "--frames", "3", "--size", "96x80", "--out"]
     start = partial(subprocess.Popen, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     runs = [start([sys.executable, "tracking/make_synthetic.py", *words, folders[0]]) for _ in range(2)]
     synthetic.main([*words, str(folders[1])])
-    said = [run.communicate(timeout=120)[0] for run in runs]
+    said = capsys.readouterr().out
+    assert f"{folders[1]}/testingset: 6 sequences of 3 frames" in said
+    assert f"--dataset_name folder --data_dir {folders[1]}/testingset" in said
+    said = [run.communicate(timeout=600)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     contents = [{path.relative_to(out): path.read_bytes() for path in out.rglob("*.*")} for out in folders]
     assert len(contents[0]) > 36 and contents[0] == contents[1]

@@ -64,7 +64,7 @@ def test_the_second_stage_trains_from_the_first(first_stage, recipe, tmp_path, c
     with caplog.at_level(logging.INFO):
         cfg = load_config(*recipe, second_stage(f"MODEL.PRETRAIN_FILE={checkpoint}"))
         kept = train(cfg, recipe, tmp_path)
-    assert f"{checkpoint}: " in caplog.text and "finished: 1 epochs" in caplog.text
+    assert f"{checkpoint}: " in caplog.text and "finished: 1 epoch, " in caplog.text
     (left,) = kept.glob("*_ep0001.pth.tar")
     first, second = load_checkpoint(checkpoint)["net"], load_checkpoint(left)["net"]
     learned = [key for key in first if first[key].is_floating_point() and "running" not in key]

@@ -1,6 +1,7 @@
 """Curves and pictures of a run: on TensorBoard, and the same on Weights & Biases where it is asked for."""
 
 import json
+import logging
 import sys
 
 import pytest
@@ -49,10 +50,22 @@ def run_tiny(folder, *changes, wandb):
     return train(load_config(*TINY, [*NARROW, *FEW, *changes]), TINY, folder, wandb=wandb)
 
 
-def test_both_are_told_the_same_and_a_run_goes_on_where_it_was(tmp_path, monkeypatch, stand_in):
+def test_both_are_told_the_same_and_a_run_goes_on_where_it_was(tmp_path, monkeypatch, stand_in, caplog):
+    caplog.set_level(logging.INFO)
     kept = run_tiny(tmp_path, "TRAIN.EPOCH=1", wandb="towers")
+    said, numbers = caplog.text, {"synthetic_train": 20000, "synthetic_val": 60}
+    opening = ["device: cpu (1 thread", "network: IIMFTrack, 0.11 M parameters, 0.11 M of them learn",
+               "an epoch: 3 steps of 2 pairs; 1 epoch",
+               f"log: {tmp_path}/logs/iimf_track-tiny.log", f"curves: tensorboard --logdir {tmp_path}/tensorboard",
+               *(f" data: {name} ({number} sequences)" for name, number in numbers.items())]  # fmt: skip
+    assert [line for line in opening if line not in said] == []
+    assert max(map(said.index, opening)) < said.index("train epoch 1/1") and "finished: 1 epoch, " in said
     assert (kept / "wandb.txt").read_text() == "n1\n"
+    caplog.clear()
     run_tiny(tmp_path, "TRAIN.EPOCH=2", wandb="towers")
+    assert "goes on after epoch 1: " in caplog.text and "all epochs are done" not in caplog.text
+    run_tiny(tmp_path, "TRAIN.EPOCH=2", wandb="")
+    assert "all epochs are done; for more raise TRAIN.EPOCH, to begin anew choose another --save_dir" in caplog.text
     first, second = (json.loads((kept / f"told{number}.json").read_text()) for number in (0, 1))
     whole = {"project": "towers", "name": "iimf_track-tiny", "resume": "allow", "lr": 0.0004}
     assert first[0] == {**whole, "id": None} and second[0] == {**whole, "id": "n1"}

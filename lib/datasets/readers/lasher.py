@@ -86,7 +86,8 @@ def _split_folder(root: Path, split: str, key: str) -> Path:
         if folder.is_dir() and next(_sequence_folders(folder), None) is not None:
             return folder
     raise InputError(
-        f"{root}: no LasHeR {split} set here; looked for <sequence>/visible in {', '.join(tried)}; set {key}"
+        f"{root}: no LasHeR {split} set here; looked for <sequence>/visible in {', '.join(tried)}; "
+        f"set {key} in local.py"
     )
 
 

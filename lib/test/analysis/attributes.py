@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...core.errors import InputError
+from ...core.words import counted
 from ...datasets.annotation import SEPARATOR, read_flags, read_lines
 from ...datasets.readers import gtot
 from ...datasets.readers.lasher import ATTRIBUTES
@@ -43,7 +44,8 @@ def with_attributes(videos: Iterable[ScoredSequence], folder: str | Path) -> lis
     videos = list(videos)
     lacking = [video.name for video in videos if video.name not in known]
     if lacking:
-        raise InputError(f"--attributes {folder}: no flags for {len(lacking)} sequences: {shortened(lacking)}")
+        count = counted(len(lacking), "sequence")
+        raise InputError(f"--attributes {folder}: no flags for {count}: {shortened(lacking)}")
     return [replace(video, attributes=known[video.name]) for video in videos]
 
 

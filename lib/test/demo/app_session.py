@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.frame import GREY_COPY, NO_INFRARED, Images
+from ...core.words import counted
 from ...datasets.sequence import Sequence
 from ..evaluation.open import open_run
 from ..tracker.forward_pass import TORCH, Mode
@@ -192,7 +193,7 @@ class Session:
     def _limits(self) -> list[str]:
         count = len(self._opened())
         if count <= self.max_frames:
-            return [f"{count} frames."]
+            return [f"{counted(count, 'frame')}."]
         return [f"{count} frames, of which the first {self.max_frames} are tracked."]
 
 
@@ -200,7 +201,7 @@ def summary(result: VideoResult) -> str:
     """A result in one line."""
     frames = len(result.seconds)
     lost = sum(row.lost for row in result.rows)
-    words = [f"{frames} frames", f"{result.speed:.0f} frames/s tracking"]
+    words = [counted(frames, "frame"), f"{result.speed:.0f} frames/s tracking"]
     words += [f"lost in {lost} (dashed)"] if lost else []
     words += [f"{name} {100 * value:.1f}" for name, value in result.figures.items()]
     return ", ".join(words)

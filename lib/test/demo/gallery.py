@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.words import counted
 from ...datasets.sequence import Sequence
 from ..analysis.leaderboard import shortened
 from ..analysis.moments import Moment, find_moments, frame_boxes, overlaps, true_boxes, worst_first
@@ -50,7 +51,7 @@ class TrackedSequence:
                     word += f" {overlaps({frame: self.truth[frame]}, boxes)[frame]:.2f}"
             words.append((word, colours[name]))
         modalities = self.sequence.frames.modalities
-        titles = [f"{self.sequence.name}  {modalities[0]}  {frame}", *modalities[1:]]
+        titles = [f"{self.sequence.name}  {modalities[0]}  {frame + 1}", *modalities[1:]]
         whole = draw_frame(self.sequence.frames[frame], marks, titles)
         return np.concatenate([legend_strip(words, whole.shape[1], whole.shape[0]), whole])
 
@@ -73,7 +74,8 @@ def read_tracked_sequences(sequences: Iterable[Sequence], folders: Mapping[str, 
         else:
             lacking.append(sequence.name)
     if lacking:
-        log.warning("left out, not every tracker has a result: %d sequences: %s", len(lacking), shortened(lacking))
+        count = counted(len(lacking), "sequence")
+        log.warning("left out, not every tracker has a result: %s: %s", count, shortened(lacking))
     if not tracked:
         raise InputError("--results: no sequence has results of every tracker; check the folders and --dataset_name")
     return tracked

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.table import Row, Table, format_markdown
+from ...core.words import counted
 from ..analysis.compare import choose_reference
 from ..analysis.leaderboard import Leaderboard, LeaderboardEntry
 from ..analysis.significance import LEVEL, SAMPLES, Comparison, compare_with
@@ -57,7 +58,7 @@ def score_table(board: Leaderboard, comparisons: Mapping[str, Many[Comparison]])
     places = rank_cells(values.T, [True] * len(SHOWN), by_column=True)
     ranks = {(row, 2 * column - 1): rank for (row, column), rank in places.items()}
     notes = (f"{LEVEL:.0%} intervals: bootstrap over sequences, {SAMPLES} samples", *notes_of(board))
-    return Table(f"{board.dataset}: {len(board.sequences)} sequences, in percent", rows, notes, ranks)
+    return Table(f"{board.dataset}: {counted(len(board.sequences), 'sequence')}, in percent", rows, notes, ranks)
 
 
 def camera_table(compared: ComparedSet, metric: str) -> Table:

@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
+from ...core.words import counted
 from ..analysis.leaderboard import Leaderboard, LeaderboardEntry, scores_on, shared_sequences
 from ..metrics import LongTermProtocol, Metric
 from .long_term_plots import draw_long_term
@@ -98,7 +99,7 @@ def scatter_figure(board: Leaderboard, first: LeaderboardEntry, second: Leaderbo
         )
     wins = f"{first.name} better on {np.sum(up > right)}, {second.name} on {np.sum(up < right)}"
     axes.set(
-        title=f"{board.dataset}: {metric.name} on {len(shared)} sequences\n{wins}",
+        title=f"{board.dataset}: {metric.name} on {counted(len(shared), 'sequence')}\n{wins}",
         xlabel=f"{second.name}, {metric.name} (%)",
         ylabel=f"{first.name}, {metric.name} (%)",
         xlim=(-2, 102),

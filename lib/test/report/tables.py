@@ -6,6 +6,7 @@ from collections.abc import Sequence as Many
 import numpy as np
 
 from ...core.table import BEST, SECOND, Row, Table
+from ...core.words import counted
 from ..analysis.leaderboard import Leaderboard, scores_on, shortened
 from ..analysis.significance import LEVEL, SAMPLES, Comparison
 from ..metrics import LongTermScores, Metric
@@ -26,7 +27,8 @@ def overall_table(board: Leaderboard) -> Table:
         rows.append([entry.name, *figures, *shown, str(len(entry.sequences))])
     values = np.array([[entry.scores.overall[metric.name] for metric in metrics] for entry in board.entries])
     higher = [metric.higher_is_better for metric in metrics]
-    title = f"{board.dataset}: {len(board.sequences)} sequences, {board.protocol.name} rules, figures in percent"
+    count = counted(len(board.sequences), "sequence")
+    title = f"{board.dataset}: {count}, {board.protocol.name} rules, figures in percent"
     return Table(title, rows, notes_of(board), rank_cells(values.T, higher, by_column=True))
 
 

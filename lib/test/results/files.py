@@ -70,7 +70,7 @@ def write_result(
         raise ValueError(f"{name}: boxes {boxes.shape} and {len(seconds)} seconds do not match")
     broken = ~np.isfinite(boxes).all(1)
     if broken.any():
-        raise ValueError(f"{name}: the box of frame {broken.argmax()} is not finite: {boxes[broken.argmax()]}")
+        raise ValueError(f"{name}: the box of frame {broken.argmax() + 1} is not finite: {boxes[broken.argmax()]}")
     if confidence is not None and (confidence.shape != (len(boxes), 2) or not np.isfinite(confidence).all()):
         raise ValueError(f"{name}: confidence {confidence.shape} is not [{len(boxes)}, 2] finite numbers")
     boxes_path, seconds_path = result_paths(folder, name)

@@ -80,7 +80,7 @@ class VideoFrames(Frames):
             self._next += 1
         read, image = self._capture.read()
         if not read:
-            raise InputError(f"{self.path}: frame {index} cannot be decoded")
+            raise InputError(f"{self.path}: frame {index + 1} cannot be decoded")
         self._next += 1
         return image
 

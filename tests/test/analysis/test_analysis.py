@@ -160,7 +160,7 @@ def test_folder_scores_by_plain_rules_what_is_annotated(command, tmp_path, caplo
     write_result(tmp_path / "mine", "a", boxes, np.ones(SQUARE_FRAMES))
     words = ["--dataset_name", "folder", "--data_dir", tmp_path / "data", "--results", f"mine={tmp_path / 'mine'}"]
     output = command("analysis_results", *words)
-    assert "1 sequences, plain rules" in output and cells(output, "mine")[0] == "100.00"
+    assert "1 sequence, plain rules" in output and cells(output, "mine")[0] == "100.00"
     assert "start_only" in caplog.text
 
 

@@ -127,7 +127,7 @@ def test_followed_and_scored(evaluate, monkeypatch, tmp_path, dataset):
     make(tmp_path / "data")
     prepare(monkeypatch)
     output = evaluate(dataset, key)
-    assert f"{dataset}: 1 sequences, {rules} rules" in output
+    assert f"{dataset}: 1 sequence, {rules} rules" in output
     found = figures(output)
     assert (found["PR"], found["NPR"]) == (100, 100)
     # an overlap of 1 beats 20 of 21 thresholds, JPEG edges cost a little; `success` of the frames have a box

@@ -130,7 +130,7 @@ def test_command_writes_moments(vis_results, results, tmp_path, capsys):
     vis_results(*options(results, "blind", "sharp"), "--output", tmp_path / "out")
     printed = capsys.readouterr().out
     assert "blind loses what sharp keeps" in printed and printed.index("man ") < printed.index("car ")
-    assert (tmp_path / "out" / "moments.csv").read_text().splitlines()[1] == "man,12,20,12,9.00"
+    assert (tmp_path / "out" / "moments.csv").read_text().splitlines()[1] == "man,13,21,13,9.00"
     sheet = cv2.imread(str(tmp_path / "out" / "contact_sheet.png"))
     assert sheet.shape[1] == 2 * (800 + 8)
     assert len(VideoFrames(tmp_path / "out" / "moments.mp4")) == LENGTH + LENGTH
@@ -152,7 +152,7 @@ def test_sequences_without_all_results_are_left_out(sequences, results, caplog):
     (results["dull"] / "car.txt").unlink()
     tracked = read_tracked_sequences(sequences, results)
     assert [item.sequence.name for item in tracked] == ["man"] and isinstance(tracked[0], TrackedSequence)
-    assert "left out, not every tracker has a result: 1 sequences: car" in caplog.text
+    assert "left out, not every tracker has a result: 1 sequence: car" in caplog.text
     (results["dull"] / "man.txt").unlink()
     with pytest.raises(InputError, match="no sequence has results of every tracker"):
         read_tracked_sequences(sequences, results)
@@ -164,7 +164,7 @@ def test_sequences_without_all_results_are_left_out(sequences, results, caplog):
         (["--kept", "nobody"], "--kept nobody: no such tracker; there are blind, sharp"),
         (["--lost", "annotation"], "--lost annotation: no such tracker"),
         (["--moments", "0"], "--moments 0: expected a number above 0"),
-        (["--dataset_name", "gtot"], "set gtot_dir in local.py"),
+        (["--dataset_name", "gtot"], "expected <sequence>/v; correct --data_dir"),
         (["--sequence", "cra"], "did you mean car"),
         (["--results", *(f"t{index}=." for index in range(8))], "10 trackers, at most 7 colours"),
     ],

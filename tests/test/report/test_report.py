@@ -316,7 +316,7 @@ def test_attributes_of_both_kinds(tmp_path, walk):
     with pytest.raises(InputError, match=r"b\.txt: 2 flags for 3 names"):
         read_attributes(tmp_path / "lasher")
     (tmp_path / "lasher" / "b.txt").unlink()
-    with pytest.raises(InputError, match="no flags for 1 sequences: b"):
+    with pytest.raises(InputError, match="no flags for 1 sequence: b"):
         with_attributes(walk, tmp_path / "lasher")
 
 

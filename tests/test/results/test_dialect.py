@@ -167,7 +167,7 @@ def test_the_command_turns_any_folder(tmp_path, monkeypatch, capsys):
     put(tmp_path / "run" / "ostrack" / "best" / "a_time.txt", "0.5\n")
     run_transform(monkeypatch, "--results", tmp_path / "MTNet", "--format", "lasher", "--out", tmp_path / "out")
     assert (tmp_path / "out" / "carNig.txt").read_text() == "1,2,3,4\n"
-    assert "1 sequences as lasher wants them" in capsys.readouterr().out
+    assert "1 sequence as lasher wants them" in capsys.readouterr().out
     own = ["--tracker_name", "ostrack", "--tracker_param", "best", "--results_dir", tmp_path / "run"]
     run_transform(monkeypatch, *own, "--format", "vot", "--out", tmp_path / "vot")
     assert (tmp_path / "vot" / "baseline" / "a" / "a_001_time.value").read_text() == "0.50000000\n"
