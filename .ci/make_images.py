@@ -78,8 +78,8 @@ def make_screenshot() -> Path:
 
 
 def wait_for(address: str) -> None:
-    """Until somebody answers there, a minute at most."""
-    end = time.monotonic() + 60
+    """Until somebody answers there, five minutes at most."""
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         try:
             urllib.request.urlopen(address, timeout=5).close()
