@@ -94,3 +94,16 @@ def test_process_that_has_ended_does_not_run():
         time.sleep(0.02)
     assert not is_running(process.pid) and is_running(os.getpid())
     process.wait()
+
+
+def test_two_processes_write_one_file_without_a_common_temporary(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    with write_atomically(path) as first:
+        first.write_text("first")
+        monkeypatch.setattr(atomic.os, "getpid", os.getppid)
+        with write_atomically(path) as second:
+            assert first != second and first.read_text() == "first"
+            second.write_text("second")
+        monkeypatch.undo()
+        assert path.read_text() == "second" and first.exists()
+    assert path.read_text() == "first"

@@ -161,6 +161,18 @@ def test_a_file_changes_nothing_of_this_process(tmp_path):
     assert isinstance(found["memory"], Placeholder) and found["weights"]["a"].tolist() == [[0, 0], [0, 0]]
 
 
+@pytest.mark.parametrize("name", ["torch.save", "numpy.save", "shutil.copy", "os.mkdir", "builtins.open", "posix.link"])
+def test_no_function_that_a_file_names_is_called(tmp_path, name):
+    (tmp_path / "mine.txt").write_text("")
+    made = tmp_path / "made.npy"
+    arguments = {
+        "torch.save": ([1], str(made)), "numpy.save": (str(made), [1]), "os.mkdir": (str(made),),
+        "builtins.open": (str(made), "w"),
+    }.get(name, (str(tmp_path / "mine.txt"), str(made)))  # fmt: skip
+    found = load_checkpoint(write_zip(tmp_path / "x.pth", {"net": {"a": tensor()}, "more": Raw(name, *arguments)}))
+    assert not made.exists() and isinstance(found["more"], Placeholder)
+
+
 def test_large_memo_places_and_deep_lists_cost_nothing(tmp_path):
     deep = b"\x80\x02}X\x01\x00\x00\x00a" + b"]" * 100_000 + b"a" * 99_999 + b"r\xff\xff\xff\xffs."
     found = load_checkpoint(write_zip(tmp_path / "x.pth", deep))["a"]

@@ -1,5 +1,7 @@
 """Where methods look and what they believe, without their networks."""
 
+from dataclasses import replace
+
 import micro
 import numpy as np
 import pytest
@@ -40,6 +42,19 @@ def test_small_targets_get_their_own_search_size():
     siamese = method("siamrpn", "TEST.SMALL_TARGET_SHARE=0.004", "TEST.SEARCH_SIZE=271")
     assert siamese.initial_settings(FRAME, np.array([0.0, 0, 4.3, 4.3])).search_size == 287
     assert siamese.initial_settings(FRAME, np.array([0.0, 0, 4.5, 4.5])).search_size == 271
+
+
+@pytest.mark.parametrize("size", [(30, 110), (110, 30)])
+def test_a_lost_target_is_searched_all_over_a_wide_and_a_high_frame(size):
+    """The region grows until it reaches both ends of the frame from a target at one of them."""
+    long = method("dasiamrpn-long", "TEST.LONG_TERM.MAX_SIZE=1503")
+    lost = Target("walk", np.array([0.0, 0, 20, 20]), score=0.0, found=False)
+    frame = Frame([np.zeros((*size, 3), np.uint8)], size)
+    lost = replace(lost, state=CropState(None, long.initial_settings(frame, lost.box)))
+    for _ in range(8):
+        lost = long.prepare_next(lost, size)
+    (view,) = long.views(lost, frame)
+    assert not lost.found and 2 * max(size) - 1 <= view.extent[0] <= 2 * max(size) + 80
 
 
 def test_context_clip_keeps_the_centre_in_the_image():

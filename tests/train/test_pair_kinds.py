@@ -287,6 +287,19 @@ def test_lists_that_do_not_go_together_are_one_clear_line():
             batches([videos()], change)
 
 
+def test_every_key_of_a_crop_and_of_a_stage_has_its_own_place():
+    keys = {"SHIFT": 3.0, "SCALE": 0.1, "BLUR": 0.2, "MOTION_BLUR": 0.3, "COLOR": 0.4}
+    changes = ["DATA.GREY=0.25", "DATA.FLIP=0.75", "DATA.TRAIN.MAX_INTERVALS=[3]", "DATA.VAL.MAX_INTERVALS=[5]"]
+    changes += [f"DATA.{part}.DATASETS_{key}" for part in ("TRAIN", "VAL") for key in ("NAME=[x]", "RATIO=[1]")]
+    changes += [f"DATA.TEMPLATE.{key}={value}" for key, value in keys.items()]
+    cfg = load_config("dasiamrpn", "dasiamrpn_vot", changes)
+    crops = ContextCrops.from_config(cfg)
+    found = crops.template
+    assert [found.shift, found.scale, found.blur, found.motion_blur, found.colour] == list(keys.values())
+    assert (crops.grey, crops.flip, crops.search.size) == (0.25, 0.75, cfg.DATA.SEARCH.SIZE)
+    assert [PairKinds.from_config(cfg, [videos()], stage=stage).intervals for stage in (0, 1)] == [[3], [5]]
+
+
 def views(recipe, box, image, seed=0, others=None, **known):
     plain = ContextRecipe(127, 0, 0, 0, 0, 0)
     objects = np.array([[0, 0, *box]] + [[0, k + 1, *other] for k, other in enumerate(others or [])], float)

@@ -33,6 +33,7 @@ from lib.train.data.sampler import CausalPairs
 from lib.train.meters import Means
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler
+from lib.train.trainer import seed_epoch
 
 ROOT = Path(__file__).parents[2]
 STEPS = ["TRAIN.BATCH_SIZE=2", "DATA.TRAIN.SAMPLE_PER_EPOCH=6", "DATA.VAL.SAMPLE_PER_EPOCH=3", "TRAIN.EPOCH=3",
@@ -225,6 +226,12 @@ def test_samples_do_not_depend_on_the_number_of_workers():
     assert not equal(alone, batches(config(), epoch=2))
     assert not equal(alone, batches(config("TRAIN.SEED=1")))
     assert not equal(alone, batches(config("DATA.VAL.SAMPLE_PER_EPOCH=6"), stage=1))
+
+
+def test_validation_draws_other_pairs_than_training():
+    cfg = config("DATA.VAL.SAMPLE_PER_EPOCH=6")
+    first, second = (batches(cfg, stage=stage)[0].batch.search_box for stage in (0, 1))
+    assert not torch.equal(first, second) and torch.equal(batches(cfg, stage=1)[0].batch.search_box, second)
 
 
 def test_model_of_one_modality_gets_one():
@@ -446,6 +453,30 @@ def test_stochastic_depth_differs_between_epochs(make_trainer):
     trainer.step.forward = lambda batch: draws.append(torch.rand(1).item()) or trainer.model.step(batch)
     trainer.run()
     assert len(set(draws)) == len(draws) == 9
+
+
+def test_each_process_draws_its_own_stochastic_depth(monkeypatch):
+    draws = {}
+    for rank in (0, 1, 2):
+        monkeypatch.setattr("lib.train.trainer.rank", lambda rank=rank: rank)
+        for epoch in (1, 2):
+            seed_epoch(7, epoch)
+            draws[rank, epoch] = torch.rand(2).tolist()
+            seed_epoch(7, epoch)
+            assert torch.rand(2).tolist() == draws[rank, epoch]
+    assert len({tuple(values) for values in draws.values()}) == 6
+
+
+def test_the_scale_of_mixed_precision_survives_a_resume(make_trainer, tmp_path):
+    first, second = make_trainer(), make_trainer()
+    first.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=3)
+    for _ in range(2):
+        first.scaler.scale(torch.zeros(()))
+        first.scaler.update(first.scaler.get_scale() / 2)
+    first.epoch, second.scaler = 1, torch.amp.GradScaler("cpu")
+    save_checkpoint(first.path("ep0001"), first.state())
+    runs.resume(second, first.path("ep0001"))
+    assert second.scaler.state_dict() == first.scaler.state_dict() and second.scaler.get_scale() == 2
 
 
 def test_public_checkpoint_in_the_folder_is_nothing_to_go_on_with(make_trainer, tmp_path):

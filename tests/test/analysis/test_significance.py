@@ -91,3 +91,13 @@ def test_runs_are_averaged_on_what_all_have():
     assert mean.spread["SR"] == pytest.approx(np.std([0.3, 0.5], ddof=1))
     with pytest.raises(InputError, match="its 2 runs have no sequence in common"):
         average("x", [runs[0], entry("x", np.ones(2), first=7)])
+
+
+def test_p_values_of_pooled_sets_weigh_sequences_by_their_frames():
+    frames = np.array([40, 12, 10, 10, 9, 8, 6])
+    gaps = np.array([-0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3])
+    first, second = (entry(name, 0.5 + part, GTOT, frames) for name, part in (("first", gaps), ("second", 0 * gaps)))
+    signs = np.array(list(product((-1, 1), repeat=len(gaps))))
+    exact, equal = (np.mean(np.abs(signs @ part) >= abs(part.sum()) - 1e-12) for part in (gaps * frames, gaps))
+    assert abs(exact - equal) > 0.3
+    assert compare_with(board(first, second), second)["PR"][0].p == pytest.approx(exact, abs=0.02)

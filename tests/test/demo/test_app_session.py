@@ -83,6 +83,17 @@ def test_a_later_box_corrects(session, uploads):
         session.track(VisitorOptions(BUNDLED))
 
 
+def test_boxes_and_half_a_box_belong_to_their_video(session, uploads):
+    session.open(*uploads, align=False)
+    session.enter(3, "70,60,12,10")
+    session.click(0, 60, 50)
+    session.open(uploads[0], None, align=False)
+    assert session.boxes == {} and "Click two" in session.describe_boxes()
+    assert "opposite" in session.click(0, 90, 70), "a first corner, not the second of the video before"
+    session.open_bundled()
+    assert list(session.boxes) == [0] and session.corner is None
+
+
 def test_the_bundled_sequence_comes_with_its_box(session):
     assert "bundled" in session.open_bundled()[0]
     assert list(session.drawn.boxes) == [0] and session.length == 50 and session.ready

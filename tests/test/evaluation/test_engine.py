@@ -3,6 +3,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import micro
 import numpy as np
@@ -14,6 +15,7 @@ from lib.datasets.annotation import read_numbers
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import Sequence
 from lib.models import TRACKERS
+from lib.test.evaluation import engine
 from lib.test.evaluation.engine import TrackingJob, follow, run_tracking
 from lib.test.evaluation.read_ahead import DEPTH, read_ahead
 from lib.test.evaluation.workers import choose_devices
@@ -143,6 +145,26 @@ def test_places_of_sequences_that_end_are_taken_by_the_next_ones():
     sequences = [moving_sequence(f"s{k}", length) for k, length in enumerate((6, 3, 4))]
     collect(tracker, sequences, 2)
     assert tracker.method.network.calls == [2, 2, 1, 2, 2, 1]  # the third starts in step 4, while the first moves alone
+
+
+def test_the_seconds_of_a_step_are_shared_by_its_sequences(monkeypatch):
+    """Their sum over all files is the time that passed."""
+    clock, seconds, tracker = [0.0], {}, fake_tracker()
+
+    def taking(step, work):
+        def run(*given):
+            clock[0] += step
+            return work(*given)
+
+        return run
+
+    monkeypatch.setattr(engine, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(tracker, "start", taking(4.0, tracker.start))
+    monkeypatch.setattr(tracker, "track", taking(6.0, tracker.track))
+    sequences = [moving_sequence("short", 2), moving_sequence("long", 4)]
+    engine.follow(tracker, sequences, lambda name, boxes, rows, sure: seconds.update({name: rows}), batch=2)
+    assert seconds["short"].tolist() == [[2, 2], [3, 3]]
+    assert seconds["long"].tolist() == [[2, 2], [3, 3], [6, 6], [6, 6]]
 
 
 def test_unreadable_frame_in_a_batch_keeps_what_ended_before(tmp_path):

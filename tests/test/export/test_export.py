@@ -4,11 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import golden
 import micro
+import numpy as np
 import pytest
 import torch
 
+from lib.core.boxes import xywh_to_cxcywh
+from lib.core.crop import cut
 from lib.core.errors import InputError
+from lib.core.frame import Frame
 from lib.core.onnx_file import PACKAGES, check_packages
 from lib.test.export.check import TOLERANCE, check, compare
 from lib.test.export.graphs import META, Graph, describe, make_graphs, write_graph
@@ -44,6 +49,28 @@ def test_torch_export_says_what_the_network_says(exported):
     extra = {META: ""}
     torch.export.load(files["search"], extra_files=extra)
     assert json.loads(extra[META])["search_size"] == micro.config("iimf_track").TEST.SEARCH_SIZE
+
+
+def test_the_files_give_a_user_of_the_tracker_the_same_boxes(exported):
+    """Crops are cut by hand, visible before infrared and red first, and the box is taken to the frame by hand."""
+    files, tracker = exported[1], micro.tracker("iimf_track")
+    method, frames = tracker.method, [Frame(golden.frame(seed, 2, 120, 160), (120, 160)) for seed in (1, 2)]
+    (target,) = tracker.start([frames[0].images], [np.array([60.0, 40.0, 30.0, 24.0])])
+    (moved,) = tracker.track([target], [frames[1].images])
+
+    def crops(frame, view):
+        return torch.from_numpy(np.concatenate([cut(image, view) for image in frame.images], axis=2)[None])
+
+    def run(name, *inputs):
+        return torch.export.load(files[name]).module()(*inputs)
+
+    (first,), (view,) = method.first_views(target, frames[0]), method.views(target, frames[1])
+    inside = torch.tensor(xywh_to_cxcywh(first.to_crop(target.box)), dtype=torch.float32)[None]
+    prior = torch.tensor(view.prior, dtype=torch.float32)[None]
+    boxes, scores, *_ = run("search", *run("template", crops(frames[0], first), inside), crops(frames[1], view), prior)
+    box = method.clip(view.to_frame(boxes[0].double().numpy()), frames[1].size)
+    np.testing.assert_allclose(box, moved.box, rtol=0, atol=0.01)
+    assert scores.item() == pytest.approx(moved.score, abs=1e-4)
 
 
 @needs_onnx

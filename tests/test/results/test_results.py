@@ -91,6 +91,10 @@ def test_finished_needs_both_files_and_all_rows(tmp_path, caplog):
     assert finished(tmp_path, sequence()) and not caplog.text
     assert not finished(tmp_path, sequence(frames=3))
     assert "2 boxes and 2 seconds for 3 frames" in caplog.text
+    for count in (1, 3):
+        (tmp_path / "walk_time.txt").write_text("0.1\n" * count)
+        assert not finished(tmp_path, sequence())
+        assert f"2 boxes and {count} seconds for 2 frames" in caplog.text
     (tmp_path / "walk_time.txt").unlink()
     assert not finished(tmp_path, sequence())
 
@@ -100,7 +104,7 @@ ZEROS = "0\t0\t0\t0\n" * 2
 
 @pytest.mark.parametrize(("ending", "text"), [
     (".txt", ""), (".txt", "\0" * 40), (".txt", ZEROS), (".txt", "1\t2\t3\t4\n\0\0\0"), ("_time.txt", "\n"),
-    ("_time.txt", "0.1\n\0\0"), ("_confidence.txt", ""), ("_confidence.txt", "1\t1\n"),
+    ("_time.txt", "0.1\n\0\0"), (".txt", "1\t2\t3\t4\n"), ("_confidence.txt", ""), ("_confidence.txt", "1\t1\n"),
 ])  # fmt: skip
 def test_what_a_power_failure_leaves_is_not_finished(tmp_path, caplog, ending, text):
     write_result(tmp_path, "walk", BOXES, SECONDS, np.ones((2, 2)))

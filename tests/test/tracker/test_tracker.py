@@ -213,15 +213,19 @@ def test_larger_search_region_finds_a_target_that_jumped():
 
 
 def test_targets_of_different_search_sizes_move_as_they_would_alone():
-    frames = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
-    still = moving_sequence("found", step=(2, 1))
+    """The lost one lies between the others, so that the order of the passes is not that of the targets."""
+    lost = MovingSquare(np.array([BOX, [160, 120, 30, 20], [160, 120, 30, 20]]).astype(int))
+    first, last = moving_sequence("first", step=(2, 1)).frames, moving_sequence("last", step=(-3, 4)).frames
     tracker = make_tracker(SearchingModel())
-    start = tracker.start([frames[0], still.frames[0]], [BOX, still.boxes[0]])
-    targets = tracker.track(start, [frames[1], still.frames[1]])
-    together = tracker.track(targets, [frames[2], still.frames[2]])
-    assert tracker.method.network.calls == [2, 1, 1]
-    for target, images, expected in zip(targets, (frames[2], still.frames[2]), together, strict=True):
-        np.testing.assert_array_equal(tracker.track([target], [images])[0].box, expected.box)
+    targets, seen = tracker.start([first[0], lost[0], last[0]], [BOX] * 3, ["first", "lost", "last"]), []
+    for index in (1, 2):
+        images = [first[index], lost[index], last[index]]
+        before, targets = targets, tracker.track(targets, images, lambda of, *_: seen.append([t.name for t in of]))
+    assert seen == [["first", "lost", "last"], ["first", "last"], ["lost"]]
+    for target, image, moved in zip(before, images, targets, strict=True):
+        (alone,) = tracker.track([target], [image])
+        np.testing.assert_array_equal(moved.box, alone.box)
+        assert (moved.name, moved.age) == (alone.name, alone.age) == (target.name, 2)
 
 
 class Searching(NamedTuple):
@@ -277,6 +281,16 @@ def test_targets_can_be_pickled_and_go_on():
     expected = tracker.track(targets, [sequence.frames[1]] * 2)
     for target, other in zip(tracker.track(thawed, [sequence.frames[1]] * 2), expected, strict=True):
         np.testing.assert_array_equal(target.box, other.box)
+
+
+def test_a_pickled_target_carries_its_own_memory_alone():
+    sequence, tracker = moving_sequence("many"), make_tracker(LearningModel())
+    sizes = []
+    for count in (1, 40):
+        targets = tracker.start([sequence.frames[0]] * count, [sequence.boxes[0]] * count, ["same"] * count)
+        moved = tracker.track(targets, [sequence.frames[1]] * count)
+        sizes.append([len(pickle.dumps(target)) for target in (targets[0], moved[0])])
+    assert sizes[0] == sizes[1]
 
 
 def test_tracking_leaves_its_arguments_alone():

@@ -13,10 +13,12 @@ from micro import VARIANTS, config
 from safetensors.torch import save_file
 
 from lib.cli import tune
+from lib.core.config import save_config
 from lib.core.errors import InputError
 from lib.core.lock import hold
 from lib.models import build_model
 from lib.test.evaluation.open import load_tracker
+from lib.test.evaluation.record import digest
 from lib.test.metrics import PLAIN, VOT_LT
 from lib.test.results.files import read_result
 from lib.test.tuning import search as tuning
@@ -115,6 +117,18 @@ def test_one_network_tracks_as_each_setting_loaded_alone(weights):
     boxes = np.array([target.box for target in targets[: len(FACTORS)]])
     assert len(np.unique(boxes, axis=0)) == len(FACTORS)  # the settings do differ
     assert len({id(tracker.method.network) for tracker in many._trackers.values()}) == 1  # however many settings
+
+
+def test_targets_of_several_trials_are_corrected_in_their_own_order(weights):
+    many, image = (
+        load_settings({trial.name: trial.cfg for trial in trials()}, weights, "cpu"),
+        moving_sequence("s").frames[0],
+    )
+    names, boxes = ["t3/a", "t5/a", "t3/b", "t4/a"], [np.array([60.0 + k, 50, 30, 20]) for k in range(4)]
+    targets = many.start([image] * 4, boxes, names)
+    corrected = many.correct(targets, [box + 10 for box in boxes])
+    assert [target.name for target in corrected] == names
+    np.testing.assert_array_equal([target.box for target in corrected], np.array(boxes) + 10)
 
 
 def test_batched_sequences_of_several_trials(weights, tmp_path):
@@ -244,6 +258,20 @@ def test_trials_on_other_data_never_mix(weights, tmp_path):
         run_search(replace(search, sequences=other), ["cpu"])
     with hold(search.folder, ""), pytest.raises(InputError, match="is writing here; wait for its end, or choose anoth"):
         run_search(search, ["cpu"])
+
+
+def test_trials_on_other_videos_are_not_read(weights, tmp_path):
+    """Scores over two videos and scores over one of them are no row of one table."""
+    search = make_search(tmp_path, weights)
+    trial = search.trials[0]
+    content = {"checkpoint": digest(weights), "videos": {video.name: {} for video in search.videos}}
+    (tmp_path / trial.name).mkdir()
+    (tmp_path / trial.name / "record.json").write_text(json.dumps(content))
+    save_config(trial.cfg, tmp_path / trial.name / "config.yaml")
+    assert [record["folder"] for record in read_records(tmp_path, search.videos, weights)] == [trial.name]
+    more = (*search.videos, replace(search.videos[0], name="c"))
+    for videos in (search.videos[:1], search.videos[1:], more):
+        assert read_records(tmp_path, videos, weights) == []
 
 
 def test_trials_are_known_by_what_they_track_with():

@@ -6,7 +6,7 @@ import pytest
 
 from lib.core.errors import InputError
 from lib.datasets.sequence import INFRARED, VISIBLE, Frames
-from lib.test.video.align import align
+from lib.test.video.align import _find_block, align, describe
 from lib.test.video.homography import estimate_homography, read_homography, scaling, warp, write_homography
 
 WIDTH, HEIGHT = 360, 270
@@ -117,3 +117,12 @@ def test_scaling_of_one_view_at_two_resolutions():
     back = warp(small, scaling(large, small), (200, 100))
     rows, columns = np.nonzero(back[..., 0] > 127)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 59, 80, 119)
+
+
+@pytest.mark.parametrize("shift", [(0.4, -0.3), (-0.4, 0.3), (2.3, 1.4)])
+def test_blocks_are_found_to_a_fraction_of_a_pixel(shift):
+    image = cv2.merge([cv2.GaussianBlur(np.random.default_rng(5).uniform(0, 255, (160, 160)), (0, 0), 3)] * 3)
+    image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    moved = cv2.warpAffine(image, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), (160, 160), flags=cv2.INTER_CUBIC)
+    found = _find_block([describe(image)], [describe(moved)], (80, 80), 8)
+    np.testing.assert_allclose(found, shift, atol=0.12)
