@@ -11,7 +11,7 @@ from lib.layers.roi import match_features, sample_features, suppress
 from lib.layers.trunks import AlexNetTrunk
 from lib.models.distractors import LearningRule, begin, discriminator, first_frame, similarity
 from lib.models.long_term import LongTerm
-from lib.models.siamese import context_sides
+from lib.models.siamese import Proposals, context_sides
 
 
 def unit_blocks(rng, count):
@@ -148,3 +148,16 @@ def test_search_does_not_grow_beyond_the_frame_and_is_always_told_from_the_usual
         micro.tracker("dasiamrpn-long", "TEST.LONG_TERM.MAX_SIZE=271", "TEST.SEARCH_SIZE=271")
     with pytest.raises(InputError, match=r"TEST\.LONG_TERM\.HIGH: 0\.5 is below LOW 0\.8"):
         micro.tracker("dasiamrpn-long", "TEST.LONG_TERM.HIGH=0.5")
+
+
+@pytest.mark.parametrize(("likeness", "winner"), [((0.0, 0.5), 0), ((0.0, 0.9), 1), ((-1.0, 0.0), 1)])
+def test_score_and_likeness_are_weighed_on_one_scale(monkeypatch, likeness, winner):
+    """A similarity from -1 to 1 counts as a value from 0 to 1, as scores are."""
+    method = micro.tracker("dasiamrpn", "TEST.DISTRACTOR.GAIN=0.22").method
+    boxes = torch.tensor([[[40.0, 40, 20, 20], [120, 120, 20, 20]]])
+    ranks = torch.tensor([[0.9, 0.8]])
+    patterns = torch.tensor(likeness)[None, :, None, None, None]  # of one channel and one cell
+    monkeypatch.setattr(method, "features_of", lambda features, boxes, size: patterns)
+    proposals = Proposals(boxes, ranks, torch.ones(1, 2), ranks)
+    found = method.find_candidates(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), proposals, 159)
+    assert found.winner.tolist() == [winner]
