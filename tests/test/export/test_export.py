@@ -51,6 +51,7 @@ def test_torch_export_says_what_the_network_says(exported):
     assert json.loads(extra[META])["search_size"] == micro.config("iimf_track").TEST.SEARCH_SIZE
 
 
+@torch.no_grad()
 def test_the_files_give_a_user_of_the_tracker_the_same_boxes(exported):
     """Crops are cut by hand, visible before infrared and red first, and the box is taken to the frame by hand."""
     files, tracker = exported[1], micro.tracker("iimf_track")
