@@ -128,7 +128,7 @@ def test_names_that_would_share_a_file_are_refused(other):
         check_names(["a", other, "walk"])
 
 
-@pytest.mark.parametrize(("boxes", "word"), [(BOXES[:1], "do not match"), (BOXES * [1, np.nan, 1, 1], "frame 0")])
+@pytest.mark.parametrize(("boxes", "word"), [(BOXES[:1], "do not match"), (BOXES * [1, np.nan, 1, 1], "frame 1")])
 def test_broken_results_are_never_written(tmp_path, boxes, word):
     with pytest.raises(ValueError, match=word):
         write_result(tmp_path, "walk", boxes, SECONDS)
