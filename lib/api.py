@@ -1,6 +1,6 @@
 """Tracking in Python: `from rgbt_toolbox import Tracker`.
 
-    tracker = Tracker("tiny")
+    tracker = Tracker()
     target = tracker.init(visible, infrared, box=(517, 106, 114, 324))
     target = tracker.update(visible, infrared)
 
@@ -20,7 +20,7 @@ from .core.target import Target as TargetState
 from .core.words import counted
 from .datasets.array import FrameReader, Pixels, choose_pixels, name_streams, read_box
 from .datasets.sequence import INFRARED, VISIBLE
-from .test.demo.bundled import choose_bundled
+from .test.demo.bundled import TRACKER, choose_bundled
 from .test.evaluation.open import open_run
 from .test.evaluation.read_ahead import read_ahead
 from .test.tracker.forward_pass import BACKENDS, PRECISIONS, TORCH, Mode
@@ -93,7 +93,7 @@ class Tracker:
 
     def __init__(
         self,
-        tracker: str = "tiny",
+        tracker: str = TRACKER,
         config: str | None = None,
         *,
         checkpoint: str | Path | None = None,
@@ -102,7 +102,7 @@ class Tracker:
         backend: str = TORCH,
         changes: Iterable[str] = (),
     ):
-        """tracker: a bundled model ("tiny", "small") or, with `config`, a folder of experiments/.
+        """tracker: a bundled model ("iimf_lite", "fear", "tiny") or, with `config`, a folder of experiments/.
 
         config: a configuration of that folder, or a YAML file. checkpoint: a file of weights (default: the bundled
         ones, or those of the newest training run). device: "auto", "cpu", "cuda" or "mps". precision: "fp32", "bf16"

@@ -98,7 +98,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
     assert not any(name.endswith(("local.py", ".pyc")) for name in names)
     expected = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("experiments/*/*.yaml")}
     expected |= {
-        f"pretrained_models/{name}" for name in ("iimf_tiny.safetensors", "iimf_small.safetensors", "README.md")
+        f"pretrained_models/{name}" for name in ("iimf_lite_xs.safetensors", "fear_xs.safetensors", "README.md")
     }
     expected |= {path.relative_to(ROOT).as_posix() for path in DEMO.rglob("*") if path.is_file()}
     assert {f"rgbt_toolbox/{name}" for name in expected} <= inside

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ..core.distributed import own_device
 from ..core.errors import InputError, run
+from ..core.frame import Streams
 from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
 from ..core.lock import hold
 from ..core.paths import read_local, typed_command
@@ -124,7 +125,7 @@ def main(argv: Argv = None) -> None:
     network = open_network(args)
     mode = Mode(args.precision, args.crops, args.compile, args.batch, args.backend)
     network.check(mode)
-    sequences = read_sequences(args, network.modalities)
+    sequences = read_sequences(args, network.streams)
     folder = result_folder(
         args.out or read_local("test")["results_dir"], args.tracker, result_name(args, network), args.runid
     )
@@ -185,13 +186,13 @@ def open_network(args: argparse.Namespace) -> Run:
     return network
 
 
-def read_sequences(args: argparse.Namespace, modalities: int) -> list[Sequence]:
+def read_sequences(args: argparse.Namespace, streams: Streams) -> list[Sequence]:
     """The sequences that the command line names, in which a camera that does not work is black."""
-    read = modalities if args.modality == "both" else 1  # a camera that does not work is black, not a grey copy
+    read = streams if args.modality == "both" else Streams(1)  # a camera that does not work is black, not a grey copy
     sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"), read)
     if args.modality == "both":
         return sequences
-    return [keep_camera(sequence, args.modality, modalities, (args.fails_at or 1) - 1) for sequence in sequences]
+    return [keep_camera(sequence, args.modality, streams.modalities, (args.fails_at or 1) - 1) for sequence in sequences]
 
 
 def left_to_do(sequences: list[Sequence], done: set[str], sharing: WorkSharing | None) -> list[Sequence]:

@@ -83,7 +83,7 @@ def main(argv: Argv = None) -> None:
     network = open_named(args)
     trials = make_trials(args.tracker, args.config, args.set, settings_of(args, flatten(network.cfg)))
     sequences, videos = scored_sequences(
-        named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"), network.modalities)
+        named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"), network.streams)
     )
     if args.dataset_name.lower() in BENCHMARKS:
         log.warning(

@@ -10,6 +10,7 @@ from easydict import EasyDict
 from torch import Tensor, nn
 
 from ..core.errors import InputError
+from ..core.frame import GREY_COPY
 from ..core.registry import choose
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Network(nn.Module):
     marks: Sequence[str] = ()
     #: Pieces of parameter names. Such parameters start from scratch where training starts from a single-object tracker.
     new_after_tracker: Sequence[str] = ()
+    missing_infrared = GREY_COPY  # what a network of two modalities is given where a frame has no infrared image
     backbone_key = "MODEL.BACKBONE"  # the key that error messages name where weights do not fit the backbone
     samples = "pairs"  # what training shows it: a name of lib.train.data.loader.LOADERS
     training_crops = "jittered"  # how training cuts its pairs: a name of lib.train.data.loader.TRAINING_CROPS

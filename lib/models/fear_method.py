@@ -3,6 +3,7 @@
 B targets, n search cells on each side, S side of the search region in pixels.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..core.boxes import clip_box
 from ..core.frame import Frame, Streams
 from ..core.target import Target
 from ..core.view import BLACK, View, mean_colour, place_stretched
-from .method import Answer, OneView
+from .method import Answer, OneView, TargetAnswer
 from .siamese import gather_rows, hann_window, size_penalty
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class FearSettings(NamedTuple):
     """What the method keeps about a target besides its memory."""
 
     fill: np.ndarray  # [3 M] uint8, the first frame's mean colour
+    step: np.ndarray  # [2] pixels that the target's centre moved a frame, averaged over the last frames
 
 
 class RankedCells(NamedTuple):
@@ -48,17 +50,22 @@ class FearMethod(OneView):
         self.template_size, self.search_size = test.TEMPLATE_SIZE, test.SEARCH_SIZE
         self.template_factor, self.search_factor = test.TEMPLATE_FACTOR, test.SEARCH_FACTOR
         self.penalty_k, self.influence = test.PENALTY_K, test.WINDOW_INFLUENCE
+        self.motion, self.motion_rate = test.MOTION, test.MOTION_RATE
+        self.temperature: float = test.TEMPERATURE
         self.padding: str = test.TEMPLATE_PADDING
         self.stream: str = test.get("STREAM", "visible")
+        self.hold_below: float = test.HOLD_SCORE
+        self.update = test.TEMPLATE_UPDATE
+        self.updates_template = self.update.INTERVAL > 0
 
     @property
     def streams(self) -> Streams:
-        """The stream of TEST.STREAM."""
-        return Streams(1, self.stream)
+        """Of a network with one modality the stream of TEST.STREAM."""
+        return super().streams._replace(single=self.stream)
 
     def initial_settings(self, frame: Frame, box: np.ndarray) -> FearSettings:
         """The colour of the padding."""
-        return FearSettings(np.concatenate([mean_colour(image) for image in frame.images]))
+        return FearSettings(np.concatenate([mean_colour(image) for image in frame.images]), np.zeros(2))
 
     def first_views(self, target: Target, frame: Frame) -> list[View]:
         """TEMPLATE_FACTOR times the box. The box is rounded to whole pixels, as in all frames."""
@@ -66,8 +73,9 @@ class FearMethod(OneView):
         return [place_stretched(np.rint(target.box), self.template_factor, self.template_size, fill)]
 
     def views(self, target: Target, frame: Frame) -> list[View]:
-        """SEARCH_FACTOR times the box."""
-        box = round_box(target.box)
+        """SEARCH_FACTOR times the box, where the target is expected."""
+        ahead = np.append(self.motion * target.state.settings.step, (0, 0))
+        box = self.clip(target.box + ahead, frame.size) if self.motion else round_box(target.box)
         return [place_stretched(box, self.search_factor, self.search_size, target.state.settings.fill)]
 
     def search_sides(self, target: Target) -> tuple[float, int]:
@@ -88,12 +96,34 @@ class FearMethod(OneView):
     def rank(self, logits: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
         """logits [B, n, n], distances [B, 4, n, n], last width and height [B, 2] in crop units -> RankedCells"""
         boxes = boxes_from_distances(distances.float()).flatten(2).mT
-        scores = logits.float().flatten(1).sigmoid()
+        scores = (logits.float().flatten(1) / self.temperature).sigmoid()
         cells = logits.shape[-1]
         penalty = size_penalty(boxes[..., 2:] * cells * STRIDE, prior[:, None] * cells * STRIDE, self.penalty_k)
         window = hann_window(cells, scores.device).flatten()
         ranks = scores * penalty * (1 - self.influence) + self.influence * window
         return RankedCells(boxes, scores, ranks)
+
+    def update_target(self, target: Target, view: View, answer: TargetAnswer, frame: tuple[int, int]) -> Target:
+        """As in other methods; below TEST.HOLD_SCORE the box stays where it was, and the target counts as lost."""
+        moved = super().update_target(target, view, answer, frame)
+        if moved.score < self.hold_below:
+            moved = replace(moved, box=view.around, found=False)
+        if not self.motion:
+            return moved
+        settings = target.state.settings
+        step = moved.box[:2] + moved.box[2:] / 2 - target.box[:2] - target.box[2:] / 2
+        step = settings.step * (1 - self.motion_rate) + step * self.motion_rate
+        return replace(moved, state=moved.state._replace(settings=settings._replace(step=step)))
+
+    def update_views(self, target: Target, frame: Frame) -> list[View]:
+        """Every TEMPLATE_UPDATE.INTERVAL frames, where the target is found with at least the score
+        TEMPLATE_UPDATE.SCORE."""
+        due = self.updates_template and target.age % self.update.INTERVAL == 0
+        return self.first_views(target, frame) if due and target.found and target.score >= self.update.SCORE else []
+
+    def merge_memory(self, memory: Any, fresh: Any) -> Any:
+        """Blends the features of the old and the new template; which cameras had an image stays."""
+        return memory._replace(features=memory.features.lerp(fresh.features, self.update.SHARE))
 
     def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
         """Whole pixels; MARGIN of the box stays inside the frame."""

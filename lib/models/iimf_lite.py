@@ -15,7 +15,7 @@ from easydict import EasyDict
 from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
-from ..core.frame import BLACK, Frame, Streams
+from ..core.frame import BLACK, Frame
 from ..core.target import Target
 from ..core.view import View
 from ..layers.stream_fusion import SharedStream, StreamGates
@@ -55,11 +55,6 @@ class IIMFLiteMethod(FearMethod):
         super().__init__(network, test)
         self.fusion: str = test.FUSION
 
-    @property
-    def streams(self) -> Streams:
-        """Both; a missing infrared image is absent, not a grey copy."""
-        return Streams(2, missing=BLACK)
-
     def first_views(self, target: Target, frame: Frame) -> list[View]:
         """As FEAR's."""
         return [_fill_flat(view, frame) for view in super().first_views(target, frame)]
@@ -89,6 +84,7 @@ class IIMFLite(Fear):
     """Two cameras."""
 
     modalities = 2
+    missing_infrared = BLACK  # absent, not a grey copy
     marks = ("head.cls_mix.", "gates.mix.")
     method_class: ClassVar[type[Method]] = IIMFLiteMethod
 

@@ -71,7 +71,7 @@ class Method(ABC):
     @property
     def streams(self) -> Streams:
         """The images of a frame that are read for the network."""
-        return Streams(self.modalities)
+        return Streams(self.modalities, missing=self.network.missing_infrared)
 
     @abstractmethod
     def initial_settings(self, frame: Frame, box: np.ndarray) -> Any:

@@ -8,7 +8,7 @@ from fake_model import moving_sequence
 from trees import ROWS, put_images
 
 from lib.core.errors import InputError
-from lib.core.frame import GREY_COPY, NO_INFRARED
+from lib.core.frame import GREY_COPY, NO_INFRARED, Streams
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.datasets.streams import doubt_streams
@@ -79,7 +79,7 @@ def test_grey_copy_is_said_once(tmp_path, caplog):
     def names(modalities, wanted=None):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            named_sequences("folder", str(tmp_path), wanted, dict, modalities)
+            named_sequences("folder", str(tmp_path), wanted, dict, Streams(modalities))
         return caplog.messages
 
     assert names(2) == [f"run, in 2 of 3 sequences: {NO_INFRARED[GREY_COPY]}"]

@@ -1,6 +1,7 @@
 """FEAR: the published numbers, crops, tracking rules, labels and losses, training."""
 
 import json
+from dataclasses import replace
 
 import golden
 import micro
@@ -16,8 +17,10 @@ from lib.core.paths import ROOT
 from lib.core.view import place_stretched
 from lib.layers.fear_head import FearMaps, correlate_cells
 from lib.models import build_method, build_model
+from lib.models.fear import Memory
 from lib.models.fear_method import boxes_from_distances, cell_points
 from lib.models.fear_training import balanced_binary_loss, cells_inside, smoothed_iou_loss
+from lib.models.method import TargetAnswer
 from lib.models.weights import identify, load_state
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.train.data.stretched import StretchedCrops
@@ -194,3 +197,30 @@ def test_training_crops_are_stretched():
     crops, box = StretchedCrops.from_config(cfg), np.array([40.0, 30, 40, 10])
     region = crops.search.region(box, crops._scale(box, crops.search), np.random.default_rng(0))
     np.testing.assert_allclose(region, [-40, 10, 200, 50])
+
+
+def answer_of(score, box=(0.5, 0.5, 0.2, 0.2)):
+    return TargetAnswer(np.array(box), score, True)
+
+
+def test_box_is_held_below_a_score():
+    frame = Frame([np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)], (80, 100))
+    for limit, held in ((0.0, False), (0.4, True)):
+        tracker = micro.tracker("fear", f"TEST.HOLD_SCORE={limit}")
+        (target,) = tracker.start([frame], [np.array([30.0, 20, 20, 20])])
+        (view,) = tracker.method.views(target, frame)
+        moved = tracker.method.update_target(target, view, answer_of(0.3, (0.6, 0.5, 0.2, 0.2)), frame.size)
+        assert moved.found != held and moved.age == 1 and moved.score == 0.3
+        assert moved.box.tolist() == ([30, 20, 20, 20] if held else [40, 20, 20, 20])
+
+
+def test_template_is_blended_with_that_of_a_sure_frame():
+    changes = ["TEST.TEMPLATE_UPDATE.INTERVAL=2", "TEST.TEMPLATE_UPDATE.SHARE=0.25", "TEST.TEMPLATE_UPDATE.SCORE=0.5"]
+    method = micro.tracker("fear", *changes).method
+    frame = Frame([np.zeros((80, 100, 3), np.uint8)], (80, 100))
+    (target,) = micro.tracker("fear").start([frame], [np.array([30.0, 20, 20, 20])])
+    due = {(age, score): len(method.update_views(replace(target, age=age, score=score), frame))
+           for age in (1, 2) for score in (0.4, 0.6)}  # fmt: skip
+    assert due == {(1, 0.4): 0, (1, 0.6): 0, (2, 0.4): 0, (2, 0.6): 1}
+    old, new = Memory(torch.zeros(1, 2, 1, 1)), Memory(torch.ones(1, 2, 1, 1))
+    assert method.merge_memory(old, new).features.unique().tolist() == [0.25]

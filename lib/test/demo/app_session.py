@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.frame import GREY_COPY, NO_INFRARED, Images
+from ...core.frame import Images
 from ...core.words import counted
 from ...datasets.sequence import Sequence
 from ..evaluation.open import open_run
@@ -23,6 +23,7 @@ from .app_messages import collected_messages, shorten
 from .bundled import DEMO_SEQUENCE, LOST_BELOW, BundledModel, bundled_models
 from .video_run import DemoVideo, VideoOptions, VideoResult, track_video
 
+VISIBLE_ALONE = "no infrared video: the target is followed in the visible one alone"
 FOLDER_PREFIX = "tracking_app_"
 KEPT_RUNS = 2  # results of earlier runs are removed
 
@@ -73,7 +74,7 @@ class Session:
                 text = str(error).replace(f"--register {ESTIMATE} or --register FILE", "the box “align the cameras”")
                 raise InputError(shorten(text, visible, infrared)) from None
         self._replace_sequence(Sequence(Path(visible).stem, frames, np.zeros((0, 4))))
-        lines += [NO_INFRARED[GREY_COPY]] if infrared is None else []
+        lines += [VISIBLE_ALONE] if infrared is None else []
         return [shorten(line, visible, infrared) for line in lines] + self._limits()
 
     def open_bundled(self) -> list[str]:

@@ -7,8 +7,8 @@ from ...core.config import EXPERIMENTS
 from ...core.paths import ROOT
 from ...core.registry import choose
 
-TRACKER, CONFIG = "iimf_track", "tiny"
-CHECKPOINT = ROOT / "pretrained_models" / "iimf_tiny.safetensors"
+TRACKER, CONFIG = "iimf_lite", "xs"
+CHECKPOINT = ROOT / "pretrained_models" / "iimf_lite_xs.safetensors"
 DEMO_SEQUENCE = ROOT / "docs" / "demo_sequence"
 LOST_BELOW = 0.3  # targets with a lower score are shown as lost
 
@@ -23,7 +23,7 @@ class BundledModel:
 
 
 def bundled_models() -> dict[str, BundledModel]:
-    """All bundled models that a configuration exists for, by name; IIMF tiny comes first."""
+    """All bundled models that a configuration exists for, by name; IIMF lite comes first."""
     models = {f"{TRACKER} {CONFIG}": BundledModel(TRACKER, CONFIG, CHECKPOINT)}
     for defaults in sorted(EXPERIMENTS.glob("*/defaults.yaml")):
         name = defaults.parent.name
@@ -35,7 +35,11 @@ def bundled_models() -> dict[str, BundledModel]:
     return models
 
 
-def choose_bundled(config: str) -> BundledModel:
-    """The bundled model of a configuration, such as "tiny". Raises InputError, with the nearest name, for another."""
-    models = {model.config: model for model in reversed(bundled_models().values())}
-    return models[choose("model", config, models)]
+def choose_bundled(name: str) -> BundledModel:
+    """A bundled model by its tracker, such as "iimf_lite" or "fear", or by its configuration, such as "tiny". Where
+    several have a name, the first one is meant. Raises InputError, with the nearest name, for another."""
+    models: dict[str, BundledModel] = {}
+    for model in bundled_models().values():
+        models.setdefault(model.tracker, model)
+        models.setdefault(model.config, model)
+    return models[choose("model", name, models)]

@@ -12,7 +12,7 @@ from easydict import EasyDict
 from ...core.checkpoint import find_checkpoint, load_weights
 from ...core.config import config_name, load_config
 from ...core.errors import InputError
-from ...core.frame import GREY_COPY, INFRARED, NO_INFRARED
+from ...core.frame import INFRARED, NO_INFRARED, Streams
 from ...core.paths import read_local
 from ...core.registry import choose
 from ...datasets.named import open_dataset
@@ -46,9 +46,17 @@ class Run:
     devices: tuple[str, ...]  # one for each worker
 
     @property
+    def streams(self) -> Streams:
+        """The images of a frame that the tracker reads. Raises InputError for an unknown MODEL.NAME."""
+        if self.checkpoint is None:
+            return OpenCVTracker.streams
+        network = network_class(self.cfg)
+        return Streams(network.modalities, missing=network.missing_infrared)
+
+    @property
     def modalities(self) -> int:
-        """The number of images that the tracker reads of a frame. Raises InputError for an unknown MODEL.NAME."""
-        return OpenCVTracker.streams.modalities if self.checkpoint is None else network_class(self.cfg).modalities
+        """The number of these images."""
+        return self.streams.modalities
 
     @property
     def files(self) -> list[Path]:
@@ -163,18 +171,22 @@ def open_replay(folder: str | Path) -> Replay:
 
 
 def named_sequences(
-    dataset: str, data_dir: str | None, wanted: str | None, local: Callable[[], Mapping[str, str]], modalities: int = 1
+    dataset: str,
+    data_dir: str | None,
+    wanted: str | None,
+    local: Callable[[], Mapping[str, str]],
+    streams: Streams = Streams(1),  # noqa: B008  (immutable)
 ) -> list[Sequence]:
     """The sequences that a tracking command names, or the one `wanted`; local: reads the folders of local.py;
-    modalities: of the network, for one warning where sequences have fewer.
+    streams: what the tracker reads, for one warning where sequences have less.
 
     Raises InputError as the readers do.
     """
     sequences = open_dataset(dataset, data_dir, local)
     named = list(sequences) if wanted is None else [choose_sequence(sequences, wanted)]
-    lacking = [sequence.name for sequence in named if modalities > 1 and INFRARED not in sequence.frames.modalities]
-    if lacking:
-        log.warning("%s, in %d of %d sequences: %s", lacking[0], len(lacking), len(named), NO_INFRARED[GREY_COPY])
+    lacking = [sequence.name for sequence in named if INFRARED not in sequence.frames.modalities]
+    if lacking and streams.modalities > 1:
+        log.warning("%s, in %d of %d sequences: %s", lacking[0], len(lacking), len(named), NO_INFRARED[streams.missing])
     return named
 
 

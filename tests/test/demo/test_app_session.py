@@ -10,10 +10,9 @@ from fake_model import fake_tracker, moving_sequence
 
 from lib.core.distributed import device_types
 from lib.core.errors import InputError
-from lib.core.frame import GREY_COPY, NO_INFRARED
 from lib.test.demo import app_session
 from lib.test.demo.app_messages import collected_messages
-from lib.test.demo.app_session import Session, VisitorLeft, VisitorOptions, summary
+from lib.test.demo.app_session import VISIBLE_ALONE, Session, VisitorLeft, VisitorOptions, summary
 from lib.test.demo.bundled import CHECKPOINT, CONFIG, TRACKER, bundled_models
 from lib.test.video.draw import ORANGE
 from lib.test.video.video import VideoFrames, write_video
@@ -112,7 +111,7 @@ def test_pictures_have_the_pixels_of_the_video(session, uploads):
 def test_only_the_first_frames_are_tracked(uploads):
     session = Session(max_frames=3)
     lines = session.open(uploads[0], None, align=True)
-    assert NO_INFRARED[GREY_COPY] in lines and lines[-1] == "8 frames, of which the first 3 are tracked."
+    assert VISIBLE_ALONE in lines and lines[-1] == "8 frames, of which the first 3 are tracked."
     assert session.length == 3
     session.close()
 
