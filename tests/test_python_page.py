@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lib.test.demo.bundled import CHECKPOINT, DEMO_SEQUENCE
+from lib.test.demo.bundled import DEMO_SEQUENCE
 from lib.test.video.pairing import open_sequence
 from lib.test.video.video import write_image, write_video
 
 ROOT = Path(__file__).parents[1]
+TINY = ROOT / "pretrained_models" / "iimf_tiny.safetensors"
 PAGE = ROOT / "docs" / "python.md"
 BEFORE = """
 import cv2
@@ -39,7 +40,7 @@ def run(tmp_path):
                 append(frames[index][place])
         write_image(tmp_path / f"{names[1]}.png", frames[0][place])
     (tmp_path / "my.yaml").write_text((ROOT / "experiments" / "iimf_track" / "tiny.yaml").read_text())
-    (tmp_path / "mine.safetensors").symlink_to(CHECKPOINT)
+    (tmp_path / "mine.safetensors").symlink_to(TINY)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "rgbt_toolbox").symlink_to(ROOT / "lib")  # under the name that a wheel gives it
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"}

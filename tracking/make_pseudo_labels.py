@@ -2,6 +2,7 @@
 
 python tracking/make_pseudo_labels.py --infrared night.mp4 street.mp4 --out data/pseudo
 python tracking/make_pseudo_labels.py --pair walk.mp4 walk_ir.mp4 --pair yard/visible yard/infrared --out data/pseudo
+python tracking/make_pseudo_labels.py ostrack mine --checkpoint mine.pth.tar --visible walk.mp4 --out data/pseudo
 """
 
 import sys

@@ -192,7 +192,8 @@ def read_sequences(args: argparse.Namespace, streams: Streams) -> list[Sequence]
     sequences = named_sequences(args.dataset_name, args.data_dir, args.sequence, lambda: read_local("test"), read)
     if args.modality == "both":
         return sequences
-    return [keep_camera(sequence, args.modality, streams.modalities, (args.fails_at or 1) - 1) for sequence in sequences]
+    since = (args.fails_at or 1) - 1
+    return [keep_camera(sequence, args.modality, streams.modalities, since) for sequence in sequences]
 
 
 def left_to_do(sequences: list[Sequence], done: set[str], sharing: WorkSharing | None) -> list[Sequence]:
