@@ -1,4 +1,4 @@
-"""Turn unlabelled videos of static cameras into training sequences, with the labels that a tracker agrees on.
+"""Make training sequences from unlabelled videos, with the labels that a tracker agrees on.
 
     rgbt labels --infrared night.mp4 street.mp4 --out data/pseudo
     rgbt labels --pair walk.mp4 walk_ir.mp4 --pair yard/visible yard/infrared --out data/pseudo
