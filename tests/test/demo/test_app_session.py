@@ -85,12 +85,12 @@ def test_a_later_box_corrects(session, uploads):
 def test_boxes_and_half_a_box_belong_to_their_video(session, uploads):
     session.open(*uploads, align=False)
     session.enter(3, "70,60,12,10")
-    session.click(0, 60, 50)
+    session.point(0, (0.2, 0.2), (0.2, 0.2))
     session.open(uploads[0], None, align=False)
-    assert session.boxes == {} and "Click two" in session.describe_boxes()
-    assert "opposite" in session.click(0, 90, 70), "a first corner, not the second of the video before"
+    assert session.drawn.boxes == {} and session.drawn.corner is None
+    assert "opposite" in session.point(0, (0.4, 0.4), (0.4, 0.4)), "a first corner, not the second of the video before"
     session.open_bundled()
-    assert list(session.boxes) == [0] and session.corner is None
+    assert list(session.drawn.boxes) == [0] and session.drawn.corner is None
 
 
 def test_the_bundled_sequence_comes_with_its_box(session):
