@@ -6,7 +6,7 @@ scalars become Python numbers, its arrays stand-ins that are converted where one
 """
 
 import pickle
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
@@ -91,9 +91,14 @@ def _ordered(items: Any = ()) -> OrderedDict[Any, Any]:
     return OrderedDict((_key(key), value) for key, value in items)
 
 
+def _counter(items: Any = ()) -> Counter[Any]:
+    return Counter({_key(key): value for key, value in items.items()} if isinstance(items, dict) else {})
+
+
 #: Name that a file calls -> what is done here.
 _FUNCTIONS: dict[str, Function] = {
     "collections.OrderedDict": _ordered,
+    "collections.Counter": _counter,
     "collections.defaultdict": lambda *factory: {},
     "builtins.set": lambda items=(): {_key(item) for item in items},
     "builtins.frozenset": lambda items=(): frozenset(_key(item) for item in items),

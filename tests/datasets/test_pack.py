@@ -118,7 +118,7 @@ def test_pack_that_is_cut_short_is_refused(pack, lasher):
     with pytest.raises(InputError, match="is incomplete"):
         read_pack(folder)
     (folder / "images.bin").write_bytes(bytes(len(content)))
-    with pytest.raises(InputError, match="images.bin: frame 0 at byte 0: image cannot be decoded"):
+    with pytest.raises(InputError, match="images.bin: frame 1 at byte 0: image cannot be decoded"):
         read_pack(folder)[0].frames[0]
     (folder / "index.npz").write_bytes(b"")
     with pytest.raises(InputError, match="is incomplete"):

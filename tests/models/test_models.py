@@ -125,7 +125,7 @@ def test_every_parameter_learns(variant):
     idle = [name for name, parameter in learning.items() if parameter.grad is None]
     assert learning
     assert not idle, f"{len(idle)} parameters never receive a gradient: {idle[:5]}"
-    still = [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
+    still = [name for name, parameter in learning.items() if not parameter.grad.abs().sum() > 0]
     assert not still, f"{len(still)} parameters have a gradient of zero: {still[:5]}"
     means = Means()
     means.update({**losses, **figures}, 3)

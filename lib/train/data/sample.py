@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader, default_collate
 from ...core.errors import InputError
 from .pair_counts import PairCounts
 
-_RAISED = re.compile(rf"^{__package__.partition('.')[0]}\.[\w.]+: ")  # class of an error, before its message
+#: What torch puts before the message of a loader process: a traceback, whose lines an InputError writes as one.
+_RAISED = re.compile(rf"^.*\\n{__package__.partition('.')[0]}\.[\w.]+: ")
 
 
 class Sample(NamedTuple):
@@ -44,7 +45,6 @@ def read_batches(loader: DataLoader[Sample]) -> Iterator[Sample]:
             counts.add(sample.kind, sample.category)
             yield sample
     except InputError as error:
-        line = str(error).strip().splitlines()[-1]  # the last of the traceback that torch puts before it
-        raise InputError(_RAISED.sub("", line)) from None
+        raise InputError(_RAISED.sub("", str(error)).removesuffix("\\n")) from None
     finally:
         counts.write()

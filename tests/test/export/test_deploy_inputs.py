@@ -12,7 +12,7 @@ from trees import put_images
 
 from lib.core.errors import InputError
 from lib.datasets.layout import list_images
-from lib.test.export.graphs import PACKAGES
+from lib.core.onnx_file import PACKAGES
 from lib.test.video.pairing import open_frames
 from lib.test.video.video import write_image, write_video
 

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import golden
 import micro
@@ -14,7 +15,7 @@ from lib.core.boxes import xywh_to_cxcywh
 from lib.core.crop import cut
 from lib.core.errors import InputError
 from lib.core.frame import Frame
-from lib.core.onnx_file import PACKAGES, check_packages
+from lib.core.onnx_file import PACKAGES, check_packages, memory_names
 from lib.test.export.check import TOLERANCE, check, compare
 from lib.test.export.graphs import META, Graph, describe, make_graphs, write_graph
 
@@ -124,11 +125,12 @@ def learning_method(monkeypatch, change):
     return method
 
 
-def test_no_output_has_the_name_of_an_input():
-    graphs = make_graphs(micro.tracker("fear").method)  # whose memory is called as the template
-    assert graphs["template"].outputs == ["template_memory"]
-    for graph in graphs.values():
+@pytest.mark.parametrize("variant", ["tbsi_track", "fear", "iimf_lite"])
+def test_no_output_has_the_name_of_an_input(variant):
+    for graph in make_graphs(micro.tracker(variant).method).values():
         assert not graph.inputs.keys() & set(graph.outputs)
+    named = NamedTuple("Memory", [("template", torch.Tensor), ("judges", torch.Tensor)])
+    assert memory_names(named(torch.ones(1), torch.ones(1))) == ["template_memory", "judges"]
 
 
 class FixedBatch(torch.nn.Module):
