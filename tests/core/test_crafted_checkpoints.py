@@ -4,7 +4,7 @@ import io
 import pickle
 import struct
 import zipfile
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -271,3 +271,9 @@ def test_mutated_files_are_a_value_or_one_line(tmp_path):
         except InputError as error:
             assert str(error).isprintable()
     assert 50 < read < 450, "both ends are reached"
+
+
+def test_a_counter_of_a_schedule_is_read(tmp_path):
+    torch.save({"milestones": Counter([3, 3, 7])}, tmp_path / "x.pth")
+    found = load_checkpoint(tmp_path / "x.pth")["milestones"]
+    assert isinstance(found, Counter) and found == Counter({3: 2, 7: 1})

@@ -11,8 +11,8 @@ import pytest
 from trees import put_images
 
 from lib.core.errors import InputError
-from lib.datasets.layout import list_images
 from lib.core.onnx_file import PACKAGES
+from lib.datasets.layout import list_images
 from lib.test.video.pairing import open_frames
 from lib.test.video.video import write_image, write_video
 

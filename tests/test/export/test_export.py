@@ -125,12 +125,16 @@ def learning_method(monkeypatch, change):
     return method
 
 
+class Named(NamedTuple):
+    template: torch.Tensor
+    judges: torch.Tensor
+
+
 @pytest.mark.parametrize("variant", ["tbsi_track", "fear", "iimf_lite"])
 def test_no_output_has_the_name_of_an_input(variant):
     for graph in make_graphs(micro.tracker(variant).method).values():
         assert not graph.inputs.keys() & set(graph.outputs)
-    named = NamedTuple("Memory", [("template", torch.Tensor), ("judges", torch.Tensor)])
-    assert memory_names(named(torch.ones(1), torch.ones(1))) == ["template_memory", "judges"]
+    assert memory_names(Named(torch.ones(1), torch.ones(1))) == ["template_memory", "judges"]
 
 
 class FixedBatch(torch.nn.Module):
