@@ -42,12 +42,10 @@ class OneCamera(Frames):
 
 
 @dataclass(frozen=True)
-class FailingCamera(Frames):
-    """Frames of two cameras, one of which fails during the sequence."""
+class TwoCameras(Frames):
+    """Frames of two cameras; what is wrong with one of them is said by `reduced` of a subclass."""
 
-    whole: Frames  # of both cameras
-    rest: OneCamera  # the frames of the working camera
-    since: int  # first frame without the failed camera
+    whole: Frames
 
     @property
     def modalities(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -58,30 +56,27 @@ class FailingCamera(Frames):
 
     def __getitem__(self, index: int) -> list[np.ndarray]:
         return self.reduced(index, 1)
-
-    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
-        return (self.whole if index < self.since else self.rest).reduced(index, reduction)
 
     def content(self, index: int) -> list[bytes]:
         return self.whole.content(index)
 
 
 @dataclass(frozen=True)
-class NoisyCamera(Frames):
-    """Frames of two cameras, one of which shows noise alone: grey, uniform, new in each frame, the same in each run."""
+class FailingCamera(TwoCameras):
+    """One of the cameras fails during the sequence."""
 
-    whole: Frames
+    rest: OneCamera  # the frames of the working camera
+    since: int  # first frame without the failed camera
+
+    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
+        return (self.whole if index < self.since else self.rest).reduced(index, reduction)
+
+
+@dataclass(frozen=True)
+class NoisyCamera(TwoCameras):
+    """One of the cameras shows noise alone: grey, uniform, new in each frame, the same in each run."""
+
     noisy: str  # VISIBLE or INFRARED
-
-    @property
-    def modalities(self) -> tuple[str, ...]:  # type: ignore[override]
-        return self.whole.modalities
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def __getitem__(self, index: int) -> list[np.ndarray]:
-        return self.reduced(index, 1)
 
     def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
         images = list(self.whole.reduced(index, reduction))
@@ -89,9 +84,6 @@ class NoisyCamera(Frames):
         noise = np.random.default_rng(index).integers(0, 256, (*images[place].shape[:2], 1), np.uint8)
         images[place] = np.repeat(noise, 3, axis=2)
         return images
-
-    def content(self, index: int) -> list[bytes]:
-        return self.whole.content(index)
 
 
 def replace_by_noise(sequence: Sequence, noisy: str) -> Sequence:

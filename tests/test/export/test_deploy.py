@@ -28,16 +28,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def deployed():
-    """deploy/track_onnx.py as a module."""
-    sys.path.insert(0, str(ROOT / "deploy"))
-    try:
-        yield importlib.import_module("track_onnx")
-    finally:
-        sys.path.pop(0)
-
-
 @pytest.mark.slow
 def test_boxes_equal_the_toolbox(deployed, tmp_path):
     tracker = load_tracker(load_config("iimf_track", "tiny"), ROOT / "pretrained_models/iimf_tiny.safetensors", "cpu")

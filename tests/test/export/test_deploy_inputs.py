@@ -23,16 +23,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def deployed():
-    """deploy/track_onnx.py as a module."""
-    sys.path.insert(0, str(ROOT / "deploy"))
-    try:
-        yield importlib.import_module("track_onnx")
-    finally:
-        sys.path.pop(0)
-
-
 def both(deployed, *sources):
     """The frames of the script and of the toolbox, [H, W, 6] each."""
     alone = list(deployed.read_frames(sources))
