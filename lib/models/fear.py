@@ -17,13 +17,13 @@ from ..layers.fbnet import FBNetTrunk
 from ..layers.fear_head import FearHead
 from ..layers.normalize import Normalize
 from .base import Network, PairBatch, ScoreMap
-from .fear_method import FearMethod, boxes_from_distances, cell_points
+from .fear_method import STRIDE, FearMethod, boxes_from_distances, cell_points
 from .fear_training import FearTraining
 from .method import Method
 from .siamese import gather_rows
 
 CHANNELS = 256  # of the published head
-TEMPLATE_SIZE, STRIDE = 128, 16
+TEMPLATE_SIZE = 128  # of the published head
 _IDENTITY_NORM = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0, "num_batches_tracked": 0}
 
 

@@ -12,16 +12,17 @@ from easydict import EasyDict
 from torch import Tensor
 
 from ..core.boxes import clip_box
-from ..core.frame import Frame, Streams
+from ..core.frame import VISIBLE, Frame, Streams
 from ..core.target import Target
 from ..core.view import BLACK, View, mean_colour, place_stretched
+from ..layers.fbnet import FBNetTrunk
 from .method import Answer, OneView, TargetAnswer
 from .siamese import gather_rows, hann_window, size_penalty
 
 if TYPE_CHECKING:
     from .fear import Fear
 
-STRIDE = 16  # pixels of the search region between two cells
+STRIDE = FBNetTrunk.stride  # pixels of the search region between two cells
 MARGIN = 3  # pixels of width and height of every box that stay inside the frame
 
 
@@ -53,7 +54,7 @@ class FearMethod(OneView):
         self.motion, self.motion_rate = test.MOTION, test.MOTION_RATE
         self.temperature: float = test.TEMPERATURE
         self.padding: str = test.TEMPLATE_PADDING
-        self.stream: str = test.get("STREAM", "visible")
+        self.stream: str = test.STREAM if network.modalities == 1 else VISIBLE
         self.hold_below: float = test.HOLD_SCORE
         self.update = test.TEMPLATE_UPDATE
         self.updates_template = self.update.INTERVAL > 0

@@ -6,6 +6,8 @@ where and when. Where one camera is absent, the prediction is FEAR's on the othe
 B targets, C channels, k template cells and n search cells on each side.
 """
 
+import functools
+import logging
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
@@ -15,7 +17,7 @@ from easydict import EasyDict
 from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
-from ..core.frame import BLACK, Frame
+from ..core.frame import BLACK, INFRARED, VISIBLE, Frame
 from ..core.target import Target
 from ..core.view import View
 from ..layers.stream_fusion import SharedStream, StreamGates
@@ -25,6 +27,9 @@ from .fear_method import FearMethod, RankedCells, boxes_from_distances
 from .method import Answer, Method
 from .siamese import gather_rows
 
+log = logging.getLogger(__name__)
+
+_CAMERAS = (VISIBLE, INFRARED)
 _STREAMS = 3  # visible, infrared, shared
 _FLAT_STEP = 8  # pixels between those that are looked at first to find a flat image
 
@@ -60,7 +65,11 @@ class IIMFLiteMethod(FearMethod):
         return [_fill_flat(view, frame) for view in super().first_views(target, frame)]
 
     def views(self, target: Target, frame: Frame) -> list[View]:
-        """As FEAR's."""
+        """As FEAR's. A camera that had an image in the template and fails now is named once."""
+        memory = target.state.memory
+        for number, image in enumerate(frame.images):
+            if flat_colour(image) is not None and memory is not None and not memory.absent[0, number]:
+                _say_once(f"{target.name}: the {_CAMERAS[number]} image is of one colour; it is left out while it is")
         return [_fill_flat(view, frame) for view in super().views(target, frame)]
 
     def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
@@ -78,6 +87,12 @@ class IIMFLiteMethod(FearMethod):
             )
         best = ranked.ranks.argmax(1)
         return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, found)
+
+    def merge_memory(self, memory: Memory, fresh: Memory) -> Memory:
+        """As FEAR's; a stream without an image in the new template keeps its features, and the shared one too."""
+        missing = torch.cat([fresh.absent, fresh.absent.amax(1, keepdim=True)], 1)[:, :, None, None, None] > 0
+        merged = super().merge_memory(memory, fresh)
+        return memory._replace(features=torch.where(missing, memory.features, merged.features))
 
 
 class IIMFLite(Fear):
@@ -156,14 +171,25 @@ def is_flat(images: Tensor) -> Tensor:
     return (pixels.amax(3) == pixels.amin(3)).all(2)
 
 
+def flat_colour(image: np.ndarray) -> np.ndarray | None:
+    """The colour of an image whose pixels are all equal; None for any other: [H, W, 3] uint8 -> [3] uint8 or None."""
+    colour = image[0, 0]
+    few = image[::_FLAT_STEP, ::_FLAT_STEP]
+    return colour if (few == colour).all() and (image == colour).all() else None
+
+
 def _fill_flat(view: View, frame: Frame) -> View:
-    """The view with padding of an image's own colour where all pixels of the image are equal, so that its crop is flat
-    too."""
-    fill = view.fill
-    for number, image in enumerate(frame.images):
-        few = image[::_FLAT_STEP, ::_FLAT_STEP]
-        if few.min() == few.max() and image.min() == image.max() and fill is not None:
-            parts = np.broadcast_to(fill, 3 * len(frame.images)).copy()
-            parts[3 * number : 3 * number + 3] = image[0, 0]
-            fill = parts
-    return view if fill is view.fill else replace(view, fill=fill)
+    """The view with padding of an image's own colour where the image is flat, so that its crop is flat too."""
+    colours = [flat_colour(image) for image in frame.images]
+    if view.fill is None or all(colour is None for colour in colours):
+        return view
+    fill = np.broadcast_to(view.fill, 3 * len(colours)).copy()
+    for number, colour in enumerate(colours):
+        if colour is not None:
+            fill[3 * number : 3 * number + 3] = colour
+    return replace(view, fill=fill)
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    log.warning(message)

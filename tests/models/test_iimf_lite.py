@@ -10,11 +10,10 @@ from lib.core.checkpoint import load_weights
 from lib.core.config import load_config
 from lib.core.frame import Frame
 from lib.core.paths import ROOT
-from lib.core.view import place_stretched
 from lib.datasets.camera import keep_camera
 from lib.layers.stream_fusion import find_evidence
 from lib.models import build_method, build_model
-from lib.models.iimf_lite import is_flat
+from lib.models.iimf_lite import Memory, is_flat
 from lib.models.weights import load_state
 from lib.test.tracker.crop_tracker import CropTracker
 
@@ -84,15 +83,42 @@ def test_a_camera_that_fails_is_left_out_from_then_on(pair):
         assert target.box.tolist() == other.box.tolist() and target.score == other.score
 
 
-def test_padding_of_a_flat_image_has_its_colour():
+def test_a_camera_that_fails_is_named_once(caplog):
+    double, frames = micro.tracker("iimf_lite"), [SEQUENCE.frames[k] for k in range(4)]
+    dead = [[visible, np.full_like(infrared, (0, 0, 200))] for visible, infrared in frames]
+    follow(double, [frames[0], *dead[1:]], SEQUENCE.boxes[0])
+    line = "target 0: the infrared image is of one colour; it is left out while it is"
+    assert caplog.messages.count(line) == 1
+    caplog.clear()
+    follow(double, dead, SEQUENCE.boxes[0])  # absent from the start: said by what reads the frames
+    assert line not in caplog.messages
+
+
+def test_template_update_without_one_camera_leaves_its_features():
+    method = micro.tracker("iimf_lite", "TEST.TEMPLATE_UPDATE.SHARE=0.25").method
+    old = Memory(torch.zeros(2, 3, 4, 2, 2), torch.zeros(2, 2))
+    new = Memory(torch.ones(2, 3, 4, 2, 2), torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
+    merged = method.merge_memory(old, new)
+    assert merged.features[:, :, 0, 0, 0].tolist() == [[0.25, 0.25, 0.25], [0.25, 0, 0]]
+    assert torch.equal(merged.absent, old.absent)
+
+
+def test_streams_of_the_bundled_weights_are_fears(pair):
+    weights = load_weights(ROOT / "pretrained_models" / "iimf_lite_xs.safetensors")
+    own = {key: value for key, value in weights.items() if key.startswith(("backbone.", "head."))}
+    expected = pair[0].state_dict()
+    assert own.keys() == expected.keys() and all(torch.equal(own[key], expected[key]) for key in own)
+
+
+@pytest.mark.parametrize("colour", [(7, 7, 7), (0, 0, 200)])
+def test_padding_of_a_flat_image_has_its_colour(colour):
     tracker = micro.tracker("iimf_lite")
     random = np.random.default_rng(0)
     images = [random.integers(1, 256, (60, 80, 3), np.uint8), np.zeros((60, 80, 3), np.uint8)]
     (target,) = tracker.start([images], [np.array([0.0, 0, 20, 20])])
-    later = Frame([np.full((60, 80, 3), 7, np.uint8), images[0]], (60, 80))
+    later = Frame([np.full((60, 80, 3), colour, np.uint8), images[0]], (60, 80))
     (view,) = tracker.method.views(target, later)
-    assert view.fill[:3].tolist() == [7, 7, 7] and view.fill[3:].tolist() == [0, 0, 0]
-    assert place_stretched(target.box, 5, 128, view.fill).corner == view.corner
+    assert view.fill.tolist() == [*colour, 0, 0, 0]
 
 
 def test_is_flat_looks_at_each_stream():
