@@ -107,8 +107,7 @@ class Tracker:
         config: a configuration of that folder, or a YAML file. checkpoint: a file of weights (default: the bundled
         ones, or those of the newest training run). device: "auto", "cpu", "cuda" or "mps". precision: "fp32", "bf16"
         or "fp16". backend: "torch", or "onnxruntime": faster on processors; it makes graphs at its first use. changes:
-        changed keys of the configuration, such as "TEST.SEARCH_FACTOR=4.5". Raises InputError for a model,
-        configuration, checkpoint or device that does not exist, and for what does not fit together.
+        of keys of the configuration, "TEST.SEARCH_FACTOR=4.5". Raises InputError for what is missing or does not fit.
         """
         if config is None:
             model = choose_bundled(tracker)

@@ -102,12 +102,8 @@ def _add_speed(group: Group) -> None:
         metavar="N",
         help="batched: sequences that a network tracks at once (default: 1)",
     )
-    group.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="fp32",
-        help="of the network (default: fp32, as in published results)",
-    )
+    group.add_argument("--precision", choices=PRECISIONS, default="fp32",
+                       help="of the network (default: fp32, as in published results)")  # fmt: skip
     group.add_argument(
         "--crops",
         choices=CROPS,

@@ -31,11 +31,12 @@ _held: set[Path] = set()  # a process may lock the same file twice, so its own l
 @contextmanager
 def hold(folder: str | Path, remedy: str, name: str = "") -> Iterator[None]:
     """Hold the lock of a folder, which is made where it is missing; name: of what is locked, where it is not the whole
-    folder. Where the file system has no locks, one warning says so.
+    folder. Where the system or the file system has no locks, one warning says so.
 
     Raises InputError, which names process and host and ends with the remedy, while another run holds it.
     """
     if fcntl is None:
+        log.warning("%s: this system has no locks on files; let no other run write here", folder)
         yield
         return
     path = Path(folder).resolve() / f".{name}{'.' if name else ''}lock"

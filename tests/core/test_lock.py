@@ -86,3 +86,10 @@ def test_a_disk_without_locks_is_said(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(lock.fcntl, "lockf", refuse)
     with hold(tmp_path, ""):
         assert "cannot be locked (No locks available); let no other run write here" in caplog.text
+
+
+def test_a_system_without_locks_is_named(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(lock, "fcntl", None)
+    with lock.hold(tmp_path, "wait"):
+        pass
+    assert caplog.messages == [f"{tmp_path}: this system has no locks on files; let no other run write here"]
