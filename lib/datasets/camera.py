@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.frame import INFRARED, VISIBLE
+from ..core.words import counted
 from .sequence import FileFrames, Frames, Sequence
 
 ABSENT = 0  # value of every pixel
@@ -107,7 +108,8 @@ def keep_camera(sequence: Sequence, kept: str, modalities: int, since: int = 0) 
     if since and frames.modalities != CAMERAS:
         raise InputError(f"{sequence.name}: has only the {kept} stream, so no camera can fail at frame {since + 1}")
     if since and since >= len(sequence):
-        raise InputError(f"{sequence.name}: has {len(sequence)} frames, so no camera can fail at frame {since + 1}")
+        length = counted(len(sequence), "frame")
+        raise InputError(f"{sequence.name}: has {length}, so no camera can fail at frame {since + 1}")
     if isinstance(frames, FileFrames):
         frames = FileFrames((frames.paths[frames.modalities.index(kept)],), (kept,))
     shown: Many[str] = CAMERAS if modalities == len(CAMERAS) else (kept,)

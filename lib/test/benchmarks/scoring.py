@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.measure.benchmark import alternate, machine_words, run_measurement
 from ...core.table import Table
+from ...core.words import counted
 
 SCORING_JOB = f"{__package__}.scoring_job"
 NAMES = {
@@ -143,5 +144,5 @@ def benchmark_table(
                 f"{ratio['most']:.1f} in one repetition); its figures differ by up to {row['largest_difference']:.1e} "
                 "of 1, since it rounds all boxes to whole pixels and computes in float32."
             )
-    what = f"{len(task.results)} trackers, {task.sequences} sequences, {task.rows} frames each"
+    what = f"{counted(len(task.results), 'tracker')}, {counted(task.sequences, 'sequence')}, {task.rows} frames each"
     return Table(f"Scoring by the {task.dataset} rules: {what}", rows, tuple(notes))

@@ -171,7 +171,7 @@ class Session:
 
     def _images(self, frame: int) -> Images:
         if not 0 <= frame < self.length:
-            raise InputError(f"frame {frame + 1}: the video has {self.length} frames")
+            raise InputError(f"frame {frame + 1}: the video has {counted(self.length, 'frame')}")
         return self._opened().frames[frame]
 
     def _opened(self) -> Sequence:

@@ -13,6 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ...core.bounded import parse_json
 from ...core.errors import InputError
 from ...core.lock import hold
+from ...core.words import counted
 from ...datasets.sequence import INFRARED, VISIBLE, Frames
 from ..tracker.protocol import Tracker
 from ..video.pairing import open_frames
@@ -103,4 +104,5 @@ def _label(tracker: Tracker, source: Source, folder: Path, search: Search, optio
     report = {"options": options, "sequences": len(found.spans), "frames": count, "dropped": dropped}
     write_spans(folder, frames, used, found.spans, report)
     named = ", ".join(f"{number} {why}" for why, number in dropped.items())
-    log.info("%s: %d sequences, %d frames; dropped: %s", source.name, len(found.spans), count, named or "none")
+    kept = f"{counted(len(found.spans), 'sequence')}, {counted(count, 'frame')}"
+    log.info("%s: %s; dropped: %s", source.name, kept, named or "none")

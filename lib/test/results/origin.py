@@ -13,6 +13,7 @@ import numpy as np
 from ...core.atomic import write_atomically
 from ...core.bounded import parse_json
 from ...core.errors import InputError
+from ...core.words import counted
 from ...datasets.sequence import Sequence
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Origin(NamedTuple):
     images: str  # `Frames.fingerprint`
 
     def __str__(self) -> str:
-        return f"{self.data or 'a folder'}: {self.frames} frames, first box {shown(self.first_box)}"
+        return f"{self.data or 'a folder'}: {counted(self.frames, 'frame')}, first box {shown(self.first_box)}"
 
 
 def origin_of(sequence: Sequence, data: str) -> Origin:
