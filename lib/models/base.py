@@ -99,6 +99,10 @@ class Network(nn.Module):
         """The score map for drawing; None for a network that has none."""
         return None
 
+    def inner_maps(self, prediction: Any) -> "Sequence[ScoreMap]":
+        """Other maps of a prediction that pictures of training show beside the score map, with any values."""
+        return ()
+
     @abstractmethod
     def step(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted loss terms, which the trainer only sums, and figures for the log. Both are scalars; figures are
@@ -149,6 +153,18 @@ class Network(nn.Module):
         """The number of layers between a parameter of the backbone and the head, for layer-wise decay of the learning
         rate."""
         return 0
+
+    def rate_factor(self, name: str) -> float:
+        """The learning rate of a parameter of the backbone relative to BACKBONE_MULTIPLIER."""
+        return 1.0
+
+    def watched(self) -> dict[str, Tensor]:
+        """Scalars of the network that the curves of a training show, such as learned weights: name -> one element."""
+        return {}
+
+    def distributions(self, prediction: Any) -> dict[str, Tensor]:
+        """Values of a prediction whose histograms the curves of a training show, such as masks: name -> any shape."""
+        return {}
 
     def add_lora(self, rank: int, alpha: float) -> None:
         """Train the attention weights at low rank (lib.layers.lora). Raises InputError for a network without a ViT."""

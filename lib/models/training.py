@@ -44,6 +44,15 @@ class Trainable(Protocol):
         """The number of layers between a pretrained parameter and the head, for layer-wise decay of the learning
         rate."""
 
+    def rate_factor(self, name: str) -> float:
+        """The learning rate of a pretrained parameter relative to that of the others."""
+
+    def watched(self) -> dict[str, Tensor]:
+        """Scalars of the network for curves, such as learned weights: name -> a tensor of one element."""
+
+    def distributions(self, prediction: Any) -> dict[str, Tensor]:
+        """Values of a prediction for histograms: name -> a tensor of any shape."""
+
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """As `torch.nn.Module.named_parameters`."""
 

@@ -1,7 +1,7 @@
-"""Pictures of a batch and of the predicted boxes. N pairs, M modalities, S side of the search region."""
+"""Pictures of a batch and of the predicted boxes. N pairs, M modalities, S side of the search region, K other maps."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,41 +16,59 @@ _SHOWN = 4  # samples of a batch
 _TRUTH, _PREDICTED = (0, 255, 0), (255, 64, 64)  # RGB
 
 
-def draw(model: Network, raw: TrainBatch, batch: TrainBatch) -> tuple[str, np.ndarray] | None:
-    """A name and a picture [H, W, 3] RGB uint8 of the first samples; None for a kind of batch without a picture.
+class Shown(NamedTuple):
+    """What the curves of a training show of a few samples."""
+
+    name: str  # of the picture
+    pixels: np.ndarray  # [H, W, 3] RGB uint8
+    distributions: dict[str, np.ndarray]  # name of a histogram -> its values
+
+
+def draw(model: Network, raw: TrainBatch, batch: TrainBatch) -> Shown | None:
+    """The first samples of a batch; None for a kind of batch without a picture.
 
     raw: images as uint8; batch: the same samples, normalised, on the model's device.
     """
     if type(batch) not in PICTURES:
         return None
     name, drawing = PICTURES[type(batch)]
-    return name, drawing(model, *(whole.apply(lambda part: part[:_SHOWN]) for whole in (raw, batch)))
+    pixels, distributions = drawing(model, *(whole.apply(lambda part: part[:_SHOWN]) for whole in (raw, batch)))
+    return Shown(name, pixels, {key: values.float().cpu().numpy() for key, values in distributions.items()})
 
 
 @torch.no_grad()
-def draw_pairs(model: Network, raw: PairBatch, batch: PairBatch) -> np.ndarray:
-    """One row per pair: template and search region of each modality, score map: [N * S, (2 M + 1) * S, 3] RGB uint8.
+def draw_pairs(model: Network, raw: PairBatch, batch: PairBatch) -> tuple[np.ndarray, dict[str, Tensor]]:
+    """A picture and the network's `distributions`. The picture has one row per pair: template and search region of each
+    modality, score map, the network's `inner_maps`: [N * S, (2 M + 1 + K) * S, 3] RGB uint8.
 
     raw: images as uint8; batch: the same samples, normalised, on the model's device. True boxes are green, predicted
-    ones red.
+    ones red. Inner maps reach from black, their lowest value in the pair, to white.
     """
     memory = model.embed(batch.template, xywh_to_cxcywh(batch.template_box))
     prediction = model(memory, batch.search)
     boxes = model.read(prediction).float().cpu().numpy()
     likely = model.score_map(prediction) or ScoreMap(batch.search.new_zeros(len(boxes), 1, 1), 0.5, 1.0)
-    scores = likely.scores.float().cpu().numpy()
+    maps = [likely, *(one._replace(scores=_to_unit_range(one.scores)) for one in model.inner_maps(prediction))]
     rows = []
-    for number, (found, score) in enumerate(zip(boxes, scores, strict=True)):
+    for number, found in enumerate(boxes):
         templates, regions = _to_images(raw.template[number]), _to_images(raw.search[number])
         side = regions[0].shape[0]
         found_corner = np.concatenate([found[:2] - found[2:] / 2, found[2:]])
         for region in regions:
             _draw_box(region, raw.search_box[number].numpy(), _TRUTH)
             _draw_box(region, found_corner, _PREDICTED)
-        shown = _spread((score * 255).astype(np.uint8), side, likely)
+        shown = [_spread((one.scores[number] * 255).float().cpu().numpy().astype(np.uint8), side, one) for one in maps]
         small = [cv2.resize(template, (side, side)) for template in templates]
-        rows.append(np.concatenate([*small, *regions, np.repeat(shown[..., None], 3, axis=2)], axis=1))
-    return np.concatenate(rows)
+        rows.append(
+            np.concatenate([*small, *regions, *(np.repeat(one[..., None], 3, axis=2) for one in shown)], axis=1)
+        )
+    return np.concatenate(rows), model.distributions(prediction)
+
+
+def _to_unit_range(scores: Tensor) -> Tensor:
+    """[N, n, n] -> the same, each map from 0 to 1."""
+    low, high = scores.amin((1, 2), keepdim=True), scores.amax((1, 2), keepdim=True)
+    return (scores - low) / (high - low).clamp(min=1e-6)
 
 
 def _to_images(modalities: Tensor) -> list[np.ndarray]:
@@ -72,4 +90,6 @@ def _draw_box(image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int]) 
 
 
 #: Kind of batch -> name and drawing of its picture
-PICTURES: dict[type, tuple[str, Callable[[Network, Any, Any], np.ndarray]]] = {PairBatch: ("pairs", draw_pairs)}
+PICTURES: dict[type, tuple[str, Callable[[Network, Any, Any], tuple[np.ndarray, dict[str, Tensor]]]]] = {
+    PairBatch: ("pairs", draw_pairs)
+}

@@ -23,13 +23,14 @@ from ..core.lock import hold
 from ..core.measure.machine import describe_code
 from ..core.paths import read_local
 from ..core.words import counted
-from ..datasets import load_training_set, load_validation_set
+from ..datasets import load_dataset, load_training_set, load_validation_set
 from ..models import build_model
 from ..models.base import Network
 from ..models.pretrained import load_pretrained
 from .average import build_average
 from .checkpoints import find_newest
 from .copies import CheckpointCopies
+from .data.left_out import leave_out
 from .data.loader import build_loader
 from .data.sample import Sample
 from .opening import describe_sets, log_opening
@@ -122,6 +123,9 @@ class Loaders(NamedTuple):
 def build_loaders(cfg: EasyDict, folders: dict[str, str]) -> Loaders:
     """Loaders of DATA.TRAIN and DATA.VAL. folders: those of local.py. Raises InputError for unusable data sets."""
     train_sets = [load_training_set(name, folders) for name in cfg.DATA.TRAIN.DATASETS_NAME]
+    if cfg.DATA.TRAIN.WITHOUT:
+        others = {name: load_dataset(name, folders) for name in cfg.DATA.TRAIN.WITHOUT}
+        train_sets = leave_out(train_sets, cfg.DATA.TRAIN.DATASETS_NAME, others)
     val_sets = [load_validation_set(name, folders) for name in cfg.DATA.VAL.DATASETS_NAME]
     log.info("training data: %s", describe_sets(cfg.DATA.TRAIN.DATASETS_NAME, train_sets))
     log.info("validation data: %s", describe_sets(cfg.DATA.VAL.DATASETS_NAME, val_sets) or "none")

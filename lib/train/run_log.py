@@ -24,6 +24,9 @@ class RunLog(Protocol):
     def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
         """image: [H, W, 3] uint8 RGB with dataformats "HWC"."""
 
+    def add_histogram(self, name: str, values: np.ndarray, step: int) -> None:
+        """values: of any shape."""
+
     def flush(self) -> None:
         """Everything of a step has been added."""
 
@@ -64,6 +67,10 @@ class WandbLog:
         """Keep a picture until the step is complete."""
         self.values |= {"step": step, name: self.wandb.Image(image)}
 
+    def add_histogram(self, name: str, values: np.ndarray, step: int) -> None:
+        """Keep a histogram until the step is complete."""
+        self.values |= {"step": step, name: self.wandb.Histogram(values.ravel())}
+
     def flush(self) -> None:
         """Send the step."""
         if self.values:
@@ -91,6 +98,11 @@ class RunLogs:
         """Add a picture to each log."""
         for log in self.logs:
             log.add_image(name, image, step, dataformats=dataformats)
+
+    def add_histogram(self, name: str, values: np.ndarray, step: int) -> None:
+        """Add a histogram to each log."""
+        for log in self.logs:
+            log.add_histogram(name, values, step)
 
     def flush(self) -> None:
         """Flush each log."""

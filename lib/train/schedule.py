@@ -1,7 +1,8 @@
 """Learning rates by epoch, the warm-up in the first of them, and how many batches make one step."""
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 
 from easydict import EasyDict
 from torch import Tensor
@@ -18,9 +19,13 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
     step (the published recipes): divided by ten after every LR_DROP_EPOCH epochs; multistep: after each epoch of
     MILESTONES; cosine: half a cosine from the full rate to FINAL_SHARE of it after EPOCH epochs (SGDR, eq. 5, without
     restarts); log: equal ratios from the full rate, until the warm-up is over, to FINAL_SHARE of it in the last epoch
-    (SiamRPN). Raises InputError for milestones that do not ascend and for a log schedule that ends at 0.
+    (SiamRPN); exp: times one of GAMMAS after each epoch, the next of them from each of MILESTONES on (SiamDMA);
+    constant. Raises InputError for milestones that do not ascend, for a number of gammas that does not fit them, for a
+    log schedule that ends at 0 and for a warm-up in equal ratios that begins there.
     """
     options = cfg.TRAIN.SCHEDULER
+    if options.WARMUP == "exp" and options.WARMUP_EPOCHS and not options.WARMUP_START:
+        raise InputError("TRAIN.SCHEDULER.WARMUP_START: equal ratios cannot begin at 0.0; give for example 0.1")
     if options.TYPE == "log":
         if options.FINAL_SHARE == 0:
             raise InputError("TRAIN.SCHEDULER.FINAL_SHARE: a log schedule cannot end at 0.0; give for example 0.05")
@@ -29,13 +34,17 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
     if options.TYPE == "cosine":
         return LambdaLR(optimizer, lambda epoch: _cosine(epoch / cfg.TRAIN.EPOCH, options.FINAL_SHARE))
     if options.TYPE == "multistep":
-        milestones = list(options.MILESTONES)
-        if not milestones or sorted(set(milestones)) != milestones:
+        return MultiStepLR(optimizer, _milestones(options))
+    if options.TYPE == "exp":
+        milestones, gammas = _milestones(options) if options.MILESTONES else [], list(options.GAMMAS)
+        if len(gammas) != len(milestones) + 1:
             raise InputError(
-                f"TRAIN.SCHEDULER.MILESTONES: {milestones} are not ascending epochs; give for example [10, 13], "
-                "or set TRAIN.SCHEDULER.TYPE to step"
+                f"TRAIN.SCHEDULER.GAMMAS: {len(gammas)} factors for {len(milestones)} milestones; give one more than "
+                "TRAIN.SCHEDULER.MILESTONES has epochs"
             )
-        return MultiStepLR(optimizer, milestones)
+        return LambdaLR(optimizer, lambda epoch: _product(epoch, milestones, gammas))
+    if options.TYPE == "constant":
+        return LambdaLR(optimizer, lambda epoch: 1.0)
     return StepLR(optimizer, cfg.TRAIN.LR_DROP_EPOCH)
 
 
@@ -63,16 +72,48 @@ def batches_per_step(cfg: EasyDict, batches: int) -> int:
 
 
 def warm_up(cfg: EasyDict, step: int, steps_per_epoch: int) -> float:
-    """The factor of the learning rate in a step: linear from WARMUP_START to 1, then 1. step: from 0, over the run."""
+    """The factor of the learning rate in a step, from WARMUP_START to 1, then 1. step: from 0, over the run.
+
+    linear: even; exp: in equal ratios; cosine: along half a cosine; constant: WARMUP_START until the warm-up is over.
+    With WARMUP_EVERY `epoch` all steps of an epoch have the factor of its beginning, and the first has WARMUP_START.
+    """
     options = cfg.TRAIN.SCHEDULER
-    length = round(options.WARMUP_EPOCHS * steps_per_epoch)
-    return options.WARMUP_START + (1 - options.WARMUP_START) * min(1.0, (step + 1) / length) if length else 1.0
+    if options.WARMUP_EVERY == "epoch":
+        done, length = float(step // steps_per_epoch), options.WARMUP_EPOCHS
+    else:
+        done, length = step + 1.0, round(options.WARMUP_EPOCHS * steps_per_epoch)
+    if not length:
+        return 1.0
+    progress, start = min(1.0, done / length), options.WARMUP_START
+    if options.WARMUP == "exp":
+        return start ** (1 - progress)
+    if options.WARMUP == "constant":
+        return start if progress < 1 else 1.0
+    if options.WARMUP == "cosine":
+        progress = (1 - math.cos(math.pi * progress)) / 2
+    return start + (1 - start) * progress
 
 
 def set_rates(optimizer: Optimizer, rates: Iterable[float | Tensor], factor: float) -> None:
     """Set the rate of each parameter group, times a factor."""
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate * factor
+
+
+def _milestones(options: EasyDict) -> list[int]:
+    """Raises InputError for none, and for milestones that do not ascend."""
+    milestones = list(options.MILESTONES)
+    if not milestones or sorted(set(milestones)) != milestones:
+        raise InputError(
+            f"TRAIN.SCHEDULER.MILESTONES: {milestones} are not ascending epochs; give for example [10, 13], "
+            "or set TRAIN.SCHEDULER.TYPE to step"
+        )
+    return milestones
+
+
+def _product(epoch: int, milestones: Sequence[int], gammas: Sequence[float]) -> float:
+    """The product of the factors after each of the first `epoch` epochs."""
+    return math.prod(gammas[bisect_right(milestones, done)] for done in range(1, epoch + 1))
 
 
 def _cosine(progress: float, final_share: float) -> float:

@@ -148,13 +148,15 @@ class Trainer:
             self.average.update_parameters(self.model)
 
     def validate(self, epoch: int, loader: DataLoader[Sample]) -> dict[str, float]:
-        """The mean losses and figures over the validation samples of all processes. The main process logs them, and a
-        picture of the first samples if their kind of batch has one."""
+        """The mean losses and figures over the validation samples of all processes. The main process logs them, and of
+        the first samples, if their kind of batch has one, a picture and what the network's histograms show."""
 
         def show(raw: TrainBatch, batch: TrainBatch) -> None:
-            if self.run_log is not None and (picture := draw(self.result, raw, batch)) is not None:
-                name, pixels = picture
-                self.run_log.add_image(f"val/{name}", pixels, epoch * self.steps, dataformats="HWC")
+            if self.run_log is not None and (shown := draw(self.result, raw, batch)) is not None:
+                progress = epoch * self.steps
+                self.run_log.add_image(f"val/{shown.name}", shown.pixels, progress, dataformats="HWC")
+                for name, values in shown.distributions.items():
+                    self.run_log.add_histogram(f"val/{name}", values, progress)
 
         figures, speed = validate(self.result, loader, self.cfg, self.device, show=show)
         self.log_progress("val", epoch, len(loader), figures, speed)
@@ -187,6 +189,8 @@ class Trainer:
             scalars["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         for index, group in enumerate(self.optimizer.param_groups):
             scalars[f"lr_{index}"] = group["lr"]
+        if stage == "train":
+            scalars |= {name: float(value) for name, value in self.model.watched().items()}
         for name, value in scalars.items():
             self.run_log.add_scalar(f"{stage}/{name}", value, progress)
         self.run_log.flush()

@@ -22,7 +22,7 @@ from lib.core.errors import InputError
 from lib.core.lock import hold
 from lib.core.measure import machine
 from lib.models import build_model
-from lib.models.base import PairBatch
+from lib.models.base import PairBatch, ScoreMap
 from lib.models.weights import load_state
 from lib.train import resuming, run
 from lib.train.archive import Archive
@@ -209,8 +209,8 @@ def test_picture_holds_images_true_box_and_score_map(variant):
     normal, model = micro.batch(variant), micro.model(variant)
     pixels = [torch.full_like(normal[index], 100).byte() for index in (0, 2)]
     raw = PairBatch(pixels[0], normal.template_box, pixels[1], normal.search_box)
-    picture, m = draw_pairs(model, raw, normal), model.modalities
-    assert picture.dtype == np.uint8 and picture.shape == (2 * 64, (2 * m + 1) * 64, 3)
+    (picture, distributions), m = draw_pairs(model, raw, normal), model.modalities
+    assert distributions == {} and picture.dtype == np.uint8 and picture.shape == (2 * 64, (2 * m + 1) * 64, 3)
     assert (picture[:, : m * 64] == 100).all()
     x, y, w, h = (normal.search_box[1] * 64).int().tolist()
     second = picture[64:, m * 64 : (m + 1) * 64]
@@ -218,6 +218,28 @@ def test_picture_holds_images_true_box_and_score_map(variant):
     assert green[y, x + w] or green[y + h, x] or green[y, x], "of a corner the found box may lie on it"
     assert len(np.unique(picture[:, 2 * m * 64 :])) > 1
     assert (raw.search == 100).all(), "the batch itself is not drawn on"
+
+
+def test_histograms_curves_and_other_maps_are_asked_of_the_network(make_trainer, monkeypatch):
+    kind = type(micro.model("iimf_track"))
+
+    def inner_maps(self, prediction):
+        ramp = torch.linspace(-3, 5, 16).view(1, 4, 4)
+        return [ScoreMap(ramp.expand(len(prediction.score_map), 4, 4), 0.125, 0.25)]
+
+    monkeypatch.setattr(kind, "inner_maps", inner_maps)
+    monkeypatch.setattr(kind, "distributions", lambda self, prediction: {"scores": prediction.score_map})
+    monkeypatch.setattr(kind, "watched", lambda self: {"gain": self.box_head.state_dict()["conv1_ctr.1.weight"].mean()})
+    trainer = make_trainer("TRAIN.EPOCH=1", run_log=basics.MemoryLog())
+    trainer.run()
+    (picture,) = [image for _, image, _, _ in trainer.run_log.images]
+    assert picture.shape == (2 * 64, 6 * 64, 3) and picture[:64, -64:].min() == 0 and picture[:64, -64:].max() == 255
+    ((name, values, step),) = trainer.run_log.histograms
+    assert (name, step) == ("val/scores", 3) and values.shape[1:] == (1, 4, 4) and values.dtype == np.float32
+    gains = [value for name, value, _ in trainer.run_log.scalars if name == "train/gain"]
+    assert len(gains) == 3 and gains[-1] == pytest.approx(
+        trainer.model.box_head.state_dict()["conv1_ctr.1.weight"].mean().item()
+    )
 
 
 def test_environment_names_the_code(tmp_path, monkeypatch):

@@ -48,6 +48,62 @@ def test_warm_up_starts_where_it_is_told():
     assert [warm_up(cfg, step, 1) for step in range(6)] == pytest.approx([0.6, 0.7, 0.8, 0.9, 1, 1])
 
 
+def each_epoch(*changes, epochs):
+    """The rate of each epoch with its warm-up, which is the same in all three steps of an epoch."""
+    cfg, plain = basics.config("TRAIN.LR=1.0", *changes), rates(*changes, epochs=epochs)
+    factors = [[warm_up(cfg, 3 * epoch + step, 3) for step in range(3)] for epoch in range(epochs)]
+    assert all(len(set(row)) == 1 for row in factors)
+    return [rate * row[0] for rate, row in zip(plain, factors, strict=True)]
+
+
+EVERY = "TRAIN.SCHEDULER.WARMUP_EVERY=epoch"
+
+
+def test_rates_of_siamdma_are_the_published_ones():
+    paper = ["TRAIN.SCHEDULER.TYPE=log", "TRAIN.SCHEDULER.FINAL_SHARE=0.01", "TRAIN.EPOCH=20", EVERY]
+    paper += [f"TRAIN.SCHEDULER.{change}" for change in ("WARMUP=exp", "WARMUP_EPOCHS=5", "WARMUP_START=0.2")]
+    expected = [0.001, 0.00138, 0.001904, 0.002627, 0.003624, 0.005, 0.003598, 0.00259, 0.001864, 0.001341, 0.000965,
+                0.000695, 0.0005, 0.00036, 0.000259, 0.000186, 0.000134, 0.000097, 0.000069, 0.00005]  # fmt: skip
+    np.testing.assert_allclose(np.array(each_epoch(*paper, epochs=20)) * 0.005, expected, atol=5e-7)
+
+
+def test_gammas_follow_each_other_at_their_milestones():
+    changes = ["TRAIN.SCHEDULER.TYPE=exp", "TRAIN.SCHEDULER.GAMMAS=[1.4,0.85,0.82]", "TRAIN.SCHEDULER.MILESTONES=[3,5]"]
+    seen = rates(*changes, epochs=7)
+    ratios = np.array(seen[1:]) / np.array(seen[:-1])
+    np.testing.assert_allclose(ratios, [1.4, 1.4, 0.85, 0.85, 0.82, 0.82])
+    np.testing.assert_allclose(rates(changes[0], "TRAIN.SCHEDULER.GAMMAS=[0.5]", epochs=4), [1, 0.5, 0.25, 0.125])
+    with pytest.raises(InputError, match="GAMMAS: 2 factors for 2 milestones; give one more than"):
+        rates(changes[0], "TRAIN.SCHEDULER.GAMMAS=[1,1]", changes[2], epochs=1)
+
+
+def test_constant_schedule():
+    assert rates("TRAIN.SCHEDULER.TYPE=constant", "TRAIN.LR_DROP_EPOCH=1", epochs=5) == [1.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("linear", [0.16, 0.37, 0.58, 0.79, 1, 1]),
+        ("exp", [0.16, 0.16**0.75, 0.4, 0.16**0.25, 1, 1]),
+        ("cosine", [0.16, 0.16 + 0.42 * (1 - 0.5**0.5), 0.58, 0.16 + 0.42 * (1 + 0.5**0.5), 1, 1]),
+        ("constant", [0.16, 0.16, 0.16, 0.16, 1, 1]),
+    ],
+)
+def test_ways_to_warm_up(kind, expected):
+    changes = ["TRAIN.SCHEDULER.TYPE=constant", "TRAIN.SCHEDULER.WARMUP_EPOCHS=4", "TRAIN.SCHEDULER.WARMUP_START=0.16"]
+    changes.append(f"TRAIN.SCHEDULER.WARMUP={kind}")
+    np.testing.assert_allclose(each_epoch(*changes, EVERY, epochs=6), expected)
+    cfg = basics.config(*changes)
+    np.testing.assert_allclose([warm_up(cfg, step, 1) for step in range(5)], expected[1:])
+    assert warm_up(basics.config(*changes, "TRAIN.SCHEDULER.WARMUP_EPOCHS=0"), 0, 1) == 1.0
+
+
+def test_equal_ratios_cannot_begin_at_zero():
+    with pytest.raises(InputError, match=r"WARMUP_START: equal ratios cannot begin at 0\.0; give for example"):
+        rates("TRAIN.SCHEDULER.WARMUP=exp", "TRAIN.SCHEDULER.WARMUP_EPOCHS=1", epochs=1)
+
+
 def test_step_recipe_is_what_it_was_to_the_last_bit():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=4e-4)
     before, now = torch.optim.lr_scheduler.StepLR(optimizer, 2), build_scheduler(basics.config(), optimizer)

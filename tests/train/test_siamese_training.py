@@ -99,6 +99,21 @@ def test_sgd_has_two_rates_and_holds_what_learns_later():
     assert held == {id(parameter) for parameter in model.parameters()}
 
 
+def test_adam_and_parts_of_the_trunk_at_rates_of_their_own(monkeypatch):
+    monkeypatch.setattr(
+        type(build_model(config())), "rate_factor", lambda self, name: 2.0 if "features.0." in name else 1.0
+    )
+    cfg = config("TRAIN.LR=0.01", "TRAIN.BACKBONE_MULTIPLIER=0.1")
+    for optimizer, kind in (("SGD", torch.optim.SGD), ("ADAM", torch.optim.Adam), ("ADAMW", torch.optim.AdamW)):
+        cfg.TRAIN.update(OPTIMIZER=optimizer, SOT_PRETRAIN=False, LAYER_DECAY=1.0, FUSED=False)
+        model = build_model(cfg)
+        made = build_optimizer(cfg, model)
+        assert type(made) is kind and [group["lr"] for group in made.param_groups] == pytest.approx([0.01, 2e-3, 1e-3])
+        first = {id(parameter) for parameter in model.backbone.features[0].parameters()}
+        assert {id(parameter) for parameter in made.param_groups[1]["params"]} == first
+        assert sum(len(group["params"]) for group in made.param_groups) == len(list(model.parameters()))
+
+
 def test_validation_tells_the_kinds_of_pairs_apart(make_trainer, caplog):
     trainer = make_trainer("TRAIN.EPOCH=1", "DATA.PAIRS.SHARES=[0.5,0.5,0,0]", run_log=basics.MemoryLog())
     with caplog.at_level(logging.INFO):

@@ -353,13 +353,16 @@ class MemoryLog:
     """What TensorBoard would have got."""
 
     def __init__(self):
-        self.scalars, self.images = [], []
+        self.scalars, self.images, self.histograms = [], [], []
 
     def add_scalar(self, name, value, step):
         self.scalars.append((name, value, step))
 
     def add_image(self, name, image, step, dataformats):
         self.images.append((name, image, step, dataformats))
+
+    def add_histogram(self, name, values, step):
+        self.histograms.append((name, values, step))
 
     def flush(self):
         pass
