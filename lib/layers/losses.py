@@ -1,4 +1,5 @@
-"""Targets and losses of the center head (CornerNet, ECCV 2018; CenterNet, 2019; GIoU, CVPR 2019).
+"""Targets and losses of the center head (CornerNet, ECCV 2018; CenterNet, 2019; GIoU, CVPR 2019) and of heads that
+predict distances to the sides of a box (SiamBAN, CVPR 2020).
 
 B targets, n cells on each side of the score map.
 """
@@ -70,3 +71,31 @@ def balanced_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
         members = (classes == number).to(likelihood.dtype)
         total = total - 0.5 * (likelihood[:, number] * members).sum() / members.sum().clamp(min=1)
     return total
+
+
+def side_distance_loss(predicted: Tensor, truth: Tensor, positive: Tensor, form: str) -> Tensor:
+    """Mean loss of the positive points' boxes: scalar, 0 where there is none.
+
+    predicted, truth: [B, 4, n, n] distances in pixels from a point to the left, top, right and bottom side of its box;
+    positive: [B, n, n] bool; form: linear_iou 1 - IoU, iou -log IoU, giou 1 - GIoU (Rezatofighi et al., CVPR 2019).
+    The IoU is that of SiamBAN, (intersection + 1) / (union + 1) in pixels. Points outside their true box have no
+    meaning here and are not positive.
+    """
+    low, high = torch.minimum(predicted, truth), torch.maximum(predicted, truth)
+    shared, hull = _extent_area(low), _extent_area(high)
+    union = _extent_area(predicted) + _extent_area(truth) - shared
+    iou = (shared + 1) / (union + 1)
+    iou = torch.where(positive, iou, 1.0)  # what is far outside may have any value, and no gradient
+    if form == "iou":
+        losses = -iou.log()
+    elif form == "giou":
+        losses = 1 - iou + (hull - union) / hull
+    else:
+        losses = 1 - iou
+    return torch.where(positive, losses, 0.0).sum() / positive.sum().clamp(min=1)
+
+
+def _extent_area(distances: Tensor) -> Tensor:
+    """Area between opposite sides: [B, 4, n, n] -> [B, n, n]."""
+    left, top, right, bottom = distances.unbind(1)
+    return (left + right) * (top + bottom)

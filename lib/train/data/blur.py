@@ -8,9 +8,10 @@ MOTION = (3.0, 15.0)  # pixels, range of lengths of linear kernels
 _STEPS = 16  # positions per pixel of a line's ends
 
 
-def cross_kernel(rng: np.random.Generator) -> np.ndarray:
-    """A cross of random odd size whose weight is split at random between its row and its column; the sum is 1."""
-    size = int(rng.choice(np.arange(CROSS[0], CROSS[1] + 1, 2)))
+def cross_kernel(rng: np.random.Generator, sides: tuple[int, int] = CROSS) -> np.ndarray:
+    """A cross of random odd size whose weight is split at random between its row and its column; the sum is 1. sides:
+    smallest and largest size."""
+    size = int(rng.choice(np.arange(sides[0], sides[1] + 1, 2)))
     share = rng.random()
     kernel = np.zeros((size, size), np.float32)
     kernel[size // 2] += share / size

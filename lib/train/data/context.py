@@ -6,7 +6,7 @@ intermediate crop is never made, so that pixels are interpolated once.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from ...core.view import EXEMPLAR, INTERMEDIATE, context_side, mean_colour
 from ...core.warp import warp_region
 from ...datasets.usable import LEAST_INSIDE, inside_share
 from .augment import LabelledCrop, PairCrops, ReadRow
-from .blur import cross_kernel, motion_kernel
+from .blur import CROSS, cross_kernel, motion_kernel
 from .sampler import Pair
 
 MOST_OTHERS = 8  # other objects in a search region that a sample lists: the nearest to its centre
@@ -46,21 +46,38 @@ class ContextRecipe:
         """From DATA.TEMPLATE or DATA.SEARCH."""
         return cls(section.SIZE, section.SHIFT, section.SCALE, section.BLUR, section.MOTION_BLUR, section.COLOR)
 
-    def region(self, box: np.ndarray, scale: float | np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, rng: np.random.Generator) -> "RegionDraw":
+        """Where the next region lies."""
+        return RegionDraw(rng.uniform(-self.scale, self.scale, 2), rng.uniform(-1, 1, 2))
+
+    def place(self, box: np.ndarray, scale: float | np.ndarray, draw: "RegionDraw") -> np.ndarray:
         """The part of the image that is cut around a box, both [4] xywh pixels. scale: crop pixels per image pixel, for
         both directions or [2] for each."""
-        extent = np.minimum(self.size * (1 + rng.uniform(-self.scale, self.scale, 2)), INTERMEDIATE)
-        room = np.minimum((INTERMEDIATE - extent) / 2, self.shift)
-        centre = box[:2] + box[2:] / 2 + rng.uniform(-1, 1, 2) * room / scale
+        extent = np.minimum(self.size * (1 + draw.stretch), INTERMEDIATE)
+        most = (INTERMEDIATE - extent) / 2
+        shift = np.clip(draw.shift * np.minimum(most, self.shift), -most, most)
+        centre = box[:2] + box[2:] / 2 + shift / scale
         return np.concatenate([centre - extent / scale / 2, extent / scale])
+
+    def draw_kernel(self, rng: np.random.Generator, sides: tuple[int, int] = CROSS) -> np.ndarray | None:
+        """The next kernel that blurs; None for none. sides: range of a cross-shaped kernel's."""
+        if rng.random() < self.blur:
+            return cross_kernel(rng, sides)
+        return motion_kernel(rng) if rng.random() < self.motion_blur else None
 
     def change_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Shift colours and blur: [S, S, 3 M] uint8 -> the same. Only the visible stream changes in colour."""
         if rng.random() < self.colour:
             pixels = shift_colours(pixels, COLOURS @ rng.standard_normal(3))
-        if rng.random() < self.blur:
-            return _filter(pixels, cross_kernel(rng))
-        return _filter(pixels, motion_kernel(rng)) if rng.random() < self.motion_blur else pixels
+        kernel = self.draw_kernel(rng)
+        return pixels if kernel is None else cv2.filter2D(pixels, -1, kernel)
+
+
+class RegionDraw(NamedTuple):
+    """Random numbers of a region."""
+
+    stretch: np.ndarray  # [2] of its sides, added to 1
+    shift: np.ndarray  # [2] in [-1, 1], share of the largest one
 
 
 @dataclass(frozen=True)
@@ -96,14 +113,14 @@ class ContextCrops:
         template, _ = self._crop(first, boxes[0], self.template, rng)
         search, region = self._crop(second, boxes[1], self.search, rng)
         crops = PairCrops(template, search, self._others(pair, region))
-        crops = _without_colours(crops) if grey else crops
-        return _mirror(crops) if mirrored else crops
+        crops = without_colours(crops) if grey else crops
+        return mirror(crops) if mirrored else crops
 
     def _crop(
         self, image: np.ndarray, box: np.ndarray, recipe: ContextRecipe, rng: np.random.Generator
     ) -> tuple[LabelledCrop, np.ndarray]:
         """A crop, and the region of the image that it shows."""
-        region = recipe.region(box, self._scale(box, recipe), rng)
+        region = recipe.place(box, self._scale(box, recipe), recipe.draw(rng))
         shown = np.concatenate([region[:2] - self.corner_bias, region[2:]])
         pixels = warp_region(image, shown, recipe.size, mean_colour(image))
         return LabelledCrop(recipe.change_pixels(pixels, rng), to_units(box[None], region)[0]), region
@@ -137,11 +154,9 @@ def shift_colours(pixels: np.ndarray, offset: np.ndarray) -> np.ndarray:
     return shifted
 
 
-def _filter(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    return cv2.filter2D(pixels, -1, kernel)
+def without_colours(crops: PairCrops) -> PairCrops:
+    """The pair with a grey copy of the visible images."""
 
-
-def _without_colours(crops: PairCrops) -> PairCrops:
     def grey(crop: LabelledCrop) -> LabelledCrop:
         plane = cv2.cvtColor(np.ascontiguousarray(crop.image[..., :3]), cv2.COLOR_RGB2GRAY)
         return crop._replace(
@@ -151,7 +166,9 @@ def _without_colours(crops: PairCrops) -> PairCrops:
     return crops._replace(template=grey(crops.template), search=grey(crops.search))
 
 
-def _mirror(crops: PairCrops) -> PairCrops:
+def mirror(crops: PairCrops) -> PairCrops:
+    """The pair with left and right exchanged."""
+
     def turn(boxes: np.ndarray) -> np.ndarray:
         return np.concatenate([1 - boxes[..., :1] - boxes[..., 2:3], boxes[..., 1:]], axis=-1)
 

@@ -24,6 +24,7 @@ from .modality import StreamRules
 from .pair_kinds import PairKinds
 from .sample import Sample, collate
 from .sampler import MODES, EpochIndices, NoPair, Pair, PairSampler
+from .stream_crops import StreamCrops
 from .stretched import StretchedCrops
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ TRAINING_CROPS: dict[str, type[JitteredCrops] | type[ContextCrops]] = {
     "jittered": JitteredCrops,
     "context": ContextCrops,
     "stretched": StretchedCrops,
+    "streams": StreamCrops,
 }
 
 Cut = Callable[[Pair, ReadRow, np.random.Generator], PairCrops | None]
