@@ -96,7 +96,7 @@ class StreamCrops(ContextCrops):
         draw = recipe.draw(rng)
         kernels = self._kernels(recipe, rng)
         crops, regions = [], []
-        for stream, (image, box) in enumerate(zip(shot.images, shot.boxes, strict=True)):
+        for stream, (image, box, kernel) in enumerate(zip(shot.images, shot.boxes, kernels, strict=True)):
             own = draw._replace(shift=draw.shift + stream * between)
             region = recipe.place(box, self._scale(box, recipe), own)
             shown = np.concatenate([region[:2] - self.corner_bias, region[2:]])
@@ -104,7 +104,7 @@ class StreamCrops(ContextCrops):
             if rng.random() < recipe.colour:
                 offset = COLOURS @ rng.standard_normal(3)
                 pixels = shift_colours(pixels, np.full(3, offset.mean()) if stream else offset)
-            crops.append(pixels if kernels[stream] is None else cv2.filter2D(pixels, -1, kernels[stream]))
+            crops.append(pixels if kernel is None else cv2.filter2D(pixels, -1, kernel))
             regions.append(region)
         scale = shot.place[2:] / np.array(shot.images[0].shape[1::-1])
         seen = np.concatenate([shot.place[:2] + regions[0][:2] * scale, regions[0][2:] * scale])
