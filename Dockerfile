@@ -27,7 +27,7 @@ COPY constraints.txt ./
 RUN pip install torch torchvision ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} -c constraints.txt
 
 COPY . .
-RUN pip install -e ".[export]" -c constraints.txt \
+RUN pip install -e ".[export,lmdb]" -c constraints.txt \
     && python tracking/create_default_local_file.py --workspace_dir . --data_dir /data --save_dir ./output
 
 CMD ["python", "tracking/video_demo.py", "--sequence", "docs/demo_sequence", "--out", "output/demo"]

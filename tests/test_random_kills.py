@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import lmdb
 import numpy as np
 import pytest
 import test_training as basics
@@ -51,6 +52,15 @@ def files(folder, left_out=("_time.txt", ".mp4", "config.yaml", "data.json")):
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
+def packed(folder):
+    """The index, and the images by key: pages of a store that was filled in two runs lie in another order."""
+    found = files(folder, (".lmdb",))
+    for path in folder.rglob("*.lmdb"):
+        with lmdb.open(str(path), subdir=False, lock=False, readonly=True) as store, store.begin() as view:
+            found |= {f"{path.name} {key.decode()}": value for key, value in view.cursor()}
+    return found
+
+
 def weights(folder):
     return load_weights(folder / "a.pth")
 
@@ -66,7 +76,9 @@ COMMANDS = {
     "train": Killable(TRAIN, checkpoints),
     "train, two processes": Killable([*TRAIN, "--mode", "multiple", "--nproc_per_node", "2"], checkpoints),
     "test": Killable(["test", "iimf_track", "tiny", *SET, "--results_dir", "OUT"], files),
-    "pack": Killable(["pack_dataset", "lasher_test", "--out", "OUT"], files, "lasher_test/index.npz"),
+    "pack": Killable(
+        ["pack_dataset", "lasher_test", "--data_dir", "data/many", "--out", "OUT"], packed, "lasher_test/images.lmdb"
+    ),
     "synthetic": Killable(["make_synthetic", "--out", "OUT", "--number", "8", "--frames", "30"], files),
     "video_demo": Killable(
         ["video_demo", "--sequence", "data/lasher/testingset/video0", "--out", "OUT"], files, "boxes.txt"
@@ -81,7 +93,18 @@ def toolbox(clone):
     """A copy of the toolbox with a little LasHeR, a small configuration and the bundled model."""
     (clone / "pretrained_models").mkdir()
     shutil.copy(ROOT / MODEL, clone / MODEL)
+    put_many(clone / "data" / "many" / "testingset")
     return clone
+
+
+def put_many(folder, frames=1500):
+    """Sequences of so many images that a kill often comes while they are packed, which looks at none of them."""
+    for name in ("a", "b"):
+        for stream in ("visible", "infrared"):
+            (folder / name / stream).mkdir(parents=True)
+            for frame in range(frames):
+                (folder / name / stream / f"{frame:06d}.jpg").write_bytes(f"{name} {stream} {frame} ".encode() * 1500)
+        (folder / name / "visible.txt").write_text("1,1,5,5\n" * frames)
 
 
 def start(toolbox, command, out):

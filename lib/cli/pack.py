@@ -3,8 +3,9 @@
     rgbt pack lasher_train
     rgbt pack got10k_vottrain --out /network/packed
 
-The bytes of the images do not change. Writes <out>/<name>/images.bin and index.npz. With packed_dir = <out> in local.py
-every command reads <name> from there and no longer needs the folders of the data set.
+The bytes of the images do not change. Writes <out>/<name>/images.lmdb and index.npz; the same command continues an
+interrupted run. With packed_dir = <out> in local.py every command reads <name> from there and no longer needs the
+folders of the data set. Needs the package lmdb (the extra [lmdb]).
 """
 
 import argparse

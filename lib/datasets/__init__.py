@@ -10,6 +10,7 @@ from ..core.errors import InputError
 from ..core.paths import SOURCE
 from ..core.registry import choose, resolve
 from .index import open_index
+from .pack import is_packed
 from .sequence import Frames, Sequence
 from .source import OPTION, naming_source
 
@@ -155,7 +156,7 @@ def find_dataset(name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
 
 def _find(known: str, part: str, name: str, folders: Mapping[str, str]) -> tuple[str, Path]:
     packed = folders.get("packed_dir", "")
-    if packed and (Path(packed) / known / "index.npz").is_file():
+    if packed and is_packed(Path(packed) / known):
         return ".pack:read_pack", Path(packed) / known
     entry = DATASETS[known]
     folder = folders.get(entry.key, "")

@@ -1,114 +1,129 @@
 """A data set as two files, for disks on which opening a million image files is slow: all images, and an index.
 
-<packed_dir>/<name>/images.bin   the image files as they are, one after another, by sequence and stream
-<packed_dir>/<name>/index.npz    where each image begins; names, boxes and everything else that a reader found
+<packed_dir>/<name>/images.lmdb   the image files as they are, in LMDB (`lib.datasets.store`)
+<packed_dir>/<name>/index.npz     their sizes; names, boxes and everything else that a reader found
 """
 
-import functools
 import json
 import os
+import shlex
 import zipfile
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from ..core.atomic import fill_folder, is_empty_folder, write_atomically
+from ..core.atomic import remove_leftovers, write_atomically
 from ..core.bounded import parse_json
 from ..core.errors import InputError
 from ..core.lock import hold
 from ..core.names import check_name
 from ..core.paths import typed_command
-from .depth import Range, stream_range
-from .image import decode_image, decode_stored
-from .sequence import AnnotatedObjects, FileFrames, Frames, Sequence
+from .sequence import INFRARED, VISIBLE, AnnotatedObjects, FileFrames, Sequence
+from .store import StoredFrames, image_key, read_about
+from .store_writer import StoreWriter, fill_store, unfinished
 
-VERSION = 2
-IMAGES, INDEX = "images.bin", "index.npz"
+VERSION = 3
+IMAGES, INDEX = "images.lmdb", "index.npz"
+FORMER = "images.bin"  # of version 2
+ABOUT = {"content": "image files"}
 ARRAYS = {"boxes": 4, "boxes_infrared": 4, "annotated": 1, "visible_share": 1, "objects": 6}  # columns
 
 
-@dataclass(frozen=True, eq=False)
-class PackedFrames(Frames):
-    """Frames inside a packed file."""
-
-    path: Path
-    starts: np.ndarray  # [M, T + 1] int64, first byte of each image; the last column is the end of the stream
-    modalities: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return self.starts.shape[1] - 1
-
-    def __getitem__(self, index: int) -> list[np.ndarray]:
-        return self.reduced(index, 1)
-
-    def reduced(self, index: int, reduction: int) -> list[np.ndarray]:
-        index = range(len(self))[index]
-        return [self._read(row, index, reduction) for row in self.starts]
-
-    def content(self, index: int) -> list[bytes]:
-        index = range(len(self))[index]
-        return [self._stored(row, index)[0].tobytes() for row in self.starts]
-
-    def _read(self, row: np.ndarray, index: int, reduction: int) -> np.ndarray:
-        return decode_image(*self._stored(row, index), reduction, functools.partial(self._range, row))
-
-    def _stored(self, row: np.ndarray, index: int) -> tuple[np.ndarray, str]:
-        """The content of an image file, and its name in messages."""
-        start, end = row[index : index + 2].tolist()
-        data = os.pread(_open(self.path, os.getpid()), end - start, start)
-        return np.frombuffer(data, np.uint8), f"{self.path}: frame {index + 1} at byte {start}"
-
-    def _range(self, row: np.ndarray) -> Range:
-        name = f"{self.path} from byte {row[0]}"
-        return stream_range(name, self.path, len(self), lambda index: decode_stored(*self._stored(row, index)))
-
-
-@functools.lru_cache(maxsize=16)
-def _open(path: Path, process: int) -> int:
-    """A descriptor of this process; `pread` needs no position of its own, so that threads can share it."""
-    try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        raise InputError(f"{path}: file does not exist; pack the data set again") from None
+def is_packed(folder: Path) -> bool:
+    """Whether a folder holds a packed set, of this or of an earlier version; one that is not complete is none."""
+    return (folder / IMAGES).is_file() or (folder / FORMER).is_file()
 
 
 def pack(sequences: Many[Sequence], folder: Path) -> None:
-    """Write the sequences of a set into `folder`. The index gets its name last, so a folder with an index is complete.
+    """Write the sequences of a set into `folder`. The images get their name last, so a folder with them is complete;
+    an interrupted run goes on where it stopped.
 
-    Raises InputError when the folder is not empty, while another run writes it, for frames that are not files and for
-    unreadable files.
+    Raises InputError when the folder holds anything else, while another run writes it, for frames that are not files,
+    for two sequences of one name and for unreadable files.
     """
+    _check_sequences(sequences)
     with hold(folder.parent, "choose another --out", folder.name):
-        if folder.exists() and not is_empty_folder(folder) and {path.name for path in folder.iterdir()} != {IMAGES}:
-            raise InputError(f"{folder}: is not empty; remove it to pack the data set anew")
-        with fill_folder(folder) as scratch:
-            _write_pack(sequences, scratch, name=str(folder))
+        _check_folder(folder)
+        with fill_store(folder / IMAGES, ABOUT) as store:
+            bar = tqdm(sequences, desc=str(folder), unit="sequence", dynamic_ncols=True)
+            sizes = [_keep(store, key, path) for sequence in bar for key, path in _files(sequence)]
+            _write_index(sequences, sizes, folder / INDEX)
+            store.complete(len(sizes))
 
 
-def _write_pack(sequences: Many[Sequence], folder: Path, *, name: str) -> None:
-    """Write the two files. name: for the progress bar."""
-    starts = [0]
-    with write_atomically(folder / IMAGES) as temporary, temporary.open("wb") as file:
-        for sequence in tqdm(sequences, desc=name, unit="sequence", dynamic_ncols=True):
-            for path in _files(sequence):
-                starts.append(starts[-1] + file.write(_content(path)))
+def _check_sequences(sequences: Many[Sequence]) -> None:
+    names = set()
+    for sequence in sequences:
+        next(_files(sequence), None)
+        if sequence.name in names:
+            raise InputError(f"{sequence.name}: two sequences have this name; this set cannot be packed")
+        names.add(sequence.name)
+
+
+def _files(sequence: Sequence) -> Iterator[tuple[str, Path]]:
+    """Key and path of each image."""
+    if not isinstance(sequence.frames, FileFrames):
+        raise InputError(f"{sequence.name}: its frames are not image files; this set cannot be packed")
+    for modality, paths in zip(sequence.frames.modalities, sequence.frames.paths, strict=True):
+        for frame, path in enumerate(paths):
+            yield image_key(sequence.name, modality, frame), path
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise InputError where a folder holds anything but the beginning of a packed set."""
+    if not folder.is_dir():
+        return
+    remove_leftovers(folder / INDEX)
+    names = {path.name for path in folder.iterdir()}
+    if FORMER in names:
+        raise InputError(_repack(folder))
+    if names - {unfinished(folder / IMAGES).name, INDEX}:
+        raise InputError(f"{folder}: is not empty; remove it to pack the data set anew")
+
+
+def _repack(folder: Path) -> str:
+    command = f"{typed_command('pack', 'pack_dataset')} {folder.name} --out {shlex.quote(str(folder.parent))}"
+    return f"{folder}: packed by an earlier version, into {FORMER}; remove this folder and pack again with: {command}"
+
+
+def _keep(store: StoreWriter, key: str, path: Path) -> int:
+    """Put an image file into the store, unless it is there and has not changed since; its bytes."""
+    try:
+        size = store.size(key)
+        if size is None or (status := os.stat(path)).st_size != size or status.st_mtime_ns >= store.before:
+            content = path.read_bytes()
+            store.put(key, content)
+            size = len(content)
+    except FileNotFoundError:
+        remedy = f"check the set with {typed_command('check', 'check_dataset')}"
+        raise InputError(f"{path}: image does not exist; {remedy}") from None
+    return size
+
+
+def _write_index(sequences: Many[Sequence], sizes: list[int], path: Path) -> None:
     header = {"version": VERSION, "sequences": [_describe(sequence) for sequence in sequences]}
     arrays = {key: _together(sequences, key) for key in ARRAYS}
-    with write_atomically(folder / INDEX) as temporary, temporary.open("wb") as file:
+    with write_atomically(path) as temporary, temporary.open("wb") as file:
         text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        np.savez(file, header=text, starts=np.array(starts, np.int64), **arrays)  # type: ignore[arg-type]
+        np.savez(file, header=text, sizes=np.array(sizes, np.int64), **arrays)  # type: ignore[arg-type]
 
 
 def read_pack(folder: Path) -> list[Sequence]:
     """The sequences of a packed set. Raises InputError when a file is missing, cut short or of another version, and for
     a sequence whose name leads to another folder."""
+    if not (folder / IMAGES).is_file() and (folder / FORMER).is_file():
+        raise InputError(_repack(folder))
+    images = Path(os.path.realpath(folder / IMAGES))  # a process may open the file under one name only
+    number = read_about(images)["images"]
     try:
-        return list(_unpack(folder / IMAGES, *_read_index(folder)))
+        described, arrays = _read_index(folder)
+        if len(arrays["sizes"]) != number:
+            raise ValueError("other images than the store has")
+        return list(_unpack(images, described, arrays))
     except InputError:
         raise
     except Exception:  # NumPy's and Python's readers of zip files raise any error on damaged bytes
@@ -122,49 +137,34 @@ def _read_index(folder: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarra
         if sum(info.file_size for info in archive.infolist()) > (folder / INDEX).stat().st_size:
             raise ValueError("compressed, which no packed set is")
     with np.load(folder / INDEX, allow_pickle=False) as content:
-        arrays = {name: content[name] for name in ("header", "starts", *ARRAYS)}
-    header, starts = parse_json(arrays["header"].tobytes()), arrays["starts"]
+        arrays = {name: content[name] for name in ("header", "sizes", *ARRAYS)}
+    header, sizes = parse_json(arrays["header"].tobytes()), arrays["sizes"]
     frames = sum(len(entry["modalities"]) * entry["frames"] for entry in header["sequences"])
-    if header["version"] != VERSION or starts.shape != (frames + 1,) or starts.dtype != np.int64:
+    if header["version"] != VERSION or sizes.shape != (frames,) or sizes.dtype != np.int64:
         raise ValueError("of another version, or with other frames than its sequences have")
-    if starts[0] != 0 or (np.diff(starts) < 0).any() or (folder / IMAGES).stat().st_size != starts[-1]:
-        raise ValueError("images out of order, or missing")
     return header["sequences"], arrays
 
 
-def _unpack(path: Path, described: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Iterator[Sequence]:
+def _unpack(images: Path, described: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Iterator[Sequence]:
     image, rows = 0, dict.fromkeys(ARRAYS, 0)
     for entry in described:
-        check_name(entry["name"], f"{path.parent}: sequence")
+        check_name(entry["name"], f"{images.parent}: sequence")
         streams, length = len(entry["modalities"]), entry["frames"]
-        first = image + np.arange(streams)[:, None] * length + np.arange(length + 1)
+        sizes = arrays["sizes"][image : image + streams * length].reshape(streams, length)
         known: dict[str, Any] = {}
         for name, count in entry["rows"].items():
             known[name] = arrays[name][rows[name] : rows[name] + count]
             rows[name] += count
         image += streams * length
+        if not set(entry["modalities"]) <= {VISIBLE, INFRARED}:
+            raise ValueError("of other streams")
         if entry["size"] is not None:
             known["size"] = tuple(entry["size"])
         if "objects" in known:
             known["objects"] = AnnotatedObjects(known["objects"], *entry["company"])
-        frames = PackedFrames(path, arrays["starts"][first], tuple(entry["modalities"]))
+        frames = StoredFrames(images, entry["name"], range(length), tuple(entry["modalities"]), sizes)
         texts = {name: entry[name] for name in ("name", "attributes", "category", "video")}
         yield Sequence(frames=frames, **texts, **known)
-
-
-def _files(sequence: Sequence) -> Iterator[Path]:
-    if not isinstance(sequence.frames, FileFrames):
-        raise InputError(f"{sequence.name}: its frames are not image files; this set cannot be packed")
-    for paths in sequence.frames.paths:
-        yield from paths
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        remedy = f"check the set with {typed_command('check', 'check_dataset')}"
-        raise InputError(f"{path}: image does not exist; {remedy}") from None
 
 
 def _describe(sequence: Sequence) -> dict[str, Any]:

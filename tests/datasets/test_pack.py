@@ -1,11 +1,16 @@
 """Packed data sets: the same sequences, from two files."""
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 from killed import killed_at
@@ -14,10 +19,10 @@ from trees import ROWS, put_images, put_pair
 
 from lib.cli import pack as pack_command
 from lib.core.errors import InputError
-from lib.datasets import load_dataset
+from lib.datasets import load_dataset, store_writer
 from lib.datasets.image import decode_image, read_image
+from lib.datasets.pack import is_packed, read_pack
 from lib.datasets.pack import pack as pack_sequences
-from lib.datasets.pack import read_pack
 from lib.datasets.readers.folder import read_folder
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +47,33 @@ def pack(monkeypatch, lasher):
         pack_command.main()
 
     return run
+
+
+class Killed(BaseException):
+    pass
+
+
+@contextmanager
+def killed_while_reading(number):
+    """End the block as a kill would, when image number `number` is read: what is not committed is lost."""
+    read, images = Path.read_bytes, iter(range(1, 10**6))
+
+    def read_or_end(path):
+        if path.suffix == ".png" and next(images) == number:
+            patch.setattr(store_writer.StoreWriter, "commit", lambda writer: None)
+            raise Killed
+        return read(path)
+
+    with pytest.MonkeyPatch.context() as patch, suppress(Killed):
+        patch.setattr(Path, "read_bytes", read_or_end)
+        yield
+
+
+def count_reads(monkeypatch):
+    """The paths of the images that are read from now on."""
+    read, found = Path.read_bytes, []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (found.append(path), read(path))[1])
+    return found
 
 
 def same(first, second):
@@ -72,16 +104,113 @@ def test_packed_set_is_the_set_and_needs_it_no_more(pack, lasher, capsys):
         pack("lasher_test")
 
 
-@pytest.mark.parametrize("moment", range(3))  # of four files that get names: two in a temporary folder, then in place
-def test_packing_that_is_killed_can_be_repeated_and_leaves_nothing_over(pack, lasher, tmp_path, moment):
+def images(folder):
+    with (
+        lmdb.open(str(folder / "images.lmdb"), subdir=False, lock=False, readonly=True) as found,
+        found.begin() as view,
+    ):
+        return dict(view.cursor())
+
+
+def test_keys_are_readable_and_values_are_the_files(pack, lasher):
+    pack("lasher_test")
+    folder = Path(lasher["packed_dir"]) / "lasher_test"
+    content = images(folder)
+    assert json.loads(content.pop(b"__meta__")) == {"version": 1, "images": 14, "content": "image files"}
+    files = sorted((Path(lasher["lasher_dir"]) / "testingset" / "leftgirl'swhitebag" / "infrared").iterdir())
+    assert [content[f"leftgirl'swhitebag/i/{frame:06d}".encode()] for frame in range(3)] == [
+        path.read_bytes() for path in files
+    ]
+    assert len(content) == 14 and b"b/v/000003" in content
+    assert sorted(path.name for path in folder.iterdir()) == ["images.lmdb", "index.npz"]
+    assert [path.name for path in folder.parent.iterdir()] == ["lasher_test"]
+
+
+def test_packing_that_is_killed_leaves_no_set_and_goes_on(pack, lasher, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_writer, "COMMIT_IMAGES", 5)
     pack("lasher_test", "--out", tmp_path / "whole")
+    folders = tmp_path / "packed" / "lasher_test", tmp_path / "whole" / "lasher_test"
+    for images_read in (3, 7, 9):
+        with killed_while_reading(images_read):
+            pack("lasher_test")
+        assert {path.name for path in folders[0].iterdir()} <= {"images.lmdb.partial", "index.npz"}
+        assert not is_packed(folders[0])
+        assert load_dataset("lasher_test", lasher)[0].frames.content(0)  # from the folders of the data set
+    read = count_reads(monkeypatch)
+    pack("lasher_test")
+    assert 0 < len(read) < 14, "what was committed is not read again"
+    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [["images.lmdb", "index.npz"]] * 2
+    assert images(folders[0]) == images(folders[1])
+    same(read_pack(folders[0]), read_pack(folders[1]))
+
+
+@pytest.mark.parametrize("moment", range(1))  # of the two files that get names, the images last
+def test_packing_that_is_killed_before_the_last_name_goes_on(pack, lasher, moment):
     with killed_at(moment):
         pack("lasher_test")
-    folders = tmp_path / "packed" / "lasher_test", tmp_path / "whole" / "lasher_test"
-    assert not (folders[0] / "index.npz").exists()
+    folder = Path(lasher["packed_dir"]) / "lasher_test"
+    assert sorted(path.name for path in folder.iterdir()) == ["images.lmdb.partial", "index.npz"]
+    assert not is_packed(folder)
     pack("lasher_test")
-    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [["images.bin", "index.npz"]] * 2
-    same(read_pack(folders[0]), read_pack(folders[1]))
+    same(load_dataset("lasher_test", lasher | {"packed_dir": ""}), read_pack(folder))
+
+
+def test_image_that_was_replaced_in_between_is_read_again(pack, lasher, monkeypatch):
+    monkeypatch.setattr(store_writer, "COMMIT_IMAGES", 1)
+    with killed_while_reading(9):
+        pack("lasher_test")
+    path = Path(lasher["lasher_dir"]) / "testingset" / "b" / "visible" / "v000001.png"
+    path.write_bytes(cv2.imencode(".png", np.full((9, 7, 3), 200, np.uint8))[1].tobytes())
+    pack("lasher_test")
+    assert load_dataset("lasher_test", lasher)[0].frames[1][0].mean() == 200
+
+
+def test_sequence_that_has_gone_in_between_is_said(pack, lasher, monkeypatch):
+    monkeypatch.setattr(store_writer, "COMMIT_IMAGES", 1)
+    with killed_while_reading(14):
+        pack("lasher_test")
+    shutil.rmtree(Path(lasher["lasher_dir"]) / "testingset" / "b")
+    with pytest.raises(InputError, match=r"lmdb.partial: holds 1\d images instead of 6: the data set has changed"):
+        pack("lasher_test")
+
+
+def test_pack_of_an_earlier_version_names_the_command_that_repacks(pack, lasher):
+    folder = Path(lasher["packed_dir"]) / "lasher_test"
+    folder.mkdir(parents=True)
+    (folder / "images.bin").write_bytes(b"1")
+    (folder / "index.npz").write_bytes(b"1")
+    command = f"pack_dataset.py lasher_test --out {lasher['packed_dir']}"
+    with pytest.raises(InputError, match="earlier version, into images.bin; remove this folder") as caught:
+        load_dataset("lasher_test", lasher)
+    assert command in str(caught.value)
+    with pytest.raises(InputError, match="earlier version, into images.bin; remove this folder"):
+        pack("lasher_test")
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_only_one_run_packs_a_set(pack, lasher):
+    holder = (
+        "import sys, time; from lib.core.lock import hold\n"
+        "with hold(sys.argv[1], 'wait', 'lasher_test'): print('held', flush=True); sys.stdin.read()\n"
+    )
+    root = str(Path(__file__).parents[2])
+    other = subprocess.Popen(
+        [sys.executable, "-c", holder, lasher["packed_dir"]], cwd=root, env={**os.environ, "PYTHONPATH": root},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert other.stdout.readline() == b"held\n"
+    with pytest.raises(InputError, match="process .* is writing here; wait for its end, or choose another --out"):
+        pack("lasher_test")
+    other.communicate()
+    pack("lasher_test")
+
+
+def test_two_sequences_of_one_name_are_refused(tmp_path):
+    put_pair(tmp_path / "videos" / "a")
+    (sequence,) = read_folder(tmp_path / "videos")
+    with pytest.raises(InputError, match="a: two sequences have this name"):
+        pack_sequences([sequence, sequence], tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
 
 
 def test_categories_and_company_are_kept(pack, lasher, tmp_path):
@@ -110,30 +239,44 @@ def test_sparse_annotation_and_two_kinds_of_boxes(pack, lasher, tmp_path):
     assert load_dataset("vtuav_st_train", lasher)[0].annotated.tolist() == [0, 10, 20]
 
 
-def test_pack_that_is_cut_short_is_refused(pack, lasher):
+def test_pack_that_is_damaged_is_refused(pack, lasher):
     pack("lasher_test")
     folder = Path(lasher["packed_dir"]) / "lasher_test"
-    content = (folder / "images.bin").read_bytes()
-    (folder / "images.bin").write_bytes(content[:-1])
-    with pytest.raises(InputError, match="is incomplete"):
-        read_pack(folder)
-    (folder / "images.bin").write_bytes(bytes(len(content)))
-    with pytest.raises(InputError, match="images.bin: frame 1 at byte 0: image cannot be decoded"):
+    content = (folder / "images.lmdb").read_bytes()
+    (folder / "images.lmdb").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="images.lmdb: is cut short"):
+        load_dataset("lasher_test", lasher)
+    (folder / "images.lmdb").write_bytes(content.replace(b"\x89PNG", b"\x00\x00\x00\x00"))
+    with pytest.raises(InputError, match="images.lmdb: .*/v/000000: image cannot be decoded"):
         read_pack(folder)[0].frames[0]
+    (folder / "images.lmdb").write_bytes(content)
     (folder / "index.npz").write_bytes(b"")
-    with pytest.raises(InputError, match="is incomplete"):
+    with pytest.raises(InputError, match="index.npz is incomplete"):
         read_pack(folder)
 
 
-def test_interrupted_packing_leaves_no_set(pack, lasher):
+def test_index_of_another_set_is_refused(pack, lasher, tmp_path):
+    pack("lasher_test")
+    put_pair(tmp_path / "videos" / "a")
+    pack_sequences(read_folder(tmp_path / "videos"), tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "index.npz", Path(lasher["packed_dir"]) / "lasher_test" / "index.npz")
+    with pytest.raises(InputError, match="is incomplete"):
+        load_dataset("lasher_test", lasher)
+
+
+def test_packing_stops_at_an_image_that_is_missing_and_goes_on_when_it_is_there(pack, lasher):
     path = Path(lasher["lasher_dir"]) / "testingset" / "b" / "infrared" / "i0001.png"
-    sequences = load_dataset("lasher_test", lasher)
-    assert len(sequences) == 2
+    content = path.read_bytes()
     path.unlink()
     path.symlink_to("nowhere")
     with pytest.raises(InputError, match="i0001.png: image does not exist"):
         pack("lasher_test")
-    assert not list((Path(lasher["packed_dir"]) / "lasher_test").iterdir())
+    folder = Path(lasher["packed_dir"]) / "lasher_test"
+    assert [one.name for one in folder.iterdir()] == ["images.lmdb.partial"]
+    path.unlink()
+    path.write_bytes(content)
+    pack("lasher_test")
+    assert len(images(folder)) == 15
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
