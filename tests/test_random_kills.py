@@ -21,6 +21,7 @@ import pytest
 import test_training as basics
 
 from lib.core.checkpoint import load_checkpoint, load_weights
+from lib.test.demo.bundled import CHECKPOINT
 
 ROOT = Path(__file__).parents[1]
 clone = basics.clone
@@ -90,9 +91,10 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def toolbox(clone):
-    """A copy of the toolbox with a little LasHeR, a small configuration and the bundled model."""
+    """A copy of the toolbox with a little LasHeR, a small configuration and two bundled models."""
     (clone / "pretrained_models").mkdir()
-    shutil.copy(ROOT / MODEL, clone / MODEL)
+    for model in (ROOT / MODEL, CHECKPOINT):
+        shutil.copy(model, clone / "pretrained_models")
     put_many(clone / "data" / "many" / "testingset")
     return clone
 
@@ -144,6 +146,7 @@ def test_command_that_is_killed_goes_on_and_leaves_nothing_over(toolbox, tmp_pat
     begin = time.monotonic()
     finish(toolbox, command, tmp_path / "whole")
     seconds, expected = time.monotonic() - begin, command.read(tmp_path / "whole")
+    assert len(expected) > 1, "what the command wrote, which the runs below are compared with"
     moments = []
     for number in range(NUMBER):
         out, moment = tmp_path / f"killed{number}", rng.uniform(0.3, 1) * seconds

@@ -25,6 +25,7 @@ from ..core.errors import InputError, run
 from ..core.words import counted
 from ..datasets.camera import CAMERAS, keep_camera
 from ..datasets.sequence import Sequence
+from ..datasets.times import SANE_RATES, is_sane
 from ..test.demo.boxes import GivenBoxes, first_boxes, parse_box, read_given_boxes
 from ..test.demo.bundled import CHECKPOINT, CONFIG, LOST_BELOW, TRACKER
 from ..test.demo.video_run import DemoVideo, VideoOptions, VideoResult, fresh_folder, track_video
@@ -35,7 +36,6 @@ from ..test.tracker.protocol import Tracker
 from ..test.video.homography import write_homography
 from ..test.video.live import is_live, open_cameras
 from ..test.video.pairing import ORDERS, PairedFrames, open_frames, open_halves, open_sequence, recorded_rate
-from ..test.video.times import SANE_RATES, is_sane
 from .options import Group, add_backend, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
 from .parser import Argv, Parser
 

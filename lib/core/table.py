@@ -20,7 +20,7 @@ TEX = {  # the backslash first, since the other replacements add backslashes
 }
 
 
-_MARKDOWN = re.compile(r"[|<`\[*]")  # what a name must not begin in a Markdown table
+_MARKDOWN = re.compile(r"[\\|<`\[*]|(?<!\w)_|_(?!\w)")  # what a name must not begin in Markdown
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -39,7 +39,8 @@ def format_text(table: Table) -> str:
     rows = [list(map(printable, row)) for row in table.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    return "\n".join([table.title, "", lines[0], "-" * len(lines[0]), *lines[1:], *table.notes])
+    notes = map(printable, table.notes)
+    return "\n".join([printable(table.title), "", lines[0], "-" * len(lines[0]), *lines[1:], *notes])
 
 
 def format_markdown(table: Table) -> str:
@@ -47,12 +48,22 @@ def format_markdown(table: Table) -> str:
     signs = {BEST: "**", SECOND: "*", None: ""}
     rows = [["---", *["---:"] * (len(table.rows[0]) - 1)]]
     for line, row in enumerate(table.rows):
-        cells = [_MARKDOWN.sub(r"\\\g<0>", printable(cell)) for cell in row]
+        cells = [escape_markdown(cell) for cell in row]
         signed = [signs[table.ranks.get((line, place))] for place in range(len(row))]
         rows.append([f"{sign}{cell}{sign}" for sign, cell in zip(signed, cells, strict=True)])
     rows[:2] = rows[1::-1]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([f"**{table.title}**", "", *lines, *(f"\n{note}" for note in table.notes)])
+    notes = (f"\n{escape_markdown(note)}" for note in table.notes)
+    return "\n".join([f"**{escape_markdown(table.title)}**", "", *lines, *notes])
+
+
+def escape_markdown(text: str) -> str:
+    """A name or sentence as Markdown that shows it as it is, in one line.
+
+    >>> escape_markdown("a|b <script> [link](x) *")
+    'a\\\\|b \\\\<script> \\\\[link](x) \\\\*'
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", printable(text))
 
 
 def format_latex(table: Table) -> str:
@@ -62,7 +73,7 @@ def format_latex(table: Table) -> str:
     for line, row in enumerate(table.rows):
         cells = [commands[table.ranks.get((line, place))] % _tex(printable(cell)) for place, cell in enumerate(row)]
         lines.append("    " + " & ".join(cells) + r" \\")
-    caption = ". ".join([table.title, *table.notes])
+    caption = ". ".join(map(printable, [table.title, *table.notes]))
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",

@@ -18,6 +18,7 @@ from ..core.measure.machine import usable_cores
 from . import depth, orientation
 from .collection import collect_problems
 from .damage import decoder_words, find_damage
+from .readings import other_reading
 from .sequence import FileFrames, Sequence
 from .still_images import StillImages
 from .streams import doubt_streams
@@ -31,6 +32,7 @@ KINDS = {
     "size": "frames whose streams differ in size",
     "streams": "sequences whose streams are hardly visible and infrared",
     "outside": "boxes wholly outside the image",
+    "reading": "annotations that are hardly x y w h in pixels",
     "empty": "sequences without a box that has an area",
 }
 DEEP, TURNED = "streams of more than 8 bits", "streams that are turned by their orientation tag"
@@ -189,6 +191,9 @@ def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[P
     for stream, boxes in (("", sequence.boxes), ("infrared ", sequence.boxes_infrared)):
         if boxes is None:
             continue
+        if other := other_reading(boxes, size):
+            where = f"{sequence.name}: {stream}boxes stick out of its {size[0]}x{size[1]} image"
+            yield Problem("reading", f"{where} and look like {other.words}; write x y w h in pixels")
         has_area = (boxes[:, 2:] > 0).all(1)
         outside = ((boxes[:, :2] >= size) | (boxes[:, :2] + boxes[:, 2:] <= 0)).any(1)
         for row in np.flatnonzero(has_area & outside).tolist():

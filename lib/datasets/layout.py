@@ -124,8 +124,8 @@ def make_sequence(
 
 
 def pick(images: abc.Sequence[Path], places: Many[int]) -> abc.Sequence[Path]:
-    """The images at ascending places."""
-    if len(places) == places[-1] + 1:
+    """The images at ascending places, of which some may be there several times."""
+    if np.array_equal(places, range(len(places))):
         return images[: len(places)]
     return images.pick(places) if isinstance(images, ImageList) else [images[place] for place in places]
 

@@ -1,7 +1,8 @@
 """Which images of two streams, and which rows of their annotation, belong together.
 
 Streams are paired by the numbers in the names of their images (`lib.datasets.numbering`). Where these differ by one
-constant, or are times of two clocks, streams of equal length are paired in order. A row belongs to a number as well.
+constant, streams of equal length are paired in order. Images that are named by times of two clocks are paired by time,
+to the nearest; a row then belongs to an image of the stream that has as many. Else a row belongs to a number as well.
 T rows of annotation, N numbers from F to L that at least one stream has.
 
     T = N           row k belongs to the k-th of the numbers
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 from ..core.errors import InputError
 from .numbering import Number, number_streams
+from .times import Clock, are_together, pair_nearest, stamp_clock, times_in_both
 
 LETTERS = str.maketrans("", "", ascii_letters)
 LEAST_SHARED = 0.5  # of the images of the shorter stream; with fewer the numbers are taken for unrelated
@@ -47,8 +49,50 @@ def match_frames(name: str, streams: Mapping[str, Sequence[Path]], counts: Mappi
     if len(lengths) == 1 and (not names or _equal(names)):
         every = range(lengths.pop())
         return Match(dict.fromkeys(streams, every), {key: every[:count] for key, count in counts.items()}, every, "")
+    clocks = own_times(names)
+    if clocks and (len(names[0]) != len(names[1]) or not are_together(clocks)):
+        return _match_times(name, list(streams), clocks, counts)
     numbers, shift = _pair(name, dict(zip(streams, number_streams(names), strict=True)))
     return _Matching(name, numbers, shift).match(counts)
+
+
+def own_times(names: Sequence[Sequence[str]]) -> tuple[Clock, Clock] | None:
+    """The clocks of two streams whose images are named by times of which less than half are in both; None for other
+    names. Then only the nearest in time can belong together."""
+    one, two = ([*map(stamp_clock, names)] + [None, None])[:2]
+    if one is None or two is None:
+        return None
+    return None if times_in_both((one, two)) >= LEAST_SHARED * min(map(len, names)) else (one, two)
+
+
+def _match_times(name: str, streams: Sequence[str], clocks: tuple[Clock, Clock], counts: Mapping[str, int]) -> Match:
+    """Each image of the first stream with the nearest in time of the second."""
+    pairs = pair_nearest(clocks)
+    places = dict(zip(streams, (pairs.first.tolist(), pairs.second.tolist()), strict=True))
+    lengths = dict(zip(streams, (len(clock.times) for clock in clocks), strict=True))
+    one, two = streams
+    shown = f"{one} and {two} images are named by times of their own: each {one} one gets the {two} one nearest in time"
+    parts = [f"{shown}, at most {pairs.farthest:.2g} s from it"]
+    if len(pairs.first) < lengths[one]:
+        parts.append(f"{lengths[one] - len(pairs.first)} of {lengths[one]} {one} images have none and are left out")
+    rows: dict[str, Sequence[int]] = {}
+    for key, count in counts.items():
+        fits = [stream for stream in streams if lengths[stream] == count]
+        own = next((stream for stream in fits if key.endswith(stream)), fits[0] if fits else "")
+        if own:
+            rows[key] = places[own]
+        elif count == len(pairs.first) or (count == 1 and pairs.first[0] == 0):
+            rows[key] = range(count)
+        elif count == 1:
+            raise InputError(
+                f"{name}: {shown}, the first {one} image none; the only box belongs to it; give the boxes of all frames"
+            )
+        else:
+            raise InputError(
+                f"{name}: {shown}; {count} {key.replace('_', ' ')} belong to neither the {lengths[one]} {one} nor the "
+                f"{lengths[two]} {two} images; write one row for each {one} image"
+            )
+    return Match(places, rows, places[one], "; ".join(parts))
 
 
 class _Matching:

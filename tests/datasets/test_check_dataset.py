@@ -149,3 +149,19 @@ def test_differing_streams_and_a_page_of_output(check, tmp_path):
     status, output = check("folder", "--data_dir", tmp_path)
     assert status == 1 and counted(output, "wholly outside") == 90 and "and 87 more with --out FILE" in output
     assert len(output.splitlines()) < 30
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("3,2,7,6\n4,3,8,7\n", "x1,y1,x2,y2"),
+        ("600,500,300,250\n650,400,300,250\n", "thousandths of the image"),
+        ("1,1,4,4\n2,3,5,4\n", ""),
+        ("3,2,7,6\n" + "1,1,2,2\n" * 3, ""),  # one of four reaches beyond its image
+    ],
+)
+def test_annotations_in_another_reading_are_counted(check, tmp_path, rows, words):
+    put_pair(tmp_path / "walk", frames=rows.count("\n"), rows=rows)
+    _, output = check("folder", "--data_dir", tmp_path)
+    assert counted(output, "annotations that are hardly x y w h in pixels") == bool(words)
+    assert f"walk: boxes stick out of its 8x8 image and look like {words}; write x y w h" in output or not words

@@ -119,3 +119,60 @@ def test_sparse_rows_keep_their_images(tmp_path):
     (sequence,) = read_short_term_training(tmp_path)
     assert len(sequence) == 22 and sequence.boxes[:, 0].tolist() == [0, 20]
     assert [sequence.frames.paths[0][k].stem for k in sequence.annotated] == ["000000", "000020"]
+
+
+def stamped(moments, letter, folder=""):
+    """Images named by times: seconds since 1970 with two decimals."""
+    return ImageList(Path(folder or letter), tuple(f"{letter}_{1689857632 + moment:.2f}.png" for moment in moments))
+
+
+TENTHS = np.arange(10) / 10
+
+
+@pytest.mark.parametrize(
+    ("infrared", "rows", "expected", "said"),
+    [
+        # every third frame of a slower camera; boxes of the visible images
+        (np.arange(4) * 0.3 + 0.04, 10,
+         [(0, 0), (1, 0), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2), (7, 2), (8, 3), (9, 3)],
+         "each visible one gets the infrared one nearest in time, at most 0.14 s"),
+        # as many images, of which the infrared ones lack a stretch: not in order
+        (np.r_[0:3, 6:13] / 10 + 0.02, 10,
+         [(0, 0), (1, 1), (2, 2), (3, 2), (4, 2), (5, 3), (6, 3), (7, 4), (8, 5), (9, 6)], "nearest in time"),
+        # the second camera begins late; boxes of the infrared images
+        (np.arange(6) / 10 + 0.42, 6, [(4, 0), (5, 1), (6, 2), (7, 3), (8, 4), (9, 5)],
+         "4 of 10 visible images have none and are left out"),
+        (np.arange(7) / 10 + 0.01, 1, [(k, k) for k in range(7)], "3 of 10 visible images have none"),
+    ],
+)  # fmt: skip
+def test_images_named_by_times_of_two_clocks_are_paired_by_time(infrared, rows, expected, said, caplog):
+    boxes = np.stack([np.arange(rows)] * 3 + [np.ones(rows)], 1).astype(float) + 1
+    with caplog.at_level(logging.WARNING):
+        sequence = make_sequence("walk", {VISIBLE: stamped(TENTHS, "v"), INFRARED: stamped(infrared, "i")}, boxes)
+    names = {"v": list(stamped(TENTHS, "v").names), "i": list(stamped(infrared, "i").names)}
+    found = [
+        tuple(names[path.name[0]].index(path.name) for path in pair)
+        for pair in zip(*sequence.frames.paths, strict=True)
+    ]
+    assert found == expected and len(caplog.records) == 1 and said in caplog.text
+    own = [pair[0] if rows == len(TENTHS) else pair[1] for pair in expected]
+    assert sequence.boxes[:, 0].tolist() == [1 + row for row in own][: len(sequence.boxes)]
+
+
+def test_rows_that_belong_to_no_stream_of_times_are_refused():
+    images = {VISIBLE: stamped(TENTHS, "v"), INFRARED: stamped(np.arange(4) * 0.3 + 0.04, "i")}
+    with pytest.raises(InputError, match="7 boxes belong to neither the 10 visible nor the 4 infrared images; write"):
+        make_sequence("walk", images, np.ones((7, 4)))
+    late = {VISIBLE: stamped(TENTHS, "v"), INFRARED: stamped(np.arange(4) * 0.3 + 0.44, "i")}
+    with pytest.raises(InputError, match="the first visible image none; the only box belongs to it"):
+        make_sequence("walk", late, np.ones((1, 4)))
+
+
+def test_evaluation_and_demo_pair_times_alike(tmp_path):
+    for stream, moments in ((VISIBLE, TENTHS), (INFRARED, np.arange(4) * 0.3 + 0.04)):
+        put_images(tmp_path / "walk" / stream, stamped(moments, stream[0]).names)
+    (tmp_path / "walk" / "init.txt").write_text("1,2,3,4\n" * 10)
+    (sequence,) = read_folder(tmp_path)
+    demo = open_frames(tmp_path / "walk" / VISIBLE, tmp_path / "walk" / INFRARED)
+    shown = [[[int(image[0, 0, 0]) for image in images] for images in frames] for frames in (sequence.frames, demo)]
+    assert shown[0] == shown[1] and len(shown[0]) == 10 and len({infrared for _, infrared in shown[0]}) == 4

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 BEGINS = 0.5  # overlap of the first row with the given box
 EARLY = 30  # frames in which a working tracker still follows its target
 LEAST_SIDE = 4  # pixels of an annotated box, above which a result in which nothing exceeds 1 is not in pixels
+LEAST_FACTOR = 1.2  # between two units of boxes
 GAIN = 0.15  # increase of the mean overlap: boxes in another convention gain 0.4 and more, a lost tracker gains nothing
 
 
@@ -71,6 +72,7 @@ def other_convention(
     truth = np.concatenate([rows[:EARLY] for rows in truths]).astype(np.float64)
     result = np.concatenate([rows[:EARLY] for rows in results])
     known = (truth[:, 2:] > 0).all(1) & np.isfinite(result).all(1)
+    rows_begin = np.concatenate([np.arange(min(EARLY, len(rows))) == 0 for rows in truths])
     others = {
         words: np.concatenate([rows[words][: len(truth)] for rows, truth in zip(eight, truths, strict=True)])
         for words in (eight[0] if eight else ())
@@ -87,11 +89,30 @@ def other_convention(
         "cx cy w h": np.concatenate([place - size / 2, size], 1),
         **others,
     }
+    readings |= _in_other_units(readings, truth, rows_begin[known])
     means = {word: _mean_overlap(truth, boxes) for word, boxes in readings.items()}
     best = max(means, key=lambda word: means[word])
     if means[best] < means["x y w h"] + GAIN:
         return None
     return f"{best} (mean overlap {means[best]:.2f} instead of {means['x y w h']:.2f})"
+
+
+def _in_other_units(readings: Mapping[str, np.ndarray], truth: np.ndarray, first: np.ndarray) -> dict[str, np.ndarray]:
+    """Readings times one factor in x and one in y: boxes in thousandths of the image, or in pixels of another size of
+    it. Only where the first rows [T] bool, which hold the given box, fit with the factors and not without."""
+    found = {}
+    for words, boxes in readings.items():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = (truth[:, :2] + truth[:, 2:] / 2) / (boxes[:, :2] + boxes[:, 2:] / 2)
+        ratio = ratio[(np.isfinite(ratio) & (ratio > 0)).all(1)]
+        if not len(ratio) or not first.any():
+            continue
+        factor = np.median(ratio, axis=0)
+        scaled = boxes * np.tile(factor, 2)
+        before, after = (_mean_overlap(truth[first], one[first]) for one in (boxes, scaled))
+        if max(*factor, *(1 / factor)) > LEAST_FACTOR and before < BEGINS <= after:
+            found[f"{words} in other units, pixels after x times {factor[0]:.3g} and y times {factor[1]:.3g}"] = scaled
+    return found
 
 
 def _mean_overlap(truth: np.ndarray, boxes: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.table import Row, Table, format_markdown
+from ...core.table import Row, Table, escape_markdown, format_markdown
 from ...core.words import counted
 from ..analysis.compare import choose_reference
 from ..analysis.leaderboard import Leaderboard, LeaderboardEntry
@@ -78,7 +78,9 @@ def camera_table(compared: ComparedSet, metric: str) -> Table:
 
 def comparison_page(sets: Many[tuple[str, Many[Table]]]) -> str:
     """The tables of all sets in Markdown."""
-    parts = [part for title, tables in sets for part in (f"### {title}", *map(format_markdown, tables))]
+    parts = [
+        part for title, tables in sets for part in (f"### {escape_markdown(title)}", *map(format_markdown, tables))
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,6 +12,7 @@ from ...core.errors import InputError
 from ...core.frame import Frame, Images, Streams
 from ...core.target import Target
 from ...core.view import View
+from ...datasets.readings import other_reading
 from ...datasets.sequence import pick_modalities
 
 log = logging.getLogger(__name__)
@@ -96,26 +97,28 @@ def check_first_box(box: np.ndarray, size: tuple[int, int], name: str) -> None:
     text = "x={:g} y={:g} w={:g} h={:g}".format(*box)
     height, width = size
     x1, y1, x2, y2 = xywh_to_xyxy(box)
+    looks = _say_other_reading(box, (width, height))
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-        raise InputError(f"{name}: first box {text} lies outside its {width}x{height} image; check the box")
+        raise InputError(
+            f"{name}: first box {text} lies outside its {width}x{height} image; {looks or 'check the box'}"
+        )
     if is_too_large(box, size):
         raise InputError(
             f"{name}: first box {text} is more than {LARGEST} times as large as its {width}x{height} image; check "
             "the box: x y width height in pixels"
         )
-    _warn_of_corners(box, size, name)
+    if looks:
+        shown = ",".join(f"{value:g}" for value in box)
+        log.warning("%s: first box %s sticks out of its %dx%d image and %s", name, shown, width, height, looks)
 
 
-def _warn_of_corners(box: np.ndarray, size: tuple[int, int], name: str) -> None:
-    """Warn of a box that sticks out of its frame, but lies inside when it is read as two corners."""
-    x, y, w, h = box
-    height, width = size
-    if (x + w > width or y + h > height) and 0 <= x < w <= width and 0 <= y < h <= height:
-        log.warning(
-            "%s: first box %g,%g,%g,%g sticks out of its %dx%d image and looks like x1,y1,x2,y2; if it is, give "
-            "x,y,w,h: %g,%g,%g,%g",
-            *(name, x, y, w, h, width, height, x, y, w - x, h - y),
-        )
+def _say_other_reading(box: np.ndarray, size: tuple[int, int]) -> str:
+    """What a box looks like that fits its image of (width, height) better in another reading; "" for others."""
+    other = other_reading(box[None], size)
+    if other is None:
+        return ""
+    shown = ",".join(f"{value:g}" for value in other.boxes[0].round(2))
+    return f"looks like {other.words}; if it is, give x,y,w,h: {shown}"
 
 
 def name_targets(names: Sequence[str], count: int) -> list[str]:

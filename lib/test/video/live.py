@@ -11,10 +11,10 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...datasets.sequence import INFRARED, VISIBLE
+from ...datasets.times import ASSUMED_RATE, is_sane
 from .align import align
 from .homography import ESTIMATE, ESTIMATE_PAIRS, check_alignment, read_homography, warp
 from .pairing import match_size, warn_of_streams
-from .times import ASSUMED_RATE, is_sane
 
 log = logging.getLogger(__name__)
 

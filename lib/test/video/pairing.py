@@ -12,12 +12,12 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...datasets.layout import first_existing, pick
-from ...datasets.matching import match_frames
+from ...datasets.matching import match_frames, own_times
 from ...datasets.readers.folder import PAIRED, SINGLE, read_folder
 from ...datasets.sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
 from ...datasets.streams import doubt_streams, find_stream_folders
+from ...datasets.times import ASSUMED, STAMPS, Clock, Pairs, are_together, pair_in_order, pair_nearest, pair_regular
 from .homography import ESTIMATE, estimate_homography, read_homography, scaling, warp
-from .times import ASSUMED, STAMPS, Clock, Pairs, are_together, pair_in_order, pair_nearest, pair_regular
 from .video import frame_rate, open_source, read_clock
 
 log = logging.getLogger(__name__)
@@ -100,10 +100,8 @@ def open_frames(
 def have_times(visible: FileFrames, infrared: FileFrames, fps: tuple[float | None, float | None]) -> bool:
     """Whether two folders of images are paired by time: their images are named by times of which less than half are in
     both, or the user tells two rates."""
-    clocks = [read_clock(frames) for frames in (visible, infrared)]
-    shared = len(np.intersect1d(clocks[0].times, clocks[1].times))
-    stamped = all(clock.source == STAMPS for clock in clocks) and shared < 0.5 * min(len(visible), len(infrared))
-    return stamped or fps[0] != fps[1]
+    names = [[path.name for path in frames.paths[0]] for frames in (visible, infrared)]
+    return own_times(names) is not None or fps[0] != fps[1]
 
 
 def pair_images(visible: FileFrames, infrared: FileFrames) -> tuple[FileFrames, FileFrames]:

@@ -16,7 +16,7 @@ from ...core.errors import InputError
 from ...datasets.depth import scale, stream_range
 from ...datasets.layout import list_images
 from ...datasets.sequence import VISIBLE, FileFrames, Frames
-from .times import Clock, even_clock, file_clock, stamp_clock
+from ...datasets.times import Clock, even_clock, file_clock, stamp_clock
 
 log = logging.getLogger(__name__)
 

@@ -296,6 +296,31 @@ def test_results_that_begin_elsewhere_are_warned_of(walk, tmp_path, caplog):
     assert said.startswith("x: 1 of 3 results do not begin with the given box, the first: ") and "b.txt; were" in said
 
 
+@pytest.mark.parametrize(
+    ("factor", "convert", "words"),
+    [
+        ((1000 / 640, 1000 / 480), lambda rows: rows, "x y w h in other units, pixels after x times 0.64 and y times"),
+        ((0.5, 0.5), lambda rows: rows, "x y w h in other units, pixels after x times 2 and y times 2"),
+        (
+            (1000 / 640, 1000 / 480),
+            lambda rows: np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:]], 1),
+            "x1 y1 x2 y2 in other units, pixels after x times 0.64 and y times 0.48",
+        ),
+    ],
+)
+def test_boxes_in_other_units_are_warned_of(walk, tmp_path, caplog, factor, convert, words):
+    for video in walk:
+        put(tmp_path / "x", video.name, convert(video.truth.boxes * np.tile(factor, 2)))
+    evaluate("x", tmp_path / "x", walk, LASHER)
+    assert f"x: boxes look like {words}" in caplog.text and len(caplog.records) == 1
+
+
+def test_a_tracker_that_went_elsewhere_is_not_taken_for_other_units(walk):
+    """Its boxes fit when they are halved, but its first row is the given one."""
+    truths = [video.truth.boxes for video in walk]
+    assert other_convention(truths, [np.concatenate([rows[:1], rows[1:] * 2]) for rows in truths]) is None
+
+
 def test_lost_trackers_are_not_taken_for_another_convention(walk):
     truths = [video.truth.boxes for video in walk]
     assert other_convention(truths, [np.random.default_rng(0).random((40, 4)) * 300 for _ in walk]) is None

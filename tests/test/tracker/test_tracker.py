@@ -166,6 +166,19 @@ def test_two_corners_instead_of_a_size_are_named(caplog):
     assert said.endswith("give x,y,w,h: 60,50,170,20")
 
 
+def test_thousandths_of_the_image_are_named(caplog):
+    images = moving_sequence("any").frames[0]
+    for box in ([210, 50, 100, 20], [60, 50, 90, 70], [220, 50, 30, 20], [230, 170, 15, 15]):
+        fake_tracker().start([images], [np.array(box, float)], ["blackcar"])
+    (said,) = caplog.messages
+    assert "sticks out of its 240x180 image and looks like thousandths of the image; if it is" in said
+    assert said.endswith("give x,y,w,h: 50.4,9,24,3.6")
+    with pytest.raises(InputError, match="lies outside its 240x180 image; looks like thousandths.*: 120,90,24,18"):
+        fake_tracker().start([images], [np.array([500.0, 500, 100, 100])], ["blackcar"])
+    with pytest.raises(InputError, match="lies outside its 240x180 image; check the box"):
+        fake_tracker().start([images], [np.array([2500.0, 500, 100, 100])], ["blackcar"])
+
+
 def test_first_box_that_is_half_outside_is_fine():
     images = MovingSquare(np.array([[-15, 50, 30, 20]]))[0]
     (target,) = fake_tracker().start([images], [np.array([-15.0, 50, 30, 20])])

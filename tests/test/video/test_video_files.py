@@ -9,8 +9,8 @@ from films import SIZE, damage, packets, put_avi, put_deep_video, put_gif
 
 from lib.core.errors import InputError
 from lib.datasets import depth
+from lib.datasets.times import file_clock
 from lib.test.video.pairing import open_frames, recorded_rate
-from lib.test.video.times import file_clock
 from lib.test.video.video import PageFrames, VideoFrames, open_source, read_clock
 
 

@@ -8,8 +8,8 @@ from films import put_gif
 from trees import put_images
 
 from lib.cli import track
+from lib.datasets.times import ASSUMED, STAMPS, Clock, even_clock, stamp_clock
 from lib.test.video.pairing import open_frames, pair_by_time, recorded_rate
-from lib.test.video.times import ASSUMED, STAMPS, Clock, even_clock, stamp_clock
 
 NAMES = ("v", "i")
 
