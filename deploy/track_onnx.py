@@ -10,6 +10,7 @@ M modalities (1: visible; 2: visible and infrared), S side of a crop, pixels.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import math
@@ -420,8 +421,20 @@ def main() -> None:
     print(f"{args.out}: {len(boxes)} boxes, {speed:.1f} frames/s")
 
 
-if __name__ == "__main__":
+def run_command() -> None:
+    """`main`, which ends with one line and status 1 where the input is wrong or the output cannot be written."""
+    for stream in (sys.stdout, sys.stderr):  # signs that a terminal cannot show appear as in Python
+        stream.reconfigure(errors="backslashreplace", write_through=False)
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
     except (InputError, OSError) as error:
+        with contextlib.suppress(OSError):  # else Python says once more, at its end, that it cannot write
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    run_command()

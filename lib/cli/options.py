@@ -125,7 +125,9 @@ def add_data(group: Group, default: str | None) -> None:
 
 def add_sequence(group: Group) -> None:
     """`args.sequence`: one sequence of the data set."""
-    group.add_argument("--sequence", help="only this sequence: its name, or its index from 0")
+    group.add_argument(
+        "--sequence", help="only this sequence: its name, or its index, from 0 as in the OSTrack code base"
+    )
 
 
 def add_out(group: Group, *aliases: str, what: str, metavar: str = "DIR", **more: Any) -> None:

@@ -55,6 +55,17 @@ def test_configurations_mean_the_training_part(tmp_path, monkeypatch):
     assert load_training_set("lasot_train", folders)[0].name == "cat-1"
 
 
+def test_a_numbered_folder_that_is_cut_short_is_shortened_with_its_warning(tmp_path, monkeypatch, caplog):
+    """Its images are not listed but numbered, and its last rows would name images that are not there."""
+    monkeypatch.setattr(lasot, "TEST_LIST", tmp_path / "list.txt")
+    (tmp_path / "list.txt").write_text("cat-1\n")
+    folder, rows = tmp_path / "LaSOT" / "cat" / "cat-1", "".join(f"{row},2,30,40\n" for row in range(1, 6))
+    put_video(folder / "img", folder / "groundtruth.txt", numbered(8), rows)
+    (sequence,) = load_dataset("lasot", {"lasot_dir": str(tmp_path / "LaSOT")})
+    assert len(sequence) == len(sequence.boxes) == 3 and all(path.is_file() for path in sequence.frames.paths[0])
+    assert caplog.messages == ["cat-1: 3 visible images, 5 boxes; only the first 3 frames are used"]
+
+
 def test_lasot_flags_of_one_line_and_a_surplus_image(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(lasot, "TEST_LIST", tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text("cat-1")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from lib.layers.attention import CastBlock, GatherBlock, SpreadBlock
 from lib.layers.candidates import choose_judges
 from lib.layers.timm_parts import DropPath
 from lib.models import build_model
@@ -24,6 +25,16 @@ def test_every_mixing_layer_has_its_own_rate_of_stochastic_depth(given, expected
     assert [rates(three.sp_sh_layer), *map(rates, three.tbsi_layers)] == [{rate} for rate in expected]
     two = build_model(micro.config("tbsi_track", f"TRAIN.TBSI_DROP_PATH={given[:2]}")).backbone
     assert [rates(layer) for layer in two.tbsi_layers] == [{rate} for rate in expected[:2]]
+
+
+@pytest.mark.parametrize("kind", [CastBlock, GatherBlock, SpreadBlock])
+def test_stochastic_depth_drops_attention_and_mlp_of_a_mixing_block(kind, monkeypatch):
+    monkeypatch.setattr(DropPath, "forward", lambda self, x: x * 0)
+    block = kind(8, 2, 4.0, 0.5)
+    query, first, second = torch.randn(3, 2, 5, 8)
+    given = (query, first) if kind is CastBlock else (query, first, second)
+    residual = query + first if kind is SpreadBlock else query
+    assert torch.equal(block(*given), residual), "nothing is left of the two branches where both are dropped"
 
 
 @pytest.mark.parametrize("variant", ["ostrack", "tbsi_track", "iimf_track"])

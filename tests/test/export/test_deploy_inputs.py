@@ -1,6 +1,8 @@
 """deploy/track_onnx.py reads recordings as the toolbox does: names, missing images, sizes, videos, wrong arguments."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,3 +170,13 @@ def test_graphs_that_are_none(deployed, tmp_path):
     with pytest.raises(deployed.InputError, match="not two graphs of tracking/export.py") as error:
         deployed.OnnxTracker(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_the_output_is_one_line_and_a_status(unbuffered):
+    command = [sys.executable, ROOT / "deploy" / "track_onnx.py", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                              env={**os.environ, "PYTHONUNBUFFERED": unbuffered})  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
