@@ -11,13 +11,15 @@ from trees import put_moving_square
 from lib.cli import compare_trackers
 from lib.core.errors import InputError
 from lib.test.evaluation import complete
+from lib.test.evaluation import open as opening
 
 STATIC, TINY = "box=opencv:static", "two=iimf_track:tiny"
 
 
 @pytest.fixture
-def sets(tmp_path):
-    """Two sets, the second one without infrared."""
+def sets(tmp_path, monkeypatch):
+    """Two sets, the second one without infrared; no model was trained."""
+    monkeypatch.setattr(opening, "read_local", lambda kind: {"save_dir": str(tmp_path / "trained")})
     for name in ("a", "b"):
         put_moving_square(tmp_path / "pairs" / name)
     put_moving_square(tmp_path / "single" / "c", infrared=False)

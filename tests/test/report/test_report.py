@@ -104,7 +104,7 @@ def test_summary_over_sets_leaves_gaps(three):
 
 def test_forms_escape_what_they_must():
     table = Table("t_1 & 50%", [["a", "b"], ["x|y\\{}", "1"]], (), {(1, 1): BEST})
-    assert format_markdown(table).splitlines()[2:] == ["| a | b |", "| --- | ---: |", "| x\\|y\\{} | **1** |"]
+    assert format_markdown(table).splitlines()[2:] == ["| a | b |", "| --- | ---: |", "| x\\|y\\\\{} | **1** |"]
     latex = format_latex(table)
     assert r"x|y\textbackslash \{\} & \textbf{1} \\" in latex and r"\caption{t\_1 \& 50\%}" in latex
     assert format_text(table).splitlines()[2:] == ["a       b", "---------", "x|y\\{}  1"]
