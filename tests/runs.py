@@ -28,15 +28,13 @@ DEEP = [
 ]  # fmt: skip
 
 
-def train(
-    cfg: EasyDict, recipe: tuple[str, str], folder: Path, *, pretrained: Path | str = "", wandb: str = ""
-) -> Path:
-    """Train on the CPU with no data folder set; the folder of the checkpoints."""
+def train(cfg: EasyDict, recipe: tuple[str, str], folder: Path, *, pretrained: Path | str = "", **logs: str) -> Path:
+    """Train on the CPU with no data folder set; the folder of the checkpoints. logs: `wandb` and `visdom` of `run`."""
     kept = list(logging.getLogger().handlers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "read_local", lambda part: {"photos_dir": "", "pretrained_dir": str(pretrained)})
         try:
-            run.train(cfg, script=recipe[0], config=recipe[1], save_dir=folder, device_name="cpu", wandb=wandb)
+            run.train(cfg, script=recipe[0], config=recipe[1], save_dir=folder, device_name="cpu", **logs)
         finally:
             for handler in [one for one in logging.getLogger().handlers if one not in kept]:
                 logging.getLogger().removeHandler(handler)

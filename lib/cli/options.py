@@ -86,6 +86,13 @@ def add_backend(group: Group, **more: Any) -> None:
     )
 
 
+def add_visdom(group: Group, what: str) -> None:
+    """`args.visdom`: a visdom server. what: is shown there, for the help."""
+    group.add_argument(
+        "--visdom", default="", metavar="HOST:PORT", help=f"{what}; a run goes on without one (docs/training.md)"
+    )
+
+
 def add_workers(group: Group) -> None:
     """Processes that share the sequences: `args.threads` and `args.num_gpus`."""
     group.add_argument(

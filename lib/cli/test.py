@@ -29,7 +29,7 @@ from ..core.lock import hold
 from ..core.paths import read_local, typed_command
 from ..core.words import counted
 from ..core.work_sharing import WorkSharing, share_work
-from ..datasets.camera import CAMERAS, keep_camera
+from ..datasets.camera import keep_camera
 from ..datasets.named import data_name
 from ..datasets.sequence import Sequence
 from ..test.analysis.leaderboard import shortened
@@ -38,12 +38,10 @@ from ..test.evaluation.open import Run, load_tracker, named_sequences
 from ..test.evaluation.record import find_finished, record_run
 from ..test.results.files import result_folder, result_paths, write_result
 from ..test.results.origin import add_origins, origin_of, read_origins
-from ..test.tracker.forward_pass import CROPS, PRECISIONS, Mode
+from ..test.tracker.forward_pass import Mode
 from .commands import own_command
 from .opened import open_named
 from .options import (
-    Group,
-    add_backend,
     add_changes,
     add_data,
     add_device,
@@ -54,6 +52,7 @@ from .options import (
     add_workers,
 )
 from .parser import Argv, Parser
+from .test_options import add_cameras, add_speed, add_watching, check_watching, open_watcher
 
 log = logging.getLogger(__name__)
 
@@ -74,44 +73,12 @@ def make_parser(argv: Argv) -> Parser:
     parser.add_argument(
         "--integer_boxes", action="store_true", help="truncate boxes to whole pixels, as the OSTrack code base does"
     )
-    _add_cameras(parser)
-    _add_speed(parser)
+    add_cameras(parser)
+    add_speed(parser)
+    add_watching(parser)
     add_launch_arguments(parser, "after the finished sequences")
     add_changes(parser)
     return parser
-
-
-def _add_cameras(group: Group) -> None:
-    group.add_argument(
-        "--modality", choices=("both", *CAMERAS), default="both",
-        help="visible, infrared: only this camera works, the other stream is black; results go to <config>_<modality> "
-        "(default: both)",
-    )  # fmt: skip
-    group.add_argument(
-        "--fails_at", type=int, metavar="FRAME",
-        help="with --modality: the other camera fails at this frame (2 or later; the first is 1); results go to "
-        "..._fails_at<FRAME>",
-    )  # fmt: skip
-
-
-def _add_speed(group: Group) -> None:
-    group.add_argument(
-        "--batch",
-        type=int,
-        default=1,
-        metavar="N",
-        help="batched: sequences that a network tracks at once (default: 1)",
-    )
-    group.add_argument("--precision", choices=PRECISIONS, default="fp32",
-                       help="of the network (default: fp32, as in published results)")  # fmt: skip
-    group.add_argument(
-        "--crops",
-        choices=CROPS,
-        default="exact",
-        help="exact: with OpenCV; fast: on the device, from JPEG files decoded at reduced size (default: exact)",
-    )
-    group.add_argument("--compile", action="store_true", help="torch.compile; on a GPU one CUDA graph per step")
-    add_backend(group)
 
 
 def main(argv: Argv = None) -> None:
@@ -153,7 +120,8 @@ def main(argv: Argv = None) -> None:
         job = make_job(network, mode, save, pending, sharing.size if sharing else len(network.devices))
         begin = time.perf_counter()
         try:
-            track(job, network, sharing, args.device)
+            with open_watcher(args, f"{args.tracker}-{folder.name}-test") as watcher:
+                track(replace(job, watcher=watcher), network, sharing, args.device)
         except (InputError, OSError):
             report_rest(sequences, folder, parser.argv)
             raise
@@ -174,6 +142,7 @@ def open_network(args: argparse.Namespace) -> Run:
     """The network with its weights and devices. Raises InputError for options that contradict each other."""
     if args.fails_at is not None and (args.fails_at < 2 or args.modality == "both"):
         raise InputError(f"--fails_at {args.fails_at}: expected 2 or more, and --modality for the camera that stays")
+    check_watching(args)
     network = open_named(args)
     if args.mode != "single" and len(network.devices) > 1:
         raise InputError(

@@ -14,8 +14,9 @@ from pathlib import Path
 from ..core.config import config_name, load_config
 from ..core.errors import run
 from ..core.launch import add_launch_arguments, is_launcher, run_processes, torchrun_command
+from ..core.visdom import parse_server
 from .commands import own_command
-from .options import add_changes, add_device, add_out, add_tracker
+from .options import add_changes, add_device, add_out, add_tracker, add_visdom
 from .parser import Argv, Parser
 
 
@@ -36,6 +37,7 @@ def make_parser(argv: Argv) -> Parser:
     parser.add_argument(
         "--wandb", default="", metavar="PROJECT", help="log to this project of Weights & Biases what TensorBoard shows"
     )
+    add_visdom(parser, "show on this visdom server what TensorBoard shows")
     add_changes(parser)
     return parser
 
@@ -49,6 +51,8 @@ def main(argv: Argv = None) -> None:
         from ..train.run_log import check_wandb
 
         check_wandb(args.wandb)
+    if args.visdom:
+        parse_server(args.visdom)
     config = config_name(args.config)
     if is_launcher(args):
         from ..train.preflight import check_inputs
@@ -60,8 +64,9 @@ def main(argv: Argv = None) -> None:
     from ..train.run import train
 
     save_dir = Path(args.out) if args.out else Path(read_local("train")["save_dir"]) / config
-    options = {"device_name": args.device, "wandb": args.wandb, "weights_dir": args.weights_dir}
-    train(cfg, script=args.tracker, config=config, save_dir=save_dir, **options)
+    logs = {"wandb": args.wandb, "visdom": args.visdom}
+    where = {"save_dir": save_dir, "device_name": args.device, "weights_dir": args.weights_dir}
+    train(cfg, script=args.tracker, config=config, **where, **logs)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import os
 import platform
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,13 +53,15 @@ def train(
     save_dir: Path,
     device_name: str = "auto",
     wandb: str = "",
+    visdom: str = "",
     weights_dir: str = "",
 ) -> None:
     """Train a configuration, or resume an interrupted run of it.
 
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
-    Biases to log to as well; weights_dir: a folder for copies of the checkpoints. Raises InputError for data, weights
-    and configurations that cannot be used, and for a folder of another run, whether it has ended or is still writing.
+    Biases to log to as well; visdom: HOST:PORT of a server to show the same on; weights_dir: a folder for copies of the
+    checkpoints. Raises InputError for data, weights and configurations that cannot be used, and for a folder of another
+    run, whether it has ended or is still writing.
     """
     device = own_device(device_name)
     checkpoints = save_dir / "checkpoints" / "train" / script / config
@@ -74,7 +77,8 @@ def train(
             logging.getLogger().setLevel(logging.WARNING)  # the main process logs for all
             logging.getLogger(load_training_set.__module__).setLevel(logging.ERROR)  # it reads the same data sets
         curves = save_dir / "tensorboard" / "train" / script / config
-        _train(cfg, checkpoints, curves, device=device, wandb=wandb, copies=copies)
+        open_log = partial(open_run_log, cfg, curves, checkpoints, wandb=wandb, visdom=visdom)
+        _train(cfg, checkpoints, open_log, device=device, copies=copies)
 
 
 @contextmanager
@@ -89,7 +93,12 @@ def _locks(checkpoints: Path, copies: CheckpointCopies | None) -> Iterator[None]
 
 
 def _train(
-    cfg: EasyDict, checkpoints: Path, curves: Path, *, device: torch.device, wandb: str, copies: CheckpointCopies | None
+    cfg: EasyDict,
+    checkpoints: Path,
+    open_log: Callable[[], RunLog],
+    *,
+    device: torch.device,
+    copies: CheckpointCopies | None,
 ) -> None:
     """As `train`. Modules that exchange gradients are local here, so that they are deleted before the process group."""
     seed_everything(cfg.TRAIN.SEED)
@@ -102,7 +111,7 @@ def _train(
     if newest is None and cfg.MODEL.PRETRAIN_FILE:
         load_pretrained(model, cfg, local["pretrained_dir"])
     loaders = build_loaders(cfg, local)
-    run_log = open_run_log(cfg, curves, checkpoints, wandb=wandb) if is_main() else None
+    run_log = open_log() if is_main() else None
     trainer = build_trainer(cfg, model.to(device), loaders, checkpoints, device=device, run_log=run_log, copies=copies)
     if newest is not None:
         resume(trainer, *newest)

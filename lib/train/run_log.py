@@ -1,7 +1,8 @@
-"""Curves and pictures of a run for TensorBoard and, as an option, Weights & Biases."""
+"""Curves and pictures of a run for TensorBoard and, as options, Weights & Biases and a visdom server."""
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ..core.atomic import write_atomically
 from ..core.config import flatten
 from ..core.errors import InputError
+from ..core.visdom import Visdom
 
 
 class RunLog(Protocol):
@@ -83,6 +85,33 @@ class WandbLog:
         self.run.finish()
 
 
+class VisdomLog:
+    """Shows the same scalars and pictures on a visdom server: one window for each figure, with a curve for each stage
+    and, of figures that are numbered, for each number. A resumed run goes on in its windows."""
+
+    def __init__(self, address: str, name: str):
+        """address: HOST:PORT; name: of the run. Raises InputError for an address that is none."""
+        self.windows = Visdom(address, name)
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Add a point: `train/lr_0` to the curve `train 0` of the window `lr`."""
+        stage, _, figure = name.rpartition("/")
+        parts = re.fullmatch(r"(.+?)(?:_(\d+))?", figure)
+        window, number = parts.groups() if parts else (figure, None)
+        self.windows.add_point(window, " ".join(filter(None, (stage, number))), step, value)
+
+    def add_image(self, name: str, image: np.ndarray, step: int, *, dataformats: str) -> None:
+        """Show a picture in place of the last one."""
+        self.windows.show_image(name, lambda: image, f"step {step}")
+
+    def flush(self) -> None:
+        """Nothing waits for the end of a step."""
+
+    def close(self) -> None:
+        """Send the rest, for a few seconds at most."""
+        self.windows.close()
+
+
 class RunLogs:
     """Several logs that get the same values."""
 
@@ -123,10 +152,13 @@ def check_wandb(project: str) -> None:
         )
 
 
-def open_run_log(cfg: EasyDict, curves: Path, checkpoints: Path, *, wandb: str = "") -> RunLog:
-    """TensorBoard in the folder `curves`. wandb: a project of Weights & Biases to log to as well."""
+def open_run_log(cfg: EasyDict, curves: Path, checkpoints: Path, *, wandb: str = "", visdom: str = "") -> RunLog:
+    """TensorBoard in the folder `curves`. wandb: a project of Weights & Biases to log to as well; visdom: HOST:PORT of
+    a server to show the same on."""
     logs: list[RunLog] = [SummaryWriter(str(curves))]
+    name = "-".join(checkpoints.parts[-2:])
     if wandb:
-        name = "-".join(checkpoints.parts[-2:])
         logs.append(WandbLog(cfg, project=wandb, name=name, folder=checkpoints))
+    if visdom:
+        logs.append(VisdomLog(visdom, f"{name}-train"))
     return RunLogs(logs)

@@ -1,10 +1,12 @@
-"""Curves and pictures of a run: on TensorBoard, and the same on Weights & Biases where it is asked for."""
+"""Curves and pictures of a run: on TensorBoard, and the same on Weights & Biases and visdom where it is asked for."""
 
 import json
 import logging
 import sys
 
 import pytest
+import torch
+from fake_visdom import FakeVisdom, fake_visdom, unused_port
 from runs import NARROW, curves, train
 
 from lib.cli import train as train_command
@@ -46,8 +48,8 @@ def stand_in(tmp_path, monkeypatch):
     sys.modules.pop("wandb", None)
 
 
-def run_tiny(folder, *changes, wandb):
-    return train(load_config(*TINY, [*NARROW, *FEW, *changes]), TINY, folder, wandb=wandb)
+def run_tiny(folder, *changes, **logs):
+    return train(load_config(*TINY, [*NARROW, *FEW, *changes]), TINY, folder, **logs)
 
 
 def test_both_are_told_the_same_and_a_run_goes_on_where_it_was(tmp_path, monkeypatch, stand_in, caplog):
@@ -106,6 +108,59 @@ def test_a_missing_package_is_said_before_anything_starts(monkeypatch):
     monkeypatch.setattr("lib.train.run.train", lambda *args, **more: started.append(args))
     monkeypatch.setattr("sys.argv", ["train.py", "--script", "iimf_track", "--config", "tiny", "--wandb", "towers"])
     with pytest.raises(InputError, match="wandb is not installed"):
+        train_command.main()
+    assert started == []
+
+
+def test_visdom_shows_what_tensorboard_has(tmp_path):
+    with fake_visdom() as fake:
+        run_tiny(tmp_path, "TRAIN.EPOCH=2", visdom=fake.address)
+    read = curves(tmp_path, TINY)
+    scalars = {(tag, event.step): event.value for tag in read.Tags()["scalars"] for event in read.Scalars(tag)}
+    shown = {}
+    for path, content in fake.posts:
+        if path == "/update":
+            point = content["data"][0]
+            stage, _, number = content["name"].partition(" ")
+            name = f"{stage}/{content['win']}" + (f"_{number}" if number else "")
+            shown[name, point["x"][0]] = point["y"][0]
+    assert shown == {key: pytest.approx(value, rel=1e-6) for key, value in scalars.items()}
+    assert {"loss", "iou", "lr", "val/pairs"} <= set(fake.windows())
+    assert {one["name"] for one in fake.of("loss")} == {"train", "val"} and len(fake.of("val/pairs")) == 2
+    assert {one["name"] for one in fake.of("lr")} >= {"train 0", "train 1"}
+    assert {content["eid"] for _, content in fake.posts} == {"iimf_track-tiny-train"}
+
+
+def test_a_run_goes_on_without_a_visdom_server_or_when_it_dies(tmp_path, caplog, monkeypatch):
+    """Losses and weights are those of a run without."""
+    run_tiny(tmp_path / "plain", "TRAIN.EPOCH=2")
+    run_tiny(tmp_path / "none", "TRAIN.EPOCH=2", visdom=f"127.0.0.1:{unused_port()}")
+    fake = FakeVisdom()
+    flushes = []
+
+    def die(self):
+        flushes.append(1)
+        if len(flushes) == 2:
+            fake.wait(2)
+            fake.stop()
+
+    monkeypatch.setattr("lib.train.run_log.VisdomLog.flush", die)
+    run_tiny(tmp_path / "dies", "TRAIN.EPOCH=2", visdom=fake.address)
+    said = [record.getMessage() for record in caplog.records if "visdom" in record.getMessage()]
+    assert len(said) == 2 and all("the run goes on without it" in line for line in said)
+    states = [
+        torch.load(next((tmp_path / which).glob("checkpoints/train/*/*/*_ep0002.pth.tar")), weights_only=True)["net"]
+        for which in ("plain", "none", "dies")
+    ]
+    for other in states[1:]:
+        assert all(torch.equal(value, other[key]) for key, value in states[0].items())
+
+
+def test_a_wrong_visdom_address_is_said_before_anything_starts(monkeypatch):
+    started = []
+    monkeypatch.setattr("lib.train.run.train", lambda *args, **more: started.append(args))
+    monkeypatch.setattr("sys.argv", ["train.py", "--script", "iimf_track", "--config", "tiny", "--visdom", "host:port"])
+    with pytest.raises(InputError, match="--visdom host:port: expected HOST:PORT"):
         train_command.main()
     assert started == []
 

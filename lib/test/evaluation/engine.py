@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -15,11 +15,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ...core.errors import InputError
+from ...core.frame import Frame
 from ...core.measure.machine import usable_cores
 from ...core.target import Target
+from ...core.view import View
 from ...core.work_sharing import WorkSharing
 from ...datasets.sequence import Sequence
-from ..tracker.protocol import Tracker
+from ..tracker.protocol import HeatMap, Tracker
 from .read_ahead import FrameQueue, decoding_threads
 from .workers import draw_numbers, run_workers
 
@@ -32,6 +34,19 @@ _REPORT_INTERVAL = 1.0  # seconds between two progress reports of a process to t
 SaveResult = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
 
 
+class Watcher(Protocol):
+    """Looks on while the first of the sequences in a batch is tracked."""
+
+    def wants(self) -> bool:
+        """Whether the next frame is to be shown."""
+
+    def observe(self, targets: Many[Target], views: Many[Many[View]], heats: Many[HeatMap | None]) -> None:
+        """As `Observer`, in a frame that is to be shown."""
+
+    def show(self, sequence: Sequence, index: int, frame: Frame, target: Target) -> None:
+        """Show a frame, its number from 0, and the target after it."""
+
+
 @dataclass(frozen=True)
 class TrackingJob:
     """The sequences to track and how: what every worker process gets. Picklable."""
@@ -41,6 +56,7 @@ class TrackingJob:
     sequences: Many[Sequence]
     in_order: bool = False  # in the given order instead of the longest first
     batch: int = 1  # sequences that one network tracks at a time
+    watcher: Watcher | None = None  # for a single process
 
     def ordered(self) -> "TrackingJob":
         """The job with its sequences in the order in which they are tracked."""
@@ -48,7 +64,8 @@ class TrackingJob:
 
     def work(self, device: str, numbers: Iterator[int], on_frame: Callable[[int], Any]) -> None:
         """Track the sequences with these indices with one network on a device."""
-        follow(self.build(device), (self.sequences[k] for k in numbers), self.save, on_frame, batch=self.batch)
+        own = (self.sequences[k] for k in numbers)
+        follow(self.build(device), own, self.save, on_frame, batch=self.batch, watcher=self.watcher)
 
 
 @dataclass(eq=False)
@@ -70,6 +87,7 @@ def follow(
     on_frame: Callable[[int], Any] = lambda count: None,
     *,
     batch: int = 1,
+    watcher: Watcher | None = None,
 ) -> None:
     """Track each sequence to its end and `save` its result; `on_frame` is called with the number of finished frames.
 
@@ -85,7 +103,7 @@ def follow(
                 runs.append(_ActiveSequence(sequence, FrameQueue(pool, tracker.streams, sequence)))
             if not runs:
                 return
-            alone = _step(tracker, runs)
+            alone = _step(tracker, runs, watcher if watcher is not None and watcher.wants() else None)
             now = time.perf_counter()
             for run in runs:
                 run.seconds.append((alone / len(runs), (now - before) / len(runs)))
@@ -96,13 +114,15 @@ def follow(
                 runs.remove(run)
 
 
-def _step(tracker: Tracker, runs: Many[_ActiveSequence]) -> float:
+def _step(tracker: Tracker, runs: Many[_ActiveSequence], watcher: Watcher | None = None) -> float:
     """Track one frame of every sequence. Returns the seconds of the tracker alone, without the wait for frames."""
     frames = [run.queue.next_frame() for run in runs]
     begin = time.perf_counter()
     old = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is not None]
     new = [(run, frame) for run, frame in zip(runs, frames, strict=True) if run.target is None]
-    moved = tracker.track([run.target for run, _ in old if run.target], [frame for _, frame in old]) if old else []
+    targets = [run.target for run, _ in old if run.target]
+    observe = None if watcher is None else watcher.observe
+    moved = tracker.track(targets, [frame for _, frame in old], observe) if old else []
     if new:
         firsts, names = [run.sequence.boxes[0] for run, _ in new], [run.sequence.name for run, _ in new]
         moved += tracker.start([frame for _, frame in new], firsts, names)
@@ -112,6 +132,8 @@ def _step(tracker: Tracker, runs: Many[_ActiveSequence]) -> float:
         run.boxes.append(target.box)
         run.confidence.append((target.score, float(target.found)))
         run.queue.request(tracker.reduction(target))
+    if watcher is not None and runs[0].target is not None:
+        watcher.show(runs[0].sequence, len(runs[0].boxes) - 1, frames[0], runs[0].target)
     return seconds
 
 

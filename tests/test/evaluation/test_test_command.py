@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
+from fake_visdom import fake_visdom, unused_port
 
 from lib.cli import score
 from lib.cli import test as test_command
@@ -121,6 +122,24 @@ def test_lock_step_writes_what_one_at_a_time_writes(command, data, checkpoints, 
         )
 
 
+def test_a_live_view_changes_no_result(command, data, checkpoints, tmp_path, caplog):
+    with fake_visdom() as fake:
+        for folder, more in (
+            ("plain", ()),
+            ("shown", ("--debug", "visdom", "--visdom", fake.address)),
+            ("none", ("--debug", "visdom", "--visdom", f"127.0.0.1:{unused_port()}")),
+        ):
+            command("--dataset_name", "folder", "--data_dir", data, "--results_dir", tmp_path / folder, *more)
+    for name in "abc":
+        plain, *others = (
+            (tmp_path / folder / "tbsi_track" / CONFIG / f"{name}.txt").read_bytes()
+            for folder in ("plain", "shown", "none")
+        )
+        assert others == [plain, plain]
+    assert "Tracking" in fake.windows() and fake.posts[0][1]["eid"] == f"tbsi_track-{CONFIG}-test"
+    assert caplog.text.count("the run goes on without it") == 1
+
+
 def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(b"")
@@ -143,6 +162,10 @@ def test_integer_boxes_and_own_folder(command, data, tmp_path, capsys):
         (("--backend", "onnxruntime", "--compile"), "--backend onnxruntime: --compile is for PyTorch"),
         (("--threads", "2", "--mode", "multiple"), "--nproc_per_node says how many"),
         (("--set", "TEST.SEARCH_FACTR=4"), "did you mean TEST.SEARCH_FACTOR"),
+        (("--visdom", "gpu1:8097"), "--visdom gpu1:8097: is the server of --debug visdom; add that"),
+        (("--debug", "visdom", "--visdom", "gpu1:x"), "--visdom gpu1:x: expected HOST:PORT"),
+        (("--debug", "visdom", "--threads", "2"), "--debug visdom --threads 2: shows what one process tracks"),
+        (("--debug", "visdom", "--mode", "multiple"), "--debug visdom --mode multiple: shows what one process tracks"),
     ],
 )
 def test_wrong_arguments_are_one_line(command, checkpoints, arguments, message):
