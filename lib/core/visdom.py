@@ -32,6 +32,7 @@ TIMEOUT = 2.0  # seconds for an answer
 RETRY = 30.0  # seconds until a server that did not answer is tried again
 WAITING = 256  # messages; a step of training is about ten
 QUALITY = 85  # of JPEG pictures
+BINS = 30  # of a histogram
 LONGEST_ANSWER = 1 << 16  # bytes; visdom answers with the name of the window
 
 Message = Callable[[], tuple[str, dict[str, Any]]]  # where to and what; called in the thread that sends
@@ -88,6 +89,18 @@ class Visdom:
             data = [{"type": "heatmap", "z": rows, "zmin": 0, "zmax": 1, "colorscale": "Viridis"}]
             axes = {"xaxis": {"constrain": "domain"}, "yaxis": {"autorange": "reversed", "scaleanchor": "x"}}
             return "events", {"win": window, "data": data, "layout": {"title": window, **axes}}
+
+        self._put(make)
+
+    def show_histogram(self, window: str, values: np.ndarray, caption: str = "") -> None:
+        """Show how often values of any shape occur; those that are not finite are left out."""
+        finite = values[np.isfinite(values)]
+
+        def make() -> tuple[str, dict[str, Any]]:
+            counts, edges = np.histogram(finite, BINS)
+            middles = ((edges[1:] + edges[:-1]) / 2).tolist()
+            data = [{"type": "bar", "x": middles, "y": counts.tolist(), "name": caption}]
+            return "events", {"win": window, "data": data, "layout": {"title": f"{window}, {caption}", "bargap": 0}}
 
         self._put(make)
 

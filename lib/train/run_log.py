@@ -104,6 +104,10 @@ class VisdomLog:
         """Show a picture in place of the last one."""
         self.windows.show_image(name, lambda: image, f"step {step}")
 
+    def add_histogram(self, name: str, values: np.ndarray, step: int) -> None:
+        """Show a histogram in place of the last one."""
+        self.windows.show_histogram(name, values, f"step {step}")
+
     def flush(self) -> None:
         """Nothing waits for the end of a step."""
 

@@ -33,11 +33,12 @@ def test_curves_pictures_maps_and_words():
         shown.add_point("loss", "val", 3, float("nan"))
         shown.show_image("view", lambda: pixels, "step 2")
         shown.show_map("scores", np.array([[0.123456, 1.0], [np.nan, 0.5]]))
+        shown.show_histogram("weights", np.array([[0.0, 0.0, 3.0], [np.nan, 1.0, 0.0]]), "step 2")
         shown.show_text("info", "a <b> & c\nd")
         shown.close()
     assert fake.posts[0] == ("/env/a_run_1", {"eid": "a_run_1"})
     assert {content["eid"] for _, content in fake.posts} == {"a_run_1"}
-    assert fake.windows() == ["loss", "view", "scores", "info"] and len(fake.posts) == 1 + 4 + 3
+    assert fake.windows() == ["loss", "view", "scores", "weights", "info"] and len(fake.posts) == 1 + 4 + 4
     points = [(one["name"], one["data"][0]["x"], one["data"][0]["y"]) for one in fake.of("loss")]
     assert points == [("train", [0], [0.0]), ("train", [1], [0.5]), ("train", [2], [1.0]), ("val", [2], [7.0])]
     assert all(one["append"] and one["data"][0]["type"] == "scatter" for one in fake.of("loss"))
@@ -49,6 +50,9 @@ def test_curves_pictures_maps_and_words():
     (heat,) = (one["data"][0] for one in fake.of("scores"))
     assert heat["z"] == [[0.1235, 1.0], [0.0, 0.5]] and (heat["zmin"], heat["zmax"]) == (0, 1)
     assert fake.of("scores")[0]["layout"]["yaxis"]["autorange"] == "reversed"
+    (bars,) = (one["data"][0] for one in fake.of("weights"))
+    assert (bars["type"], len(bars["x"]), sum(bars["y"])) == ("bar", 30, 5) and bars["y"][0] == 3 and bars["y"][-1] == 1
+    assert bars["x"][0] == 0.05 and bars["x"][-1] == 2.95  # the middle of a bar
     assert fake.of("info")[0]["data"][0]["content"] == "a &lt;b> &amp; c<br>d"
 
 
@@ -177,9 +181,10 @@ def test_visdom_itself(tmp_path):
             shown.add_point("loss", trace, step, step / 4)
         shown.show_image("view", lambda: np.full((8, 8, 3), 99, np.uint8))
         shown.show_map("scores", np.eye(2))
+        shown.show_histogram("weights", np.arange(9), "step 1")
         shown.close(10)
         kept = json.loads(ask(port, '{"eid": "run", "win": null}'))
-        assert set(kept) == {"info", "loss", "view", "scores"}
+        assert set(kept) == {"info", "loss", "view", "scores", "weights"}
         traces = {one["name"]: (one["x"], one["y"]) for one in kept["loss"]["content"]["data"]}
         assert traces == {"train": ([1, 2], [0.25, 0.5]), "val": ([2], [0.5])}
         assert kept["view"]["type"] == "image" and kept["view"]["content"]["src"].startswith("data:image/jpeg")
