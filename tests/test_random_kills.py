@@ -80,6 +80,11 @@ COMMANDS = {
     "pack": Killable(
         ["pack_dataset", "lasher_test", "--data_dir", "data/many", "--out", "OUT"], packed, "lasher_test/images.lmdb"
     ),
+    "crops": Killable(
+        ["prepare_crops", "lasher_train", "--data_dir", "data/lasher", "--out", "OUT", "--workers", "2"],
+        packed,
+        "lasher/crop511.lmdb",
+    ),
     "synthetic": Killable(["make_synthetic", "--out", "OUT", "--number", "8", "--frames", "30"], files),
     "video_demo": Killable(
         ["video_demo", "--sequence", "data/lasher/testingset/video0", "--out", "OUT"], files, "boxes.txt"

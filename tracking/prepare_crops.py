@@ -1,7 +1,8 @@
 """Cut a data set to crops of 511 pixels around each target, for Siamese trackers on slow disks.
 
 python tracking/prepare_crops.py imagenetvid
-python tracking/prepare_crops.py coco17 --out /data/crop511 --workers 16
+python tracking/prepare_crops.py lasher_train --out /data/crop511 --workers 16
+python tracking/prepare_crops.py lasot --step 5
 """
 
 import sys

@@ -47,7 +47,7 @@ _DATA = {
     "youtubebb_dir": ("youtubebb", "YouTube-BoundingBoxes: yt_bb_detection_train.csv, train/<class>/"),
     "crop511_dir": (
         "crop511",
-        "crops made by prepare_crops.py (rgbt crops): vid/, yt_bb/, det/, coco/, got10k/, lasot/",
+        "crops made by prepare_crops.py (rgbt crops): vid/, coco/, lasot/, gtot/, lasher/ and others",
     ),
     "videos_dir": ("videos", "your own sequences, each in LasHeR, RGBT234, LaSOT, OTB or GOT-10k layout"),
     "packed_dir": ("", "data sets packed by pack_dataset.py (rgbt pack); empty: none"),

@@ -72,6 +72,15 @@ DATASETS: dict[str, DatasetEntry] = {
     "coco511": DatasetEntry("crop511_dir", ".readers.cropped:read_coco"),
     "got10k511": DatasetEntry("crop511_dir", ".readers.cropped:read_got10k"),
     "lasot511": DatasetEntry("crop511_dir", ".readers.cropped:read_lasot"),
+    "got10k_val511": DatasetEntry("crop511_dir", ".readers.cropped:read_got10k_val"),
+    "gtot511": DatasetEntry("crop511_dir", ".readers.cropped:read_gtot"),
+    "rgbt234_511": DatasetEntry("crop511_dir", ".readers.cropped:read_rgbt234"),
+    "lasher511": DatasetEntry("crop511_dir", ".readers.cropped:read_lasher"),
+    "lasher511_train882": DatasetEntry("crop511_dir", ".readers.cropped:read_lasher_held_in"),
+    "lasher511_val97": DatasetEntry("crop511_dir", ".readers.cropped:read_lasher_held_out"),
+    "lasher_unaligned511": DatasetEntry("crop511_dir", ".readers.cropped:read_lasher_unaligned"),
+    "vtuav_st511": DatasetEntry("crop511_dir", ".readers.cropped:read_vtuav_short_term"),
+    "vtuav_lt511": DatasetEntry("crop511_dir", ".readers.cropped:read_vtuav_long_term"),
     "videos": DatasetEntry("videos_dir", ".readers.folder:read_videos"),
     "synthetic_train": DatasetEntry("photos_dir", ".synthetic:stream_training"),
     "synthetic_val": DatasetEntry("photos_dir", ".synthetic:stream_validation"),
@@ -87,7 +96,7 @@ TRAINING = {"lasot": "lasot_train", "trackingnet": "trackingnet_train"}
 BENCHMARKS = frozenset(
     {"lasher_test", "lasher_unaligned_test", "rgbt234", "rgbt210", "gtot", "vtuav_st", "vtuav_lt", "vot19rgbt"}
     | {"vot20rgbt", "lasot", "lasot_extension_subset", "otb", "uav", "uav20l", "nfs", "tnl2k", "tc128"}
-    | {"vot18", "votlt18", "votlt19"}
+    | {"vot18", "votlt18", "votlt19", "gtot511", "rgbt234_511"}
 )
 
 

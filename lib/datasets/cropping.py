@@ -1,13 +1,15 @@
 """Cutting a data set to crops of 511 pixels around each target, once, for trainings that read only these crops
-(layout: `lib.datasets.readers.cropped`). Nothing is random: the same set gives the same files."""
+(layout: `lib.datasets.readers.cropped`). Nothing is random: the same set gives the same crops.
 
-import json
-import logging
+A crop shows the square that tracking after SiamFC looks at, around the middle of the box, each stream around its own
+box. Public code places the corners of this square at the middles of the crop's first and last pixels, so that its crops
+are 510 / 511 of the size that its boxes say. Here both are at the same scale.
+"""
+
 import os
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Many
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,62 +17,77 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..core.atomic import write_atomically
 from ..core.errors import InputError
+from ..core.lock import hold
 from ..core.paths import typed_command
 from ..core.process import end_with_parent
 from ..core.view import context_side, mean_colour
 from ..core.warp import warp_region
-from .readers.cropped import BOXES, CATEGORIES, IMAGES, SIDE, TEMPLATE
+from .crop_tables import CropTables, TargetFrame
+from .damage import find_damage
+from .readers.cropped import GEOMETRY, IMAGES, SIDE, STORE, TEMPLATE
 from .readers.youtubebb import Clips
-from .sequence import Collection, Sequence
-from .usable import usable_rows
-
-log = logging.getLogger(__name__)
+from .sequence import Collection, FileFrames, Sequence
+from .store_writer import StoreWriter, fill_store
+from .usable import LEAST_INSIDE, LEAST_SIDE, inside_share, usable_rows
 
 QUALITY = 95  # of JPEG
 LEAST_VISIBLE = 0.25  # unoccluded share of the target, where known
-_QUEUED = 8  # videos per process that wait to be cut
+_TOGETHER = 32  # target frames that one process cuts at once
+_QUEUED = 4  # such parts per process that wait to be cut or written
 
 
-class TargetFrame(NamedTuple):
-    """One target in one frame."""
+class Rules(NamedTuple):
+    """Which frames of a set are cut."""
 
-    sequence: Sequence
-    track: str
-    row: int  # of the sequence's annotation
-    number: int  # of the frame in the video
+    step: int = 1  # every so many-th annotated frame of a video
+    least_side: float = LEAST_SIDE  # pixels of a box, in each stream
 
 
-class Cut(NamedTuple):
-    """The crops of one video: boxes by track and frame, categories by track, a message for each unreadable frame."""
+class CutSet(NamedTuple):
+    """What became of a set."""
 
-    video: str
-    boxes: dict[str, dict[str, list[float]]]
-    categories: dict[str, str]
-    unreadable: list[str]
+    crops: int  # frames of targets; with two streams, pairs of crops
+    unreadable: list[str]  # a line for each frame of a target that was left out because an image is missing or broken
 
 
-def cut_set(sequences: Many[Sequence], folder: Path, *, workers: int) -> list[str]:
-    """Write the crops of all usable frames, then their boxes and categories as two JSON files.
+def cut_set(sequences: Many[Sequence], folder: Path, *, workers: int, rules: Rules | None = None) -> CutSet:
+    """Write the crops of all usable frames into a store, with their boxes and categories as JSON files beside it.
 
-    Existing crops are kept, so an interrupted run continues. workers: number of processes, 0 for none. Unreadable
-    frames are left out; returns a line for each of them. Raises InputError when nothing can be read.
+    Crops of an interrupted run are kept; the store gets its name last. workers: number of processes, 0 for none. Frames
+    of which an image is missing or broken are left out. Raises InputError where the folder holds crops already, while
+    another run writes it, and when nothing can be read.
     """
-    videos = group_by_video(sequences)
-    cut = partial(_cut_video, folder=folder / IMAGES)
-    made = (_number(sequences, video, places) for video, places in videos.items())
-    with tqdm(total=len(videos), desc=str(folder), unit="video", dynamic_ncols=True) as bar:
-        cuts = []
-        for result in _run(cut, made, workers):
-            cuts.append(result)
-            bar.update()
-    if not any(result.boxes for result in cuts):
-        remedy = f"check the data set with {typed_command('check', 'check_dataset')}"
-        raise InputError(f"{folder}: not one usable frame; {remedy}")
-    _write_json(folder / CATEGORIES, {result.video: result.categories for result in cuts if any(result.categories)})
-    _write_json(folder / BOXES, {result.video: result.boxes for result in cuts if result.boxes})
-    return [line for result in cuts for line in result.unreadable]
+    rules = rules or Rules()
+    streams = sequences[0].frames.modalities
+    about = {"content": "crops", "geometry": GEOMETRY, "quality": QUALITY, "streams": streams, **rules._asdict()}
+    with hold(folder.parent, "choose another --out", folder.name):
+        _check_folder(folder)
+        with fill_store(folder / STORE, about) as store:
+            tables = CropTables(streams)
+            unreadable: list[str] = []
+            for frame, made in _run(_plan(sequences, tables, store, rules, str(folder)), workers):
+                unreadable += [made] if isinstance(made, str) else []
+                crops = [] if isinstance(made, str) else made
+                for key, crop in zip(frame.keys[: len(crops)], crops, strict=True):
+                    store.put(key, crop)
+                if not crops:
+                    tables.remove(frame)
+            if not tables.frames:
+                remedy = f"check the data set with {typed_command('check', 'check_dataset')}"
+                raise InputError(f"{folder}: not one usable frame; {remedy}")
+            tables.write(folder)
+            store.complete(tables.frames * len(streams))
+    return CutSet(tables.frames, unreadable)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise InputError where a folder holds crops already."""
+    if (folder / STORE).exists():
+        raise InputError(f"{folder}: is complete; remove it to cut the data set anew")
+    if (folder / IMAGES).exists():
+        what = f"holds crops as single files in {IMAGES}, which are read as they are"
+        raise InputError(f"{folder}: {what}; remove it or choose another --out to cut the data set anew")
 
 
 def group_by_video(sequences: Many[Sequence]) -> dict[str, list[int]]:
@@ -81,57 +98,92 @@ def group_by_video(sequences: Many[Sequence]) -> dict[str, list[int]]:
     return videos
 
 
-def _number(sequences: Many[Sequence], video: str, places: Iterable[int]) -> tuple[str, list[TargetFrame]]:
+def _plan(
+    sequences: Many[Sequence], tables: CropTables, store: StoreWriter, rules: Rules, name: str
+) -> Iterator[list[TargetFrame]]:
+    """The frames that are not in the store, in parts; all usable ones are entered in the tables. name: for the bar."""
+    for video, places in tqdm(group_by_video(sequences).items(), desc=name, unit="video", dynamic_ncols=True):
+        missing = []
+        for frame in _number(sequences, video, places, rules):
+            if frame.sequence.frames.modalities != tables.streams:
+                raise InputError(f"{frame.sequence.name}: has not the streams of the others; remove it from the set")
+            tables.add(frame)
+            if any(store.size(key) is None for key in frame.keys):
+                missing.append(frame)
+        for first in range(0, len(missing), _TOGETHER):
+            yield missing[first : first + _TOGETHER]
+
+
+def _number(sequences: Many[Sequence], video: str, places: Iterable[int], rules: Rules) -> list[TargetFrame]:
     """The usable frames of a video, with frame numbers that all of its tracks share."""
     still = isinstance(sequences, Collection) and sequences.still
-    frames = []
+    video = str(Path(video).with_suffix("")) if still else video
+    frames: list[TargetFrame] = []
+    annotated: set[int] = set()
     for track, place in enumerate(places):
         sequence = sequences[place]
-        rows = usable_rows(sequence, LEAST_VISIBLE)[: 1 if still else None].tolist()
-        for row in rows:
-            if isinstance(sequences, Clips):
-                number = int(sequences.times[sequences.tracks[place].first + row])
-            else:
-                number = sequence.frame_of(row) + (0 if sequence.objects is None else sequence.objects.first)
-            frames.append(TargetFrame(sequence, f"{track:02d}", row, number))
-    return str(Path(video).with_suffix("")) if still else video, sorted(frames, key=lambda frame: frame.number)
+        if isinstance(sequences, Clips):
+            first = sequences.tracks[place].first
+            numbers = sequences.times[first : first + len(sequence.boxes)]
+        else:
+            numbers = np.arange(len(sequence.boxes)) if sequence.annotated is None else sequence.annotated
+            numbers = numbers + (0 if sequence.objects is None else sequence.objects.first)
+        annotated.update(numbers.tolist())
+        rows = usable_rows(sequence, LEAST_VISIBLE, rules.least_side)[: 1 if still else None].tolist()
+        frames += [TargetFrame(sequence, video, f"{track:02d}", row, int(numbers[row])) for row in rows]
+    chosen = set(sorted(annotated)[:: rules.step])
+    return sorted((frame for frame in frames if frame.number in chosen), key=lambda frame: frame.number)
 
 
-def _run(cut: partial, videos: Iterator[tuple[str, list[TargetFrame]]], workers: int) -> Iterator[Cut]:
+Made = list[bytes] | str  # a crop for each stream; none where a box is mostly outside; or why there is none
+
+
+def _run(parts: Iterable[list[TargetFrame]], workers: int) -> Iterator[tuple[TargetFrame, Made]]:
     if not workers:
-        yield from map(cut, videos)
+        for part in parts:
+            yield from zip(part, cut_frames(part), strict=True)
         return
     with ProcessPoolExecutor(workers, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
-        waiting: list = []
-        for video in videos:
-            waiting.append(pool.submit(cut, video))
-            if len(waiting) >= _QUEUED * workers:  # bounds how many videos are held in memory
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+        waiting: list[tuple[list[TargetFrame], Future[list[Made]]]] = []
+        for part in parts:
+            waiting.append((part, pool.submit(cut_frames, part)))
+            if len(waiting) >= _QUEUED * workers:  # bounds how many crops are held in memory
+                frames, future = waiting.pop(0)
+                yield from zip(frames, future.result(), strict=True)
+        for frames, future in waiting:
+            yield from zip(frames, future.result(), strict=True)
 
 
-def _cut_video(video: tuple[str, list[TargetFrame]], folder: Path) -> Cut:
-    name, frames = video
-    result = Cut(name, {}, {}, [])
-    last: tuple[int, np.ndarray | None] = (-1, None)
+def cut_frames(frames: Many[TargetFrame]) -> list[Made]:
+    """The crops of each frame as JPEG files, one for each stream; see `Made`."""
+    made: list[Made] = []
+    read: tuple[int, list[np.ndarray] | str] = (-1, [])  # number of the last frame and its images
     for frame in frames:
-        path = folder / name / f"{frame.number:06d}.{frame.track}.x.jpg"
-        box = frame.sequence.boxes[frame.row]
-        if not path.exists():
-            try:
-                if last[0] != frame.number:
-                    last = frame.number, frame.sequence.frames[frame.sequence.frame_of(frame.row)][0]
-            except InputError as error:
-                result.unreadable.append(str(error))
-                continue
-            if last[1] is not None:
-                _write_image(path, cut_target(last[1], box))
-        corners = [round(float(value), 2) for value in (*box[:2], *(box[:2] + box[2:]))]
-        result.boxes.setdefault(frame.track, {})[f"{frame.number:06d}"] = corners
-        if frame.sequence.category:
-            result.categories[frame.track] = frame.sequence.category
-    return result
+        if read[0] != frame.number:
+            read = frame.number, _read(frame)
+        images = read[1]
+        made.append(images if isinstance(images, str) else _cut(frame, images))
+    return made
+
+
+def _read(frame: TargetFrame) -> list[np.ndarray] | str:
+    frames, index = frame.sequence.frames, frame.sequence.frame_of(frame.row)
+    try:
+        images = frames[index]
+        if isinstance(frames, FileFrames):
+            for paths, content in zip(frames.paths, frames.content(index), strict=True):
+                if damage := find_damage(content):
+                    return f"{paths[index]}: image is damaged: {damage}"
+    except InputError as error:
+        return str(error)
+    return images
+
+
+def _cut(frame: TargetFrame, images: Many[np.ndarray]) -> list[bytes]:
+    for image, box in zip(images, frame.boxes, strict=True):
+        if inside_share(box[None], np.array([0, 0, *image.shape[1::-1]]))[0] < LEAST_INSIDE:
+            return []
+    return [_encode(cut_target(image, box)) for image, box in zip(images, frame.boxes, strict=True)]
 
 
 def cut_target(image: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -141,12 +193,7 @@ def cut_target(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return warp_region(image, region, SIDE, mean_colour(image))
 
 
-def _write_image(path: Path, image: np.ndarray) -> None:
-    coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(coded.tobytes())
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+def _encode(image: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[
+        1
+    ].tobytes()

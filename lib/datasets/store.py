@@ -30,6 +30,7 @@ from .sequence import Frames
 
 VERSION = 1
 META = "__meta__"
+UNFINISHED = ".partial"  # ends the name of a store that is being written
 
 _MAGIC = struct.pack("=I", 0xBEEFC0DE)  # begins behind the header of the first page
 _PAGE_HEADERS, _TO_SIZE = (16, 24), 24  # bytes of such a header, by LMDB's version; from there to the size of pages

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
-from .store import META, VERSION, load_lmdb, needed_bytes, one_line, open_environment, parse_about
+from .store import META, UNFINISHED, VERSION, load_lmdb, needed_bytes, one_line, open_environment, parse_about
 
-UNFINISHED = ".partial"  # ends the name of a store that is being written
 COMMIT_IMAGES, COMMIT_BYTES = 1000, 1 << 26  # that are written at once
 FIRST_MAP = 1 << 28  # bytes; twice as many whenever they are full. The file itself is as large as its content.
 
@@ -26,7 +25,8 @@ class StoreWriter:
     def __init__(self, path: Path, about: Mapping[str, Any]):
         """path: of the complete store. about: what the store says about its images. Raises InputError where the
         unfinished store says something else."""
-        self._path, self._temporary, self._about = path, unfinished(path), {"version": VERSION, **about}
+        self._path, self._temporary = path, unfinished(path)
+        self._about = json.loads(json.dumps({"version": VERSION, **about}))  # as it is read again
         self._pending: dict[bytes, bytes] = {}
         self._waiting = 0  # bytes
         path.parent.mkdir(parents=True, exist_ok=True)

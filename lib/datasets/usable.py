@@ -8,15 +8,18 @@ LEAST_SIDE, LARGEST_SIDE = 10, 4096  # pixels of a box
 LEAST_INSIDE = 0.5  # share of a box that must lie in its image
 
 
-def usable_rows(sequence: Sequence, least: float) -> np.ndarray:
-    """Rows whose box is neither too small nor beyond all reason, mostly inside the frame (where its size is known), and
-    whose target is visible to at least the share `least` (where that is known)."""
-    boxes = sequence.boxes
-    usable = ((boxes[:, 2:] >= LEAST_SIDE) & (boxes[:, 2:] <= LARGEST_SIDE)).all(1)
+def usable_rows(sequence: Sequence, least: float, least_side: float = LEAST_SIDE) -> np.ndarray:
+    """Rows whose box, in each stream that has its own, is neither too small nor beyond all reason and mostly inside the
+    frame (where its size is known), and whose target is visible to at least the share `least` (where that is known).
+    least_side: pixels."""
+    usable = np.ones(len(sequence.boxes), bool)
+    for boxes in (sequence.boxes, sequence.boxes_infrared):
+        if boxes is not None:
+            usable &= ((boxes[:, 2:] >= least_side) & (boxes[:, 2:] <= LARGEST_SIDE)).all(1)
+            if sequence.size is not None:
+                usable &= inside_share(boxes, np.array([0, 0, *sequence.size])) >= LEAST_INSIDE
     if sequence.visible_share is not None:
         usable &= sequence.visible_share >= least
-    if sequence.size is not None:
-        usable &= inside_share(boxes, np.array([0, 0, *sequence.size])) >= LEAST_INSIDE
     return np.flatnonzero(usable)
 
 

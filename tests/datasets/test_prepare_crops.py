@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 from test_still_readers import TABLE
 
 from lib.cli import crops
 from lib.core.errors import InputError
-from lib.datasets import load_training_set
+from lib.datasets import cropping, load_training_set, store_writer
 from lib.datasets.cropping import cut_target
 
 ROOT = Path(__file__).parents[2]
@@ -84,28 +85,83 @@ def test_crops_are_read_as_they_were_cut(tmp_path, command, workers, capsys):
     np.testing.assert_allclose(first.objects.others(1)[0, :2] - first.boxes[1, :2], np.array([96, 18]) * scale)
 
 
-def test_interrupted_run_goes_on_and_leaves_finished_crops(tmp_path, command):
+def stored(folder):
+    """The crops of a complete store by key, and what it says of itself."""
+    path = str(folder / "crop511.lmdb")
+    with lmdb.open(path, subdir=False, lock=False, readonly=True) as found, found.begin() as view:
+        content = {key.decode(): value for key, value in view.cursor()}
+    return content, json.loads(content.pop("__meta__"))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_interrupted_run_goes_on_and_keeps_crops(tmp_path, command, workers, monkeypatch):
     put_video(tmp_path / "imagenet", TRACKS)
-    words = ["imagenetvid", "--data_dir", tmp_path / "imagenet", "--out", tmp_path / "crops", "--workers", 0]
-    command(*words)
-    crops = tmp_path / "crops" / "vid" / "crop511" / "v1"
-    assert len(list(crops.iterdir())) == 4
-    (crops / "000005.00.x.jpg").unlink()
-    (crops / "000006.00.x.jpg").write_bytes(b"mine")
-    written = (tmp_path / "crops" / "vid" / "train.json").read_text()
-    command(*words)
-    assert (crops / "000005.00.x.jpg").stat().st_size > 1000 and (crops / "000006.00.x.jpg").read_bytes() == b"mine"
-    assert (tmp_path / "crops" / "vid" / "train.json").read_text() == written
+    words = ["imagenetvid", "--data_dir", tmp_path / "imagenet", "--workers", workers, "--out"]
+    command(*words, tmp_path / "whole")
+    whole, about = stored(tmp_path / "whole" / "vid")
+    assert sorted(whole) == [
+        "v1_00/v/000005", "v1_00/v/000006", "v1_01/v/000006", "v1_01/v/000007",
+    ]  # fmt: skip
+    assert about == {
+        "version": 1, "images": 4, "content": "crops", "quality": 95, "streams": ["visible"], "step": 1,
+        "least_side": 10, "geometry": {"side": 511, "template": 127, "context": 0.5},
+    }  # fmt: skip
+    folder = tmp_path / "crops" / "vid"
+    monkeypatch.setattr(store_writer, "COMMIT_IMAGES", 1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(cropping.CropTables, "write", interrupt)
+        command(*words, tmp_path / "crops")
+    assert [path.name for path in folder.iterdir()] == ["crop511.lmdb.partial"]
+    with pytest.raises(InputError, match="crops/vid: is not complete; continue with .*prepare_crops"):
+        load_training_set("vid511", {"crop511_dir": str(tmp_path / "crops")})
+    with pytest.raises(InputError, match="was begun by another command"):
+        command(*words, tmp_path / "crops", "--step", 2)
+    with (
+        lmdb.open(str(folder / "crop511.lmdb.partial"), subdir=False, lock=False) as half,
+        half.begin(write=True) as view,
+    ):
+        view.put(b"v1_00/v/000006", b"mine")
+        view.delete(b"v1_01/v/000007")
+    command(*words, tmp_path / "crops")
+    assert stored(folder)[0] == whole | {"v1_00/v/000006": b"mine"}
+    assert (folder / "train.json").read_bytes() == (tmp_path / "whole" / "vid" / "train.json").read_bytes()
+    assert sorted(path.name for path in folder.iterdir()) == ["categories.json", "crop511.lmdb", "train.json"]
+    with pytest.raises(InputError, match="crops/vid: is complete; remove it"):
+        command(*words, tmp_path / "crops")
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_crops_as_single_files_are_kept(tmp_path, command):
+    put_video(tmp_path / "imagenet", TRACKS)
+    (tmp_path / "crops" / "vid" / "crop511").mkdir(parents=True)
+    (tmp_path / "crops" / "vid" / "train.json").write_text("{}")
+    with pytest.raises(InputError, match="holds crops as single files in crop511, which are read as they are"):
+        command("imagenetvid", "--data_dir", tmp_path / "imagenet", "--out", tmp_path / "crops", "--workers", 0)
+    assert (tmp_path / "crops" / "vid" / "train.json").read_text() == "{}"
 
 
 def test_frames_that_cannot_be_read_are_named_and_left_out(tmp_path, command):
     put_video(tmp_path / "imagenet", TRACKS)
     image = next((tmp_path / "imagenet" / "Data").rglob("000006.JPEG"))
     image.write_bytes(b"\xff\xd8")
-    with pytest.raises(InputError, match="2 frames could not be read and are left out: .*000006.JPEG: image cannot be"):
+    with pytest.raises(InputError, match="left out: 2 frames of which .* read: .*000006.JPEG: image cannot be"):
         command("imagenetvid", "--data_dir", tmp_path / "imagenet", "--out", tmp_path / "crops", "--workers", 0)
     boxes = json.loads((tmp_path / "crops" / "vid" / "train.json").read_text())
     assert boxes == {"v1": {"00": {"000005": [100, 80, 140, 110]}, "01": {"000007": [201, 100, 225, 148]}}}
+    assert [len(track) for track in load_training_set("vid511", {"crop511_dir": str(tmp_path / "crops")})] == [1, 1]
+
+
+def test_step_counts_the_annotated_frames_of_a_video_so_that_its_tracks_stay_together(tmp_path, command):
+    boxes = [{frame: (20 * track + frame, 80, 40, 30) for frame in range(3 * track, 9)} for track in range(2)]
+    put_video(tmp_path / "imagenet", dict(enumerate(boxes)))
+    words = ["imagenetvid", "--data_dir", tmp_path / "imagenet", "--out", tmp_path / "crops", "--workers", 0]
+    command(*words, "--step", 4)
+    assert sorted(stored(tmp_path / "crops" / "vid")[0]) == [
+        "v1_00/v/000000", "v1_00/v/000004", "v1_00/v/000008", "v1_01/v/000004", "v1_01/v/000008",
+    ]  # fmt: skip
 
 
 def test_still_images_and_sparse_videos(tmp_path, command):
@@ -131,7 +187,7 @@ def test_still_images_and_sparse_videos(tmp_path, command):
         put_image(tmp_path / "ytbb" / "vidA" / f"{time}.jpg", [])
     command("youtubebb", "--data_dir", tmp_path / "ytbb", "--out", tmp_path / "crops", "--workers", 0)
     clips = load_training_set("youtubebb511", {"crop511_dir": str(tmp_path / "crops")})
-    assert [path.name for path in clips[0].frames.paths[0]] == ["001000.00.x.jpg", "003000.00.x.jpg"]
+    assert clips[0].frames.numbers == [1000, 3000]
     assert [len(clips[0].objects.others(row)) for row in (0, 1)] == [0, 1]
 
 
@@ -145,7 +201,13 @@ def test_target_at_a_fraction_of_a_pixel_is_in_the_middle():
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"), [(["otb"], "is unknown"), (["coco17", "--workers", "-1"], "--workers -1")]
+    ("words", "expected"),
+    [
+        (["otb"], "is unknown"),
+        (["coco17", "--workers", "-1"], "--workers -1"),
+        (["coco17", "--step", "0"], "--step 0"),
+        (["coco17", "--least_side", "0"], "--least_side 0"),
+    ],
 )
 def test_words_that_mean_nothing(command, words, expected):
     with pytest.raises(InputError, match=expected):

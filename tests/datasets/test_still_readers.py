@@ -151,7 +151,7 @@ def test_cropped_targets_are_centred_at_the_scale_of_their_template(tmp_path):
 
 
 def test_cropped_sets_that_cannot_be_used(tmp_path):
-    with pytest.raises(InputError, match="no train.json with crop511/ here; set crop511_dir"):
+    with pytest.raises(InputError, match="no train.json with crop511.lmdb or crop511/ here; set crop511_dir"):
         cropped.read_coco(tmp_path)
     for text, expected in (("[]", "holds list"), ('{"a": {"0": {"1": [2, 3, 4]}}}', "not .video: "), ("{", "not JSON")):
         folder = tmp_path / "coco"

@@ -24,6 +24,7 @@ ATTRIBUTES = (
 ANNOTATIONS = ("visible.txt", "init.txt", "infrared.txt")  # the authors' order where a download lacks one of them
 SIZES = {"training": 979, "testing": 245}
 SPLITS = Path(__file__).parents[1] / "splits"
+HELD_IN, HELD_OUT = "lasher_train882.txt", "lasher_val97.txt"
 
 
 def read_training(folder: str | Path) -> list[Sequence]:
@@ -36,12 +37,12 @@ def read_held_in(folder: str | Path) -> list[Sequence]:
 
     Raises InputError for what is missing or malformed.
     """
-    return _read(Path(folder), "training", part="lasher_train882.txt")
+    return _read(Path(folder), "training", part=HELD_IN)
 
 
 def read_held_out(folder: str | Path) -> list[Sequence]:
     """The other 97 of ViPT's split, to validate on. Raises InputError for what is missing or malformed."""
-    return _read(Path(folder), "training", part="lasher_val97.txt")
+    return _read(Path(folder), "training", part=HELD_OUT)
 
 
 def read_testing(folder: str | Path) -> list[Sequence]:
