@@ -24,6 +24,7 @@ class Streams(NamedTuple):
     modalities: int = 2  # 1, or 2 for visible and infrared
     single: str = VISIBLE  # the stream that is read where `modalities` is 1 and a frame has both
     missing: str = GREY_COPY  # what a tracker with two modalities reads where a frame has no infrared image
+    own_boxes: bool = False  # whether a new target may have a first box in each image, [M, 4], instead of one, [4]
 
 
 @dataclass(frozen=True, eq=False)

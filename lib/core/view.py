@@ -6,7 +6,7 @@ S side of a crop, C channels of all modalities together.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,13 @@ class View:
     scale: tuple[float, float]  # crop pixels per frame pixel in x and y, for boxes
     fill: np.ndarray | None  # [C] or [1] uint8, colour of the padding; None: the frame's border is repeated
     blind: int = 0  # number of last columns and rows of the frame that count as outside
+    others: tuple[tuple[int, int], ...] = ()  # corners in the images behind the first, where they differ from `corner`
+
+    def of(self, image: int) -> "View":
+        """The view of one image of the frame: its corner and its padding colour alone."""
+        corner = self.others[image - 1] if image and self.others else self.corner
+        fill = self.fill if self.fill is None or self.fill.size == 1 else self.fill[3 * image : 3 * image + 3]
+        return replace(self, corner=corner, fill=fill, others=())
 
     def to_crop(self, box: np.ndarray) -> np.ndarray:
         """A frame box in crop units: [4] xywh pixels -> [4] xywh.

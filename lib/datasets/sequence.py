@@ -125,6 +125,13 @@ class Sequence:
         """The first annotated box of each stream that has its own annotation, [4] xywh pixels."""
         return [boxes[0] for boxes in (self.boxes, self.boxes_infrared) if boxes is not None and len(boxes)]
 
+    def first_box(self, streams: Streams) -> np.ndarray:
+        """The box that a tracker which reads `streams` starts from: [4] xywh pixels, or [2, 4] where it takes one for
+        each image and both are annotated."""
+        own = self.first_boxes if streams.own_boxes else []
+        usable = len(own) == 2 and bool((own[1][2:] > 0).all())
+        return np.stack(own) if usable else self.boxes[0]
+
     def __len__(self) -> int:
         return len(self.frames)
 

@@ -26,3 +26,30 @@ def correlate_grouped(features: Tensor, kernels: Tensor) -> Tensor:
     targets, maps = kernels.shape[:2]
     joined = conv2d(features.flatten(0, 1)[None], kernels.flatten(0, 1), groups=targets)
     return joined[0].unflatten(0, (targets, maps))
+
+
+def correlate_depthwise(features: Tensor, kernels: Tensor) -> Tensor:
+    """Correlate each channel of each sample with its own kernel: [B, H, f, f], [B, H, k, k] -> [B, H, f - k + 1,
+    f - k + 1], in float32 at least.
+
+    One convolution with a group per channel; for any number of targets in one exported graph, the sum over the
+    kernel's places, which differs by rounding.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        dtype = torch.promote_types(features.dtype, torch.float32)
+        features, kernels = features.to(dtype), kernels.to(dtype)
+        if torch.compiler.is_exporting():
+            return correlate_by_places(features, kernels)
+        joined = conv2d(features.flatten(0, 1)[None], kernels.flatten(0, 1)[:, None], groups=kernels.shape[:2].numel())
+        return joined[0].unflatten(0, kernels.shape[:2])
+
+
+def correlate_by_places(features: Tensor, kernels: Tensor) -> Tensor:
+    """`correlate_depthwise` as a sum over the places of the kernels."""
+    height, width = kernels.shape[2:]
+    rows, columns = features.shape[2] - height + 1, features.shape[3] - width + 1
+    places = [(y, x) for y in range(height) for x in range(width)]
+    return sum(
+        (kernels[:, :, y, x, None, None] * features[:, :, y : y + rows, x : x + columns] for y, x in places),
+        start=torch.zeros_like(features[:, :, :rows, :columns]),
+    )

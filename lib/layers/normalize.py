@@ -30,3 +30,19 @@ class RawBGR(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """[B, M, 3, H, W] uint8 RGB -> float32 BGR, 0 to 255"""
         return image.flip(2).float()
+
+
+class GreyInfrared(nn.Module):
+    """A normalisation of visible and infrared images that takes the infrared one in grey, whatever colours it was
+    stored in."""
+
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+        self.register_buffer("shares", torch.tensor([0.299, 0.587, 0.114])[:, None, None], persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 2, 3, H, W] uint8 -> float, same shape and device"""
+        visible, infrared = image.unbind(1)
+        grey = (infrared * self.shares).sum(1, keepdim=True).round().to(image.dtype)
+        return self.inner(torch.stack([visible, grey.expand_as(infrared)], dim=1))

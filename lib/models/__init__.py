@@ -20,6 +20,7 @@ TRACKERS = {
     "dasiamrpn": ".dasiamrpn:DaSiamRPN",
     "fear": ".fear:Fear",
     "iimf_lite": ".iimf_lite:IIMFLite",
+    "siamdma": ".siamdma:SiamDMA",
 }
 
 

@@ -60,6 +60,7 @@ class ContextSettings(NamedTuple):
     fill: np.ndarray  # [3 M] uint8, the first frame's mean colour
     usual_size: int  # side of the usual search region, pixels of the network's input
     search_size: int  # side of the next search region; larger while the target is lost
+    shifts: np.ndarray | None = None  # [M, 2] pixels from the box's centre to that of each image's crops; None: 0
 
 
 class ContextMethod(OneView):

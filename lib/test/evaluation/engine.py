@@ -124,7 +124,8 @@ def _step(tracker: Tracker, runs: Many[_ActiveSequence], watcher: Watcher | None
     observe = None if watcher is None else watcher.observe
     moved = tracker.track(targets, [frame for _, frame in old], observe) if old else []
     if new:
-        firsts, names = [run.sequence.boxes[0] for run, _ in new], [run.sequence.name for run, _ in new]
+        firsts = [run.sequence.first_box(tracker.streams) for run, _ in new]
+        names = [run.sequence.name for run, _ in new]
         moved += tracker.start([frame for _, frame in new], firsts, names)
     seconds = time.perf_counter() - begin
     for (run, _), target in zip(old + new, moved, strict=True):

@@ -6,6 +6,7 @@ result, and by more where the frame was decoded at reduced size. B targets, M mo
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from ...core.view import View
 
 def cut_views(pairs: Sequence[tuple[Frame, View]], device: torch.device) -> Tensor:
     """The crops of pairs of frame and view, all of the same size: [B, M, 3, S, S] uint8 on the device."""
+    if any(view.others for _, view in pairs):
+        return torch.cat([cut_views(_one_image(pairs, number), device) for number in range(len(pairs[0][0].images))], 1)
     regions = [_region(frame, view) for frame, view in pairs]
     height = max(2, *(bottom - top for top, bottom, _, _ in regions))
     width = max(2, *(right - left for _, _, left, right in regions))
@@ -43,6 +46,11 @@ def cut_views(pairs: Sequence[tuple[Frame, View]], device: torch.device) -> Tens
     )
     cut = grid_sample(shown, grid, mode="bilinear", padding_mode="zeros", align_corners=True) + colour
     return cut.round().clamp(0, 255).to(torch.uint8).unflatten(1, (modalities, 3))
+
+
+def _one_image(pairs: Sequence[tuple[Frame, View]], number: int) -> list[tuple[Frame, View]]:
+    """The pairs for one image of each frame."""
+    return [(replace(frame, images=[frame.images[number]]), view.of(number)) for frame, view in pairs]
 
 
 def _region(frame: Frame, view: View) -> tuple[int, int, int, int]:

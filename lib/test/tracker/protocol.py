@@ -40,7 +40,8 @@ class Tracker(Protocol):
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:
-        """New targets, one per frame and box (xywh, pixels); error messages use `names`.
+        """New targets, one per frame and box (xywh, pixels; [M, 4] where `streams.own_boxes`); error messages use
+        `names`.
 
         Raises InputError, which names the target, for a box without area or outside its image.
         """

@@ -1,0 +1,223 @@
+"""SiamDMA: Siamese dual-level and multi-domain fusion attention for RGB-T tracking (He, 2021).
+
+Both cameras' features of template and search region change each other (CDSA); the score map of each camera alone (the
+auxiliary heads) says where its features count (DLBM); one head without anchors finds the target.
+B targets, L levels of the trunk, C channels, n score cells and m = n + 6 features on each side of the search region.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from easydict import EasyDict
+from torch import Tensor, nn
+
+from ..core.boxes import xywh_to_cxcywh
+from ..core.errors import InputError
+from ..core.view import EXEMPLAR
+from ..layers.ban import LevelHead, MultiBANHead, boxes_from_sides
+from ..layers.cross_domain import CrossDomainSiameseAttention
+from ..layers.level_fusion import DualLevelFusionAttention, PaddingConv, side_by_side
+from ..layers.neck import Neck, level_name
+from ..layers.normalize import GreyInfrared, Normalize, RawBGR
+from ..layers.resnet import STRIDE, ResNetTrunk
+from .base import Network, PairBatch, ScoreMap
+from .method import Method
+from .siamdma_method import SiamDMAMethod
+from .siamdma_names import NOT_USED, adopt, rename, start_weights
+from .siamdma_training import SiamDMATraining
+from .siamese import from_crop_units, gather_rows, to_crop_units
+
+INPUTS = ("imagenet", "pysot")
+
+
+class Memory(NamedTuple):
+    """What SiamDMA keeps about a target: everything of the template that needs no search region."""
+
+    features: Tensor  # [B, L, 2, C, 7, 7] behind the neck; visible, infrared
+    known: Tensor | None  # [B, L, 2, C, 7, 7] the attention's terms that need no search region; None without CDSA
+    channels: Tensor | None  # [B, L, 2, C, C] the channel maps that change the search region; None without CDSA
+
+
+class Prediction(NamedTuple):
+    """SiamDMA's output for a search region."""
+
+    logits: Tensor  # [B, 2, n, n] background, target
+    distances: Tensor  # [B, 4, n, n] to the left, top, right and bottom side, pixels of the search region
+    stream_logits: Tensor | None = None  # [B, 2, 2, n, n] of the visible and of the infrared camera alone
+    masks: Tensor | None = None  # [B, 2, m, m] what the cameras' features count where weights are found
+
+
+class SiamDMA(Network):
+    """SiamDMA's network: two cameras."""
+
+    modalities = 2
+    training_crops = "context"
+    backbone_key = "MODEL.BACKBONE.WIDTH"
+    marks: Sequence[str] = ("backbone.streams.", "head.levels.")
+    dropped_keys: Sequence[str] = NOT_USED
+    precise: Sequence[str] = ("head.levels.*.loc.head.*", "head.loc_scale", "head.loc_weight")
+    method_class: ClassVar[type[Method]] = SiamDMAMethod
+    input_form: Tensor
+
+    def __init__(self, cfg: EasyDict):
+        """Raises InputError for parts that do not go together."""
+        super().__init__()
+        model, levels = cfg.MODEL, cfg.MODEL.LEVELS
+        channels, width = model.HEAD.NUM_CHANNELS, model.BACKBONE.WIDTH
+        check_parts(cfg)
+        plain = Normalize(cfg.DATA.MEAN, cfg.DATA.STD, self.modalities) if cfg.DATA.INPUT == "imagenet" else RawBGR()
+        self.normalize = GreyInfrared(plain)
+        # Weights of one kind of input are useless with the other, so they carry which one they were made for.
+        self.register_buffer("input_form", torch.tensor(INPUTS.index(cfg.DATA.INPUT)))
+        self.backbone = ResNetTrunk(levels[-1], width, self.modalities, model.BACKBONE.SHARED_STEM)
+        self.neck = Neck(levels, channels, width, self.modalities)
+        names = [level_name(level) for level in levels]
+        self.attention = nn.ModuleDict({name: self._attention(cfg, channels) for name in names if model.CDSA.USE})
+        self.stream_heads = nn.ModuleList(LevelHead(names, channels) for _ in range(2 if model.AUX.USE else 0))
+        self.padding_conv = PaddingConv() if model.DLBM.USE and model.DLBM.DECISION else None
+        self.mask_form: str = model.DLBM.MASK
+        self.fusion = self._fusion(cfg, channels) if model.DLBM.USE else None
+        self.head = MultiBANHead(names, 2 * channels)
+        self.training_rules = SiamDMATraining.from_config(cfg, self.backbone.stages)
+
+    @staticmethod
+    def _attention(cfg: EasyDict, channels: int) -> CrossDomainSiameseAttention:
+        rule = cfg.MODEL.CDSA
+        return CrossDomainSiameseAttention(
+            channels, channel_form=rule.CHANNEL, spatial_form=rule.SPATIAL, residuals=rule.RESIDUALS
+        )
+
+    @staticmethod
+    def _fusion(cfg: EasyDict, channels: int) -> DualLevelFusionAttention:
+        rule = cfg.MODEL.DLBM
+        return DualLevelFusionAttention(
+            len(cfg.MODEL.LEVELS), channels, form=rule.CHANNEL, residuals=rule.RESIDUALS
+        )  # fmt: skip
+
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Memory:
+        """template [B, 2, 3, 127, 127] -> Memory; `box` is not used: the target is in the middle"""
+        return self.remember(self.neck(self.backbone(template), template=True))
+
+    def remember(self, features: Tensor) -> Memory:
+        """The memory of template features behind the neck, [B, L, 2, C, 7, 7]."""
+        if not self.attention:
+            return Memory(features, None, None)
+        seen = [part.look(level) for part, level in zip(self.attention.values(), features.unbind(1), strict=True)]
+        return Memory(features, torch.stack([known for known, _ in seen], 1), torch.stack([maps for _, maps in seen], 1))
+
+    def forward(self, memory: Memory, search: Tensor) -> Prediction:
+        """Memory and search [B, 2, 3, S, S] -> Prediction"""
+        features = self.neck(self.backbone(search), template=False)
+        template, features = self.attend(memory, features)
+        logits = masks = None
+        if self.stream_heads:
+            each = enumerate(self.stream_heads)
+            logits = torch.stack([head(template[:, :, k], features[:, :, k]) for k, head in each], dim=1)
+        if self.padding_conv is not None and logits is not None:
+            masks = self.find_masks(logits)
+        templates, searches = self.join_cameras(template, features, masks)
+        found, distances = self.head(templates, searches)
+        return Prediction(found, distances, logits, None if masks is None else masks[:, :, 0])
+
+    def attend(self, memory: Memory, search: Tensor) -> tuple[Tensor, Tensor]:
+        """The template and the search region, [B, L, 2, C, m, m], after the attention of each level."""
+        if memory.known is None or memory.channels is None:
+            return memory.features, search
+        levels = zip(*(part.unbind(1) for part in (search, *memory)), strict=True)
+        pairs = [part(*own) for part, own in zip(self.attention.values(), levels, strict=True)]
+        return torch.stack([z for z, _ in pairs], dim=1), torch.stack([x for _, x in pairs], dim=1)
+
+    def find_masks(self, stream_logits: Tensor) -> Tensor:
+        """[B, 2, 2, n, n] -> [B, 2, 1, m, m]. Losses of the whole prediction do not train the cameras' own heads."""
+        assert self.padding_conv is not None
+        scores = stream_logits.detach().softmax(2)[:, :, 1:]
+        masks = self.padding_conv(scores.flatten(0, 1)).unflatten(0, scores.shape[:2])
+        return masks.sigmoid() if self.mask_form == "sigmoid" else masks
+
+    def join_cameras(
+        self, template: Tensor, search: Tensor, masks: Tensor | None
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The input of the head: of each level [B, 2 C, 7, 7] and [B, 2 C, m, m]."""
+        if self.fusion is None:
+            return side_by_side(template), side_by_side(search)
+        return self.fusion(template, search, masks)
+
+    @staticmethod
+    def check_size(key: str, size: int) -> None:
+        """Raises InputError with the key where the score map of a search region would have no middle cell."""
+        if size <= EXEMPLAR or (size - EXEMPLAR) % (2 * STRIDE):
+            near = EXEMPLAR + 2 * STRIDE * max(1, round((size - EXEMPLAR) / (2 * STRIDE)))
+            raise InputError(f"{key}: {size} is not {EXEMPLAR} plus a multiple of {2 * STRIDE}; give {near}, for example")
+
+    def read(self, prediction: Prediction) -> Tensor:
+        """The box of the most probable cell."""
+        best = target_probability(prediction.logits).flatten(1).argmax(1)
+        boxes = gather_rows(self.boxes(prediction).flatten(2).mT, best)
+        return to_crop_units(boxes, region_size(prediction))
+
+    def boxes(self, prediction: Prediction) -> Tensor:
+        """The box of each cell: [B, 4, n, n] cxcywh, pixels from the middle of the search region."""
+        return boxes_from_sides(prediction.distances.float())
+
+    def score_map(self, prediction: Prediction) -> ScoreMap:
+        """The probability of each cell; the middle cell lies in the middle of the search region."""
+        scores, step = target_probability(prediction.logits), STRIDE / region_size(prediction)
+        return ScoreMap(scores, 0.5 - step * (scores.shape[-1] - 1) / 2, step)
+
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses of the whole prediction and of the cameras' own heads; see SiamDMATraining."""
+        prediction = self(self.embed(batch.template), batch.search)
+        boxes = from_crop_units(xywh_to_cxcywh(batch.search_box), batch.search.shape[-1])
+        return self.training_rules(prediction, batch._replace(search_box=boxes))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets which stages of the trunk learn in this epoch."""
+        self.backbone.learn_last(self.training_rules.learning_stages(epoch))
+
+    @classmethod
+    def rename(cls, key: str) -> str:
+        """The name that a key of the author's files has here."""
+        return rename(key)
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The author's weights under this network's names. Raises InputError for weights that were made for another
+        input than DATA.INPUT's, or with two stems that differ."""
+        return adopt(weights, self.state_dict())
+
+    def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights to start from: a SiamDMA, a SiamBAN or another tracker of pysot, or a ResNet-50 of pysot or
+        torchvision. Both cameras get the same."""
+        return start_weights(weights, self.state_dict())
+
+    def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
+        """torchvision's ImageNet weights of ResNet-50, downloaded. Raises InputError where that fails."""
+        from ..layers.timm_parts import timm
+
+        try:
+            found = timm.create_model("resnet50.tv_in1k", pretrained=True).state_dict()
+        except Exception as error:  # of the network, of the hub's client
+            raise InputError(f"MODEL.PRETRAIN_FILE: timm cannot load resnet50.tv_in1k ({error}); give a file") from None
+        return {f"backbone.{key}": value for key, value in found.items()}
+
+
+def check_parts(cfg: EasyDict) -> None:
+    """Raises InputError for parts that do not go together, and for a search region of another size than the head's."""
+    levels, model = cfg.MODEL.LEVELS, cfg.MODEL
+    if not levels or sorted(set(levels)) != levels:
+        raise InputError(f"MODEL.LEVELS: {levels} is not ascending; give [3, 4], for example")
+    if model.DLBM.USE and model.DLBM.DECISION and not model.AUX.USE:
+        raise InputError(
+            "MODEL.DLBM.DECISION: needs the score maps of MODEL.AUX; set MODEL.AUX.USE=true or MODEL.DLBM.DECISION=false"
+        )
+    SiamDMA.check_size("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)
+
+
+def target_probability(logits: Tensor) -> Tensor:
+    """[B, 2, n, n] -> [B, n, n]"""
+    return logits.float().softmax(1)[:, 1]
+
+
+def region_size(prediction: Any) -> int:
+    """Side of the search region of a prediction, pixels: 255 for 25 cells."""
+    return EXEMPLAR + STRIDE * (prediction.logits.shape[-1] - 9)
