@@ -38,6 +38,11 @@ _SMALL = [
     "DATA.SEARCH.SIZE=128", "TEST.SEARCH_SIZE=128",
 ]  # fmt: skip
 
+_TWO_CAMERAS = [
+    "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.WIDTH=0.0625", "MODEL.HEAD.NUM_CHANNELS=16",
+    "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159",
+]  # fmt: skip
+
 #: Learns while it tracks; in the registry of the tests alone.
 TOY = "toy_learner"
 TRACKERS[TOY] = "toy_learner:ToyLearner"
@@ -75,13 +80,18 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "fear": ("fear", "xs", _SMALL),
     "iimf_lite": ("iimf_lite", "xs", [*_SMALL, "MODEL.FUSION.NUM_CHANNELS=8"]),
     "iimf_lite-max": ("iimf_lite", "max", [*_SMALL, "MODEL.FUSION.NUM_CHANNELS=8"]),
+    "siamdma": ("siamdma", "siamdma", _TWO_CAMERAS),
+    "siamdma-update": ("siamdma", "release", [*_TWO_CAMERAS, "DATA.INPUT=imagenet", "TEST.TEMPLATE_UPDATE.INTERVAL=1"]),
+    "siamdma-aux": ("siamdma", "aux", _TWO_CAMERAS),
+    "siamdma-cdsa": ("siamdma", "cdsa", _TWO_CAMERAS),
+    "siamdma-baseline": ("siamdma", "baseline", [*_TWO_CAMERAS, "MODEL.LEVELS=[3]"]),
     TOY: (TOY, "", []),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 
 
 #: Those of the one-stream family, which have tests of their own.
-ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, "fear", "iimf_lite", TOY))]
+ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, "fear", "iimf_lite", "siamdma", TOY))]
 
 
 def config(variant: str, *changes: str) -> EasyDict:

@@ -37,7 +37,7 @@ Numbers = dict[str, list[float]]
 
 def figures(variant: str) -> Numbers:
     """Everything that is stored of a variant."""
-    network, batch = _network(variant), _batch(variant)
+    network, batch = calm_network(variant), _batch(variant)
     with torch.no_grad():
         memory = network.embed(batch.template)
         answers = [*tree.tensors(memory), *tree.tensors(network(memory, batch.search))]
@@ -54,7 +54,7 @@ def figures(variant: str) -> Numbers:
     }
 
 
-def _network(variant: str) -> Network:
+def calm_network(variant: str) -> Network:
     """Weights by their names and NumPy's generator, whatever PyTorch's draws or timm's initial values are."""
     network = build_model(micro.config(variant))
     with torch.no_grad():

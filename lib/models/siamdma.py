@@ -24,7 +24,7 @@ from ..layers.resnet import STRIDE, ResNetTrunk
 from .base import Network, PairBatch, ScoreMap
 from .method import Method
 from .siamdma_method import SiamDMAMethod
-from .siamdma_names import NOT_USED, adopt, rename, start_weights
+from .siamdma_names import NOT_USED, adopt, export, rename, start_weights
 from .siamdma_training import SiamDMATraining
 from .siamese import from_crop_units, gather_rows, to_crop_units
 
@@ -184,6 +184,10 @@ class SiamDMA(Network):
         """The author's weights under this network's names. Raises InputError for weights that were made for another
         input than DATA.INPUT's, or with two stems that differ."""
         return adopt(weights, self.state_dict())
+
+    def publish(self, naming: str) -> dict[str, Tensor]:
+        """The weights as the author names them, or as they are."""
+        return export(self.state_dict(), naming)
 
     def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights to start from: a SiamDMA, a SiamBAN or another tracker of pysot, or a ResNet-50 of pysot or

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.registry import choose
 from ..layers.resnet import widen_projections
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,26 @@ def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
             f"DATA.INPUT: the weights were made for {_input_name(named[_INPUT])}, the configuration says "
             f"{_input_name(own[_INPUT])}; set DATA.INPUT={_input_name(named[_INPUT])}"
         )
+    return named
+
+
+def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+    """A network's weights as the author names them ("author"), with what no output depends on, or as they are
+    ("toolbox").
+
+    Raises InputError for another naming, and for weights of another input than the author's.
+    """
+    if choose("--naming", naming, ["author", "toolbox"]) == "toolbox":
+        return dict(weights)
+    if int(weights[_INPUT]) != _RAW:
+        raise InputError("--naming author: the author's code takes pixels as they are; these weights need DATA.INPUT=imagenet")
+    back = {here: there for there, here in AUTHOR.items()}
+    named = {_rename(key, back): value for key, value in weights.items() if key != _INPUT}
+    for key in [key for key in named if key.startswith("vbackbone.") and key.split(".")[1] + "." in _STEM]:
+        named.setdefault("i" + key[1:], named[key])
+    for module in ("Zmix", "Xmixmask"):
+        if f"{module}.gamma" in named:
+            named |= {f"{module}.{part}attn.gamma": torch.zeros(1) for part in "cs"}
     return named
 
 

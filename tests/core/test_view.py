@@ -1,11 +1,13 @@
 """Views that are no squares of the OSTrack code base: with context, of any shape, with repeated borders."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lib.core.crop import cut
 from lib.core.rounding import round_half_up
-from lib.core.view import View, place_with_context
+from lib.core.view import BLACK, View, place_with_context
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 6), dtype=np.uint8)
 FILL = np.array([1, 2, 3, 4, 5, 6], np.uint8)
@@ -60,3 +62,12 @@ def test_borders_are_repeated_where_no_colour_is_given():
 
 def test_halves_round_up():
     assert [round_half_up(value) for value in (0.5, 1.5, -0.5, -1.5, 0.49)] == [1, 2, 0, -1, 0]
+
+
+def test_each_image_has_its_own_place_and_colour():
+    view = replace(place_with_context(np.array([20.0, 30, 0, 0]), 9, 9, 1.0, FILL), others=((58, -3),))
+    np.testing.assert_array_equal(cut(IMAGE[..., :3], view.of(0)), IMAGE[25:34, 15:24, :3])
+    infrared = cut(IMAGE[..., 3:], view.of(1))
+    np.testing.assert_array_equal(infrared[3:], IMAGE[:6, 58:67, 3:])
+    np.testing.assert_array_equal(infrared[:3], np.broadcast_to(FILL[3:], (3, 9, 3)))
+    assert replace(view, others=()).of(1).corner == view.corner and replace(view, fill=BLACK).of(1).fill is BLACK

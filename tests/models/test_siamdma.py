@@ -1,9 +1,12 @@
 """SiamDMA: the author's numbers at every stage, tracked steps, the ablation's parts, weights under every name."""
 
 import zlib
+from dataclasses import replace
 
+import cv2
 import golden_siamdma as golden
 import micro
+import micro_golden
 import numpy as np
 import pytest
 import torch
@@ -17,7 +20,9 @@ from lib.layers.cross_domain import CrossDomainSiameseAttention, channel_map, to
 from lib.layers.level_fusion import DualLevelFusionAttention, side_by_side
 from lib.layers.resnet import ResNetTrunk, widen_projections
 from lib.models import build_method, build_model
-from lib.models.siamdma import Memory, Prediction, SiamDMA
+from lib.models.siamdma import Memory, Prediction
+from lib.models.siamdma_names import NOT_USED
+from lib.models.siamese import hann_window
 from lib.models.weights import identify, load_state
 from lib.test.tracker.crop_tracker import CropTracker
 
@@ -135,3 +140,184 @@ def test_whole_network_and_template_update():
     expect("template_update.neck_after (res4 i)", updated.features[:, 1, 1])
     expect("template_update.head.cls", found.logits)
     expect("template_update.head.loc", found.distances)
+
+
+class Stub:
+    """A network that gives the recipe's outputs, and a method that remembers the crops that it was shown."""
+
+    def __init__(self, params):
+        changes = [f"TEST.{key}={params[name]}" for key, name in
+                   (("PENALTY_K", "k"), ("WINDOW_INFLUENCE", "wi"), ("SIZE_LR", "lr"))]  # fmt: skip
+        changes += ["DATA.INPUT=pysot", "TEST.SEARCH_SIZE=255", "TEST.TEMPLATE_UPDATE.INTERVAL=2"]
+        network = micro.model("siamdma", *changes)
+        self.method = build_method(network, micro.config("siamdma", *changes))
+        self.tracker = CropTracker(self.method, "cpu")
+        self.shown: list[torch.Tensor] = []
+        show = self.method.images
+        self.method.images = lambda pixels: self.shown.append(pixels) or show(pixels)
+        network.forward = lambda memory, search: self.prediction
+
+    def expect_crops(self, number, visible, infrared):
+        """The crops that were shown, of both cameras: grey levels are the same but for rounding in the resizing."""
+        for image, record in zip(self.shown[number][0, 0], (visible, infrared), strict=True):
+            assert golden.worst(image, record) * max(1e-4 * record["std"], 1e-6) <= 1
+
+
+@pytest.mark.parametrize("case", golden.read("siamdma")["tracker"]["cases"])
+def test_tracked_steps(case):
+    stub = Stub(case["params"])
+    tracker, method = stub.tracker, stub.method
+    first = np.array([case["init_rect_v"], case["init_rect_i"]])
+    (target,) = tracker.start([golden.frame(31, 41)], [first])
+    stub.expect_crops(0, case["init"]["crop_z_v"], case["init"]["crop_z_i"])
+    assert target.box.tolist() == case["init_rect_v"]
+    for number, step in enumerate(case["steps"]):
+        logits = 1.5 * golden.gauss(step["cls_seed"], (1, 2, 25, 25))
+        distances = (3.2 + 0.3 * golden.gauss(step["loc_seed"], (1, 4, 25, 25))).exp()
+        stub.prediction = Prediction(logits, distances)
+        images = golden.frame(step["frame_v_seed"], step["frame_i_seed"])
+        frame = Frame(images, images[0].shape[:2])
+        (view,) = method.views(target, frame)
+        assert view.extent == (step["search_side"],) * 2 and view.scale[0] == pytest.approx(step["scale_z"], rel=1e-6)
+        proposals = method.propose(stub.prediction, torch.tensor(view.prior[None] * 255).float())
+        assert golden.worst(proposals.scores, step["prob"]) <= 1
+        assert golden.worst(proposals.penalty, step["penalty"]) <= 1
+        assert golden.worst(proposals.ranks, step["pscore"]) <= 1
+        assert proposals.ranks.argmax() == step["best_index"]
+        assert golden.worst(proposals.boxes[0].T, step["pred_cxcywh"]) <= 1
+        (target,) = tracker.track([target], [images])
+        stub.expect_crops(1 + number, step["crop_x_v"], step["crop_x_i"])
+        np.testing.assert_allclose(target.box, step["box_xywh"], rtol=0, atol=1e-3)
+        assert target.score == pytest.approx(step["best_score"], abs=1e-5)
+        infrared = target.box[:2] + target.box[2:] / 2 + target.state.settings.shifts[1]
+        np.testing.assert_allclose(infrared, step["centre_i"], rtol=0, atol=1e-3)
+    stub.expect_crops(3, case["template_update_crops"]["v"], case["template_update_crops"]["i"])
+    assert len(stub.shown) == 4
+
+
+def test_window_and_grid():
+    known = golden.read("siamdma")["tracker"]["constants"]
+    window = hann_window(25, torch.device("cpu"))
+    assert golden.worst(window, known["window"]) <= 1
+    points = boxes_from_sides(torch.ones(1, 4, 25, 25))[0, :2].flatten(1).T
+    assert golden.worst(points, known["points_xy"]) <= 1 and grid_points(25)[0] == -96
+
+
+def test_number_of_parameters():
+    def count(name, *changes):
+        with torch.device("meta"):
+            return sum(part.numel() for part in build_model(load_config("siamdma", name, changes)).parameters())
+
+    assert count("siamdma") == 53_758_809
+    assert count("release") == golden.read("siamdma_schema")["parameters"] - len(NOT_USED) * 2
+    assert count("siamdma", "MODEL.LEVELS=[3]") < count("siamdma", "MODEL.LEVELS=[4]") < count("siamdma")
+    assert count("baseline") + 2 * 312_518 == count("cdsa") and count("cdsa") + 2 * 2_494_470 == count("aux")
+    assert count("aux") + 67_951 == count("siamdma")
+
+
+def test_masks_do_not_train_the_heads_of_the_cameras():
+    model, batch = micro.model("siamdma"), micro.batch("siamdma")
+    found = model(model.embed(batch.template), batch.search)
+    (found.logits.sum() + found.distances.sum()).backward()
+    assert all(part.grad is None for part in model.stream_heads.parameters())
+    assert all(part.grad.abs().sum() > 0 for part in model.padding_conv.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        (["MODEL.AUX.USE=false"], ["MODEL.DLBM.DECISION", "MODEL.AUX.USE=true"]),
+        (["MODEL.LEVELS=[4,3]"], ["MODEL.LEVELS", "ascending"]),
+        (["MODEL.LEVELS=[]"], ["MODEL.LEVELS", "[3, 4]"]),
+        (["DATA.SEARCH.SIZE=263"], ["DATA.SEARCH.SIZE", "263", "255"]),
+    ],
+)
+def test_parts_that_do_not_go_together_are_one_clear_line(changes, parts):
+    with pytest.raises(InputError) as raised:
+        micro.model("siamdma", *changes)
+    message = str(raised.value)
+    assert all(part in message for part in parts) and "\n" not in message
+
+
+def test_size_without_a_middle_cell_is_refused_for_tracking_too():
+    network = micro.model("siamdma")
+    with pytest.raises(InputError, match=r"TEST\.SEARCH_SIZE: 263 .* give 255"):
+        build_method(network, micro.config("siamdma", "TEST.SEARCH_SIZE=263"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["MODEL.CDSA.CHANNEL=plain", "MODEL.CDSA.SPATIAL=columns", "MODEL.CDSA.RESIDUALS=1", "MODEL.DLBM.MASK=sigmoid",
+     "MODEL.DLBM.RESIDUALS=2", "MODEL.DLBM.DECISION=false", "MODEL.DLBM.CHANNEL=fc", "MODEL.LEVELS=[4]"],
+)  # fmt: skip
+def test_each_key_changes_the_outcome(change):
+    batch, answers = micro.batch("siamdma"), []
+    for changes in ([], [change]):
+        model = micro.model("siamdma", *changes)
+        with torch.no_grad():
+            answers.append(model(model.embed(batch.template), batch.search).logits)
+    assert (answers[0] - answers[1]).abs().max() > 1e-6
+
+
+def calm_tracker(*changes):
+    """A tracker whose scores and distances are not at their limits."""
+    network = micro_golden.calm_network("siamdma-update")
+    return CropTracker(build_method(network, micro.config("siamdma-update", *changes)), "cpu")
+
+
+def follow(tracker, starts, steps):
+    """Boxes and scores of targets in the frames of seeds `steps`."""
+    frames = [golden.frame(seed, seed + 10) for seed in steps]
+    targets = tracker.start([frames[0]] * len(starts), starts)
+    seen = []
+    for images in frames[1:]:
+        targets = tracker.track(targets, [images] * len(starts))
+        seen.append([np.append(target.box, target.score) for target in targets])
+    return np.array(seen)
+
+
+def test_targets_tracked_together_get_what_they_get_alone():
+    """With template updates, and with and without a first box in the infrared image."""
+    starts = [np.array([100.0, 80, 60, 40]), np.array([[5.0, 190, 36, 72], [2, 186, 36, 72]]),
+              np.array([200.0, 100, 30, 50])]  # fmt: skip
+    tracker = calm_tracker()
+    together = follow(tracker, starts, range(31, 36))
+    alone = np.concatenate([follow(tracker, [start], range(31, 36)) for start in starts], axis=1)
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-3)
+    unblended = follow(calm_tracker("TEST.TEMPLATE_UPDATE.INTERVAL=0"), starts, range(31, 36))
+    assert np.abs(unblended[0] - together[0]).max() < 1e-3 < np.abs(unblended - together).max()
+
+
+def test_template_is_blended_when_it_is_due_and_the_score_allows():
+    images = golden.frame(31, 41)
+    frame = Frame(images, images[0].shape[:2])
+    tracker = micro.tracker("siamdma-update", "TEST.TEMPLATE_UPDATE.INTERVAL=2", "TEST.TEMPLATE_UPDATE.SCORE=0.5")
+    (target,) = tracker.start([images], [np.array([100.0, 80, 60, 40])])
+    due = {(age, score): len(tracker.method.update_views(replace(target, age=age, score=score), frame))
+           for age in (1, 2) for score in (0.4, 0.6)}  # fmt: skip
+    assert due == {(1, 0.4): 0, (1, 0.6): 0, (2, 0.4): 0, (2, 0.6): 1}
+    (view,) = tracker.method.update_views(replace(target, age=2), Frame([image // 2 for image in images], frame.size))
+    assert view.fill.tolist() == [int((image[..., k] // 2).mean()) for image in images for k in range(3)]
+
+
+def test_infrared_box_of_its_own_moves_the_infrared_crops_alone():
+    both = np.array([[100.0, 80, 60, 40], [110, 83, 58, 41]])
+    images = golden.frame(31, 41)
+    frame = Frame(images, images[0].shape[:2])
+    for form, corners in (("own", 1), ("visible", 0)):
+        tracker = micro.tracker("siamdma", f"TEST.IR_INIT={form}")
+        assert tracker.streams.own_boxes == bool(corners)
+        (target,) = tracker.start([images], [both if corners else both[0]])
+        (view,) = tracker.method.views(target, frame)
+        assert len(view.others) == corners
+    assert np.subtract(view.of(1).corner, view.corner).tolist() == [0, 0]
+
+
+def test_a_missing_infrared_image_is_a_grey_copy():
+    """As in its pretraining on visible videos."""
+    images = golden.frame(31, 41)
+    grey = cv2.cvtColor(cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    tracker, box = micro.tracker("siamdma"), [np.array([100.0, 80, 60, 40])]
+    alone = tracker.track(tracker.start([images[:1]], box), [images[:1]])[0]
+    both = tracker.track(tracker.start([[images[0], grey]], box), [[images[0], grey]])[0]
+    assert np.array_equal(alone.box, both.box) and alone.score == both.score

@@ -77,3 +77,19 @@ def test_reduced_frames_show_the_same_place(name):
 def test_window_that_shows_nothing_of_the_image_is_all_fill():
     exact, fast = cut_both("context", [(900, 900, 20, 20)])
     np.testing.assert_array_equal(exact, fast)
+
+
+@pytest.mark.parametrize("reduction", [1, 2])
+def test_images_with_places_of_their_own(reduction):
+    """Each image is cut as if its view were the only one."""
+    picture_ = picture()
+    images = np.split(shrink(picture_, reduction), 2, axis=2)
+    frame = Frame(images, picture_.shape[:2], reduction)
+    views = [place("context", box, frame.size) for box in BOXES]
+    moved = [replace(view, others=((view.corner[0] + 7, view.corner[1] - 11),)) for view in views]
+    found = cut_views([(frame, view) for view in moved], CPU)
+    for number in range(2):
+        alone = [(replace(frame, images=[images[number]]), view.of(number)) for view in moved]
+        assert torch.equal(found[:, number], cut_views(alone, CPU)[:, 0])
+    plain = cut_views([(frame, view) for view in views], CPU)
+    assert torch.equal(found[:, 0], plain[:, 0]) and not torch.equal(found[:, 1], plain[:, 1])
