@@ -35,7 +35,7 @@ class DepthwiseCorrelation(nn.Module):
     def read(self, correlation: Tensor) -> Tensor:
         """The layers behind the correlation. Boxes are read from them, so they have their weights' precision."""
         with torch.autocast(correlation.device.type, enabled=False):
-            return self.head(correlation.to(self.head[0].weight.dtype))
+            return self.head(correlation.to(next(self.head.parameters()).dtype))
 
 
 class LevelHead(nn.Module):
@@ -52,22 +52,24 @@ class LevelHead(nn.Module):
         return mix_levels([block(z, x) for block, z, x in each], self.cls_weight)
 
 
+class ScoreAndSides(nn.Module):
+    """The two blocks of a level."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.cls, self.loc = (DepthwiseCorrelation(channels, channels, outputs) for outputs in (2, 4))
+
+    def forward(self, template: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
+        """template [B, C, 7, 7], search [B, C, n + 6, n + 6] -> [B, 2, n, n], [B, 4, n, n]"""
+        return self.cls(template, search), self.loc(template, search)
+
+
 class MultiBANHead(nn.Module):
     """Scores and the distances from each cell to the sides of the target's box, from several levels."""
 
     def __init__(self, levels: Sequence[str], channels: int):
         super().__init__()
-        self.levels = nn.ModuleDict(
-            {
-                level: nn.ModuleDict(
-                    {
-                        name: DepthwiseCorrelation(channels, channels, outputs)
-                        for name, outputs in (("cls", 2), ("loc", 4))
-                    }
-                )
-                for level in levels
-            }
-        )
+        self.levels = nn.ModuleDict({level: ScoreAndSides(channels) for level in levels})
         self.cls_weight, self.loc_weight = level_weights(len(levels)), level_weights(len(levels))
         self.loc_scale = nn.Parameter(torch.ones(len(levels)))
 
@@ -77,8 +79,9 @@ class MultiBANHead(nn.Module):
         logits, distances = [], []
         each = zip(self.levels.values(), self.loc_scale.float(), templates, searches, strict=True)
         for blocks, scale, template, search in each:
-            logits.append(blocks["cls"](template, search))
-            distances.append((scale * blocks["loc"](template, search).float()).clamp(max=MOST).exp())
+            scores, sides = blocks(template, search)
+            logits.append(scores)
+            distances.append((scale * sides.float()).clamp(max=MOST).exp())
         return mix_levels(logits, self.cls_weight), mix_levels(distances, self.loc_weight)
 
 

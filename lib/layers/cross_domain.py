@@ -44,7 +44,7 @@ class CrossDomainSiameseAttention(nn.Module):
     seen from itself and from the other camera, its channels from itself and from the other time. Each term has the
     image itself in it, so that at initialisation the result is four times the features."""
 
-    def __init__(self, channels: int, *, channel_form: str = DANET, spatial_form: str = ROWS, residuals: int = 4):
+    def __init__(self, channels: int, channel_form: str = DANET, spatial_form: str = ROWS, residuals: int = 4):
         """channel_form: DANET, channels unlike a channel weigh most, or PLAIN, those like it; spatial_form: as
         SpatialModulation's; residuals: how often the features are in the sum."""
         super().__init__()

@@ -43,7 +43,7 @@ class DualLevelFusionAttention(nn.Module):
     """Both cameras' features side by side, weighted by channel and by place. At initialisation the weights count
     nothing: the features are only laid side by side."""
 
-    def __init__(self, levels: int, channels: int, *, form: str = "mlp", residuals: int = 1):
+    def __init__(self, levels: int, channels: int, form: str = "mlp", residuals: int = 1):
         """channels: of one camera; form: as Gates'; residuals: how often the features themselves are in the sum."""
         super().__init__()
         self.residuals = residuals

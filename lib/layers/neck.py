@@ -30,7 +30,9 @@ class Neck(nn.Module):
         found = []
         for level in self.levels:
             images = zip(self.streams, maps[level].unbind(1), strict=True)
-            found.append(torch.stack([layers[level_name(level)](image) for layers, image in images], dim=1))
+            found.append(
+                torch.stack([layers.get_submodule(level_name(level))(image) for layers, image in images], dim=1)
+            )
         return crop_middle(torch.stack(found, dim=1)) if template else torch.stack(found, dim=1)
 
 

@@ -36,6 +36,8 @@ class GreyInfrared(nn.Module):
     """A normalisation of visible and infrared images that takes the infrared one in grey, whatever colours it was
     stored in."""
 
+    shares: Tensor
+
     def __init__(self, inner: nn.Module):
         super().__init__()
         self.inner = inner

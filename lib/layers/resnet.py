@@ -5,7 +5,7 @@ B images, S streams, C channels, f features on each side. Level l is the paper's
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -127,10 +127,12 @@ class ResNetTrunk(nn.Module):
 
     def _by_stage(self) -> list[list[nn.Module]]:
         """The modules of each stage."""
-        first = [part for stem in self.stems for part in (stem.conv1, stem.bn1)]
-        rest = [[stem.layer1 for stem in self.stems]]
-        rest += [[stream.get_submodule(layer_name(k)) for stream in self.streams] for k in range(3, self.last + 1)]
-        return [first, *rest]
+        names = [["conv1", "bn1"], ["layer1"], *([layer_name(level)] for level in range(3, self.last + 1))]
+        groups = [self.stems, self.stems, *[self.streams] * (self.last - 2)]
+        return [
+            [part.get_submodule(name) for part in group for name in own]
+            for own, group in zip(names, groups, strict=True)
+        ]
 
 
 def channels_of(level: int, width: float = 1.0) -> int:
@@ -150,7 +152,12 @@ def make_level(level: int, width: float = 1.0) -> nn.Sequential:
     inputs, outputs = channels_of(level - 1, width), channels_of(level, width)
     inner = outputs // EXPANSION
     spread = max(1, dilation // 2)  # the first block of a dilated level has half its dilation
-    options = {"stride": stride, "dilation": spread, "padding": spread if stride == 1 else 0, "bias": False}
+    options: dict[str, Any] = {
+        "stride": stride,
+        "dilation": spread,
+        "padding": spread if stride == 1 else 0,
+        "bias": False,
+    }
     first = Bottleneck(inputs, inner, nn.Conv2d(inner, inner, 3, **options), nn.Conv2d(inputs, outputs, 3, **options))
     return nn.Sequential(first, *(Bottleneck(outputs, inner, _middle(inner, dilation)) for _ in range(blocks - 1)))
 

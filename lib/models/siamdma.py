@@ -24,7 +24,7 @@ from ..layers.resnet import STRIDE, ResNetTrunk
 from .base import Network, PairBatch, ScoreMap
 from .method import Method
 from .siamdma_method import SiamDMAMethod
-from .siamdma_names import NOT_USED, adopt, export, rename, start_weights
+from .siamdma_names import NOT_USED, adopt, download_resnet, export, rename, start_weights
 from .siamdma_training import SiamDMATraining
 from .siamese import from_crop_units, gather_rows, to_crop_units
 
@@ -52,7 +52,7 @@ class SiamDMA(Network):
     """SiamDMA's network: two cameras."""
 
     modalities = 2
-    training_crops = "context"
+    training_crops = "streams"
     backbone_key = "MODEL.BACKBONE.WIDTH"
     marks: Sequence[str] = ("backbone.streams.", "head.levels.")
     dropped_keys: Sequence[str] = NOT_USED
@@ -73,27 +73,18 @@ class SiamDMA(Network):
         self.backbone = ResNetTrunk(levels[-1], width, self.modalities, model.BACKBONE.SHARED_STEM)
         self.neck = Neck(levels, channels, width, self.modalities)
         names = [level_name(level) for level in levels]
-        self.attention = nn.ModuleDict({name: self._attention(cfg, channels) for name in names if model.CDSA.USE})
+        form, parts = model.CDSA, names if model.CDSA.USE else []
+        self.attention = nn.ModuleDict(
+            {name: CrossDomainSiameseAttention(channels, form.CHANNEL, form.SPATIAL, form.RESIDUALS) for name in parts}
+        )
         self.stream_heads = nn.ModuleList(LevelHead(names, channels) for _ in range(2 if model.AUX.USE else 0))
         self.padding_conv = PaddingConv() if model.DLBM.USE and model.DLBM.DECISION else None
-        self.mask_form: str = model.DLBM.MASK
-        self.fusion = self._fusion(cfg, channels) if model.DLBM.USE else None
+        form, count = model.DLBM, len(levels)
+        self.mask_form: str = form.MASK
+        self.fusion = DualLevelFusionAttention(count, channels, form.CHANNEL, form.RESIDUALS) if form.USE else None
         self.head = MultiBANHead(names, 2 * channels)
+        self.infrared_factor: float = cfg.TRAIN.INFRARED_FACTOR
         self.training_rules = SiamDMATraining.from_config(cfg, self.backbone.stages)
-
-    @staticmethod
-    def _attention(cfg: EasyDict, channels: int) -> CrossDomainSiameseAttention:
-        rule = cfg.MODEL.CDSA
-        return CrossDomainSiameseAttention(
-            channels, channel_form=rule.CHANNEL, spatial_form=rule.SPATIAL, residuals=rule.RESIDUALS
-        )
-
-    @staticmethod
-    def _fusion(cfg: EasyDict, channels: int) -> DualLevelFusionAttention:
-        rule = cfg.MODEL.DLBM
-        return DualLevelFusionAttention(
-            len(cfg.MODEL.LEVELS), channels, form=rule.CHANNEL, residuals=rule.RESIDUALS
-        )  # fmt: skip
 
     def embed(self, template: Tensor, box: Tensor | None = None) -> Memory:
         """template [B, 2, 3, 127, 127] -> Memory; `box` is not used: the target is in the middle"""
@@ -103,8 +94,11 @@ class SiamDMA(Network):
         """The memory of template features behind the neck, [B, L, 2, C, 7, 7]."""
         if not self.attention:
             return Memory(features, None, None)
-        seen = [part.look(level) for part, level in zip(self.attention.values(), features.unbind(1), strict=True)]
-        return Memory(features, torch.stack([known for known, _ in seen], 1), torch.stack([maps for _, maps in seen], 1))
+        parts: list[Any] = list(self.attention.values())
+        seen = [part.look(level) for part, level in zip(parts, features.unbind(1), strict=True)]
+        return Memory(
+            features, torch.stack([known for known, _ in seen], 1), torch.stack([maps for _, maps in seen], 1)
+        )
 
     def forward(self, memory: Memory, search: Tensor) -> Prediction:
         """Memory and search [B, 2, 3, S, S] -> Prediction"""
@@ -124,7 +118,8 @@ class SiamDMA(Network):
         """The template and the search region, [B, L, 2, C, m, m], after the attention of each level."""
         if memory.known is None or memory.channels is None:
             return memory.features, search
-        levels = zip(*(part.unbind(1) for part in (search, *memory)), strict=True)
+        inputs = (search, memory.features, memory.known, memory.channels)
+        levels = zip(*(part.unbind(1) for part in inputs), strict=True)
         pairs = [part(*own) for part, own in zip(self.attention.values(), levels, strict=True)]
         return torch.stack([z for z, _ in pairs], dim=1), torch.stack([x for _, x in pairs], dim=1)
 
@@ -148,7 +143,9 @@ class SiamDMA(Network):
         """Raises InputError with the key where the score map of a search region would have no middle cell."""
         if size <= EXEMPLAR or (size - EXEMPLAR) % (2 * STRIDE):
             near = EXEMPLAR + 2 * STRIDE * max(1, round((size - EXEMPLAR) / (2 * STRIDE)))
-            raise InputError(f"{key}: {size} is not {EXEMPLAR} plus a multiple of {2 * STRIDE}; give {near}, for example")
+            raise InputError(
+                f"{key}: {size} is not {EXEMPLAR} plus a multiple of {2 * STRIDE}; give {near}, for example"
+            )
 
     def read(self, prediction: Prediction) -> Tensor:
         """The box of the most probable cell."""
@@ -196,13 +193,32 @@ class SiamDMA(Network):
 
     def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
         """torchvision's ImageNet weights of ResNet-50, downloaded. Raises InputError where that fails."""
-        from ..layers.timm_parts import timm
+        return download_resnet()
 
-        try:
-            found = timm.create_model("resnet50.tv_in1k", pretrained=True).state_dict()
-        except Exception as error:  # of the network, of the hub's client
-            raise InputError(f"MODEL.PRETRAIN_FILE: timm cannot load resnet50.tv_in1k ({error}); give a file") from None
-        return {f"backbone.{key}": value for key, value in found.items()}
+    def rate_factor(self, name: str) -> float:
+        """The infrared camera has further to go from its start on visible images."""
+        return self.infrared_factor if name.startswith("backbone.streams.1.") else 1.0
+
+    def watched(self) -> dict[str, Tensor]:
+        """All gains, and the shares of the levels."""
+        seen: dict[str, Tensor] = {}
+        for name, parameter in self.named_parameters():
+            if name.endswith(("_weight", "_gains", "loc_scale", ".gain")) or ".channel_gains." in name:
+                values = parameter.softmax(0) if name.endswith("_weight") else parameter
+                seen |= {f"{name}.{k}": value for k, value in enumerate(values.detach())}
+        return seen
+
+    def distributions(self, prediction: Prediction) -> dict[str, Tensor]:
+        """The masks of the two cameras."""
+        if prediction.masks is None:
+            return {}
+        return dict(zip(("mask_visible", "mask_infrared"), prediction.masks.unbind(1), strict=True))
+
+    def inner_maps(self, prediction: Prediction) -> list[ScoreMap]:
+        """The masks of the two cameras."""
+        masks = [] if prediction.masks is None else prediction.masks.unbind(1)
+        step = STRIDE / region_size(prediction)
+        return [ScoreMap(mask, 0.5 - step * (mask.shape[-1] - 1) / 2, step) for mask in masks]
 
 
 def check_parts(cfg: EasyDict) -> None:
@@ -212,7 +228,7 @@ def check_parts(cfg: EasyDict) -> None:
         raise InputError(f"MODEL.LEVELS: {levels} is not ascending; give [3, 4], for example")
     if model.DLBM.USE and model.DLBM.DECISION and not model.AUX.USE:
         raise InputError(
-            "MODEL.DLBM.DECISION: needs the score maps of MODEL.AUX; set MODEL.AUX.USE=true or MODEL.DLBM.DECISION=false"
+            "MODEL.DLBM.DECISION: needs the score maps of MODEL.AUX; set MODEL.AUX.USE=true, or this to false"
         )
     SiamDMA.check_size("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)
 

@@ -97,7 +97,9 @@ class SiamDMAMethod(ContextMethod):
         """Sides of the crops and share of context. Raises InputError with template updates: they are no part of a
         graph."""
         if self.updates_template:
-            raise InputError("TEST.TEMPLATE_UPDATE: a graph has no template updates; set TEST.TEMPLATE_UPDATE.INTERVAL=0")
+            raise InputError(
+                "TEST.TEMPLATE_UPDATE: a graph has no template updates; set TEST.TEMPLATE_UPDATE.INTERVAL=0"
+            )
         return {
             "geometry": "ContextGeometry",
             "template_size": self.template_size,

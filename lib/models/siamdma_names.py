@@ -86,7 +86,9 @@ def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
     if choose("--naming", naming, ["author", "toolbox"]) == "toolbox":
         return dict(weights)
     if int(weights[_INPUT]) != _RAW:
-        raise InputError("--naming author: the author's code takes pixels as they are; these weights need DATA.INPUT=imagenet")
+        raise InputError(
+            "--naming author: the author's code takes pixels as they are; these weights need DATA.INPUT=imagenet"
+        )
     back = {here: there for there, here in AUTHOR.items()}
     named = {_rename(key, back): value for key, value in weights.items() if key != _INPUT}
     for key in [key for key in named if key.startswith("vbackbone.") and key.split(".")[1] + "." in _STEM]:
@@ -113,6 +115,18 @@ def start_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> d
         names = [name for name in _both_cameras(key) if name in own]
         named |= dict.fromkeys(names, value) if names else {key: value}
     return named
+
+
+def download_resnet() -> dict[str, Tensor]:
+    """torchvision's ImageNet weights of ResNet-50, by timm. Raises InputError where timm cannot load them."""
+    from ..layers.timm_parts import timm  # takes more than a second
+
+    try:
+        found = timm.create_model("resnet50.tv_in1k", pretrained=True).state_dict()
+    except Exception as error:  # of the network, of the hub's client
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(f"MODEL.PRETRAIN_FILE: timm cannot load resnet50.tv_in1k ({reason}); give a file") from None
+    return {f"backbone.{key}": value for key, value in found.items()}
 
 
 def _both_cameras(key: str) -> list[str]:

@@ -119,7 +119,9 @@ def test_attention_of_every_image_by_hand():
                 expected = 4 * flat
                 for seen, group in ((own, part.within), (1 - own, part.across)):
                     query = part.queries[seen](both[time][:, seen])[0].flatten(1)
-                    key, value = (layer(both[time][:, own])[0].flatten(1) for layer in (group[own].key, group[own].value))
+                    key, value = (
+                        layer(both[time][:, own])[0].flatten(1) for layer in (group[own].key, group[own].value)
+                    )
                     expected += group[own].gain * value @ (query.T @ key).softmax(1).T
                 for source in (time, other):
                     image = both[source][0, own].flatten(1)
@@ -208,14 +210,14 @@ def test_levels_are_mixed_by_a_softmax_and_distances_are_bounded():
     template, search = images(1, 8, 7, 7), images(1, 8, 13, 13)
     with torch.no_grad():
         logits, distances = head([template] * 2, [search] * 2)
-        own = [head.levels[name]["cls"](template, search) for name in "ab"]
-        raw = [head.levels[name]["loc"](template, search) for name in "ab"]
+        own = [head.levels[name].cls(template, search) for name in "ab"]
+        raw = [head.levels[name].loc(template, search) for name in "ab"]
         shares, scales = head.cls_weight.softmax(0), head.loc_scale
         torch.testing.assert_close(logits, shares[0] * own[0] + shares[1] * own[1])
         mixed = head.loc_weight.softmax(0)
         expected = sum(mixed[k] * (scales[k] * raw[k]).exp() for k in range(2))
         torch.testing.assert_close(distances, expected)
-        head.levels["a"]["loc"].head[3].bias.fill_(1e4)
+        head.levels["a"].loc.head[3].bias.fill_(1e4)
         assert head([template] * 2, [search] * 2)[1].isfinite().all()
     assert MultiBANHead(["a"], 8).cls_weight is None
     assert LevelHead(["a", "b"], 8)(images(1, 2, 8, 7, 7), images(1, 2, 8, 13, 13)).shape == (1, 2, 7, 7)

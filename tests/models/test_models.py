@@ -56,7 +56,7 @@ def test_shapes(variant):
     model, batch = micro.model(variant), micro.batch(variant, 3)
     memory, prediction = predict(model, batch)
     assert isinstance(model, Network) and model.modalities == batch.template.shape[1]
-    assert all(part.shape[0] == 3 for part in memory), "memories are stacked along targets"
+    assert all(part.shape[0] == 3 for part in tree.tensors(memory)), "memories are stacked along targets"
     boxes = model.read(prediction)
     assert boxes.shape == (3, 4) and torch.isfinite(boxes).all()
     shown, first, step = model.score_map(prediction)
@@ -112,8 +112,9 @@ def test_batched_is_sequential(variant):
     model, batch = micro.model(variant), micro.batch(variant, 3)
     memory, together = predict(model, batch)
     alone = [predict(model, batch.apply(lambda part, k=k: part[k : k + 1])) for k in range(3)]
-    all_close(together, [torch.cat(parts) for parts in zip(*(one for _, one in alone), strict=True)])
-    all_close(tree.join([one for one, _ in alone]), memory)
+    joined = tree.join([one for _, one in alone]), tree.join([one for one, _ in alone])
+    all_close(tree.tensors(together), tree.tensors(joined[0]))
+    all_close(tree.tensors(joined[1]), tree.tensors(memory))
 
 
 @every_variant
@@ -142,7 +143,8 @@ def test_saved_and_loaded_weights_give_the_same_outputs(variant, tmp_path):
     for name in ("x.pth.tar", "x.safetensors"):
         other = micro.model(variant, seed=1)
         load_state(other, load_weights(tmp_path / name), name)
-        assert all(torch.equal(a, b) for a, b in zip(predict(other, batch)[1], expected, strict=True))
+        found = tree.tensors(predict(other, batch)[1])
+        assert all(torch.equal(a, b) for a, b in zip(found, tree.tensors(expected), strict=True))
 
 
 @every_one_stream
@@ -163,13 +165,13 @@ def test_one_memory_serves_many_searches_and_nothing_is_kept(variant):
     model = micro.model(variant)
     first, second = micro.batch(variant, seed=1), micro.batch(variant, seed=2)
     memory, before = predict(model, first)
-    copies = [part.clone() for part in memory]
+    copies = [part.clone() for part in tree.tensors(memory)]
     predict(model, second)
     with torch.no_grad():
         other = model(memory, second.search)
         again = model(memory, first.search)
-    assert all(torch.equal(a, b) for a, b in zip(again, before, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(memory, copies, strict=True)), "arguments are read-only"
+    assert all(torch.equal(a, b) for a, b in zip(tree.tensors(again), tree.tensors(before), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(tree.tensors(memory), copies, strict=True)), "arguments are read-only"
     assert not torch.equal(other[0], before[0])
 
 

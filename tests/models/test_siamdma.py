@@ -15,15 +15,12 @@ from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.layers.ban import boxes_from_sides, grid_points
-from lib.layers.correlation import correlate_by_places, correlate_depthwise
-from lib.layers.cross_domain import CrossDomainSiameseAttention, channel_map, tokens
-from lib.layers.level_fusion import DualLevelFusionAttention, side_by_side
-from lib.layers.resnet import ResNetTrunk, widen_projections
+from lib.layers.cross_domain import channel_map, tokens
+from lib.layers.level_fusion import side_by_side
 from lib.models import build_method, build_model
 from lib.models.siamdma import Memory, Prediction
 from lib.models.siamdma_names import NOT_USED
 from lib.models.siamese import hann_window
-from lib.models.weights import identify, load_state
 from lib.test.tracker.crop_tracker import CropTracker
 
 LEVELS = ("res3", "res4")
@@ -117,8 +114,8 @@ def test_heads_and_fusion(stages):
         expect(f"dlfa.{level}.z.out", templates[place])
         expect(f"dlfa.{level}.x.out", searches[place])
         blocks = model.head.levels[level]
-        expect(f"head.{level}.cls", blocks["cls"](templates[place], searches[place]))
-        expect(f"head.{level}.loc_raw (before scale, exp)", blocks["loc"](templates[place], searches[place]))
+        expect(f"head.{level}.cls", blocks.cls(templates[place], searches[place]))
+        expect(f"head.{level}.loc_raw (before scale, exp)", blocks.loc(templates[place], searches[place]))
 
 
 @pytest.mark.slow

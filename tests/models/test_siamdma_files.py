@@ -84,9 +84,11 @@ def test_both_cameras_start_from_one_resnet(tmp_path, caplog, projection, form):
     for camera in model.backbone.streams:
         assert torch.equal(camera.layer3[1].conv2.weight, weights["layer3.1.conv2.weight"])
         wide = camera.layer2[0].downsample[0].weight
-        assert torch.equal(wide[:, :, 1:2, 1:2], weights["layer2.0.downsample.0.weight"][..., -2:-1, -2:-1]) == (
-            projection == 3
-        ) or projection == 1
+        assert (
+            torch.equal(wide[:, :, 1:2, 1:2], weights["layer2.0.downsample.0.weight"][..., -2:-1, -2:-1])
+            == (projection == 3)
+            or projection == 1
+        )
         if projection == 1:
             assert torch.equal(wide[:, :, 1, 1], weights["layer2.0.downsample.0.weight"][:, :, 0, 0])
             assert wide.count_nonzero() == wide[:, :, 1, 1].count_nonzero()
