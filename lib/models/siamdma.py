@@ -127,6 +127,7 @@ class SiamDMA(Network):
         """[B, 2, 2, n, n] -> [B, 2, 1, m, m]. Losses of the whole prediction do not train the cameras' own heads."""
         assert self.padding_conv is not None
         scores = stream_logits.detach().softmax(2)[:, :, 1:]
+        scores = scores.to(next(self.padding_conv.parameters()).dtype)
         masks = self.padding_conv(scores.flatten(0, 1)).unflatten(0, scores.shape[:2])
         return masks.sigmoid() if self.mask_form == "sigmoid" else masks
 

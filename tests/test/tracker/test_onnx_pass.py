@@ -192,7 +192,7 @@ def test_a_network_without_values_has_the_memory_of_a_real_one(variant):
     with torch.device("meta"):
         hollow = OnnxPass(build_method(build_model(cfg).eval(), cfg), None, None)
     with torch.inference_mode():
-        pixels = torch.zeros_like(hollow._blank(cfg.TEST.TEMPLATE_SIZE), device="cpu")
+        pixels = torch.zeros_like(hollow._blank(hollow.method.template_size), device="cpu")
         real = micro.tracker(variant).method.begin(pixels, torch.ones(1, 1, 4))
         assert tree.names(hollow._memory) == tree.names(real) and type(hollow._memory) is type(real)
 
