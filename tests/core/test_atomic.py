@@ -52,7 +52,9 @@ def test_the_next_run_removes_what_a_killed_one_left_of_the_same_target(killed):
 
 def test_what_a_living_process_writes_stays(tmp_path):
     alive = tmp_path / f".a.txt.{atomic._MACHINE}-{os.getppid()}.tmp"
-    elsewhere = tmp_path / ".a.txt.000000-1.tmp"
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    elsewhere = tmp_path / f".a.txt.000000-{ended.pid}.tmp"  # here no process has this number; there one may
     for path in (alive, elsewhere):
         path.touch()
     with write_atomically(tmp_path / "a.txt") as temporary:
@@ -94,6 +96,17 @@ def test_process_that_has_ended_does_not_run():
         time.sleep(0.02)
     assert not is_running(process.pid) and is_running(os.getpid())
     process.wait()
+
+
+def test_content_is_on_the_disk_before_the_file_gets_its_name(tmp_path, monkeypatch):
+    steps = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(atomic.os, "fsync", lambda number: steps.append(os.fstat(number).st_ino) or sync(number))
+    monkeypatch.setattr(atomic.os, "replace", lambda old, new: steps.append(Path(new).name) or replace(old, new))
+    with write_atomically(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+        number = temporary.stat().st_ino
+    assert steps == [number, "a.txt"]
 
 
 def test_two_processes_write_one_file_without_a_common_temporary(tmp_path, monkeypatch):

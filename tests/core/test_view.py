@@ -8,6 +8,7 @@ import pytest
 from lib.core.crop import cut
 from lib.core.rounding import round_half_up
 from lib.core.view import BLACK, View, place_with_context
+from lib.core.warp import warp_region
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 6), dtype=np.uint8)
 FILL = np.array([1, 2, 3, 4, 5, 6], np.uint8)
@@ -58,6 +59,14 @@ def test_borders_are_repeated_where_no_colour_is_given():
     np.testing.assert_array_equal(cut(IMAGE, view), expected)
     beyond = View(np.zeros(4), (90, 10), (5, 5), (5, 5), (1.0, 1.0), None)
     np.testing.assert_array_equal(cut(IMAGE, beyond), np.repeat(IMAGE[10:15, -1:], 5, axis=1))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_a_region_of_fractions_has_the_colour_of_each_channel_outside(channels):
+    image, colour = IMAGE[..., :channels], FILL[:channels]
+    warped = warp_region(image, np.array([-5.0, 10, 20, 20]), 20, colour)
+    np.testing.assert_array_equal(warped[:, :4], np.broadcast_to(colour, (20, 4, channels)))
+    np.testing.assert_array_equal(warped[:, 6:], image[10:30, 1:15])
 
 
 def test_halves_round_up():

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from trees import SQUARE_FRAMES, put_moving_square
 
 from lib.cli import score
 from lib.core.errors import InputError
+from lib.datasets.sequence import VISIBLE, FileFrames, Sequence
 from lib.test.analysis import sources
+from lib.test.analysis.leaderboard import select_scored
 from lib.test.results.files import write_result
 
 
@@ -170,3 +173,14 @@ def test_annotation_files_alone_suffice(command, tmp_path):
     (tmp_path / "a.txt").write_text("1 1 8 8\n2 1 8 8\n")
     output = command("analysis_results", "--annotations", tmp_path / "truth", "--results", f"x={tmp_path}")
     assert cells(output, "x") == ["100.00", "100.00", "95.24", "-", "1"]
+
+
+def test_only_what_is_wholly_hidden_counts_as_absent():
+    """Half a target is still one to be found."""
+    boxes = np.tile([1.0, 2, 30, 40], (4, 1))
+    shares = np.array([1.0, 0.5, 0.01, 0.0])
+    walk = Sequence("walk", FileFrames(([Path("1.png")] * 4,), (VISIBLE,)), boxes, visible_share=shares)
+    (scored,) = select_scored([walk])
+    assert scored.truth.absent.tolist() == [False, False, False, True]
+    (known,) = select_scored([replace(walk, visible_share=None)])
+    assert known.truth.absent is None
