@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ..core.errors import InputError
 from .numbering import Number, number_streams
-from .times import Clock, are_together, pair_nearest, stamp_clock, times_in_both
+from .times import Clock, are_together, pair_nearest, stamp_clock
 
 LETTERS = str.maketrans("", "", ascii_letters)
 LEAST_SHARED = 0.5  # of the images of the shorter stream; with fewer the numbers are taken for unrelated
@@ -57,12 +57,13 @@ def match_frames(name: str, streams: Mapping[str, Sequence[Path]], counts: Mappi
 
 
 def own_times(names: Sequence[Sequence[str]]) -> tuple[Clock, Clock] | None:
-    """The clocks of two streams whose images are named by times of which less than half are in both; None for other
-    names. Then only the nearest in time can belong together."""
+    """The clocks of two streams whose images are named by times, where the numbers in their names, such as the times
+    themselves, are hardly ever in both; else None. Then only the nearest in time can belong together."""
     one, two = ([*map(stamp_clock, names)] + [None, None])[:2]
     if one is None or two is None:
         return None
-    return None if times_in_both((one, two)) >= LEAST_SHARED * min(map(len, names)) else (one, two)
+    first, second = number_streams(names)
+    return None if len(set(first) & set(second)) >= LEAST_SHARED * min(len(first), len(second)) else (one, two)
 
 
 def _match_times(name: str, streams: Sequence[str], clocks: tuple[Clock, Clock], counts: Mapping[str, int]) -> Match:

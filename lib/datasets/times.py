@@ -134,11 +134,6 @@ def common_times(clocks: tuple[Clock, Clock]) -> tuple[np.ndarray, np.ndarray]:
     return one - one[0], two - two[0]
 
 
-def times_in_both(clocks: tuple[Clock, Clock]) -> int:
-    """The number of times that both recordings have."""
-    return len(np.intersect1d(clocks[0].times, clocks[1].times))
-
-
 def are_together(clocks: tuple[Clock, Clock]) -> bool:
     """Whether frame k of one recording is taken with frame k of the other, to half the time between two frames."""
     length = min(len(clock.times) for clock in clocks)

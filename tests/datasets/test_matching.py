@@ -159,6 +159,20 @@ def test_images_named_by_times_of_two_clocks_are_paired_by_time(infrared, rows, 
     assert sequence.boxes[:, 0].tolist() == [1 + row for row in own][: len(sequence.boxes)]
 
 
+def test_frame_numbers_beside_the_times_decide(tmp_path, caplog):
+    """The infrared stream lacks frame 2; nearest in time, its frame 1 would stand in for it."""
+    numbers = {VISIBLE: range(6), INFRARED: without(2, numbers=range(6))}
+    for stream, lag in ((VISIBLE, 0), (INFRARED, 7)):
+        names = [f"frame_{k:03d}_{1689857632000 + 33 * k + lag}.png" for k in numbers[stream]]
+        put_images(tmp_path / "walk" / stream, names)
+    (tmp_path / "walk" / "init.txt").write_text("".join(f"{k + 1},2,3,4\n" for k in range(6)))
+    (sequence,) = read_folder(tmp_path)
+    assert sequence.boxes[:, 0].tolist() == [1, 2, 4, 5, 6] and "infrared lacks 2" in caplog.text
+    demo = open_frames(tmp_path / "walk" / VISIBLE, tmp_path / "walk" / INFRARED)
+    shown = [[[int(image[0, 0, 0]) for image in images] for images in frames] for frames in (sequence.frames, demo)]
+    assert shown[0] == shown[1] == [[0, 0], [10, 10], [30, 20], [40, 30], [50, 40]]
+
+
 def test_rows_that_belong_to_no_stream_of_times_are_refused():
     images = {VISIBLE: stamped(TENTHS, "v"), INFRARED: stamped(np.arange(4) * 0.3 + 0.04, "i")}
     with pytest.raises(InputError, match="7 boxes belong to neither the 10 visible nor the 4 infrared images; write"):
