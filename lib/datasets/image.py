@@ -143,7 +143,7 @@ def _decode(data: np.ndarray, source: str | Path, flags: int = cv2.IMREAD_COLOR 
         image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
     if image is None:
         raise InputError(f"{source}: image cannot be decoded; the file is damaged, replace it")
-    if image.dtype == np.float64:
+    if image.dtype not in (np.uint8, np.uint16):  # 64-bit and half floats, signed numbers such as degrees
         image = image.astype(np.float32)
     channels = 1 if image.ndim == 2 else image.shape[2]
     return cv2.cvtColor(image, _TO_RGB[channels]) if channels in _TO_RGB else cv2.merge([image[..., 0]] * 3)

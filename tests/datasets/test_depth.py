@@ -123,6 +123,32 @@ def test_degrees_as_floats(tmp_path, caplog):
     assert np.abs(found - grey_frames()).max() <= 1.5 and "float values 20" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [(np.int32, 29315, 30815), (np.int16, -1000, 1500), (np.int8, -100, 100), (np.float64, -40, 5)],
+)
+def test_signed_numbers_and_other_floats(tmp_path, caplog, kind, low, high):
+    """As thermal software exports them: hundredths of a kelvin or degree, degrees."""
+    values = low + grey_frames() / 255 * (high - low)
+    folder = put(tmp_path / "ir", (values if kind is np.float64 else values.round()).astype(kind), ".tif")
+    found = read_all(folder)[..., 1].astype(int)
+    assert np.abs(found - grey_frames()).max() <= 2 and f"float values {low} to {high}" in caplog.text
+    script = deployed()
+    span = script.measure_range(sorted(folder.iterdir()))
+    shown = np.stack([script.read_image(path, span)[..., 1] for path in sorted(folder.iterdir())])
+    np.testing.assert_array_equal(shown, found)
+
+
+def deployed():
+    """deploy/track_onnx.py."""
+    pytest.importorskip("onnxruntime")
+    sys.path.insert(0, str(ROOT / "deploy"))
+    try:
+        return importlib.import_module("track_onnx")
+    finally:
+        sys.path.remove(str(ROOT / "deploy"))
+
+
 def test_packed_arrays_and_the_deployed_script_read_alike(tmp_path, capsys):
     folder = tmp_path / "set" / "walk"
     put(folder / "infrared", raw_frames())
@@ -134,13 +160,7 @@ def test_packed_arrays_and_the_deployed_script_read_alike(tmp_path, capsys):
     (packed,) = read_pack(tmp_path / "packed")
     assert all(np.array_equal(packed.frames[k][1], expected[k]) for k in range(FRAMES))
 
-    sys.path.insert(0, str(ROOT / "deploy"))
-    try:
-        pytest.importorskip("onnxruntime")
-        script = importlib.import_module("track_onnx")
-    finally:
-        sys.path.pop(0)
-    frames = list(script.read_frames([folder / "visible", folder / "infrared"]))
+    frames = list(deployed().read_frames([folder / "visible", folder / "infrared"]))
     assert all(np.array_equal(frames[k][..., 3:], expected[k]) for k in range(FRAMES))
     assert capsys.readouterr().out.count("become 0 to 255") == 1
 
