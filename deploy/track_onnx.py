@@ -201,7 +201,7 @@ def measure_range(paths: Sequence[Path]) -> tuple[float, float] | None:
 
 
 def read_deep(paths: Sequence[Path]) -> list[np.ndarray]:
-    """The sorted values of each image of more than 8 bit, without its border and without single pixels that stick out."""
+    """The sorted values of each image of more than 8 bit, without its border and single pixels that stick out."""
     found = []
     for path in paths:
         image = load(path)

@@ -23,8 +23,13 @@ def other_reading(boxes: np.ndarray, size: tuple[int, int]) -> Reading | None:
     if not len(known) or (known[:, :2] < 0).any():
         return None
     place, extent, ends = known[:, :2], known[:, 2:], known[:, :2] + known[:, 2:]
-    if (ends > size).any(1).mean() > STICKS_OUT and ((place < extent) & (extent <= size)).all():
-        return Reading("x1,y1,x2,y2", np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1))
-    if (place + extent / 2 > size).any(1).mean() > FAR_OUT and (ends <= THOUSAND).all():
-        return Reading("thousandths of the image", boxes * np.tile(size, 2) / THOUSAND)
-    return None
+    corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+    are_corners = bool((place < extent).all())
+    if (ends > size).any(1).mean() > STICKS_OUT and are_corners and (extent <= size).all():
+        return Reading("x1,y1,x2,y2", corners)
+    if (place + extent / 2 > size).any(1).mean() <= FAR_OUT:
+        return None
+    scale = np.tile(size, 2) / THOUSAND
+    if are_corners and (extent <= THOUSAND).all():
+        return Reading("x1,y1,x2,y2 in thousandths of the image", corners * scale)
+    return Reading("thousandths of the image", boxes * scale) if (ends <= THOUSAND).all() else None

@@ -156,6 +156,7 @@ def test_differing_streams_and_a_page_of_output(check, tmp_path):
     [
         ("3,2,7,6\n4,3,8,7\n", "x1,y1,x2,y2"),
         ("600,500,300,250\n650,400,300,250\n", "thousandths of the image"),
+        ("600,500,700,950\n300,200,900,250\n", "x1,y1,x2,y2 in thousandths of the image"),
         ("1,1,4,4\n2,3,5,4\n", ""),
         ("3,2,7,6\n" + "1,1,2,2\n" * 3, ""),  # one of four reaches beyond its image
     ],

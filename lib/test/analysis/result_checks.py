@@ -87,6 +87,8 @@ def other_convention(
         "x y w h": result,
         "x1 y1 x2 y2": np.concatenate([place, size - place], 1),
         "cx cy w h": np.concatenate([place - size / 2, size], 1),
+        "y x h w": result[:, [1, 0, 3, 2]],
+        "y1 x1 y2 x2": np.concatenate([place, size - place], 1)[:, [1, 0, 3, 2]],
         **others,
     }
     readings |= _in_other_units(readings, truth, rows_begin[known])

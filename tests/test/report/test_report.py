@@ -244,6 +244,8 @@ def test_negative_sizes_and_surplus_rows_are_said_once(walk, tmp_path, caplog):
     [
         ("x1 y1 x2 y2", lambda rows: np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:]], 1)),
         ("cx cy w h", lambda rows: np.concatenate([rows[:, :2] + rows[:, 2:] / 2, rows[:, 2:]], 1)),
+        ("y x h w", lambda rows: rows[:, [1, 0, 3, 2]]),
+        ("y1 x1 y2 x2", lambda rows: np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:]], 1)[:, [1, 0, 3, 2]]),
     ],
 )
 def test_boxes_in_another_convention_are_warned_of(walk, tmp_path, caplog, word, convert):
