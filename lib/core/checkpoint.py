@@ -30,7 +30,8 @@ _NESTED = 3  # of them within each other
 #: Called with a file that is complete and does not have its name yet.
 Ready = Callable[[Path], None]
 
-_WRAPPED = "module."  # before every key of a network that several GPUs trained
+#: Before every key of a network that several GPUs, or Lightning, trained
+_WRAPPED = ("module.", "model.")
 _COMPILED = "_orig_mod."  # in the keys of a network that torch.compile wrapped
 _LARGEST = 4 << 30  # bytes that a `.npz` may expand to
 
@@ -87,8 +88,8 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
         _refuse_objects(path, content)
     found = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
     weights = {key.replace(_COMPILED, ""): value for key, value in found.items()}
-    while weights and all(key.startswith(_WRAPPED) for key in weights):
-        weights = {key.removeprefix(_WRAPPED): value for key, value in weights.items()}
+    while prefix := next((one for one in _WRAPPED if weights and all(key.startswith(one) for key in weights)), ""):
+        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
     if not weights:
         raise InputError(
             f"{path}: holds no weights; expected a state dict, bare or under {', '.join(_WEIGHT_KEYS)}; "
@@ -152,6 +153,8 @@ def _refuse_objects(path: str | Path, content: Any) -> None:
 def _read(path: Path) -> Any:
     with open(path, "rb") as file:
         head, size = file.read(40), path.stat().st_size
+        if not size:
+            raise ValueError("it is empty")
         for start, words in _OTHERS.items():
             if head.lstrip().lower().startswith(start):
                 raise ValueError(words)
@@ -163,6 +166,8 @@ def _read(path: Path) -> Any:
         with zipfile.ZipFile(file) as archive:
             if is_torch_zip(archive):
                 return read_zip(archive, size)
+            if not all(info.filename.endswith(".npy") for info in archive.infolist()):
+                raise ValueError("it is a zip archive of other files; unpack it first")
             if sum(info.file_size for info in archive.infolist()) > _LARGEST:
                 raise ValueError(f"it expands to more than {_LARGEST >> 30} GiB")
     return _read_npz(path)
@@ -181,4 +186,7 @@ _OTHERS = {
     b"<html": "it is a web page: the download went wrong",
     b"\x93numpy": "it is one array without a name; expected an .npz file",
     b"\x1f\x8b": "it is packed by gzip; unpack it first",
+    b"rar!": "it is a RAR archive; unpack it first",
+    b"7z\xbc\xaf": "it is a 7z archive; unpack it first",
+    b"\x89hdf": "it is a file of HDF5, as Keras writes them; only weights of PyTorch are read",
 }

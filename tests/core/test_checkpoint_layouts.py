@@ -1,5 +1,7 @@
 """Checkpoints as people have them: wrapped, nested, renamed, and what is often taken for one."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from lib.core.checkpoint import load_weights, save_weights
 WEIGHTS = {"a.weight": torch.arange(12.0).view(3, 4), "a.bias": torch.ones(3, dtype=torch.float16)}
 
 
-@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module."])
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module.", "model.", "module.model."]
+)
 @pytest.mark.parametrize("keys", [["net"], ["model", "state_dict"], ["state_dict", "model", "net"]])
 def test_prefixes_and_nested_state_dicts(tmp_path, prefix, keys):
     content = {f"{prefix}{key}": value for key, value in WEIGHTS.items()}
@@ -42,11 +46,22 @@ def test_the_content_decides_not_the_name(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n", "fetch it with git lfs pull"),
         (b"\n<!DOCTYPE html><html>", "it is a web page: the download went wrong"),
         (b"\x1f\x8b\x08\0", "unpack it first"),
+        (b"Rar!\x1a\x07\0", "it is a RAR archive; unpack it first"),
+        (b"7z\xbc\xaf\x27\x1c", "it is a 7z archive; unpack it first"),
+        (b"\x89HDF\r\n\x1a\n", "it is a file of HDF5"),
+        (b"", "it is empty"),
     ],
 )
 def test_what_is_often_taken_for_a_checkpoint_is_named(tmp_path, content, expected):
     (tmp_path / "x.safetensors").write_bytes(content)
     assert expected in message_of(load_weights, tmp_path / "x.safetensors")
+
+
+def test_a_zip_archive_with_a_checkpoint_in_it_is_named(tmp_path):
+    torch.save(WEIGHTS, tmp_path / "x.pth")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(tmp_path / "x.pth", "x.pth")
+    assert "it is a zip archive of other files; unpack it first" in message_of(load_weights, tmp_path / "x.zip")
 
 
 @pytest.mark.parametrize("new", [True, False])
