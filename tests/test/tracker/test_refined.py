@@ -57,12 +57,16 @@ class Grow:
     streams = Streams(1)
 
     def begin(self, frames, targets):
-        return [frame.images[0].shape for frame in frames]
+        return self._kept(frames, targets)
 
     def refine(self, memories, frames, targets):
-        assert memories == [frame.images[0].shape for frame in frames]
+        assert memories == self._kept(frames, targets)
         assert all(len(frame.images) == 1 for frame in frames)
         return [target.box + [-1, 0, 2, 0] for target in targets]
+
+    @staticmethod
+    def _kept(frames, targets):
+        return [(target.name, frame.images[0].shape) for target, frame in zip(targets, frames, strict=True)]
 
 
 def test_a_refined_box_is_what_is_given_out_and_where_the_tracker_goes_on(sequences):
@@ -94,6 +98,18 @@ def test_a_target_that_was_not_found_is_not_refined(sequences):
     black = [np.zeros((180, 240, 3), np.uint8)] * 2
     (lost,) = refined.track(first, [black])
     assert not lost.found and lost.box.tolist() == sequence.boxes[0].tolist()
+
+
+def test_a_lost_target_takes_nothing_from_those_beside_it(sequences):
+    refined = Refined(fake_tracker(), Grow())
+    frames, boxes = [one.frames[0] for one in sequences], [one.boxes[0] for one in sequences]
+    targets = refined.start(frames, boxes, list(LENGTHS))
+    black = [np.zeros((180, 240, 3), np.uint8)] * 2
+    moved = refined.track(targets, [black, *(one.frames[1] for one in sequences[1:])])
+    assert [target.found for target in moved] == [False, True, True]
+    assert [target.state.memory[0] for target in moved] == list(LENGTHS)
+    for target, sequence in zip(moved[1:], sequences[1:], strict=True):
+        np.testing.assert_array_equal(target.box, follow_alone(refined, sequence)[1])
 
 
 def test_the_static_box_stays_where_it_was(sequences):
