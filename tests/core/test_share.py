@@ -23,6 +23,7 @@ from lib.test.tracker.forward_pass import Mode
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "pretrained_models" / "iimf_tiny.safetensors"
+PATIENCE = 900  # seconds, on a busy machine
 LENGTHS = {"long": 9, "middle": 7, "short": 4, "single": 1}
 
 
@@ -57,7 +58,7 @@ def start(data, results, *more):
 
 
 def finish(process, status=0):
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, out
     return out
 

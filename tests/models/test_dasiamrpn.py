@@ -299,19 +299,6 @@ def test_lost_target_waits_and_the_first_sure_frame_moves_it():
     )
 
 
-@pytest.mark.parametrize("size", [(40, 320), (320, 40)])
-def test_the_search_for_a_lost_target_grows_until_it_covers_the_frame_from_one_end_to_the_other(size):
-    tracker = trackers("TEST.LONG_TERM.MAX_SIZE=1999", variant="dasiamrpn-long")
-    image = [np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)]
-    (target,) = tracker.start([image], [np.array([4.0, 4, 30, 24])])
-    frame = read_frame(image, tracker.streams, "walk")
-    for _ in range(12):
-        target = tracker.method.prepare_next(replace(target, score=0.1), size)
-    (view,) = tracker.method.views(target, frame)
-    stride = 8 / view.scale[0]  # the size is a whole number of strides
-    assert 2 * 320 - stride <= view.extent[0] <= 2 * 320 + stride and not target.found
-
-
 def test_nothing_is_learned_while_lost():
     tracker, _ = scripted([0.5, 0.5])
     image = [np.random.default_rng(0).integers(0, 256, (720, 960, 3)).astype(np.uint8)]

@@ -9,7 +9,7 @@ import pytest
 from lib.core.frame import Frame
 from lib.core.target import Target
 from lib.models import build_method, build_model
-from lib.models.method import CropState
+from lib.models.method import CropState, TargetAnswer
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 FRAME = Frame([IMAGE], (60, 80))
@@ -55,6 +55,37 @@ def test_a_lost_target_is_searched_all_over_a_wide_and_a_high_frame(size):
         lost = long.prepare_next(lost, size)
     (view,) = long.views(lost, frame)
     assert not lost.found and 2 * max(size) - 1 <= view.extent[0] <= 2 * max(size) + 80
+
+
+def test_a_corrected_target_is_searched_in_a_region_of_the_usual_size():
+    long = method("dasiamrpn-long")
+    lost = target(long, [30.0, 20.0, 20.0, 20.0], search_size=399)
+    found = long.correct(lost, np.array([5.0, 6, 20, 20]))
+    usual = lost.state.settings.usual_size
+    assert long.views(lost, FRAME)[0].size == (399, 399) and long.views(found, FRAME)[0].size == (usual, usual)
+    assert found.box.tolist() == [5, 6, 20, 20]
+
+
+def test_the_window_weighs_little_while_the_target_is_lost(monkeypatch):
+    tracker = micro.tracker("dasiamrpn-long", "TEST.LONG_TERM.WINDOW_INFLUENCE=0.05")
+    long, seen = tracker.method, []
+    propose = long.propose
+    monkeypatch.setattr(long, "propose", lambda *given: seen.append(given[2]) or propose(*given))
+    (sight,) = tracker.start([[IMAGE]], [np.array([30.0, 20, 20, 20])])
+    settings = sight.state.settings._replace(search_size=295)
+    lost = replace(sight, state=sight.state._replace(settings=settings))
+    tracker.track([sight, lost], [[IMAGE], [IMAGE]])
+    assert seen == [None, 0.05], "None stands for TEST.WINDOW_INFLUENCE"
+
+
+def test_a_target_without_any_score_is_not_found():
+    """A box where no cell is higher than any other says nothing."""
+    plain = method("ostrack")
+    start = replace(target(plain, [30.0, 20.0, 20.0, 20.0]), name="walk")
+    (view,) = plain.views(start, FRAME)
+    box = np.array([0.5, 0.5, 0.25, 0.25])
+    after = [plain.update_target(start, view, TargetAnswer(box, score, True), FRAME.size) for score in (0.0, 0.01)]
+    assert [one.found for one in after] == [False, True] and [one.age for one in after] == [1, 1]
 
 
 def test_context_clip_keeps_the_centre_in_the_image():

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lib.layers.attention import CastBlock, GatherBlock, SpreadBlock
-from lib.layers.candidates import choose_judges
+from lib.layers.candidates import CandidateTokens, choose_judges, eliminate
 from lib.layers.timm_parts import DropPath
+from lib.layers.vit import run_block
 from lib.models import build_model
 
 JUDGES = ("ostrack-ce-GT_BOX", "DATA.TEMPLATE.SIZE=64", "TEST.TEMPLATE_SIZE=64")
@@ -35,6 +36,17 @@ def test_stochastic_depth_drops_attention_and_mlp_of_a_mixing_block(kind, monkey
     given = (query, first) if kind is CastBlock else (query, first, second)
     residual = query + first if kind is SpreadBlock else query
     assert torch.equal(block(*given), residual), "nothing is left of the two branches where both are dropped"
+
+
+@pytest.mark.parametrize("first_row", [0, 5])
+def test_stochastic_depth_drops_attention_and_mlp_of_a_block_whichever_of_its_rows_are_computed(first_row, monkeypatch):
+    monkeypatch.setattr(DropPath, "forward", lambda self, x: x * 0)
+    block = build_model(micro.config("ostrack", "TRAIN.DROP_PATH_RATE=0.3")).backbone.blocks[-1].train()
+    z, x = torch.randn(2, 5, 24), torch.randn(2, 9, 24)
+    tokens = torch.cat([z, x], dim=1)
+    assert torch.equal(run_block(block, tokens, first_row), tokens[:, first_row:])
+    left = eliminate(block, CandidateTokens(z, x, torch.arange(9).expand(2, -1)), torch.full((2, 5), 0.2), 1.0)
+    assert torch.equal(left.z, z) and torch.equal(left.x, x)
 
 
 @pytest.mark.parametrize("variant", ["ostrack", "tbsi_track", "iimf_track"])

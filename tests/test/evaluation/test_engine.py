@@ -11,13 +11,14 @@ import pytest
 from fake_model import fake_tracker, follow_alone, moving_sequence
 
 from lib.core.errors import InputError
+from lib.core.frame import Streams
 from lib.datasets.annotation import read_numbers
 from lib.datasets.readers.folder import read_folder
-from lib.datasets.sequence import Sequence
+from lib.datasets.sequence import Frames, Sequence
 from lib.models import TRACKERS
 from lib.test.evaluation import engine
 from lib.test.evaluation.engine import TrackingJob, follow, run_tracking
-from lib.test.evaluation.read_ahead import DEPTH, read_ahead
+from lib.test.evaluation.read_ahead import DEPTH, FrameQueue, decoding_threads, read_ahead
 from lib.test.evaluation.workers import choose_devices
 from lib.test.results.files import finished, read_both_seconds, read_result, write_result
 
@@ -96,6 +97,30 @@ def test_network_is_built_once_for_all_sequences(tmp_path):
 
     run(tmp_path, [moving_sequence("a"), moving_sequence("b")], build=build)
     assert built == ["cpu"]
+
+
+def test_a_frame_of_another_size_is_read_whole_though_a_reduced_one_was_asked_for():
+    """Its boxes would else be scaled by the size of the first frame."""
+    sequence = moving_sequence("walk", length=5)
+    images = [sequence.frames[k] for k in range(5)]
+    images[3] = [np.ascontiguousarray(image[:150, :200]) for image in images[3]]
+
+    class Uneven(Frames):
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, index):
+            return images[index]
+
+    with decoding_threads(1) as pool:
+        queue = FrameQueue(pool, Streams(2), replace(sequence, frames=Uneven()))
+        found = [queue.next_frame()]
+        for _ in range(4):
+            queue.request(2)
+            found.append(queue.next_frame())
+    whole = images[0][0].shape[:2]
+    assert [frame.reduction for frame in found] == [1, 1, 2, 1, 2], "two are decoded ahead"
+    assert [frame.size for frame in found] == [whole, whole, whole, (150, 200), whole]
 
 
 def test_longest_sequences_come_first(tmp_path):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import micro
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ from lib.core.frame import Frame
 from lib.core.view import View, context_side, mean_colour, place_square, place_with_context
 from lib.datasets.image import shrink
 from lib.test.tracker.device_crop import cut_views
+from lib.test.tracker.forward_pass import Mode
 
 CPU = torch.device("cpu")
 KINDS = ("square", "context", "rectangle", "border")
@@ -93,3 +95,15 @@ def test_images_with_places_of_their_own(reduction):
         assert torch.equal(found[:, number], cut_views(alone, CPU)[:, 0])
     plain = cut_views([(frame, view) for view in views], CPU)
     assert torch.equal(found[:, 0], plain[:, 0]) and not torch.equal(found[:, 1], plain[:, 1])
+
+
+def test_frames_are_decoded_smaller_only_where_nothing_needs_the_whole_one():
+    """A template update would cut its template from the reduced frame."""
+    image, box = [picture(400, 500)[..., :3]], np.array([100.0, 100, 200, 150])
+    found = {}
+    for crops, interval in (("exact", 0), ("fast", 0), ("fast", 5)):
+        changes = f"TEST.TEMPLATE_UPDATE.INTERVAL={interval}"
+        tracker = micro.tracker("siamrpn", changes, mode=Mode(crops=crops))
+        (target,) = tracker.start([image], [box])
+        found[crops, interval] = tracker.reduction(target)
+    assert found == {("exact", 0): 1, ("fast", 0): 2, ("fast", 5): 1}
