@@ -94,10 +94,12 @@ def test_medians_and_ratios_within_each_repetition():
     records = {"0 workers": runs(10, 20, 10), "0 workers, scaled decoding": runs(15, 22, 12)}
     summary = summarise_loading(records)
     assert [row["pairs_per_core_s"] for row in summary.values()] == [10, 15]
-    assert gains(records, 0) == [1.1, 1.2, 1.5]
+    ratios = gains(records, LoadingVariant(0, False), LoadingVariant(0, True))
+    assert ratios == [1.1, 1.2, 1.5]
     pixels = {"changed_share": 0.14, "mean": 2.5, "percentile_99": 30.2, "box_px": 0.3}
-    text = format_text(loading_table(summary, pixels, what="noise", ratios=gains(records, 0)))
-    assert "makes 1.20 times as many pairs (1.10 to 1.50 within one repetition)" in text
+    text = format_text(loading_table(summary, pixels, what="noise", ratios=ratios, packed=[0.9, 1.0, 1.3]))
+    assert "Scaled decoding makes 1.20 times as many pairs (1.10 to 1.50 within one repetition)" in text
+    assert "The packed set makes 1.00 times as many pairs (0.90 to 1.30 within one repetition)" in text
     assert (
         "changes 14% of the search regions: there by 2.50 of 255 on average, 99 % of the pixels by at most 30" in text
     )
@@ -120,6 +122,18 @@ def test_command_makes_pairs_and_writes_what_it_measured(tmp_path, monkeypatch, 
     assert content["task"].startswith("160x120, visible + infrared") and content["machine"]["processor"]
     assert "Loading training pairs: 160x120" in capsys.readouterr().out
     assert (tmp_path / "out.md").read_text().startswith("**Loading training pairs")
+
+
+def test_packed_set_takes_its_turns(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loading_benchmark, "SEQUENCES", 2)
+    monkeypatch.setattr(loading_benchmark, "FRAMES", 3)
+    small = ("--script", "iimf_track", "--config", "tiny", "--frame_size", "160x120", "--pairs", "8", "--workers", "0")
+    run_command(monkeypatch, *small, "--repeats", "1", "--packed", "--json", tmp_path / "out.json")
+    runs = json.loads((tmp_path / "out.json").read_text())["runs"]
+    ways = ("", ", scaled decoding", ", packed", ", packed, scaled decoding")
+    assert list(runs) == [f"0 workers{way}" for way in ways]
+    assert all(run["pairs"] == 8 and run["frame_ms"] > 0 for (run,) in runs.values())
+    assert "The packed set makes " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,24 @@
 rgbt benchmark data                                  synthetic JPEG pairs, 640 x 480, boxes like LasHeR's
 rgbt benchmark data --frame_size 1280x720 --workers 0 4 8
 rgbt benchmark data --data_dir LasHeR/trainingset --script iimf_track --config tiny
+rgbt benchmark data --packed                         single files and a packed set in turns
 """
 
 import argparse
+import itertools
 import re
 import tempfile
+from collections.abc import Sequence as Many
+from dataclasses import replace
 from pathlib import Path
 
 from ...core.config import load_config
 from ...core.errors import InputError
 from ...core.measure.benchmark import Report, alternate
 from ...core.measure.machine import describe_machine
+from ...datasets.pack import pack, read_pack
 from ...datasets.readers.folder import read_folder
+from ...datasets.sequence import Sequence
 from ...train.benchmarks.loading import (
     LoadingVariant,
     compare_pixels,
@@ -52,6 +58,7 @@ def add_arguments(parser: Parser) -> None:
         default=[0, 1, 2],
         help="loader processes, one or more numbers (default: 0 1 2)",
     )
+    parser.add_argument("--packed", action="store_true", help="also pack the sequences, and load from there")
     parser.add_argument("--pairs", type=int, default=256, help="pairs of one run (default: %(default)s)")
 
 
@@ -65,21 +72,29 @@ def measure(args: argparse.Namespace) -> Report:
     tracker, config = args.tracker or TRACKER, args.config or CONFIG
     cfg = load_config(tracker, config, ["TRAIN.BATCH_SIZE=8", "DATA.TRAIN.DATASETS_NAME=[benchmark]",
                                                  "DATA.TRAIN.DATASETS_RATIO=[1]"])  # fmt: skip
-    kinds = [LoadingVariant(workers, scaled) for workers in args.workers for scaled in (False, True)]
+    ways = itertools.product(args.workers, (False, True)[: 1 + args.packed], (False, True))
+    kinds = [LoadingVariant(workers, scaled, packed) for workers, packed, scaled in ways]
     variants = {variant.name: variant for variant in kinds}
     with tempfile.TemporaryDirectory() as scratch:
         if args.data_dir:
-            sequences = read_folder(args.data_dir)
+            sequences: Many[Sequence] = read_folder(args.data_dir)
         else:
             sequences = make_pairs(Path(scratch, "made"), args.photos, (int(size[1]), int(size[2])))
+        places = {False: sequences}
+        if args.packed:
+            pack(sequences, Path(scratch, "packed"))
+            places[True] = read_pack(Path(scratch, "packed"))
         records = alternate(
             list(variants),
-            lambda name, _: measure_loading(cfg, sequences, variants[name], pairs=args.pairs),
+            lambda name, _: measure_loading(cfg, places[variants[name].packed], variants[name], pairs=args.pairs),
             repeats=args.repeats,
         )
         pixels = compare_pixels(cfg, sequences)
         what = f"{describe(sequences)}, crops of {tracker}/{config}"
     summary = summarise_loading(records)
-    table = loading_table(summary, pixels, what=what, ratios=gains(records, min(args.workers)))
+    plain = LoadingVariant(min(args.workers), False)
+    packed = gains(records, plain, replace(plain, packed=True)) if args.packed else []
+    ratios = gains(records, plain, replace(plain, scaled=True))
+    table = loading_table(summary, pixels, what=what, ratios=ratios, packed=packed)
     content = {"machine": describe_machine(), "task": what, "medians": summary, "pixels": pixels, "runs": records}
     return Report([table], content)

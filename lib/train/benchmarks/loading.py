@@ -1,4 +1,4 @@
-"""Speed of the loader in training pairs, the share of decoding in it, and what scaled decoding changes."""
+"""Speed of the loader in training pairs, the share of decoding in it, and what scaled decoding and packing change."""
 
 import copy
 import dataclasses
@@ -33,15 +33,17 @@ LASHER_SIZE, LASHER_SPREAD = 64.0, 0.58
 
 @dataclass(frozen=True)
 class LoadingVariant:
-    """A number of loader processes, with or without scaled decoding."""
+    """A number of loader processes, with or without scaled decoding, on single files or on a packed set."""
 
     workers: int
     scaled: bool
+    packed: bool = False
 
     @property
     def name(self) -> str:
         """Its name in tables."""
-        return f"{self.workers} worker{'' if self.workers == 1 else 's'}{', scaled decoding' if self.scaled else ''}"
+        ways = (", packed" if self.packed else "") + (", scaled decoding" if self.scaled else "")
+        return f"{self.workers} worker{'' if self.workers == 1 else 's'}{ways}"
 
 
 @dataclass
@@ -174,30 +176,42 @@ def summarise_loading(records: dict[str, list[dict[str, Any]]]) -> dict[str, dic
     return {name: {key: median(run[key] for run in runs) for key in runs[0]} for name, runs in records.items()}
 
 
-def gains(records: dict[str, list[dict[str, Any]]], workers: int) -> list[float]:
-    """Speed with scaled decoding / speed without, for each repetition, in ascending order."""
-    whole, scaled = (records[LoadingVariant(workers, scaled).name] for scaled in (False, True))
-    rate = "pairs_per_core_s" if workers == 0 else "pairs_per_s"
-    return sorted(less[rate] / run[rate] for run, less in zip(whole, scaled, strict=True))
+def gains(records: dict[str, list[dict[str, Any]]], plain: LoadingVariant, other: LoadingVariant) -> list[float]:
+    """Speed of another variant / speed of a plain one, for each repetition, in ascending order."""
+    rate = "pairs_per_core_s" if plain.workers == other.workers == 0 else "pairs_per_s"
+    runs = zip(records[plain.name], records[other.name], strict=True)
+    return sorted(after[rate] / before[rate] for before, after in runs)
 
 
 def loading_table(
-    summary: dict[str, dict[str, float]], pixels: dict[str, float], *, what: str, ratios: Many[float]
+    summary: dict[str, dict[str, float]],
+    pixels: dict[str, float],
+    *,
+    what: str,
+    ratios: Many[float],
+    packed: Many[float] = (),
 ) -> Table:
-    """Pairs per second, with notes on how they were measured. ratios: from `gains`."""
+    """Pairs per second, with notes on how they were measured. ratios, packed: from `gains`, of scaled decoding and of
+    the packed set."""
     rows = [["", "pairs/s", "pairs/s of core time", "reading and decoding", "ms a frame", "frames decoded smaller"]]
     forms = {"pairs_per_s": "{:.1f}", "pairs_per_core_s": "{:.1f}", "decode_share": "{:.0%}", "frame_ms": "{:.2f}"}
     forms["reduced_share"] = "{:.0%}"
     for name, row in summary.items():
         rows.append([name, *(form.format(row[key]) if key in row else "" for key, form in forms.items())])
-    notes = (
+    notes = [
         f"Medians of {len(ratios)} interleaved runs; {machine_words()}.",
-        f"Scaled decoding makes {median(ratios):.2f} times as many pairs ({ratios[0]:.2f} to {ratios[-1]:.2f} within "
-        f"one repetition). It changes {pixels['changed_share']:.0%} of the search regions: there by "
-        f"{pixels['mean']:.2f} of 255 on average, 99 % of the pixels by at most {pixels['percentile_99']:.0f}, boxes "
-        f"by at most {pixels['box_px']:.2f} pixels of the crop.",
-    )
-    return Table(f"Loading training pairs: {what}", rows, notes)
+        f"Scaled decoding makes {_range(ratios)}. It changes {pixels['changed_share']:.0%} of the search regions: "
+        f"there by {pixels['mean']:.2f} of 255 on average, 99 % of the pixels by at most "
+        f"{pixels['percentile_99']:.0f}, boxes by at most {pixels['box_px']:.2f} pixels of the crop.",
+    ]
+    if packed:
+        notes.append(f"The packed set makes {_range(packed)}.")
+    return Table(f"Loading training pairs: {what}", rows, tuple(notes))
+
+
+def _range(ratios: Many[float]) -> str:
+    least, most = f"{ratios[0]:.2f}", f"{ratios[-1]:.2f}"
+    return f"{median(ratios):.2f} times as many pairs ({least} to {most} within one repetition)"
 
 
 def _with(cfg: EasyDict, variant: LoadingVariant, pairs: int) -> EasyDict:
