@@ -23,11 +23,13 @@ from lib.core.checkpoint import load_weights, save_weights
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.schema import read_yaml
-from lib.datasets import annotation, index, load_training_set, mat
+from lib.datasets import annotation, index, load_dataset, load_training_set, mat
 from lib.datasets.image import read_image
 from lib.datasets.pack import pack, read_pack
+from lib.datasets.readers import cropped as cropped_sets
 from lib.datasets.readers import gtot
 from lib.datasets.readers.folder import read_folder
+from lib.datasets.store_writer import fill_store
 from lib.test.demo.boxes import parse_box, read_given_boxes
 from lib.test.evaluation.record import _decisive, digest
 from lib.test.results import dialect, files
@@ -130,6 +132,24 @@ def categories(tmp_path, monkeypatch):
     return tmp_path / "vid" / "categories.json", read
 
 
+def infrared_boxes(tmp_path, monkeypatch):
+    content = {"v": {"00": {"000003": [1, 2, 5, 9], "000004": [4, 2, 12, 10]}}}
+    about = {"geometry": cropped_sets.GEOMETRY, "streams": ["visible", "infrared"]}
+    picture = cv2.imencode(".jpg", np.zeros((511, 511, 3), np.uint8))[1].tobytes()
+    with fill_store(tmp_path / "gtot" / cropped_sets.STORE, about) as store:
+        for key in (f"v_00/{stream}/{frame:06d}" for stream in "vi" for frame in (3, 4)):
+            store.put(key, picture)
+        store.complete(4)
+    for name in ("train.json", "infrared.json"):
+        (tmp_path / "gtot" / name).write_text(json.dumps(content))
+
+    def read():
+        for sequence in load_dataset("gtot511", {"crop511_dir": str(tmp_path)}):
+            assert len(sequence.boxes_infrared) == len(list(sequence.frames))
+
+    return tmp_path / "gtot" / "infrared.json", read
+
+
 def coco(tmp_path, monkeypatch):
     put_images(tmp_path / "images" / "train2017", ["1.jpg"])
     (tmp_path / "annotations").mkdir()
@@ -218,7 +238,8 @@ READERS = {
         "iimf_track", "tiny", [path.read_bytes().decode("latin1")])),
     "record": text("config.yaml", "# checkpoint: a, sha256 1\n" + CONFIG, _decisive),
     "mat": mat_file, "packed mat": packed_mat_file, "packed set": packed_set, "header of a packed set": packed_header,
-    "index": index_cache, "crops": cropped, "categories": categories, "COCO": coco, "VID": imagenet_vid,
+    "index": index_cache, "crops": cropped, "categories": categories,
+    "infrared boxes": infrared_boxes, "COCO": coco, "VID": imagenet_vid,
     "DET": imagenet_det, "YouTube-BB": youtube_bb, "local.py": local_py, "search": record_of_a_search,
     "JPEG": image(".jpg"), "PNG": image(".png"), "BMP": image(".bmp"), "safetensors": safetensors, "npz": npz,
 }  # fmt: skip

@@ -140,7 +140,8 @@ def open_environment(path: Path, **options: Any) -> Any:
     if options.get("readonly") or (path.exists() and path.stat().st_size):
         _check_header(path)
     with one_line(path):
-        environment = library.open(str(path), subdir=False, lock=False, readahead=False, mode=0o666, **options)
+        # the system may read ahead: an image has many pages, which it would else fetch from the disk one by one
+        environment = library.open(str(path), subdir=False, lock=False, readahead=True, mode=0o666, **options)
     if os.path.getsize(path) < needed_bytes(environment):
         environment.close()
         raise InputError(f"{path}: is cut short; {_AGAIN}")
