@@ -3,8 +3,10 @@
 import functools
 import json
 import math
+import re
 import zlib
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,13 @@ from lib.models.weights import load_state
 
 DATA = folder("siamdma")
 
-#: Patterns of the recipe's factors and specials, which it writes in words.
+#: The recipe's factors as it writes them -> patterns of the keys that they are for.
 _FACTORS = {
-    ("vneck.*.downsample.0.weight", "ineck.*.downsample.0.weight"): 1 / 320,
-    ("enhance.*.query_conv.weight", "enhance.*.key_conv.weight"): 20.0,
-    ("rgbhead.*.head.3.weight", "thead.*.head.3.weight", "head.*.cls.head.3.weight"): 4.0,
-    ("head.*.loc.head.3.weight",): 2.0,
+    "vneck|ineck .downsample{2,3}.downsample.0.weight": ("[vi]neck.*.downsample.0.weight",),
+    "enhance *.query_conv.weight, *.key_conv.weight": ("enhance.*.query_conv.weight", "enhance.*.key_conv.weight"),
+    "rgbhead|thead *.head.3.weight": ("rgbhead.*.head.3.weight", "thead.*.head.3.weight"),
+    "head *.cls.head.3.weight": ("head.*.cls.head.3.weight",),
+    "head *.loc.head.3.weight": ("head.*.loc.head.3.weight",),
 }
 _DISTANCES = "head.*.loc.head.3.bias"
 
@@ -52,7 +55,9 @@ def weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:
         n = n * np.float32(math.sqrt(0.75 / math.prod(shape[1:])))
     else:
         n = np.float32(0.02) * n + np.float32(key.endswith("weight"))
-    factor = next((f for patterns, f in _FACTORS.items() if any(fnmatchcase(key, p) for p in patterns)), 1.0)
+    factors = known["recipe"]["factors"]
+    names = [name for name, patterns in _FACTORS.items() if any(fnmatchcase(key, pattern) for pattern in patterns)]
+    factor = float(Fraction(factors[names[0]])) if names else 1.0
     return torch.from_numpy(np.asarray(n * np.float32(factor), np.float32))
 
 
@@ -102,6 +107,13 @@ def frame(seed_visible: int, seed_infrared: int) -> list[np.ndarray]:
         for seed in (seed_visible, seed_infrared)
     )
     return [visible, infrared[..., :1].repeat(3, axis=2)]
+
+
+def first_frame() -> list[np.ndarray]:
+    """The pair of images that tracking starts in."""
+    seeds = re.search(r"frame 0 seeds (\d+) / (\d+)", read("siamdma")["tracker"]["frames"])
+    assert seeds is not None
+    return frame(int(seeds[1]), int(seeds[2]))
 
 
 def gauss(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .correlation import correlate_depthwise
+from .precision import own_precision
 from .resnet import STRIDE
 
 #: Largest logarithm of a distance: 493 pixels. With the first steps of Adam the exponential could overflow.
@@ -34,7 +35,7 @@ class DepthwiseCorrelation(nn.Module):
 
     def read(self, correlation: Tensor) -> Tensor:
         """The layers behind the correlation. Boxes are read from them, so they have their weights' precision."""
-        with torch.autocast(correlation.device.type, enabled=False):
+        with own_precision(correlation):
             return self.head(correlation.to(next(self.head.parameters()).dtype))
 
 

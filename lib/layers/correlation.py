@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from .precision import own_precision
+
 
 def correlate(features: Tensor, kernels: Tensor) -> Tensor:
     """Correlate each sample with its own kernels: [B, H, f, f], [B, K, H, k, k] -> [B, K, f - k + 1, f - k + 1].
@@ -12,7 +14,7 @@ def correlate(features: Tensor, kernels: Tensor) -> Tensor:
     several times faster than a grouped one on a CPU and slower on other devices; the results differ by rounding (1e-6
     relative).
     """
-    with torch.autocast(features.device.type, enabled=False):
+    with own_precision(features):
         dtype = torch.promote_types(features.dtype, torch.float32)
         features, kernels = features.to(dtype), kernels.to(dtype)
         if features.device.type == "cpu" or len(features) == 1:
@@ -35,7 +37,7 @@ def correlate_depthwise(features: Tensor, kernels: Tensor) -> Tensor:
     One convolution with a group per channel; for any number of targets in one exported graph, the sum over the
     kernel's places, which differs by rounding.
     """
-    with torch.autocast(features.device.type, enabled=False):
+    with own_precision(features):
         dtype = torch.promote_types(features.dtype, torch.float32)
         features, kernels = features.to(dtype), kernels.to(dtype)
         if torch.compiler.is_exporting():

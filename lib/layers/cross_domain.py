@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import softmax_attention
+from .precision import own_precision
 
 REDUCTION = 8  # channels over those of queries and keys
 DANET, PLAIN = "danet", "plain"
@@ -29,7 +30,7 @@ class SpatialModulation(nn.Module):
     def forward(self, query: Tensor, features: Tensor) -> Tensor:
         """query [B, N, C / 8], features [B, C, H, W] -> what is added to the features, [B, C, H, W]"""
         key, value = tokens(self.key(features)), tokens(self.value(features))
-        with torch.autocast(features.device.type, enabled=False):
+        with own_precision(features):
             query, key, value = (part.float()[:, None] for part in (query, key, value))
             if self.form == ROWS:
                 attended = softmax_attention(query, key, value, 1.0)
@@ -79,7 +80,7 @@ class CrossDomainSiameseAttention(nn.Module):
     def by_channels(self, channels: Tensor, features: Tensor) -> Tensor:
         """What channel maps [B, 2, C, C] add to features [B, 2, C, H, W]."""
         gains = torch.cat(list(self.channel_gains)).float()[:, None, None]
-        with torch.autocast(features.device.type, enabled=False):
+        with own_precision(features):
             changed = gains * (channels.float() @ features.float().flatten(3))
         return changed.unflatten(3, features.shape[3:]).to(features.dtype)
 
@@ -87,7 +88,7 @@ class CrossDomainSiameseAttention(nn.Module):
 def channel_map(features: Tensor, form: str) -> Tensor:
     """How each channel weighs the others: [..., C, H, W] -> [..., C, C] float32, rows sum to 1. Products of up to a
     thousand places overflow float16."""
-    with torch.autocast(features.device.type, enabled=False):
+    with own_precision(features):
         flat = features.float().flatten(-2)
         energy = flat @ flat.mT
         if form == DANET:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from .correlation import correlate
+from .precision import own_precision
 
 
 class UPChannelRPN(nn.Module):
@@ -39,7 +40,7 @@ class UPChannelRPN(nn.Module):
         logits = correlate(self.search_cls_conv(search), cls_kernels)
         boxes = correlate(self.search_loc_conv(search), loc_kernels)
         adjust = self.loc_adjust
-        with torch.autocast(boxes.device.type, enabled=False):  # boxes keep the precision of the correlation
+        with own_precision(boxes):  # boxes keep the precision of the correlation
             deltas = conv2d(boxes, adjust.weight.to(boxes.dtype), adjust.bias.to(boxes.dtype))  # type: ignore[union-attr]
         return logits.unflatten(1, (2, self.anchors)), deltas.unflatten(1, (4, self.anchors))
 

@@ -1,6 +1,7 @@
 """Folders of the two streams under other names, infrared that is missing, and streams that are not what they seem."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,3 +136,12 @@ def test_demo_sequence_is_not_doubted():
     visible, infrared = open_sequence("docs/demo_sequence").frames[0]
     assert doubt_streams(visible, infrared) == ""
     assert doubt_streams(*moving_sequence("", length=1).frames[0]) == ""
+
+
+def test_first_box_of_each_image_for_trackers_that_take_one():
+    sequence, box = moving_sequence("s"), np.array([7.0, 8, 20, 10])
+    own, both = Streams(own_boxes=True), replace(sequence, boxes_infrared=sequence.boxes + 1)
+    assert both.first_box(Streams()).tolist() == sequence.first_box(own).tolist() == sequence.boxes[0].tolist()
+    assert both.first_box(own).tolist() == [sequence.boxes[0].tolist(), (sequence.boxes[0] + 1).tolist()]
+    without_area = replace(sequence, boxes_infrared=np.array([[*box[:2], 0, 0]]))
+    assert without_area.first_box(own).tolist() == sequence.boxes[0].tolist()

@@ -165,7 +165,7 @@ def test_tracked_steps(case):
     stub = Stub(case["params"])
     tracker, method = stub.tracker, stub.method
     first = np.array([case["init_rect_v"], case["init_rect_i"]])
-    (target,) = tracker.start([golden.frame(31, 41)], [first])
+    (target,) = tracker.start([golden.first_frame()], [first])
     stub.expect_crops(0, case["init"]["crop_z_v"], case["init"]["crop_z_i"])
     assert target.box.tolist() == case["init_rect_v"]
     for number, step in enumerate(case["steps"]):
@@ -318,3 +318,39 @@ def test_a_missing_infrared_image_is_a_grey_copy():
     alone = tracker.track(tracker.start([images[:1]], box), [images[:1]])[0]
     both = tracker.track(tracker.start([[images[0], grey]], box), [[images[0], grey]])[0]
     assert np.array_equal(alone.box, both.box) and alone.score == both.score
+
+
+def test_boxes_keep_float32_in_reduced_precision():
+    model, batch = micro.model("siamdma"), micro.batch("siamdma")
+    with torch.no_grad():
+        expected = model(model.embed(batch.template), batch.search)
+        model.cast(torch.bfloat16)
+        batch = batch.apply(lambda part: part.bfloat16() if part.ndim == 5 else part)
+        found = model(model.embed(batch.template), batch.search)
+    kinds = {key: value.dtype for key, value in model.state_dict().items() if value.is_floating_point()}
+    precise = {key for key, kind in kinds.items() if kind == torch.float32}
+    assert precise and all(key.startswith("head.l") and "cls" not in key for key in precise)
+    assert found.distances.dtype == torch.float32
+    assert (found.distances / expected.distances - 1).abs().median() < 0.05
+
+
+def test_what_the_curves_of_a_training_show():
+    model, batch = micro.model("siamdma"), micro.batch("siamdma")
+    seen = model.watched()
+    gains = 2 * (2 + 2 + 2) + 2 * 4  # within, across and by channels on two levels; fusion of template and search
+    levels = 2 * 2 + 3 * 2  # heads of the cameras; shares for scores and boxes, scales
+    assert len(seen) == gains + levels and all(value.ndim == 0 and not value.requires_grad for value in seen.values())
+    assert seen["head.cls_weight.0"] + seen["head.cls_weight.1"] == pytest.approx(1)
+    with torch.no_grad():
+        found = model(model.embed(batch.template), batch.search)
+    shown = model.distributions(found)
+    assert list(shown) == ["mask_visible", "mask_infrared"]
+    for camera, one in enumerate(model.inner_maps(found)):
+        assert torch.equal(one.scores, found.masks[:, camera])
+        assert one.first + one.step * (one.scores.shape[-1] - 1) / 2 == pytest.approx(0.5)
+    assert model.rate_factor("backbone.streams.1.layer2.0.conv1.weight") == 2.0
+    assert model.rate_factor("backbone.streams.0.layer2.0.conv1.weight") == model.rate_factor("head.loc_scale") == 1.0
+    plain = micro.model("siamdma-baseline")
+    with torch.no_grad():
+        found = plain(plain.embed(batch.template), batch.search)
+    assert plain.distributions(found) == {} and plain.inner_maps(found) == []

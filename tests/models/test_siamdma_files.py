@@ -7,8 +7,12 @@ import micro
 import pytest
 import torch
 
+from lib.core.config import load_config
 from lib.core.errors import InputError
+from lib.layers.timm_parts import timm
+from lib.models import build_model
 from lib.models.pretrained import load_pretrained
+from lib.models.siamdma_names import download_resnet, start_weights
 from lib.models.weights import identify, load_state
 
 RAW = "DATA.INPUT=pysot"
@@ -97,6 +101,26 @@ def test_both_cameras_start_from_one_resnet(tmp_path, caplog, projection, form):
     assert "backbone" not in scratch and "head.levels" in scratch and "input_form" in scratch
     assert "backbone.layer4" in unused and "backbone.fc" in unused
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_timm_gives_every_layer_of_the_trunk(monkeypatch):
+    """Names and shapes of its ResNet-50; the values would be downloaded."""
+    make = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: make(name, pretrained=False))
+    with torch.device("meta"):
+        own = build_model(load_config("siamdma", "siamdma")).state_dict()
+        found = start_weights(download_resnet(), own | {"input_form": torch.tensor(0, device="cpu")})
+    trunk = {key: value.shape for key, value in own.items() if key.startswith("backbone.")}
+    assert {key: found[key].shape for key in trunk} == trunk
+
+
+def test_timm_that_cannot_load_is_one_line(monkeypatch):
+    def refuse(name, pretrained):
+        raise OSError("no network\nat all")
+
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(InputError, match=r"^MODEL\.PRETRAIN_FILE: timm cannot load resnet50\.tv_in1k \(no network\)"):
+        download_resnet()
 
 
 def test_trunk_made_for_other_input_is_named(tmp_path, caplog):

@@ -20,7 +20,7 @@ from lib.test.export.check import TOLERANCE, check, compare
 from lib.test.export.graphs import META, Graph, describe, make_graphs, write_graph
 
 ROOT = Path(__file__).parents[3]
-SEVERAL = ("ostrack-ce-GT_BOX", "ostrack-corner", "iimf_track")
+SEVERAL = ("ostrack-ce-GT_BOX", "ostrack-corner", "iimf_track", "siamdma")
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(package) is None for package in PACKAGES), reason="needs the packages of [export]"
@@ -130,7 +130,7 @@ class Named(NamedTuple):
     judges: torch.Tensor
 
 
-@pytest.mark.parametrize("variant", ["tbsi_track", "fear", "iimf_lite"])
+@pytest.mark.parametrize("variant", ["tbsi_track", "fear", "iimf_lite", "siamdma"])
 def test_no_output_has_the_name_of_an_input(variant):
     for graph in make_graphs(micro.tracker(variant).method).values():
         assert not graph.inputs.keys() & set(graph.outputs)
