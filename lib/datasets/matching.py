@@ -20,6 +20,7 @@ from string import ascii_letters
 from typing import NamedTuple
 
 from ..core.errors import InputError
+from ..core.words import counted
 from .numbering import Number, number_streams
 from .times import Clock, are_together, pair_nearest, stamp_clock
 
@@ -154,16 +155,15 @@ class _Matching:
             return self.shift
         parts = [self.shift, self._found(counts)]
         if all(places[-1] == length - 1 for places in used):
-            parts.append(f"only the first {length} frames are used")
+            parts.append("only the first frame is used" if length == 1 else f"only the first {length} frames are used")
         else:
             parts.append(self._lacking(self.range if len(self.range) in counts.values() else self.union))
             parts.append(f"only the {length} frames that all have are used, paired by the numbers of the images")
         return "; ".join(filter(None, parts))
 
     def _found(self, counts: Mapping[str, int]) -> str:
-        shown = {f"{stream} images": len(numbers) for stream, numbers in self.numbers.items()}
-        shown |= {key.replace("_", " "): count for key, count in counts.items() if count != 1}
-        return ", ".join(f"{count} {what}" for what, count in shown.items())
+        shown = [counted(len(numbers), f"{stream} image") for stream, numbers in self.numbers.items()]
+        return ", ".join(shown + [f"{count} {key.replace('_', ' ')}" for key, count in counts.items() if count != 1])
 
     def _lacking(self, expected: Sequence[Number]) -> str:
         lacking = {stream: sorted(set(expected) - set(numbers)) for stream, numbers in self.numbers.items()}

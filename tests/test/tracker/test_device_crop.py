@@ -76,6 +76,17 @@ def test_reduced_frames_show_the_same_place(name):
     assert np.abs(exact.astype(int) - fast).mean() < 0.5 * shifted
 
 
+@pytest.mark.parametrize("reduction", [1, 2, 4])
+def test_reduced_frames_are_off_by_no_part_of_a_pixel(reduction):
+    """On a ramp every pixel tells where it was cut: four grey levels are one pixel."""
+    x, y = np.meshgrid(np.arange(96), np.arange(96))
+    ramp = np.stack([4 * (x - 20), 4 * (y - 20), 0 * x], axis=2).clip(0, 255).astype(np.uint8)
+    view = View(np.zeros(4), (30, 34), (40, 40), (40, 40), (1.0, 1.0), FILL[:3])
+    frame = Frame([shrink(ramp, reduction)], (96, 96), reduction)
+    found = cut_views([(frame, view)], CPU)[0, 0].permute(1, 2, 0).numpy()[4:-4, 4:-4]
+    assert np.abs(found.astype(int) - cut(ramp, view)[4:-4, 4:-4]).max() <= 1
+
+
 def test_window_that_shows_nothing_of_the_image_is_all_fill():
     exact, fast = cut_both("context", [(900, 900, 20, 20)])
     np.testing.assert_array_equal(exact, fast)
