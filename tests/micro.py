@@ -82,7 +82,7 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "iimf_lite-max": ("iimf_lite", "max", [*_SMALL, "MODEL.FUSION.NUM_CHANNELS=8"]),
     "siamdma": ("siamdma", "siamdma", _TWO_CAMERAS),
     "siamdma-update": ("siamdma", "release", [*_TWO_CAMERAS, "DATA.INPUT=imagenet", "TEST.TEMPLATE_UPDATE.INTERVAL=1"]),
-    "siamdma-aux": ("siamdma", "aux", _TWO_CAMERAS),
+    "siamdma-aux": ("siamdma", "cdsa_aux", _TWO_CAMERAS),
     "siamdma-cdsa": ("siamdma", "cdsa", _TWO_CAMERAS),
     "siamdma-baseline": ("siamdma", "baseline", [*_TWO_CAMERAS, "MODEL.LEVELS=[3]"]),
     TOY: (TOY, "", []),

@@ -20,6 +20,7 @@ from .base import PAIR_KINDS, PairBatch
 from .siamese import gather_rows
 
 _STREAMS = ("visible", "infrared")
+_FROZEN = 2  # stages of a pretrained trunk that never learn
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ class SiamDMATraining:
 
     @classmethod
     def from_config(cls, cfg: EasyDict, stages: int) -> "SiamDMATraining":
-        """The rules of TRAIN; stages: number of the trunk's stages. A trunk without pretrained weights learns
-        completely from the first epoch."""
+        """The rules of TRAIN; stages: number of the trunk's stages. With pretrained weights the first two, stem and
+        res2, never learn; a trunk without learns completely from the first epoch."""
         train, rule = cfg.TRAIN, cfg.TRAIN.LABELS
         labels = EllipseRule(rule.POSITIVE_ELLIPSE, rule.NEGATIVE_ELLIPSE, rule.POSITIVES, rule.NEGATIVES, rule.FOREIGN)
         scratch = not cfg.MODEL.PRETRAIN_FILE
-        learning, epoch = (stages, 0) if scratch else (train.TRUNK_STAGES, train.UNFREEZE_EPOCH)
+        most = min(train.TRUNK_STAGES, stages - _FROZEN)
+        learning, epoch = (stages, 0) if scratch else (most, train.UNFREEZE_EPOCH)
         weights = (train.VISIBLE_WEIGHT, train.INFRARED_WEIGHT)
         return cls(labels, train.CLS_WEIGHT, train.LOC_WEIGHT, weights, train.LOC_LOSS, learning, epoch)
 
@@ -52,20 +54,24 @@ class SiamDMATraining:
     def __call__(self, prediction: Any, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses, and figures for the log. prediction: logits [B, 2, n, n], distances [B, 4, n, n] and
         stream_logits, [B, 2, 2, n, n] or None; batch: its search_box [B, 4] as defined at the top of the file."""
-        logits, distances = prediction.logits.float(), prediction.distances.float()
-        labels = self.labels(grid_points(logits.shape[-1], logits.device), batch.search_box, batch.positive)
+        points = grid_points(prediction.logits.shape[-1], prediction.logits.device)
+        labels = self.labels(points, batch.search_box, batch.positive)
+        losses = self.losses(prediction, labels)
+        with torch.no_grad():
+            return losses, self.figures(prediction, labels, batch)
+
+    def losses(self, prediction: Any, labels: PointLabels) -> dict[str, Tensor]:
+        """Classification and boxes of the whole prediction, classification by each camera alone; weighted."""
+        classes, positive = labels.classes, labels.classes == POSITIVE
+        distance = side_distance_loss(prediction.distances.float(), labels.distances, positive, self.loc_loss)
         losses = {
-            "cls": self.cls_weight * balanced_cross_entropy(logits, labels.classes),
-            "loc": self.loc_weight
-            * side_distance_loss(distances, labels.distances, labels.classes == POSITIVE, self.loc_loss),
+            "cls": self.cls_weight * balanced_cross_entropy(prediction.logits.float(), classes),
+            "loc": self.loc_weight * distance,
         }
         if prediction.stream_logits is not None:
             each = zip(_STREAMS, self.stream_weights, prediction.stream_logits.float().unbind(1), strict=True)
-            losses |= {
-                f"cls_{name}": weight * balanced_cross_entropy(own, labels.classes) for name, weight, own in each
-            }
-        with torch.no_grad():
-            return losses, self.figures(prediction, labels, batch)
+            losses |= {f"cls_{name}": weight * balanced_cross_entropy(own, classes) for name, weight, own in each}
+        return losses
 
     def figures(self, prediction: Any, labels: PointLabels, batch: PairBatch) -> dict[str, Tensor]:
         """The overlap of the best point's box in positive pairs (iou), by all and by each camera's own classification

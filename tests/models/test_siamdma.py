@@ -208,8 +208,8 @@ def test_number_of_parameters():
     assert count("siamdma") == 53_758_809
     assert count("release") == golden.read("siamdma_schema")["parameters"] - len(NOT_USED) * 2
     assert count("siamdma", "MODEL.LEVELS=[3]") < count("siamdma", "MODEL.LEVELS=[4]") < count("siamdma")
-    assert count("baseline") + 2 * 312_518 == count("cdsa") and count("cdsa") + 2 * 2_494_470 == count("aux")
-    assert count("aux") + 67_951 == count("siamdma")
+    assert count("baseline") + 2 * 312_518 == count("cdsa") and count("cdsa") + 2 * 2_494_470 == count("cdsa_aux")
+    assert count("cdsa_aux") + 67_951 == count("siamdma")
 
 
 def test_masks_do_not_train_the_heads_of_the_cameras():
