@@ -9,7 +9,7 @@ import test_training as basics
 import torch
 
 from lib.core.config import list_configs, load_config
-from lib.datasets import BENCHMARKS, DATASETS
+from lib.datasets import BENCHMARKS, DATASETS, TRAINING
 from lib.models import build_model
 from lib.models.base import PairBatch
 from lib.train import run
@@ -72,7 +72,8 @@ def test_fine_tuning_has_one_rate_and_the_paper_s_sets():
 def test_no_recipe_trains_on_the_benchmark_that_it_is_named_after():
     """But the one whose name says so."""
     for name in list_configs("siamdma"):
-        trained = {one.lower() for one in load_config("siamdma", name).DATA.TRAIN.DATASETS_NAME}
+        names = [one.lower() for one in load_config("siamdma", name).DATA.TRAIN.DATASETS_NAME]
+        trained = {TRAINING.get(one, one) for one in names}
         if name == "finetune_leaks_test_sets":
             assert len(trained & BENCHMARKS) == 2
         elif trained & BENCHMARKS:
