@@ -4,12 +4,14 @@ import micro
 import numpy as np
 import pytest
 import runs
+import scenes
 import test_training as basics
 import torch
 
 from lib.core.config import list_configs, load_config
 from lib.datasets import BENCHMARKS, DATASETS, TRAINING
 from lib.models import build_model
+from lib.models.base import PairBatch
 from lib.train import run
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler, warm_up
@@ -181,3 +183,42 @@ def test_curves_show_losses_gains_levels_rates_and_masks(make_trainer):
     assert shown == {"val/mask_visible": (3, 19, 19), "val/mask_infrared": (3, 19, 19)}
     ((name, picture, _, _),) = trainer.run_log.images
     assert name == "val/pairs" and picture.shape == (3 * 159, (2 * 2 + 1 + 2) * 159, 3)
+
+
+def eight_pairs(size):
+    """Of SiamRPN's test, seen by two cameras; each object is visible in one of them alone in two pairs."""
+    seen = scenes.eight_pairs()
+    template, search = seen.template.expand(-1, 2, -1, -1, -1).clone(), seen.search.expand(-1, 2, -1, -1, -1).clone()
+    generator = torch.Generator().manual_seed(0)
+    for pair, camera in ((0, 0), (1, 1)):
+        noise = torch.randint(0, 256, search[pair, camera].shape, generator=generator, dtype=torch.uint8)
+        search[pair, camera] = noise
+    margin = (255 - size) // 2
+    box = (seen.search_box * 255 - torch.tensor([margin, margin, 0, 0])) / size
+    cut = search[..., margin : margin + size, margin : margin + size].contiguous()
+    return PairBatch(template, seen.template_box, cut, box, positive=torch.ones(8, dtype=torch.bool))
+
+
+def learn(model, batch, steps, rate):
+    """Losses and figures before and after some steps on the pairs."""
+    batch = batch._replace(template=model.normalize(batch.template), search=model.normalize(batch.search))
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    ends = []
+    for step in range(steps + 1):
+        losses, figures = model.step(batch)
+        if step in (0, steps):
+            ends.append({name: value.item() for name, value in losses.items()} | {"iou": figures["iou"][0].item() / 8})
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
+        optimizer.step()
+    return ends
+
+
+def test_eight_pairs_are_learned_by_heart():
+    """By a narrow network; in two of the pairs one camera shows noise."""
+    torch.manual_seed(0)
+    model = build_model(micro.config("siamdma", "DATA.SEARCH.SIZE=175", "TEST.SEARCH_SIZE=175"))
+    before, after = learn(model.train(), eight_pairs(175), 24, 0.01)
+    assert before["loc"] > 0.9 and before["cls"] > 0.5 and before["iou"] < 0.1
+    assert after["loc"] < 0.65 and after["cls"] < 0.1 and after["iou"] > 0.4, after
