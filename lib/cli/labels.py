@@ -9,6 +9,12 @@ and keeps the spans in which both directions, and both streams of a registered p
 
 Writes a folder for each video: sequences in RGBT234's layout, contact sheets and report.json. Videos that have theirs
 are left as they are. Look at the contact sheets and remove the sequences whose boxes are wrong.
+
+Where boxes are known, --boxes makes the sequences from them instead, and nothing is followed: `beside` reads
+<video>.txt (x,y,w,h of each frame), a CSV file has the columns sequence,video,frame,x,y,w,h.
+
+    rgbt labels --infrared drones/*.mp4 --boxes beside --out data/drones
+    rgbt labels --infrared night/*.mp4 --boxes experiments/iimf_lite/pseudo_labels.csv --out data/pseudo
 """
 
 import argparse
@@ -21,6 +27,7 @@ from ..core.paths import ROOT
 from ..datasets.camera import CAMERAS
 from ..datasets.sequence import INFRARED, VISIBLE
 from ..test.evaluation.open import open_run
+from ..test.labels.given import Known, read_beside, read_table, write_known
 from ..test.labels.make import Source, make_labels
 from ..test.labels.spans import Rules
 from ..test.labels.video import Search
@@ -40,6 +47,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     add_device(parser)
     add_changes(parser)
     _add_videos(parser.add_argument_group("videos: files or folders of images"))
+    parser.add_argument("--boxes", metavar="beside|CSV", help="make sequences from these boxes; follow nothing")
     _add_search(parser.add_argument_group("labels"))
     add_out(parser, what="folder for the sequences", type=Path, required=True)
     return parser.read()
@@ -74,6 +82,9 @@ def main(argv: Argv = None) -> None:
     """Label the videos one after the other."""
     args = parse_arguments(argv)
     search, sources = read_search(args), read_sources(args)
+    if args.boxes:
+        write_known(sources, read_known(args.boxes, sources, search.step), args.out)
+        return
     tracker = open_tracker(args)
     by = " ".join([args.tracker or TRACKER, args.config or CONFIG, *args.set, *filter(None, [args.checkpoint])])
     make_labels(tracker, by, sources, args.out, search)
@@ -108,6 +119,16 @@ def read_sources(args: argparse.Namespace) -> list[Source]:
     if times > 1:
         raise InputError(f"{times} videos are called {name}, but each needs its own folder; rename one")
     return sources
+
+
+def read_known(boxes: str, sources: list[Source], step: int) -> list[list[Known]]:
+    """The known targets of each video. Raises InputError for a table that names other videos."""
+    if boxes == "beside":
+        return [read_beside(source, step) for source in sources]
+    table = read_table(Path(boxes))
+    if other := sorted(set(table) - {source.name for source in sources}):
+        raise InputError(f"{boxes}: has boxes of {', '.join(other)}, which is not given; add the video or cut its rows")
+    return [table.get(source.name, []) for source in sources]
 
 
 def open_tracker(args: argparse.Namespace) -> Tracker:

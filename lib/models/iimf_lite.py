@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _CAMERAS = (VISIBLE, INFRARED)
 _STREAMS = 3  # visible, infrared, shared
-_FLAT_STEP = 8  # pixels between those that are looked at first to find a flat image
+_FLAT_STEP = 64  # pixels between those that are looked at first to find a flat image
 
 
 class Memory(NamedTuple):
@@ -120,7 +120,11 @@ class IIMFLite(Fear):
         return Memory(features, is_flat(template).to(features.dtype))
 
     def forward(self, memory: Memory, search: Tensor) -> Prediction:
-        """Memory and search [B, 2, 3, S, S] -> Prediction"""
+        """Memory and search [B, 2, 3, S, S] -> Prediction. Where the same camera is absent in all templates, on the
+        processor, the other one alone is computed; the rest of the prediction is then zero."""
+        alone = self.only_camera(memory)
+        if alone is not None:
+            return self._search_alone(memory, search, alone)
         with torch.no_grad():
             visible, infrared = self.backbone(search.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
         features = torch.stack([visible, infrared, self.shared(visible, infrared)], dim=1)
@@ -134,10 +138,28 @@ class IIMFLite(Fear):
             distances = torch.where(other[:, None], own_distances[:, stream].to(distances.dtype), distances)
         return Prediction(logits, distances, weights, own_logits, own_distances)
 
+    def only_camera(self, memory: Memory) -> int | None:
+        """The camera that all targets are tracked in alone; None where there is none, or where asking would make a
+        device wait or make a graph depend on its example."""
+        if self.training or memory.absent.device.type != "cpu" or torch.compiler.is_compiling():
+            return None
+        alone = {tuple(row) for row in (memory.absent == 0).tolist()}
+        return {(True, False): 0, (False, True): 1}.get(alone.pop()) if len(alone) == 1 else None
+
+    def _search_alone(self, memory: Memory, search: Tensor, camera: int) -> Prediction:
+        maps = self.head(memory.features[:, camera], self.backbone(search[:, camera]))
+        shape = (len(search), _STREAMS, *maps.logits.shape[1:])
+        weights, logits = maps.logits.new_zeros(shape), maps.logits.new_zeros(shape)
+        distances = maps.distances.new_zeros(len(search), _STREAMS, *maps.distances.shape[1:])
+        weights[:, camera], logits[:, camera], distances[:, camera] = 1, maps.logits, maps.distances
+        return Prediction(maps.logits, maps.distances, weights, logits, distances)
+
     @staticmethod
     def absent(memory: Memory, search: Tensor) -> Tensor:
-        """Which camera shows nothing: search [B, 2, 3, S, S] -> [B, 2] bool."""
-        return (memory.absent > 0) | is_flat(search)
+        """Which camera shows nothing: search [B, 2, 3, S, S] -> [B, 2] bool. A camera whose template alone exists
+        counts as showing something, whatever it shows."""
+        missing = memory.absent > 0
+        return missing | (is_flat(search) & ~missing.flip(1))
 
     def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The losses of FEAR for the whole prediction, and for the shared stream alone."""
@@ -174,8 +196,8 @@ def is_flat(images: Tensor) -> Tensor:
 def flat_colour(image: np.ndarray) -> np.ndarray | None:
     """The colour of an image whose pixels are all equal; None for any other: [H, W, 3] uint8 -> [3] uint8 or None."""
     colour = image[0, 0]
-    few = image[::_FLAT_STEP, ::_FLAT_STEP]
-    return colour if (few == colour).all() and (image == colour).all() else None
+    parts = (image[::_FLAT_STEP, ::_FLAT_STEP], image)
+    return colour if all((part == colour).all() for part in parts) else None
 
 
 def _fill_flat(view: View, frame: Frame) -> View:

@@ -173,3 +173,25 @@ def test_max_takes_the_camera_with_the_highest_rank(pair):
     best = max(ranked, key=lambda one: one.ranks.max())
     place = best.ranks.argmax()
     assert torch.equal(answer.boxes[0], best.boxes[0, place]) and answer.scores[0] == best.scores[0, place]
+
+
+def test_targets_of_one_camera_and_of_two_in_one_pass_get_what_they_get_alone(pair):
+    _, both = pair
+    frames = [SEQUENCE.frames[k] for k in range(3)]
+    kinds = [frames, [[visible, np.zeros_like(visible)] for visible, _ in frames]]
+    kinds.append([[np.zeros_like(infrared), infrared] for _, infrared in frames])
+    double, box = tracker(both, "iimf_lite"), SEQUENCE.boxes[0]
+    alone = [follow(double, kind, box)[-1] for kind in kinds]
+    targets = double.start([kind[0] for kind in kinds], [box] * 3)
+    for index in (1, 2):
+        targets = double.track(targets, [kind[index] for kind in kinds])
+    for target, expected in zip(targets, alone, strict=True):
+        assert target.box.tolist() == expected.box.tolist() and target.score == expected.score
+
+
+def test_one_camera_is_not_computed_where_it_is_absent(pair, monkeypatch):
+    _, both = pair
+    seen, forward = [], both.backbone.forward
+    monkeypatch.setattr(both.backbone, "forward", lambda images: seen.append(len(images)) or forward(images))
+    follow(tracker(both, "iimf_lite"), [SEQUENCE.frames[k][:1] for k in range(3)], SEQUENCE.boxes[0])
+    assert seen == [2, 1, 1]

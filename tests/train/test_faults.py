@@ -52,6 +52,17 @@ def test_infrared_is_shifted_alike_in_all_frames_of_a_sample():
     assert len(places) == 3
 
 
+def test_infrared_is_shifted_in_its_share_and_never_where_it_is_the_only_image():
+    spot = np.zeros((40, 40, 3), np.uint8)
+    spot[20, 20] = 255
+    both, keys = ("visible", "infrared"), [(0, 0, 1, index) for index in range(200)]
+    half = StreamRules(2, shift=8.0, shifted=0.5)
+    still = sum(np.array_equal(half.stack([spot, spot], both, "a", key)[..., 3:], spot) for key in keys)
+    assert 75 <= still <= 125
+    alone = StreamRules(2, "failed", shift=8.0)
+    assert all(np.array_equal(alone.stack([spot], ("infrared",), "a", key)[..., 3:], spot) for key in keys[:20])
+
+
 @pytest.mark.parametrize("stream", ["visible", "infrared"])
 def test_a_set_with_one_stream_gets_a_broken_camera(stream):
     rules, place = StreamRules(2, "failed"), 0 if stream == "visible" else 3

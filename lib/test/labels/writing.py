@@ -29,12 +29,13 @@ def write_spans(folder: Path, frames: Frames, used: range, spans: Sequence[Span]
     used: the frames that the spans count. Raises InputError where an image cannot be written.
     """
     spans = sorted(spans, key=lambda span: span.first)
-    with _new_folder(folder) as hidden:
-        files: dict[int, list[Path]] = {}  # images of a used frame that are written
+    with new_folder(folder) as hidden:
+        files: dict[int, list[Path]] = {}  # images of a frame that are written
         rows = []
         for number, span in enumerate(spans, start=1):
             sequence = hidden / f"{folder.name}_{number:02d}"
-            files = _write_sequence(sequence, frames, used, span, files)
+            shown = used[span.first : span.first + len(span.boxes)]
+            files = write_sequence(sequence, frames, shown, span.boxes, files)
             rows.append(_read_row(sequence, span, frames.modalities))
         for page, first in enumerate(range(0, len(rows), ROWS), start=1):
             _write_image(hidden / f"contact_sheet_{page}.jpg", np.concatenate(rows[first : first + ROWS]))
@@ -42,7 +43,7 @@ def write_spans(folder: Path, frames: Frames, used: range, spans: Sequence[Span]
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a hidden folder that becomes `folder` on success and is removed on any failure."""
     hidden = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(hidden, ignore_errors=True)  # of a run that was killed
@@ -54,23 +55,27 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _write_sequence(
-    folder: Path, frames: Frames, used: range, span: Span, files: dict[int, list[Path]]
+def write_sequence(
+    folder: Path, frames: Frames, shown: Sequence[int], boxes: np.ndarray, files: dict[int, list[Path]]
 ) -> dict[int, list[Path]]:
-    """Write one sequence; return the images of its frames, by used frame."""
+    """Write one sequence in RGBT234's layout: these frames of a video, with boxes [L, 4].
+
+    files: images that are written already, by frame; returned with those of this sequence. Raises InputError where an
+    image cannot be written.
+    """
     for modality in frames.modalities:
         (folder / modality).mkdir(parents=True)
     written = {}
-    for place, index in enumerate(range(span.first, span.first + len(span.boxes)), start=1):
+    for place, index in enumerate(shown, start=1):
         paths = _image_paths(folder, frames.modalities, place)
         if index in files:
             for source, path in zip(files[index], paths, strict=True):
                 _link(source, path)
         else:
-            for image, path in zip(frames[used[index]], paths, strict=True):
+            for image, path in zip(frames[index], paths, strict=True):
                 _write_image(path, image)
         written[index] = paths
-    lines = "".join(",".join(f"{value:.2f}" for value in box) + "\n" for box in span.boxes)
+    lines = "".join(",".join(f"{value:.2f}" for value in box) + "\n" for box in boxes)
     for name in ("init", *frames.modalities):
         (folder / f"{name}.txt").write_text(lines, encoding="utf-8")
     return {**files, **written}

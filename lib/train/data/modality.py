@@ -27,7 +27,8 @@ class StreamRules:
     modalities: int  # of the network
     missing: str = "grey"  # the other stream of sets with one: of DATA.INFRARED
     dropout: float = 0.0  # probability that a sample loses one stream
-    shift: float = 0.0  # pixels by which the infrared image is shifted, at most, in both directions
+    shift: float = 0.0  # pixels by which the infrared image of two is shifted, at most, in both directions
+    shifted: float = 1.0  # share of the samples in which it is shifted
     faults: float = 0.0  # probability that one stream gets worse
     template_faults: float = 0.0  # probability that the template has the same fault
 
@@ -37,7 +38,8 @@ class StreamRules:
         if modalities == 1:
             return cls(modalities)
         data, dropout = cfg.DATA, cfg.TRAIN.MODALITY_DROPOUT if stage == 0 else 0.0
-        return cls(modalities, data.INFRARED, dropout, data.MISREGISTRATION, data.FAULTS, data.TEMPLATE_FAULTS)
+        shift, faults = (data.MISREGISTRATION, data.MISREGISTERED), (data.FAULTS, data.TEMPLATE_FAULTS)
+        return cls(modalities, data.INFRARED, dropout, *shift, *faults)
 
     def stack(self, images: Sequence[np.ndarray], streams: Sequence[str], name: str, key: Sequence[int]) -> np.ndarray:
         """The images of one frame as [H, W, 3 * modalities] uint8.
@@ -47,9 +49,11 @@ class StreamRules:
         """
         if self.modalities == 2 and len(images) == 1:
             images = self._complete(images[0], streams[0], key)
-        if self.shift and self.modalities == 2:
-            reach = np.random.default_rng([*key, _SHIFT]).uniform(-self.shift, self.shift, 2)
-            images = [images[0], _moved(images[1], reach)]
+        elif self.shift and self.modalities == 2:
+            rng = np.random.default_rng([*key, _SHIFT])
+            reach = rng.uniform(-self.shift, self.shift, 2)
+            if rng.random() < self.shifted:
+                images = [images[0], _moved(images[1], reach)]
         return stack_modalities(images, self.modalities, name)
 
     def change(self, crops: Sequence[LabelledCrop], key: Sequence[int]) -> Sequence[LabelledCrop]:

@@ -14,7 +14,7 @@ from lib.core.errors import InputError
 from lib.test.evaluation.engine import follow
 from lib.test.evaluation.open import load_tracker, open_run
 from lib.test.results.dialect import read_result
-from lib.test.tracker.opencv import OpenCVTracker, build_opencv
+from lib.test.tracker.opencv import OpenCVTracker
 from lib.test.video.video import write_image
 
 needs_mil = pytest.mark.skipif(not hasattr(cv2, "TrackerMIL"), reason="this OpenCV has no TrackerMIL")
@@ -42,18 +42,6 @@ def test_the_test_command_follows_with_them(config, tmp_path):
     else:
         assert boxes[-1, 0] > boxes[0, 0] + 8, "it moves with the target"
     assert "# checkpoint: none" in (tmp_path / "out" / "opencv" / config / "config.yaml").read_text()
-
-
-@needs_mil
-def test_it_looks_at_the_stream_that_it_is_given():
-    """The target shows in one stream alone."""
-    sequence = moving_sequence("half", 6, (4, 2), colour=(0, 0, 0, 250, 250, 250))
-    boxes = {}
-    for stream in ("infrared", "both"):
-        cfg = load_config("opencv", "mil", [f"TEST.STREAM={stream}"])
-        follow(build_opencv(cfg), [sequence], lambda name, found, *rest, stream=stream: boxes.update({stream: found}))
-    for found in boxes.values():
-        assert found[-1, 0] > found[0, 0] + 8, "it moves with the target"
 
 
 @pytest.mark.parametrize("stream", ["visible", "infrared", "both"])
