@@ -49,7 +49,11 @@ def write_table(path, *rows):
 def test_table_names_frames_from_1_and_many_sequences(tmp_path, caplog):
     videos = [write_video(tmp_path / name) for name in ("day", "night")]
     table = write_table(
-        tmp_path / "boxes.csv", "n_2,night,2,1,2,10,11", "n_1,night,1,1,1,8,8", "n_2,night,4,3,2,10,11", "d,day,7,1,1,9,9"
+        tmp_path / "boxes.csv",
+        "n_2,night,2,1,2,10,11",
+        "n_1,night,1,1,1,8,8",
+        "n_2,night,4,3,2,10,11",
+        "d,day,7,1,1,9,9",
     )
     found = {one.name: one for one in run("--visible", *videos, "--boxes", table, out=tmp_path / "out")}
     assert found.keys() == {"d", "n_1", "n_2"}
