@@ -96,9 +96,19 @@ class FearMethod(OneView):
 
     def rank(self, logits: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
         """logits [B, n, n], distances [B, 4, n, n], last width and height [B, 2] in crop units -> RankedCells"""
-        boxes = boxes_from_distances(distances.float()).flatten(2).mT
-        scores = (logits.float().flatten(1) / self.temperature).sigmoid()
-        cells = logits.shape[-1]
+        return self.rank_scores(self.scores(logits), distances, prior)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """In [0, 1], of logits of any shape."""
+        return (logits.float() / self.temperature).sigmoid()
+
+    def rank_scores(self, scores: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
+        """As `rank`, of scores [B, n, n]."""
+        boxes, scores, cells = (
+            boxes_from_distances(distances.float()).flatten(2).mT,
+            scores.flatten(1),
+            scores.shape[-1],
+        )
         penalty = size_penalty(boxes[..., 2:] * cells * STRIDE, prior[:, None] * cells * STRIDE, self.penalty_k)
         window = hann_window(cells, scores.device).flatten()
         ranks = scores * penalty * (1 - self.influence) + self.influence * window

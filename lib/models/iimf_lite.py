@@ -73,20 +73,33 @@ class IIMFLiteMethod(FearMethod):
         return [_fill_flat(view, frame) for view in super().views(target, frame)]
 
     def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
-        """As FEAR's on the fused maps; with TEST.FUSION `max` the box of the specific stream with the highest rank."""
+        """As FEAR's, on the maps that TEST.FUSION makes of the streams."""
         images = self.images(pixels)
         found = self.network(memory, images)
         if self.fusion == "learned":
             ranked = self.rank(found.logits, found.distances, prior[:, 0])
         else:
-            absent = self.network.absent(memory, images)
-            own = [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior[:, 0]) for k in range(2)]
-            ranks = [one.ranks.masked_fill(absent[:, k, None], -1.0) for k, one in enumerate(own)]
-            ranked = RankedCells(
-                torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1), torch.cat(ranks, 1)
-            )
+            join = self._higher_rank if self.fusion == "max" else self._mean_scores
+            ranked = join(found, ~self.network.absent(memory, images), prior[:, 0])
         best = ranked.ranks.argmax(1)
         return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, found)
+
+    def _higher_rank(self, found: Prediction, there: Tensor, prior: Tensor) -> RankedCells:
+        """The cells of both cameras. there: [B, 2] bool, whether a camera has an image; prior: [B, 2]."""
+        own = [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior) for k in range(2)]
+        ranks = [one.ranks.masked_fill(~there[:, k, None], -1.0) for k, one in enumerate(own)]
+        return RankedCells(
+            torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1), torch.cat(ranks, 1)
+        )
+
+    def _mean_scores(self, found: Prediction, there: Tensor, prior: Tensor) -> RankedCells:
+        """In each cell the mean of both cameras' scores, and their box sides weighted by them."""
+        seen = there[:, :, None, None]
+        own = self.scores(found.stream_logits[:, :2]) * seen
+        shares = own.clamp(min=torch.finfo(own.dtype).tiny) * seen
+        shares = shares / shares.sum(1, keepdim=True)  # of a camera alone exactly 1
+        distances = (shares[:, :, None] * found.stream_distances[:, :2].float()).sum(1)
+        return self.rank_scores(own.sum(1) / seen.sum(1), distances, prior)
 
     def merge_memory(self, memory: Memory, fresh: Memory) -> Memory:
         """As FEAR's; a stream without an image in the new template keeps its features, and the shared one too."""

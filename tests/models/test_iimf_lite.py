@@ -13,7 +13,8 @@ from lib.core.paths import ROOT
 from lib.datasets.camera import keep_camera
 from lib.layers.stream_fusion import find_evidence
 from lib.models import build_method, build_model
-from lib.models.iimf_lite import Memory, is_flat
+from lib.models.fear_method import boxes_from_distances
+from lib.models.iimf_lite import Memory, Prediction, is_flat
 from lib.models.weights import load_state
 from lib.test.tracker.crop_tracker import CropTracker
 
@@ -195,3 +196,18 @@ def test_one_camera_is_not_computed_where_it_is_absent(pair, monkeypatch):
     monkeypatch.setattr(both.backbone, "forward", lambda images: seen.append(len(images)) or forward(images))
     follow(tracker(both, "iimf_lite"), [SEQUENCE.frames[k][:1] for k in range(3)], SEQUENCE.boxes[0])
     assert seen == [2, 1, 1]
+
+
+def test_mean_averages_scores_and_weighs_boxes_by_them():
+    method = micro.tracker("iimf_lite", "TEST.FUSION=mean").method
+    random = torch.Generator().manual_seed(0)
+    logits, distances = torch.randn(2, 3, 4, 4, generator=random), torch.rand(2, 3, 4, 4, 4, generator=random) * 40
+    found = Prediction(logits[:, 2], distances[:, 2], logits, logits, distances)
+    prior, there = torch.tensor([[0.2, 0.2]] * 2), torch.tensor([[True, True], [False, True]])
+    ranked = method._mean_scores(found, there, prior)
+    a, b = logits[0, :2].sigmoid()
+    expected = boxes_from_distances(((a * distances[0, 0] + b * distances[0, 1]) / (a + b))[None])[0].flatten(1).mT
+    torch.testing.assert_close(ranked.boxes[0], expected)
+    torch.testing.assert_close(ranked.scores[0], ((a + b) / 2).flatten())
+    alone = method.rank(logits[:, 1], distances[:, 1], prior)
+    assert all(torch.equal(one[1], other[1]) for one, other in zip(ranked, alone, strict=True))
