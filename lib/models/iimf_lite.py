@@ -6,32 +6,22 @@ where and when. Where one camera is absent, the prediction is FEAR's on the othe
 B targets, C channels, k template cells and n search cells on each side.
 """
 
-import functools
-import logging
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from easydict import EasyDict
 from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
-from ..core.frame import BLACK, INFRARED, VISIBLE, Frame
-from ..core.target import Target
-from ..core.view import View
+from ..core.frame import BLACK
 from ..layers.stream_fusion import SharedStream, StreamGates
 from .base import PairBatch
 from .fear import Fear
-from .fear_method import FearMethod, RankedCells, boxes_from_distances
-from .method import Answer, Method
-from .siamese import gather_rows
+from .fear_method import boxes_from_distances
+from .iimf_lite_method import IIMFLiteMethod
+from .method import Method
 
-log = logging.getLogger(__name__)
-
-_CAMERAS = (VISIBLE, INFRARED)
 _STREAMS = 3  # visible, infrared, shared
-_FLAT_STEP = 64  # pixels between those that are looked at first to find a flat image
 
 
 class Memory(NamedTuple):
@@ -49,63 +39,6 @@ class Prediction(NamedTuple):
     weights: Tensor  # [B, 3, n, n] how much each stream is believed
     stream_logits: Tensor  # [B, 3, n, n] of each stream alone
     stream_distances: Tensor  # [B, 3, 4, n, n]
-
-
-class IIMFLiteMethod(FearMethod):
-    """FEAR's method for two cameras. A camera without an image (every pixel equal) is left out."""
-
-    network: "IIMFLite"
-
-    def __init__(self, network: "IIMFLite", test: EasyDict):
-        super().__init__(network, test)
-        self.fusion: str = test.FUSION
-
-    def first_views(self, target: Target, frame: Frame) -> list[View]:
-        """As FEAR's."""
-        return [_fill_flat(view, frame) for view in super().first_views(target, frame)]
-
-    def views(self, target: Target, frame: Frame) -> list[View]:
-        """As FEAR's. A camera that had an image in the template and fails now is named once."""
-        memory = target.state.memory
-        for number, image in enumerate(frame.images):
-            if flat_colour(image) is not None and memory is not None and not memory.absent[0, number]:
-                _say_once(f"{target.name}: the {_CAMERAS[number]} image is of one colour; it is left out while it is")
-        return [_fill_flat(view, frame) for view in super().views(target, frame)]
-
-    def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
-        """As FEAR's, on the maps that TEST.FUSION makes of the streams."""
-        images = self.images(pixels)
-        found = self.network(memory, images)
-        if self.fusion == "learned":
-            ranked = self.rank(found.logits, found.distances, prior[:, 0])
-        else:
-            join = self._higher_rank if self.fusion == "max" else self._mean_scores
-            ranked = join(found, ~self.network.absent(memory, images), prior[:, 0])
-        best = ranked.ranks.argmax(1)
-        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, found)
-
-    def _higher_rank(self, found: Prediction, there: Tensor, prior: Tensor) -> RankedCells:
-        """The cells of both cameras. there: [B, 2] bool, whether a camera has an image; prior: [B, 2]."""
-        own = [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior) for k in range(2)]
-        ranks = [one.ranks.masked_fill(~there[:, k, None], -1.0) for k, one in enumerate(own)]
-        return RankedCells(
-            torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1), torch.cat(ranks, 1)
-        )
-
-    def _mean_scores(self, found: Prediction, there: Tensor, prior: Tensor) -> RankedCells:
-        """In each cell the mean of both cameras' scores, and their box sides weighted by them."""
-        seen = there[:, :, None, None]
-        own = self.scores(found.stream_logits[:, :2]) * seen
-        shares = own.clamp(min=torch.finfo(own.dtype).tiny) * seen
-        shares = shares / shares.sum(1, keepdim=True)  # of a camera alone exactly 1
-        distances = (shares[:, :, None] * found.stream_distances[:, :2].float()).sum(1)
-        return self.rank_scores(own.sum(1) / seen.sum(1), distances, prior)
-
-    def merge_memory(self, memory: Memory, fresh: Memory) -> Memory:
-        """As FEAR's; a stream without an image in the new template keeps its features, and the shared one too."""
-        missing = torch.cat([fresh.absent, fresh.absent.amax(1, keepdim=True)], 1)[:, :, None, None, None] > 0
-        merged = super().merge_memory(memory, fresh)
-        return memory._replace(features=torch.where(missing, memory.features, merged.features))
 
 
 class IIMFLite(Fear):
@@ -133,11 +66,7 @@ class IIMFLite(Fear):
         return Memory(features, is_flat(template).to(features.dtype))
 
     def forward(self, memory: Memory, search: Tensor) -> Prediction:
-        """Memory and search [B, 2, 3, S, S] -> Prediction. Where the same camera is absent in all templates, on the
-        processor, the other one alone is computed; the rest of the prediction is then zero."""
-        alone = self.only_camera(memory)
-        if alone is not None:
-            return self._search_alone(memory, search, alone)
+        """Memory and search [B, 2, 3, S, S] -> Prediction"""
         with torch.no_grad():
             visible, infrared = self.backbone(search.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
         features = torch.stack([visible, infrared, self.shared(visible, infrared)], dim=1)
@@ -151,21 +80,16 @@ class IIMFLite(Fear):
             distances = torch.where(other[:, None], own_distances[:, stream].to(distances.dtype), distances)
         return Prediction(logits, distances, weights, own_logits, own_distances)
 
-    def only_camera(self, memory: Memory) -> int | None:
-        """The camera that all targets are tracked in alone; None where there is none, or where asking would make a
-        device wait or make a graph depend on its example."""
-        if self.training or memory.absent.device.type != "cpu" or torch.compiler.is_compiling():
-            return None
-        alone = {tuple(row) for row in (memory.absent == 0).tolist()}
-        return {(True, False): 0, (False, True): 1}.get(alone.pop()) if len(alone) == 1 else None
-
-    def _search_alone(self, memory: Memory, search: Tensor, camera: int) -> Prediction:
+    def search_alone(self, memory: Memory, search: Tensor, camera: int) -> Prediction:
+        """As `forward` where only this camera (0 or 1) had an image in all templates; what is about the other streams
+        is zero."""
         maps = self.head(memory.features[:, camera], self.backbone(search[:, camera]))
-        shape = (len(search), _STREAMS, *maps.logits.shape[1:])
-        weights, logits = maps.logits.new_zeros(shape), maps.logits.new_zeros(shape)
-        distances = maps.distances.new_zeros(len(search), _STREAMS, *maps.distances.shape[1:])
-        weights[:, camera], logits[:, camera], distances[:, camera] = 1, maps.logits, maps.distances
-        return Prediction(maps.logits, maps.distances, weights, logits, distances)
+
+        def among(part: Tensor) -> Tensor:
+            return torch.stack([part if stream == camera else torch.zeros_like(part) for stream in range(_STREAMS)], 1)
+
+        weights = among(torch.ones_like(maps.logits))
+        return Prediction(maps.logits, maps.distances, weights, among(maps.logits), among(maps.distances))
 
     @staticmethod
     def absent(memory: Memory, search: Tensor) -> Tensor:
@@ -204,27 +128,3 @@ def is_flat(images: Tensor) -> Tensor:
     """Whether all pixels of an image are equal: [B, M, 3, S, S] -> [B, M] bool."""
     pixels = images.flatten(3)
     return (pixels.amax(3) == pixels.amin(3)).all(2)
-
-
-def flat_colour(image: np.ndarray) -> np.ndarray | None:
-    """The colour of an image whose pixels are all equal; None for any other: [H, W, 3] uint8 -> [3] uint8 or None."""
-    colour = image[0, 0]
-    parts = (image[::_FLAT_STEP, ::_FLAT_STEP], image)
-    return colour if all((part == colour).all() for part in parts) else None
-
-
-def _fill_flat(view: View, frame: Frame) -> View:
-    """The view with padding of an image's own colour where the image is flat, so that its crop is flat too."""
-    colours = [flat_colour(image) for image in frame.images]
-    if view.fill is None or all(colour is None for colour in colours):
-        return view
-    fill = np.broadcast_to(view.fill, 3 * len(colours)).copy()
-    for number, colour in enumerate(colours):
-        if colour is not None:
-            fill[3 * number : 3 * number + 3] = colour
-    return replace(view, fill=fill)
-
-
-@functools.cache
-def _say_once(message: str) -> None:
-    log.warning(message)

@@ -145,6 +145,15 @@ class Method(ABC):
         """The memory after a template update. fresh: the memory that `begin` makes from the update's views."""
         return memory
 
+    def variant(self, memory: Any) -> str:
+        """The name of a cheaper method that gives the targets of this memory the same answers; "" for none. Asked where
+        graphs stand in for the network, since a graph always computes the whole."""
+        return ""
+
+    def make_variant(self, name: str) -> "Method":
+        """The method that `variant` names."""
+        raise NotImplementedError
+
     def graph_settings(self) -> dict[str, Any]:
         """What a program needs to cut crops for the exported graphs; the graphs do all other steps.
 

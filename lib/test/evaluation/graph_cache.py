@@ -47,15 +47,22 @@ def open_graphs(
     """
     check_packages(RUNTIME)
     source = describe_source(cfg, weights)
-    opened = _open_shipped(beside, source) if beside else None
-    if opened is None:
-        kept = (folder or _default_folder()) / f"{cfg.MODEL.NAME}_{_digest(source | {'code': _digest_code()})}"
-        if not kept.is_dir():
-            _make(cfg, load, kept, source)
-        opened = {name: OnnxFile(path) for name, path in graph_files(kept).items()}
     with torch.device("meta"):
         method = build_method(build_model(cfg).eval(), cfg)
-    return OnnxPass(method, **opened)
+
+    def made(variant: str) -> dict[str, OnnxFile]:
+        about = source | ({"variant": variant} if variant else {})
+        kept = (folder or _default_folder()) / f"{cfg.MODEL.NAME}_{_digest(about | {'code': _digest_code()})}"
+        if not kept.is_dir():
+            _make(cfg, load, kept, about)
+        return {name: OnnxFile(path) for name, path in graph_files(kept).items()}
+
+    def open_variant(name: str) -> OnnxPass:
+        opened = made(name)
+        return OnnxPass(method, opened["template"], opened["search"])
+
+    opened = (_open_shipped(beside, source) if beside else None) or made("")
+    return OnnxPass(method, opened["template"], opened["search"], open_variant)
 
 
 def describe_source(cfg: EasyDict, weights: str) -> dict[str, str]:
@@ -85,8 +92,11 @@ def _make(cfg: EasyDict, load: Callable[[], Network], folder: Path, source: dict
     """Write the graphs into a new folder, which appears when they are complete and agree with the network."""
     check_packages(PACKAGES)
     method = build_method(load().eval(), cfg)
+    variant = source.get("variant", "")
+    method = method.make_variant(variant) if variant else method
     method.graph_settings()  # refuses before anything is said or written
-    log.info("making graphs of %s for ONNX Runtime, once; kept in %s", cfg.MODEL.NAME, folder)
+    alone = f" ({variant} alone)" if variant else ""
+    log.info("making graphs of %s%s for ONNX Runtime, once; kept in %s", cfg.MODEL.NAME, alone, folder)
     try:
         with scratch_folder(folder) as made:
             write_checked(method, graph_files(made), box_tolerance=BOX_TOLERANCE, source=source)

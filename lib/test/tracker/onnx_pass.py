@@ -3,7 +3,8 @@
 B targets, M modalities, S side of a crop in pixels.
 """
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -19,10 +20,18 @@ from .forward_pass import Output
 class OnnxPass:
     """As `forward_pass.ForwardPass`, by a template graph and a search graph (lib.test.export.graphs)."""
 
-    def __init__(self, method: Method, template: OnnxFile, search: OnnxFile):
-        """method: its network lies on the device "meta", which has shapes and no weights: the graphs hold them."""
+    def __init__(
+        self,
+        method: Method,
+        template: OnnxFile,
+        search: OnnxFile,
+        open_variant: "Callable[[str], OnnxPass] | None" = None,
+    ):
+        """method: its network lies on the device "meta", which has shapes and no weights: the graphs hold them.
+        open_variant: the passes of `Method.make_variant`, called once for each name that is needed."""
         self.method = method
         self._template, self._search = template, search
+        self._variant = cache(open_variant) if open_variant else None
 
     def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
         """As `Method.begin`."""
@@ -31,6 +40,8 @@ class OnnxPass:
 
     def __call__(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
         """As `ForwardPass.forward`; the prediction is the graph's outputs by name."""
+        if self._variant is not None and (name := self.method.variant(memory)):
+            return self._variant(name)(memory, pixels, prior)
         names = memory_names(memory)
         kept = dict(zip(names, tree.tensors(memory), strict=True))
         found = self._search({**kept, "search": _crops(pixels), "prior": prior[:, 0]})

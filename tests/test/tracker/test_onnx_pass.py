@@ -229,3 +229,28 @@ def test_the_bundled_model_follows_the_bundled_sequence_with_the_same_boxes(tmp_
     (sequence,) = read_folder(ROOT / "docs/demo_sequence")
     expected, found = (follow_together(load_tracker(*given, mode), [sequence]) for mode in (Mode(), Mode(backend=ONNX)))
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+@needs_onnx
+def test_a_target_of_one_camera_has_graphs_of_its_own(tmp_path, caplog):
+    caplog.set_level("INFO")
+    forward, exact = open_micro(tmp_path, "iimf_lite"), micro.tracker("iimf_lite")
+    (sequence,) = sequences(1)
+    both = [sequence.frames[k] for k in range(3)]
+    alone = [[np.zeros_like(visible), infrared] for visible, infrared in both]
+    assert len(list(tmp_path.iterdir())) == 1
+    for shown, graphs in ((both, 1), (alone, 2), (alone, 2)):
+        moved = []
+        for tracker in (exact, as_tracker(forward)):
+            targets = tracker.start([shown[0]], [sequence.boxes[0]])
+            for images in shown[1:]:
+                targets = tracker.track(targets, [images])
+            moved.append(targets[0])
+        np.testing.assert_allclose(moved[1].box, moved[0].box, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(moved[1].score, moved[0].score, atol=1e-5)
+        assert len(list(tmp_path.iterdir())) == graphs
+    assert "making graphs of iimf_lite (infrared alone) for ONNX Runtime" in caplog.text
+    mixed = as_tracker(forward).start([both[0], alone[0]], [sequence.boxes[0]] * 2)
+    mixed = as_tracker(forward).track(mixed, [both[1], alone[1]])
+    expected = exact.track(exact.start([alone[0]], [sequence.boxes[0]]), [alone[1]])[0]
+    np.testing.assert_allclose(mixed[1].box, expected.box, rtol=0, atol=TOLERANCE)
