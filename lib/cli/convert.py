@@ -5,6 +5,7 @@ r"""Convert a public checkpoint to safetensors, which hold numbers only, or back
     rgbt convert mae_pretrain_vit_base.pth mae.safetensors
     rgbt convert ViT-B_16.npz vitb16.safetensors
     rgbt convert IIMFTrack_ep0015.pth.tar mine.safetensors --store int8
+    rgbt convert IIMFLite_ep0008.pth.tar mine.safetensors --average IIMFLite_ep000[567].pth.tar
     rgbt convert SiamRPNBIG.model siamrpn_big.safetensors --script dasiamrpn --config auto
     rgbt convert DaSiamRPN_ep0050.pth.tar mine.model --script dasiamrpn --config auto \
         --naming original
@@ -55,6 +56,8 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
         help="number format: float16: half the size of float32, about 3 decimal digits; int8: a quarter of it, one "
         "scale per row of a matrix, only in .safetensors (default: as-is)",
     )  # fmt: skip
+    parser.add_argument("--average", type=Path, nargs="+", default=[], metavar="FILE",
+                        help="more checkpoints, as of the epochs before: the target gets the mean of all")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
     return parser.read()
 
@@ -70,7 +73,7 @@ def main(argv: Argv = None) -> None:
         raise InputError(f"--store int8: other codes cannot read it in {args.target}; name a .safetensors file")
     if args.naming != "toolbox" and not args.config:
         raise InputError(f"--naming {args.naming}: give --script and --config too")
-    weights = read_public(args.source)
+    weights = average({str(path): read_public(path) for path in [args.source, *args.average]})
     network = identify(weights)
     if args.config:
         model = fitted_model(args.tracker, args.config, weights, str(args.source))
@@ -85,6 +88,24 @@ def main(argv: Argv = None) -> None:
         save_checkpoint(args.target, weights)
     count = sum(value.numel() for value in weights.values() if isinstance(value, torch.Tensor))
     log.info("%s: %s, %.1f M values, %.1f MB", args.target, network, count / 1e6, args.target.stat().st_size / 1e6)
+
+
+def average(files: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of the weights of several files, by their names; what is no floating-point number is that of the first.
+
+    Raises InputError for files whose weights have other names or shapes.
+    """
+    (first, weights), *others = files.items()
+    shapes = {key: value.shape for key, value in weights.items()}
+    for name, other in others:
+        if {key: value.shape for key, value in other.items()} != shapes:
+            raise InputError(f"{name}: holds other weights than {first}, so that there is no mean; leave it out")
+    return {
+        key: torch.stack([other[key].double() for other in files.values()]).mean(0).to(value.dtype)
+        if others and value.is_floating_point()
+        else value
+        for key, value in weights.items()
+    }
 
 
 def fitted_model(script: str, config: str, weights: dict[str, torch.Tensor], source: str) -> Network:

@@ -62,3 +62,28 @@ def test_command_writes_a_file_that_loads_as_any_other(tmp_path, monkeypatch, ca
     monkeypatch.setattr(sys, "argv", [*convert, str(tmp_path / "x.pth"), "--store", "int8"])
     with pytest.raises(InputError, match="--store int8: other codes cannot read it"):
         convert_checkpoint.main()
+
+
+def test_convert_writes_the_mean_of_several_files(tmp_path, monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    files = []
+    for number in range(3):
+        weights = {"a.weight": torch.randn(4, 3, generator=random), "steps": torch.tensor(number)}
+        torch.save({"net": weights}, tmp_path / f"ep{number}.pth.tar")
+        files.append((str(tmp_path / f"ep{number}.pth.tar"), weights))
+    (last, first), *others = files
+    out = tmp_path / "mean.safetensors"
+    monkeypatch.setattr(
+        sys, "argv", ["convert_checkpoint.py", last, str(out), "--average", *(name for name, _ in others)]
+    )
+    convert_checkpoint.main()
+    mean = torch.stack([weights["a.weight"] for _, weights in files]).mean(0)
+    found = load_weights(out)
+    torch.testing.assert_close(found["a.weight"], mean)
+    assert found["steps"] == first["steps"]
+    torch.save({"net": {"a.weight": torch.randn(4, 2)}}, tmp_path / "other.pth.tar")
+    again = [last, str(tmp_path / "x.safetensors"), "--average", str(tmp_path / "other.pth.tar")]
+    monkeypatch.setattr(sys, "argv", ["convert_checkpoint.py", *again])
+    with pytest.raises(InputError, match="other.pth.tar: holds other weights than .*ep0.pth.tar"):
+        convert_checkpoint.main()
+    assert not (tmp_path / "x.safetensors").exists()
