@@ -68,7 +68,7 @@ def test_convert_writes_the_mean_of_several_files(tmp_path, monkeypatch):
     random = torch.Generator().manual_seed(0)
     files = []
     for number in range(3):
-        weights = {"a.weight": torch.randn(4, 3, generator=random), "steps": torch.tensor(number)}
+        weights = {"backbone.a.weight": torch.randn(4, 3, generator=random), "backbone.steps": torch.tensor(number)}
         torch.save({"net": weights}, tmp_path / f"ep{number}.pth.tar")
         files.append((str(tmp_path / f"ep{number}.pth.tar"), weights))
     (last, first), *others = files
@@ -77,11 +77,11 @@ def test_convert_writes_the_mean_of_several_files(tmp_path, monkeypatch):
         sys, "argv", ["convert_checkpoint.py", last, str(out), "--average", *(name for name, _ in others)]
     )
     convert_checkpoint.main()
-    mean = torch.stack([weights["a.weight"] for _, weights in files]).mean(0)
+    mean = torch.stack([weights["backbone.a.weight"] for _, weights in files]).mean(0)
     found = load_weights(out)
-    torch.testing.assert_close(found["a.weight"], mean)
-    assert found["steps"] == first["steps"]
-    torch.save({"net": {"a.weight": torch.randn(4, 2)}}, tmp_path / "other.pth.tar")
+    torch.testing.assert_close(found["backbone.a.weight"], mean)
+    assert found["backbone.steps"] == first["backbone.steps"]
+    torch.save({"net": {"backbone.a.weight": torch.randn(4, 2)}}, tmp_path / "other.pth.tar")
     again = [last, str(tmp_path / "x.safetensors"), "--average", str(tmp_path / "other.pth.tar")]
     monkeypatch.setattr(sys, "argv", ["convert_checkpoint.py", *again])
     with pytest.raises(InputError, match="other.pth.tar: holds other weights than .*ep0.pth.tar"):
