@@ -44,6 +44,9 @@ class RankedCells(NamedTuple):
 class FearMethod(OneView):
     """The box of the cell with the highest rank, without smoothing."""
 
+    search_grid = (
+        "TEST.PENALTY_K=0.02,0.06,0.1,0.15", "TEST.WINDOW_INFLUENCE=0.2,0.3,0.4,0.5", "TEST.SEARCH_FACTOR=4.5,5,5.5",
+    )  # fmt: skip
     network: "Fear"
 
     def __init__(self, network: "Fear", test: EasyDict):
@@ -87,12 +90,11 @@ class FearMethod(OneView):
         """The template's features."""
         return self.network.embed(self.images(pixels))
 
-    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+    def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """Box and score of the cell with the highest rank."""
-        maps = self.network(memory, self.images(pixels))
-        ranked = self.rank(maps.logits, maps.distances, prior[:, 0])
+        ranked = self.rank(prediction.logits, prediction.distances, prior[:, 0])
         best = ranked.ranks.argmax(1)
-        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, maps)
+        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, prediction)
 
     def rank(self, logits: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
         """logits [B, n, n], distances [B, 4, n, n], last width and height [B, 2] in crop units -> RankedCells"""

@@ -23,7 +23,7 @@ from ..core.view import View
 from ..layers.stream_fusion import SharedStream, StreamGates
 from .base import PairBatch
 from .fear import Fear
-from .fear_method import FearMethod, RankedCells, boxes_from_distances
+from .fear_method import FearMethod, boxes_from_distances
 from .method import Answer, Method
 from .siamese import gather_rows
 
@@ -72,21 +72,17 @@ class IIMFLiteMethod(FearMethod):
                 _say_once(f"{target.name}: the {_CAMERAS[number]} image is of one colour; it is left out while it is")
         return [_fill_flat(view, frame) for view in super().views(target, frame)]
 
-    def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
+    def decide(self, memory: Memory, prediction: Prediction, pixels: Tensor, prior: Tensor) -> Answer:
         """As FEAR's on the fused maps; with TEST.FUSION `max` the box of the specific stream with the highest rank."""
-        images = self.images(pixels)
-        found = self.network(memory, images)
         if self.fusion == "learned":
-            ranked = self.rank(found.logits, found.distances, prior[:, 0])
-        else:
-            absent = self.network.absent(memory, images)
-            own = [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior[:, 0]) for k in range(2)]
-            ranks = [one.ranks.masked_fill(absent[:, k, None], -1.0) for k, one in enumerate(own)]
-            ranked = RankedCells(
-                torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1), torch.cat(ranks, 1)
-            )
-        best = ranked.ranks.argmax(1)
-        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, found)
+            return super().decide(memory, prediction, pixels, prior)
+        absent = self.network.absent(memory, self.images(pixels))
+        maps = prediction.stream_logits, prediction.stream_distances
+        own = [self.rank(maps[0][:, k], maps[1][:, k], prior[:, 0]) for k in range(2)]
+        ranks = [one.ranks.masked_fill(absent[:, k, None], -1.0) for k, one in enumerate(own)]
+        best = torch.cat(ranks, 1).argmax(1)
+        boxes, scores = torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1)
+        return self.answer(gather_rows(boxes, best), gather_rows(scores, best), memory, prediction)
 
     def merge_memory(self, memory: Memory, fresh: Memory) -> Memory:
         """As FEAR's; a stream without an image in the new template keeps its features, and the shared one too."""
