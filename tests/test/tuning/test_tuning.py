@@ -262,6 +262,7 @@ TOGETHER = {
     "dasiamrpn-long": ("TEST.LONG_TERM.LOW=0.01", "TEST.SIZE_LR=0.9", "TEST.DISTRACTOR.GAIN=0.9"),
     "fear": ("TEST.PENALTY_K=2.0", "TEST.SEARCH_FACTOR=3.0", "TEST.TEMPLATE_UPDATE.INTERVAL=2"),
     "iimf_lite": ("TEST.PENALTY_K=2.0", "TEST.FUSION=max", "TEST.MOTION=0.5"),
+    "siamdma": ("TEST.PENALTY_K=0.6", "TEST.WINDOW_INFLUENCE=0.9", "TEST.IR_INIT=visible"),
     "iimf_track": ("TEST.SEARCH_FACTOR=3.0", "TEST.SIZE_RATE=0.5", "TEST.CALIBRATE=true"),
 }
 
@@ -335,6 +336,13 @@ def test_where_rounding_differs_each_setting_has_its_pass(caplog, monkeypatch):
                                "faster on a GPU)"]  # fmt: skip
 
 
+def test_settings_of_different_streams_are_refused():
+    network = micro.model("fear")
+    configs = {stream: config("fear", f"TEST.STREAM={stream}") for stream in ("visible", "infrared")}
+    with pytest.raises(InputError, match="--search: these settings look at different streams; search with one of them"):
+        ManySettings(network, configs, "cpu")
+
+
 def test_shared_frames_are_decoded_once_and_forgotten():
     CountedFrames.log.clear()
     shared = SharedFrames(CountedFrames(np.tile([[1, 2, 3, 4]], (5, 1))), 3)
@@ -385,15 +393,13 @@ def test_a_random_part_of_the_sequences_is_seeded_and_grows():
         names(21, 0)
 
 
-@pytest.mark.parametrize(
-    "tracker", ["siamrpn", "dasiamrpn", "fear", "iimf_lite", "iimf_track", "ostrack", "tbsi_track"]
-)
+@pytest.mark.parametrize("tracker", ["siamrpn", "dasiamrpn", "fear", "iimf_lite", "iimf_track", "siamdma"])
 def test_every_tracker_has_a_grid_that_its_keys_allow(tracker):
     cfg = config(tracker)
     folder, name, own = VARIANTS[tracker]
     settings = grid([parse_axis(text, flatten(cfg)) for text in network_class(cfg).method_class.search_grid])
     assert len(settings) >= 4 and len(make_trials(folder, name, own, settings)) == len(settings)
-    if tracker == "siamrpn":
+    if tracker in ("siamrpn", "siamdma"):
         assert len(settings) == 36 and settings[0] == {
             "TEST.PENALTY_K": 0.05, "TEST.WINDOW_INFLUENCE": 0.3, "TEST.SIZE_LR": 0.3}  # fmt: skip
 
