@@ -133,7 +133,7 @@ class FearMethod(OneView):
         return clip_box(round_box(box), *frame, margin=MARGIN)
 
     def graph_settings(self) -> dict[str, Any]:
-        """Sides and factors of the crops."""
+        """Sides and factors of the crops, which images they are cut from, and the rules that TEST adds."""
         return {
             "geometry": "StretchedGeometry",
             "template_size": self.template_size,
@@ -142,6 +142,12 @@ class FearMethod(OneView):
             "search_factor": self.search_factor,
             "template_padding": self.padding,
             "margin": MARGIN,
+            "stream": self.stream,
+            "missing_infrared": self.network.missing_infrared,
+            "flat_padding": "mean",
+            "hold_score": self.hold_below,
+            "motion": self.motion,
+            "template_update_interval": self.update.INTERVAL,
         }
 
 

@@ -9,7 +9,7 @@ B targets, C channels, k template cells and n search cells on each side.
 import functools
 import logging
 from dataclasses import replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -83,6 +83,10 @@ class IIMFLiteMethod(FearMethod):
         best = torch.cat(ranks, 1).argmax(1)
         boxes, scores = torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1)
         return self.answer(gather_rows(boxes, best), gather_rows(scores, best), memory, prediction)
+
+    def graph_settings(self) -> dict[str, Any]:
+        """As FEAR's; the padding of an image of one colour has that colour."""
+        return super().graph_settings() | {"flat_padding": "own"}
 
     def merge_memory(self, memory: Memory, fresh: Memory) -> Memory:
         """As FEAR's; a stream without an image in the new template keeps its features, and the shared one too."""
