@@ -51,6 +51,7 @@ def tracked_alone(folder: Path, *sources: object, box: str) -> np.ndarray:
     return np.loadtxt(folder / "boxes.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tracker", "weights", "changes", "cameras"),
     [
