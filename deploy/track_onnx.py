@@ -21,9 +21,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-import onnxruntime
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))  # a file of 631 bytes can state 4 billion
+
+import cv2  # noqa: E402  reads the limit when it is imported
+import numpy as np  # noqa: E402
+import onnxruntime  # noqa: E402
 
 SAME_RATE, SAME_ASPECT = 0.01, 0.02  # relative differences up to which two recordings agree
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
@@ -43,6 +45,7 @@ class Target:
         self.box = box  # [4] float64
         self.memory = memory  # outputs of the template graph
         self.bias = np.ones(2)  # factors by which the network overestimates width and height
+        self.fill = np.zeros(0, np.uint8)  # [3 M] padding colour of stretched crops
         self.score = 1.0
 
 
@@ -65,20 +68,25 @@ class OnnxTracker:
         except Exception as error:  # ONNX Runtime's own kinds have no common class
             first = str(error).splitlines()[0]
             raise InputError(f"{folder}: not two graphs of tracking/export.py ({first}); export them again") from None
-        if about["geometry"] != "FamilyGeometry":
-            raise InputError(
-                f"{folder}: {about['geometry']} crops are not supported here; see docs/export.md of the toolbox"
-            )
+        self.stretched = about["geometry"] == "StretchedGeometry"  # FEAR, IIMF lite
+        check_rules(folder, about)
         self.modalities: int = about["modalities"]
         self.template_size, self.search_size = about["template_size"], about["search_size"]
         self.template_factor, self.search_factor = about["template_factor"], about["search_factor"]
         self.margin: int = about["margin"]
         self.calibrates, self.size_rate = about.get("calibrates", False), about.get("size_rate", 1.0)
+        self.hold_score: float = about.get("hold_score", 0.0)
+        self.black_template = about.get("template_padding") == "black"
+        self.own_colour = about.get("flat_padding") == "own"
+        self.stream: str = about.get("stream", "visible")
+        self.missing_infrared: str = about.get("missing_infrared", "grey copy")
 
     def start(self, frame: np.ndarray, box: Sequence[float]) -> Target:
         """A target in its first frame. frame: [H, W, 3 M] uint8 RGB, see `join`; box: x y w h."""
         first = np.array(box, np.float64)
         warn_of_corners(first, *frame.shape[:2])
+        if self.stretched:
+            return self.start_stretched(frame, first)
         crop, scale = cut(frame, first, self.template_factor, self.template_size)
         middle = (self.template_size - 1) / 2 / self.template_size
         inside = np.array([middle, middle, *(first[2:] * scale / self.template_size)])
@@ -91,6 +99,8 @@ class OnnxTracker:
 
     def track(self, target: Target, frame: np.ndarray) -> np.ndarray:
         """Track the target in the next frame. Returns its box [4]; `target.score` is the network's confidence."""
+        if self.stretched:
+            return self.track_stretched(target, frame)
         answer, prior, side, learned = self.predict(target, frame)
         size = answer[2:4]
         if self.calibrates or self.size_rate != 1:
@@ -112,6 +122,61 @@ class OnnxTracker:
         learned = {name.removeprefix("new_"): answer[name] for name in answer if name.startswith("new_")}
         said = np.append(answer["boxes"][0], answer["scores"][0]).astype(np.float64)
         return said, prior, self.search_size / scale, learned
+
+    def start_stretched(self, frame: np.ndarray, first: np.ndarray) -> Target:
+        """As `start`, with crops that keep no aspect ratio."""
+        colour = [frame[..., 3 * k : 3 * k + 3].mean(axis=(0, 1)).astype(np.uint8) for k in range(self.modalities)]
+        fill = np.concatenate(colour)
+        around = np.rint(first)
+        own = self.padding(frame, np.zeros_like(fill) if self.black_template else fill)
+        crop, extent = cut_stretched(frame, around, self.template_factor, self.template_size, own)
+        shift = (first[:2] + first[2:] / 2 - around[:2] - around[2:] / 2) / extent
+        middle = (self.template_size - 1) / 2 / self.template_size
+        inside = np.concatenate([middle + shift, first[2:] / extent])
+        target = Target(first, run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)}))
+        target.fill = fill
+        return target
+
+    def track_stretched(self, target: Target, frame: np.ndarray) -> np.ndarray:
+        """As `track`, with crops that keep no aspect ratio. A box whose score is below `hold_score` stays."""
+        around = whole_box(target.box)
+        crop, extent = cut_stretched(
+            frame, around, self.search_factor, self.search_size, self.padding(frame, target.fill)
+        )
+        prior = (around[2:] / extent).astype(np.float32)
+        answer = run(self.second, {**target.memory, "search": crop[None], "prior": prior[None]})
+        box, target.score = answer["boxes"][0].astype(np.float64), float(answer["scores"][0])
+        if not (np.isfinite(box).all() and np.isfinite(target.score)):
+            target.box, target.score = around, 0.0
+        elif target.score < self.hold_score:
+            target.box = around
+        else:
+            centre, size = around[:2] + around[2:] / 2 + (box[:2] - 0.5) * extent, box[2:] * extent
+            found = whole_box(np.concatenate([centre - size / 2, size]))
+            target.box = clip(found, frame.shape[0], frame.shape[1], self.margin)
+        return target.box
+
+    def padding(self, frame: np.ndarray, fill: np.ndarray) -> np.ndarray:
+        """The padding colour [3 M]: of an image of one colour that colour, where the network leaves such images out."""
+        if not self.own_colour:
+            return fill
+        fill = fill.copy()
+        for k in range(0, 3 * self.modalities, 3):
+            image = frame[..., k : k + 3]
+            if (image == image[0, 0]).all():
+                fill[k : k + 3] = image[0, 0]
+        return fill
+
+
+def check_rules(folder: str | Path, about: dict[str, object]) -> None:
+    """Raise InputError for graphs whose crops or rules of tracking are not followed here."""
+    if about["geometry"] not in ("FamilyGeometry", "StretchedGeometry"):
+        raise InputError(
+            f"{folder}: {about['geometry']} crops are not supported here; see docs/export.md of the toolbox"
+        )
+    for key, name in (("motion", "TEST.MOTION"), ("template_update_interval", "TEST.TEMPLATE_UPDATE.INTERVAL")):
+        if about.get(key):
+            raise InputError(f"{folder}: {name} is {about[key]}, which is not followed here; export again with 0")
 
 
 def run(session: onnxruntime.InferenceSession, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -135,6 +200,30 @@ def cut(image: np.ndarray, box: np.ndarray, factor: float, size: int) -> tuple[n
     inside = image[y1 + top : y1 + side - bottom, x1 + left : x1 + side - right]
     square = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT)
     return cv2.resize(square, (size, size)), size / side
+
+
+def cut_stretched(
+    image: np.ndarray, box: np.ndarray, factor: float, size: int, fill: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rectangle `factor` times as wide and as high as a box, of colour `fill` [C] outside the image: [S, S, C] and
+    its width and height in pixels of the image [2]."""
+    extent = np.maximum(np.rint(box[2:] * factor), 1).astype(int)
+    x, y = np.rint(box[:2] + box[2:] / 2 - extent / 2).astype(int).tolist()
+    width, height = extent.tolist()
+    part = image[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+    if not part.size:
+        return np.broadcast_to(fill, (size, size, fill.size)).copy(), extent
+    whole = np.empty((height, width, fill.size), np.uint8)
+    whole[:] = fill
+    top, left = max(0, -y), max(0, -x)
+    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return whole if extent.tolist() == [size, size] else cv2.resize(whole, (size, size)), extent
+
+
+def whole_box(box: np.ndarray) -> np.ndarray:
+    """A box of whole pixels, at least one wide and high."""
+    rounded = np.rint(box)
+    return np.concatenate([rounded[:2], np.maximum(rounded[2:], 1)])
 
 
 def clip(box: np.ndarray, height: int, width: int, margin: int) -> np.ndarray:
@@ -161,12 +250,20 @@ def join(images: Sequence[np.ndarray]) -> np.ndarray:
     return cv2.merge([channel for image in images for channel in cv2.split(image)[::-1]])
 
 
+def decode(path: Path, flags: int) -> np.ndarray | None:
+    """An image file as OpenCV reads it; None where it is damaged, of another kind, or states too many pixels."""
+    try:
+        return cv2.imread(str(path), flags)
+    except cv2.error:
+        return None
+
+
 def load(path: Path) -> np.ndarray | None:
     """An image file as it is stored: [H, W, 3] BGR of uint8, uint16 or, for floats and signed numbers, float32; None
     for an unreadable file."""
-    image = cv2.imread(str(path), COLOUR)
+    image = decode(path, COLOUR)
     if image is None:  # OpenCV reads no floats as colours
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        image = decode(path, cv2.IMREAD_UNCHANGED)
     if image is None or (image.ndim == 3 and image.dtype in (np.uint8, np.uint16)):
         return image
     image = np.nan_to_num(image.astype(np.float32), nan=float(np.nanmedian(image)))
@@ -228,7 +325,8 @@ class Images:
             return None
         image = read_image(self.paths[index], self.span)
         if image is None:
-            raise InputError(f"{self.paths[index]}: image cannot be decoded; the file is damaged, replace it")
+            where = self.paths[index]
+            raise InputError(f"{where}: image cannot be decoded; it is damaged, or larger than 134 million pixels")
         return image
 
 
@@ -319,15 +417,20 @@ def pair(folders: Sequence[list[Path]]) -> Sequence[list[Path]]:
     return [[path for path, number in zip(*part, strict=True) if number in shared] for part in pairs]
 
 
-def read_frames(sources: Sequence[Path], modalities: int | None = None) -> Iterator[np.ndarray]:
+def read_frames(
+    sources: Sequence[Path], modalities: int | None = None, *, stream: str = "visible", missing: str = "grey copy"
+) -> Iterator[np.ndarray]:
     """Frames [H, W, 3 M] uint8 RGB of one recording per modality, paired by number or, with a video, by time.
 
-    modalities: of the network; a missing infrared image is a grey copy, a second recording that is not read is left."""
+    modalities: of the network, which reads `stream` where it is one; a second recording that is not read is left.
+    missing: what stands in for a missing infrared image, a grey copy or black."""
     modalities = modalities or len(sources)
     if len(sources) > modalities:
+        sources = sources[::-1] if stream == "infrared" else sources
         print(f"this network reads one camera; {sources[1]} is left")
     if len(sources) < modalities:
-        print("there is no infrared stream; a grey copy of the visible one stands in for it")
+        stands_in = "black" if missing == "black" else "a grey copy of the visible one"
+        print(f"there is no infrared stream; {stands_in} stands in for it")
     recordings = open_sources(sources[:modalities])
     pace = recordings[-1].rate / recordings[0].rate
     if abs(pace - 1) <= SAME_RATE:
@@ -343,7 +446,8 @@ def read_frames(sources: Sequence[Path], modalities: int | None = None) -> Itera
                 print(f"the recordings differ in length: only the first {index} frames are used")
             return
         if len(found) < modalities:
-            found.append(cv2.cvtColor(cv2.cvtColor(found[0], cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
+            grey = cv2.cvtColor(cv2.cvtColor(found[0], cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+            found.append(np.zeros_like(grey) if missing == "black" else grey)
         yield join(match_sizes(found, index == 0))
 
 
@@ -422,7 +526,9 @@ def main() -> None:
     args = parse_arguments()
     box = parse_box(args.box)
     tracker = OnnxTracker(args.folder, [args.provider])
-    frames = read_frames([source for source in (args.visible, args.infrared) if source], tracker.modalities)
+    sources = [source for source in (args.visible, args.infrared) if source]
+    rules = {"stream": tracker.stream, "missing": tracker.missing_infrared}
+    frames = read_frames(sources, tracker.modalities, **rules)
     first = next(frames, None)
     if first is None:
         raise InputError(f"{args.visible}: no frame can be read; convert it to mp4 or to a folder of images")

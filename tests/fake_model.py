@@ -39,9 +39,8 @@ class FakeMethod(OneStreamMethod):
     def begin(self, pixels: Tensor, boxes: Tensor) -> FakeMemory:
         return self.network.embed(self.images(pixels))
 
-    def search(self, memory: FakeMemory, pixels: Tensor, prior: Tensor) -> Answer:
+    def decide(self, memory: FakeMemory, prediction: FakePrediction, pixels: Tensor, prior: Tensor) -> Answer:
         assert prior.shape == (len(pixels), 1, 2)
-        prediction = self.network(memory, self.images(pixels))
         boxes = self.network.read(prediction)
         return self.answer(boxes, torch.full((len(boxes),), 0.9), memory, prediction)
 

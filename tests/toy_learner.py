@@ -109,8 +109,10 @@ class ToyMethod(Method):
             weights.append(samples[-1].learn(torch.zeros(CHANNELS), 5 * self.steps, self.rate))
         return Memory(torch.stack(weights), Owned(*samples))
 
-    def search(self, memory, pixels, prior):
-        features = self.maps(pixels)
+    def predict(self, memory, pixels):
+        return self.maps(pixels)
+
+    def decide(self, memory, features, pixels, prior):
         scores = torch.einsum("bvchw,bc->bvhw", features, memory.weights)
         best, cell = scores.flatten(2).max(2)
         score, view = best.max(1)

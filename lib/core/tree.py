@@ -25,6 +25,23 @@ def join(trees: Sequence[Tree]) -> Tree:
     return _map(_join, *trees)
 
 
+class Joiner:
+    """`join` that keeps its last result, since the memories of most frames are unchanged."""
+
+    def __init__(self) -> None:
+        self._last: tuple[list[Any], Any] = ([], None)
+
+    def __call__(self, trees: list[Any]) -> Any:
+        """As `join`; a single tree is returned as it is."""
+        if len(trees) == 1:
+            return trees[0]
+        last, joined = self._last
+        if len(last) != len(trees) or any(a is not b for a, b in zip(last, trees, strict=True)):
+            joined = join(trees)
+            self._last = (trees, joined)
+        return joined
+
+
 def part(tree: Tree, index: int) -> Tree:
     """The tree of one target. Its tensors are copies, so that a pickle holds no values of other targets."""
     return _map(lambda leaf: _part(leaf, index), tree)

@@ -74,10 +74,14 @@ class DaSiamRPNMethod(SiamRPNMethod):
         known = first_frame(template.features.float(), self.learning)
         return Memory(Kernels(template.cls, template.loc), known)
 
-    def search(self, memory: Memory, pixels: Tensor, prior: Tensor) -> Answer:
+    def predict(self, memory: Memory, pixels: Tensor) -> Prediction:
+        """The network's output."""
+        return self.network(memory.kernels, self.images(pixels))
+
+    def decide(self, memory: Memory, prediction: Prediction, pixels: Tensor, prior: Tensor) -> Answer:
         """The winner's box with a smoothed size. The last box stays while the target is lost and no score is high
         enough. The distractor-aware modes also learn from the frame."""
-        prediction, size = self.network(memory.kernels, self.images(pixels)), pixels.shape[-1]
+        size = pixels.shape[-1]
         lost = self._is_lost(size)
         # A lost target may be anywhere, so the window gets little weight.
         proposals = self.propose(prediction, prior[:, 0] * size, self.lost_influence if lost else None)

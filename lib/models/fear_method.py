@@ -44,6 +44,9 @@ class RankedCells(NamedTuple):
 class FearMethod(OneView):
     """The box of the cell with the highest rank, without smoothing."""
 
+    search_grid = (
+        "TEST.PENALTY_K=0.02,0.06,0.1,0.15", "TEST.WINDOW_INFLUENCE=0.2,0.3,0.4,0.5", "TEST.SEARCH_FACTOR=4.5,5,5.5",
+    )  # fmt: skip
     network: "Fear"
 
     def __init__(self, network: "Fear", test: EasyDict):
@@ -87,12 +90,11 @@ class FearMethod(OneView):
         """The template's features."""
         return self.network.embed(self.images(pixels))
 
-    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+    def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """Box and score of the cell with the highest rank."""
-        maps = self.network(memory, self.images(pixels))
-        ranked = self.rank(maps.logits, maps.distances, prior[:, 0])
+        ranked = self.rank(prediction.logits, prediction.distances, prior[:, 0])
         best = ranked.ranks.argmax(1)
-        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, maps)
+        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, prediction)
 
     def rank(self, logits: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
         """logits [B, n, n], distances [B, 4, n, n], last width and height [B, 2] in crop units -> RankedCells"""
@@ -104,11 +106,8 @@ class FearMethod(OneView):
 
     def rank_scores(self, scores: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
         """As `rank`, of scores [B, n, n]."""
-        boxes, scores, cells = (
-            boxes_from_distances(distances.float()).flatten(2).mT,
-            scores.flatten(1),
-            scores.shape[-1],
-        )
+        cells, scores = scores.shape[-1], scores.flatten(1)
+        boxes = boxes_from_distances(distances.float()).flatten(2).mT
         penalty = size_penalty(boxes[..., 2:] * cells * STRIDE, prior[:, None] * cells * STRIDE, self.penalty_k)
         window = hann_window(cells, scores.device).flatten()
         ranks = scores * penalty * (1 - self.influence) + self.influence * window
@@ -141,7 +140,7 @@ class FearMethod(OneView):
         return clip_box(round_box(box), *frame, margin=MARGIN)
 
     def graph_settings(self) -> dict[str, Any]:
-        """Sides and factors of the crops."""
+        """Sides and factors of the crops, which images they are cut from, and the rules that TEST adds."""
         return {
             "geometry": "StretchedGeometry",
             "template_size": self.template_size,
@@ -150,6 +149,12 @@ class FearMethod(OneView):
             "search_factor": self.search_factor,
             "template_padding": self.padding,
             "margin": MARGIN,
+            "stream": self.stream,
+            "missing_infrared": self.network.missing_infrared,
+            "flat_padding": "mean",
+            "hold_score": self.hold_below,
+            "motion": self.motion,
+            "template_update_interval": self.update.INTERVAL,
         }
 
 

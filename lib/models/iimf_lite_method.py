@@ -7,7 +7,7 @@ import functools
 import logging
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -52,18 +52,20 @@ class IIMFLiteMethod(FearMethod):
                 _say_once(f"{target.name}: the {CAMERAS[number]} image is of one colour; it is left out while it is")
         return [_fill_flat(view, frame) for view in super().views(target, frame)]
 
-    def search(self, memory: "Memory", pixels: Tensor, prior: Tensor) -> Answer:
-        """As FEAR's, on the maps that TEST.FUSION makes of the streams."""
-        images = self.images(pixels)
+    def predict(self, memory: "Memory", pixels: Tensor) -> "Prediction":
+        """The network's output; where all targets are tracked in one camera alone, that camera's."""
         camera = self.only_camera(memory) if self.camera is None else self.camera
-        found = self.network(memory, images) if camera is None else self.network.search_alone(memory, images, camera)
+        images = self.images(pixels)
+        return self.network(memory, images) if camera is None else self.network.search_alone(memory, images, camera)
+
+    def decide(self, memory: "Memory", prediction: "Prediction", pixels: Tensor, prior: Tensor) -> Answer:
+        """As FEAR's, on the maps that TEST.FUSION makes of the streams."""
         if self.fusion == "learned":
-            ranked = self.rank(found.logits, found.distances, prior[:, 0])
-        else:
-            join = self._higher_rank if self.fusion == "max" else self._mean_scores
-            ranked = join(found, ~self.network.absent(memory, images), prior[:, 0])
+            return super().decide(memory, prediction, pixels, prior)
+        join = self._higher_rank if self.fusion == "max" else self._mean_scores
+        ranked = join(prediction, ~self.network.absent(memory, self.images(pixels)), prior[:, 0])
         best = ranked.ranks.argmax(1)
-        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, found)
+        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, prediction)
 
     def only_camera(self, memory: "Memory") -> int | None:
         """The camera that all these targets are tracked in alone, so that the other one need not be computed. None
@@ -100,6 +102,10 @@ class IIMFLiteMethod(FearMethod):
         shares = shares / shares.sum(1, keepdim=True)  # of a camera alone exactly 1
         distances = (shares[:, :, None] * found.stream_distances[:, :2].float()).sum(1)
         return self.rank_scores(own.sum(1) / seen.sum(1), distances, prior)
+
+    def graph_settings(self) -> dict[str, Any]:
+        """As FEAR's; the padding of an image of one colour has that colour."""
+        return super().graph_settings() | {"flat_padding": "own"}
 
     def merge_memory(self, memory: "Memory", fresh: "Memory") -> "Memory":
         """As FEAR's; a stream without an image in the new template keeps its features, and the shared one too."""

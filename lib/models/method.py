@@ -7,7 +7,7 @@ It stores nothing about any target; that is in `Target.state`. B targets, V view
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -56,6 +56,7 @@ class Method(ABC):
     needs_gradients: bool = False  # whether `begin` and `search` use gradients (inside torch.enable_grad)
     updates_template: bool = False  # whether `update_views` may return views
     calibrates: bool = False  # whether a new target is also searched in its first frame, for `calibrate`
+    search_grid: ClassVar[tuple[str, ...]] = ()  # KEY=VALUES that a search for settings tries unless it is told others
     template_size: int  # side of the template, pixels of the network's input
     search_size: int  # side of the usual search region, pixels of the network's input
 
@@ -98,10 +99,19 @@ class Method(ABC):
         """The memory of new targets: pixels [B, V, M, 3, S, S] uint8, boxes [B, V, 4] cxcywh in crop units -> a tree
         with leading dimension B."""
 
-    @abstractmethod
     def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """One forward pass over the search regions. pixels: [B, V, M, 3, S, S] uint8; prior: [B, V, 2] the last width
         and height in crop units."""
+        return self.decide(memory, self.predict(memory, pixels), pixels, prior)
+
+    @abstractmethod
+    def predict(self, memory: Any, pixels: Tensor) -> Any:
+        """What the network computes from the search regions, as `search` has them: a tree with leading dimension B.
+        TEST has no part in it, so that methods of one network can share a forward pass."""
+
+    @abstractmethod
+    def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
+        """The answers by the rules of TEST; prediction: from `predict`, for these targets."""
 
     def calibrate(self, settings: Any, answer: TargetAnswer, given: np.ndarray) -> Any:
         """`CropState.settings` after a search in the first frame. given: [2] width and height of the given box in crop
@@ -168,6 +178,10 @@ class OneView(Method):
     def images(self, pixels: Tensor) -> Tensor:
         """The network's input: [B, 1, M, 3, S, S] uint8 -> [B, M, 3, S, S] normalised, in the network's precision."""
         return self.network.normalize(pixels[:, 0]).to(self.network.dtype)
+
+    def predict(self, memory: Any, pixels: Tensor) -> Any:
+        """The network's output."""
+        return self.network(memory, self.images(pixels))
 
     @staticmethod
     def answer(boxes: Tensor, scores: Tensor, memory: Any, prediction: Any) -> Answer:

@@ -36,6 +36,7 @@ class OneStreamMethod(OneView):
     """
 
     network: "OneStream"
+    search_grid = ("TEST.SEARCH_FACTOR=3.5,4,4.5,5", "TEST.SIZE_RATE=0.3,0.6,1")
 
     def __init__(self, network: "OneStream", test: EasyDict):
         super().__init__(network, test)
@@ -63,9 +64,8 @@ class OneStreamMethod(OneView):
         """The templates' tokens."""
         return self.network.embed(self.images(pixels), boxes[:, 0].to(self.network.dtype))
 
-    def search(self, memory: "Memory", pixels: Tensor, prior: Tensor) -> Answer:
+    def decide(self, memory: "Memory", prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """The OSTrack code base does not use the prior size."""
-        prediction = self.network(memory, self.images(pixels))
         boxes, scores = self.network.box_head.decode(prediction, self.network.window)
         return self.answer(boxes, scores, memory, prediction)
 

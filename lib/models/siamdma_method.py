@@ -63,9 +63,9 @@ class SiamDMAMethod(ContextMethod):
         """The template's features. `boxes` is not used: the target is in the middle."""
         return self.network.embed(self.images(pixels))
 
-    def search(self, memory: Any, pixels: Tensor, prior: Tensor) -> Answer:
+    def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """Box and score of the cell with the highest rank."""
-        prediction, size = self.network(memory, self.images(pixels)), pixels.shape[-1]
+        size = pixels.shape[-1]
         prior = prior[:, 0] * size
         proposals = self.propose(prediction, prior)
         box, score = self.selection.smooth(proposals, proposals.ranks.argmax(1), prior)

@@ -69,6 +69,10 @@ class ContextMethod(OneView):
     A target that is small in its first frame may get a larger search region; templates may be updated.
     """
 
+    search_grid = (
+        "TEST.PENALTY_K=0.05,0.1,0.15,0.2", "TEST.WINDOW_INFLUENCE=0.3,0.4,0.5", "TEST.SIZE_LR=0.3,0.4,0.5",
+    )  # fmt: skip
+
     def __init__(self, network: Network, test: EasyDict, template_size: int):
         super().__init__(network, test)
         self.template_size, self.search_size = template_size, test.SEARCH_SIZE

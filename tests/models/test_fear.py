@@ -195,7 +195,8 @@ def test_learns_two_pairs():
 def test_training_crops_are_stretched():
     cfg = micro.config("fear", "DATA.SEARCH.SHIFT=0", "DATA.SEARCH.SCALE=0", "DATA.SEARCH.COLOR=0")
     crops, box = StretchedCrops.from_config(cfg), np.array([40.0, 30, 40, 10])
-    region = crops.search.region(box, crops._scale(box, crops.search), np.random.default_rng(0))
+    draw = crops.search.draw(np.random.default_rng(0))
+    region = crops.search.place(box, crops._scale(box, crops.search), draw)
     np.testing.assert_allclose(region, [-40, 10, 200, 50])
 
 

@@ -81,8 +81,7 @@ def annotated_box(sequence: Sequence, index: int) -> np.ndarray | None:
 def draw_region(frame: Frame, view: View) -> np.ndarray:
     """The crops of a frame's modalities side by side: [S, M S + (M - 1) GAP, 3] uint8 RGB."""
     if frame.reduction == 1:
-        parts = (slice(3 * number, 3 * number + 3) for number in range(len(frame.images)))
-        crops = [cut(image, view, part) for image, part in zip(frame.images, parts, strict=True)]
+        crops = [cut(image, view.of(number)) for number, image in enumerate(frame.images)]
     else:
         crops = list(cut_views([(frame, view)], torch.device("cpu"))[0].permute(0, 2, 3, 1).numpy())
     gap = np.zeros((crops[0].shape[0], GAP, 3), np.uint8)

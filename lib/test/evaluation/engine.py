@@ -47,6 +47,10 @@ class Watcher(Protocol):
         """Show a frame, its number from 0, and the target after it."""
 
 
+def _alone(sequence: Sequence) -> Many[Sequence]:
+    return (sequence,)
+
+
 @dataclass(frozen=True)
 class TrackingJob:
     """The sequences to track and how: what every worker process gets. Picklable."""
@@ -57,21 +61,29 @@ class TrackingJob:
     in_order: bool = False  # in the given order instead of the longest first
     batch: int = 1  # sequences that one network tracks at a time
     watcher: Watcher | None = None  # for a single process
+    #: The sequences that are tracked in place of one: together, by the same worker, in this order.
+    expand: Callable[[Sequence], Many[Sequence]] = _alone
 
     def ordered(self) -> "TrackingJob":
         """The job with its sequences in the order in which they are tracked."""
         return self if self.in_order else replace(self, sequences=sorted(self.sequences, key=len, reverse=True))
 
+    @property
+    def frames(self) -> int:
+        """The number of frames of all sequences that are tracked."""
+        return sum(len(one) for sequence in self.sequences for one in self.expand(sequence))
+
     def work(self, device: str, numbers: Iterator[int], on_frame: Callable[[int], Any]) -> None:
         """Track the sequences with these indices with one network on a device."""
-        own = (self.sequences[k] for k in numbers)
-        follow(self.build(device), own, self.save, on_frame, batch=self.batch, watcher=self.watcher)
+        groups = (self.expand(self.sequences[k]) for k in numbers)
+        _follow(self.build(device), groups, self.save, on_frame, self.batch, self.watcher)
 
 
 @dataclass(eq=False)
 class _ActiveSequence:
     """A sequence that is being tracked."""
 
+    group: int  # those of one group are tracked together
     sequence: Sequence
     queue: FrameQueue
     target: Target | None = None  # after the last frame
@@ -95,12 +107,26 @@ def follow(
     it were tracked alone. The seconds of a step are divided equally among its sequences.
     Raises InputError with the path when a frame cannot be read; that sequence is then not saved.
     """
-    waiting, runs, before = iter(sequences), list[_ActiveSequence](), time.perf_counter()
+    _follow(tracker, ((sequence,) for sequence in sequences), save, on_frame, batch, watcher)
+
+
+def _follow(
+    tracker: Tracker,
+    groups: Iterable[Many[Sequence]],
+    save: SaveResult,
+    on_frame: Callable[[int], Any],
+    batch: int,
+    watcher: Watcher | None,
+) -> None:
+    """As `follow`, with `batch` groups of sequences at a time."""
+    waiting, runs, before = enumerate(groups), list[_ActiveSequence](), time.perf_counter()
     with decoding_threads(batch) as pool:
         while True:
-            while len(runs) < batch and (sequence := next(waiting, None)) is not None:
-                check_start(sequence)
-                runs.append(_ActiveSequence(sequence, FrameQueue(pool, tracker.streams, sequence)))
+            while len({run.group for run in runs}) < batch and (entry := next(waiting, None)) is not None:
+                for sequence in entry[1]:
+                    check_start(sequence)
+                    queue = FrameQueue(pool, tracker.streams, sequence)
+                    runs.append(_ActiveSequence(entry[0], sequence, queue))
             if not runs:
                 return
             alone = _step(tracker, runs, watcher if watcher is not None and watcher.wants() else None)
@@ -155,7 +181,7 @@ def run_tracking(job: TrackingJob, devices: Many[str]) -> None:
     job = job.ordered()
     with (
         logging_redirect_tqdm(),
-        tqdm(total=sum(map(len, job.sequences)), unit="frame", dynamic_ncols=True, smoothing=0.1) as bar,
+        tqdm(total=job.frames, unit="frame", dynamic_ncols=True, smoothing=0.1) as bar,
     ):
         if len(devices) == 1:
             job.work(devices[0], iter(range(len(job.sequences))), bar.update)
@@ -175,7 +201,7 @@ def run_rank(job: TrackingJob, device: str, sharing: WorkSharing) -> None:
     with (
         logging_redirect_tqdm(),
         tqdm(
-            total=sum(map(len, job.sequences)),
+            total=job.frames,
             unit="frame",
             dynamic_ncols=True,
             smoothing=0.1,

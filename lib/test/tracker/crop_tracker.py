@@ -33,13 +33,15 @@ Stage = Callable[[str], AbstractContextManager[Any]]  # measures the code inside
 
 
 @dataclass(frozen=True, eq=False)
-class _Pass:
-    """A group of targets whose views have the same size, after their forward pass."""
+class Request:
+    """What a forward pass needs: a group of targets whose views have the same size."""
 
     places: list[int]  # index of each target among all targets of the frame
     targets: list[Target]
     views: list[list[View]]  # of each target
-    output: Output
+    memory: Any
+    pixels: Tensor  # [B, V, M, 3, S, S] uint8
+    prior: Tensor  # [B, V, 2] last width and height in crop units
 
 
 class CropTracker:
@@ -61,7 +63,7 @@ class CropTracker:
         mode.check(self.device)
         self._forward = forward or torch_pass(method, self.device, mode)
         self._stage = stage
-        self._joined: tuple[list[Any], Any] = ([], None)
+        self._join = tree.Joiner()
         self._pool = ThreadPoolExecutor(max_workers=usable_cores())  # starts threads only when there is work
 
     @property
@@ -82,7 +84,7 @@ class CropTracker:
                 check_first_box(box, frame.size, name)
             state = CropState(None, self.method.initial_settings(frame, own))
             targets.append(Target(name, own.reshape(-1, 4)[0], state=state))
-        with self._gradient_mode():
+        with self.gradient_mode():
             views = [self.method.first_views(target, frame) for target, frame in zip(targets, read, strict=True)]
             memory = self._begin(targets, views, read)
             targets = [_with_memory(target, tree.part(memory, index)) for index, target in enumerate(targets)]
@@ -95,15 +97,32 @@ class CropTracker:
         device for all passes. The given targets do not change, except for `Owned` parts of their memory."""
         named = zip(targets, frames, strict=True)
         read = [read_frame(images, self.streams, target.name) for target, images in named]
-        with self._gradient_mode():
-            passes, answers = self._search(targets, read)
-            moved: dict[int, Target] = {}
-            for one in passes:
-                if observe is not None:
-                    observe(one.targets, one.views, self._heat_maps(one))
-                for row, place in enumerate(one.places):
-                    moved[place] = self._apply_answer(one, row, read[place].size, answers[len(moved)])
-            return [self._update_template(moved[index], frame) for index, frame in enumerate(read)]
+        with self.gradient_mode():
+            requests = self.requests(targets, read)
+            outputs = [self._run(request) for request in requests]
+            return self.finish(requests, outputs, read_answers(outputs), read, observe=observe)
+
+    def finish(
+        self,
+        requests: Sequence[Request],
+        outputs: Sequence[Output],
+        answers: np.ndarray,
+        frames: Sequence[Frame],
+        *,
+        observe: Observer | None = None,
+    ) -> list[Target]:
+        """The targets after the forward passes of their requests; answers: from `read_answers`."""
+        moved: dict[int, Target] = {}
+        for request, output in zip(requests, outputs, strict=True):
+            if observe is not None:
+                observe(request.targets, request.views, self._heat_maps(request, output))
+            for row, place in enumerate(request.places):
+                target = request.targets[row]
+                if output.memory is not None:
+                    target = _with_memory(target, tree.part(output.memory, row))
+                found, view = _read_answer(answers[len(moved)], request.views[row])
+                moved[place] = self.method.update_target(target, view, found, frames[place].size)
+        return [self._update_template(moved[index], frame) for index, frame in enumerate(frames)]
 
     def correct(self, targets: Sequence[Target], boxes: Sequence[np.ndarray]) -> list[Target]:
         """As `Tracker.correct`."""
@@ -117,23 +136,31 @@ class CropTracker:
             return 1
         return choose_reduction(*self.method.search_sides(target))
 
-    def _gradient_mode(self) -> AbstractContextManager[Any]:
+    def gradient_mode(self) -> AbstractContextManager[Any]:
         """No gradients. `no_grad` for methods that enable gradients themselves, the faster `inference_mode` for
         others."""
         return torch.no_grad() if self.method.needs_gradients else torch.inference_mode()
 
-    def _search(self, targets: Sequence[Target], frames: Sequence[Frame]) -> tuple[list[_Pass], np.ndarray]:
-        """Runs the forward passes of all targets. Returns them and the answers [B, 7] in the order of the passes."""
+    def requests(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Request]:
+        """What the forward passes of all targets need."""
         views = [self._views(target, frame) for target, frame in zip(targets, frames, strict=True)]
         groups: dict[tuple[Any, ...], list[int]] = {}
         for index, (first, *others) in enumerate(views):
             alone = () if self.method.batched else (index,)
             groups.setdefault((first.size, len(others), *alone), []).append(index)
-        passes = []
+        made = []
         for places in groups.values():
             own, shown = [targets[k] for k in places], [views[k] for k in places]
-            passes.append(_Pass(places, own, shown, self._pass(own, shown, [frames[k] for k in places])))
-        return passes, torch.cat([one.output.answers for one in passes]).cpu().numpy().astype(np.float64)
+            with self._stage("crops"):
+                pixels = self._pixels([frames[k] for k in places], shown)
+            prior = torch.tensor(np.array([[view.prior for view in row] for row in shown]), dtype=torch.float32)
+            memory = self._join([target.state.memory for target in own])
+            made.append(Request(places, own, shown, memory, pixels, prior.to(self.device)))
+        return made
+
+    def _run(self, request: Request) -> Output:
+        with self._stage("network"):
+            return self._forward(request.memory, request.pixels, request.prior)
 
     def _views(self, target: Target, frame: Frame) -> list[View]:
         """The views of a target. Where its box lies outside the frame or is much larger, which happens where a frame is
@@ -145,22 +172,13 @@ class CropTracker:
             pass  # the box lies outside the frame
         return self.method.views(replace(target, box=self.method.clip(target.box, frame.size)), frame)
 
-    def _pass(self, targets: list[Target], views: list[list[View]], frames: list[Frame]) -> Output:
-        """One forward pass for targets whose views have the same size."""
-        with self._stage("crops"):
-            pixels = self._pixels(frames, views)
-        prior = torch.tensor(np.array([[view.prior for view in own] for own in views]), dtype=torch.float32)
-        memory = self._join([target.state.memory for target in targets])
-        with self._stage("network"):
-            return self._forward(memory, pixels, prior.to(self.device))
-
     def _calibrate(self, targets: list[Target], frames: Sequence[Frame]) -> list[Target]:
         """The targets after `Method.calibrate`: a search in the frame whose boxes were given."""
-        passes, answers = self._search(targets, frames)
-        known, rest = list(targets), iter(answers)
-        for one in passes:
-            for row, place in enumerate(one.places):
-                answer, view = _read_answer(next(rest), one.views[row])
+        requests = self.requests(targets, frames)
+        known, rest = list(targets), iter(read_answers([self._run(request) for request in requests]))
+        for request in requests:
+            for row, place in enumerate(request.places):
+                answer, view = _read_answer(next(rest), request.views[row])
                 state = targets[place].state
                 settings = self.method.calibrate(state.settings, answer, view.prior)
                 known[place] = replace(targets[place], state=state._replace(settings=settings))
@@ -181,35 +199,16 @@ class CropTracker:
         fresh = self._begin([target], [views], [frame])
         return _with_memory(target, self.method.merge_memory(target.state.memory, fresh))
 
-    def _apply_answer(self, one: _Pass, row: int, frame: tuple[int, int], answer: np.ndarray) -> Target:
-        """The target in row `row` of a pass, after its answer [7]."""
-        target = one.targets[row]
-        if one.output.memory is not None:
-            target = _with_memory(target, tree.part(one.output.memory, row))
-        found, view = _read_answer(answer, one.views[row])
-        return self.method.update_target(target, view, found, frame)
-
-    def _heat_maps(self, one: _Pass) -> list[HeatMap | None]:
-        found = self._forward.score_map(one.output)
+    def _heat_maps(self, request: Request, output: Output) -> list[HeatMap | None]:
+        found = self._forward.score_map(output)
         if found is None:
-            return [None] * len(one.targets)
+            return [None] * len(request.targets)
         heats: list[HeatMap | None] = []
-        for (view, *_), scores in zip(one.views, found.scores.float().cpu().numpy(), strict=True):
+        for (view, *_), scores in zip(request.views, found.scores.float().cpu().numpy(), strict=True):
             x, y, w, h = view.region
             edge, share = found.first - found.step / 2, found.step * len(scores)
             heats.append(HeatMap(scores, np.array([x + edge * w, y + edge * h, share * w, share * h])))
         return heats
-
-    def _join(self, memories: list[Any]) -> Any:
-        """The joint memory of several targets. The last one is kept, since the memories of most frames are
-        unchanged."""
-        if len(memories) == 1:
-            return memories[0]
-        last, joined = self._joined
-        if len(last) != len(memories) or any(a is not b for a, b in zip(last, memories, strict=True)):
-            joined = tree.join(memories)
-            self._joined = (memories, joined)
-        return joined
 
     def _pixels(self, frames: Sequence[Frame], views: Sequence[list[View]], *, exact: bool = False) -> Tensor:
         """The crops of all targets, views and modalities as one tensor [B, V, M, 3, S, S] uint8, moved to the device in
@@ -230,6 +229,11 @@ def _cut(pair: tuple[Frame, View]) -> np.ndarray:
     """The crops of a frame's modalities, [M, S, S, 3]. Cutting them one by one takes half the time of one joint cut."""
     frame, view = pair
     return np.stack([cut(image, view.of(number)) for number, image in enumerate(frame.images)])
+
+
+def read_answers(outputs: Sequence[Output]) -> np.ndarray:
+    """The answers of several passes, [B, 7], with one wait for the device."""
+    return torch.cat([output.answers for output in outputs]).cpu().numpy().astype(np.float64)
 
 
 def _read_answer(answer: np.ndarray, views: list[View]) -> tuple[TargetAnswer, View]:

@@ -103,7 +103,11 @@ class ForwardPass(nn.Module):
 
     def forward(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
         """As `Pass.__call__`."""
-        answer = self.method.search(memory, pixels, prior)
+        return self.decide(memory, self.method.predict(memory, pixels), pixels, prior)
+
+    def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Output:
+        """The result from the prediction for these targets."""
+        answer = self.method.decide(memory, prediction, pixels, prior)
         parts = [answer.boxes, *(part[:, None] for part in (answer.scores, answer.found, answer.view))]
         answers = torch.cat([part.float() for part in parts], dim=1)
         return Output(answers, None if answer.memory is memory else answer.memory, answer.prediction)

@@ -5,7 +5,8 @@
     <out>/<trial>/record.json          the scores, written when all sequences are tracked
     <out>/data.json                    the data of all trials
 
-Trials are tracked one after the other, so an interrupted search leaves complete trials; the same command continues.
+A sequence is tracked with up to TOGETHER settings at a time, which share the network's passes and the decoded frames.
+The same command continues an interrupted search.
 """
 
 import hashlib
@@ -33,10 +34,12 @@ from ..evaluation.record import digest, find_finished, record_run
 from ..metrics import OXUVA, VOT_LT, Protocol
 from ..results.files import result_paths, write_result
 from ..results.origin import Origin, add_origins, contradiction, origin_of, read_origins
-from .many_settings import load_settings
+from .many_settings import CHECKED, MOST, load_settings
+from .shared_frames import share_frames
 from .space import Setting
 
 RECORD = "record.json"
+TOGETHER = MOST  # settings that follow a sequence at the same time
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class SettingSearch:
     protocol: Protocol  # the rules of the data set
     checkpoint: Path
     data: str = ""  # as `data_name` says
+    together: int = TOGETHER
+    joint: str = CHECKED
 
     @cached_property
     def origins(self) -> dict[str, Origin]:
@@ -106,6 +111,20 @@ def make_trials(tracker: str, config: str, overrides: Many[str], settings: Itera
     return tuple(trials.values())
 
 
+def allowed_trials(
+    tracker: str, config: str, overrides: Many[str], settings: Iterable[Setting]
+) -> tuple[tuple[Trial, ...], int]:
+    """As `make_trials`, without the settings that the schema does not allow; and how many these are."""
+    trials: dict[str, Trial] = {}
+    refused = 0
+    for setting in settings:
+        try:
+            trials.update({trial.name: trial for trial in make_trials(tracker, config, overrides, [setting])})
+        except InputError:
+            refused += 1
+    return tuple(trials.values()), refused
+
+
 def decisive(cfg: Mapping[str, Any]) -> Setting:
     """The settings that distinguish trials of one network: TEST without TEST.EPOCH, which names the checkpoint."""
     return {key: value for key, value in flatten({"TEST": cfg["TEST"]}).items() if key != "TEST.EPOCH"}
@@ -116,6 +135,22 @@ def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...
     sequences = list(sequences)
     videos = {video.name: video for video in select_scored(sequences)}
     return tuple(sequence for sequence in sequences if sequence.name in videos), tuple(videos.values())
+
+
+def draw_sequences(
+    sequences: tuple[Sequence, ...], videos: tuple[ScoredSequence, ...], count: int, seed: int
+) -> tuple[tuple[Sequence, ...], tuple[ScoredSequence, ...]]:
+    """`count` random sequences, in the order of the set; with the same seed, a larger count has those of a smaller one.
+
+    Raises InputError where there are fewer.
+    """
+    if count > len(sequences):
+        raise InputError(f"--subset {count}: the set has {len(sequences)} sequences that can be scored")
+    names = sorted(sequence.name for sequence in sequences)
+    order = np.random.default_rng(seed).permutation(len(names))
+    kept = {names[index] for index in order[:count]}
+    own = tuple(sequence for sequence in sequences if sequence.name in kept)
+    return own, tuple(video for video in videos if video.name in kept)
 
 
 def run_search(search: SettingSearch, devices: Many[str], batch: int = 1) -> None:
@@ -129,22 +164,31 @@ def run_search(search: SettingSearch, devices: Many[str], batch: int = 1) -> Non
 
 
 def _run_search(search: SettingSearch, devices: Many[str], batch: int) -> None:
-    pending = []
+    done: dict[str, set[str]] = {}
     known = search.known_origins()
     recorded = {record["folder"] for record in read_records(search.folder, search.videos, search.checkpoint)}
     longest_first = sorted(search.sequences, key=len, reverse=True)
     for trial in search.trials:
         folder = search.folder / trial.name
         record_run(folder, trial.cfg, [search.checkpoint])
-        done = find_finished(folder, search.sequences, search.origins, known)
-        left = [sequence for sequence in longest_first if sequence.name not in done]
-        pending += [replace(sequence, name=f"{trial.name}/{sequence.name}") for sequence in left]
-        if not left and trial.name not in recorded:
+        done[trial.name] = find_finished(folder, search.sequences, search.origins, known)
+        if trial.name not in recorded:
             search.record(trial.name)
     add_origins(search.folder, search.origins)
+    pieces = dict[str, tuple[str, ...]]()
+    pending = []
+    for first in range(0, len(search.trials), search.together):
+        wave = [trial.name for trial in search.trials[first : first + search.together]]
+        for sequence in longest_first:
+            if left := tuple(trial for trial in wave if sequence.name not in done[trial]):
+                pending.append(replace(sequence, name=f"{first}/{sequence.name}"))
+                pieces[pending[-1].name] = left
     if pending:
-        build = partial(load_settings, {trial.name: trial.cfg for trial in search.trials}, search.checkpoint)
-        run_tracking(TrackingJob(build, search.save, pending, in_order=True, batch=batch), devices[: len(pending)])
+        configs = {trial.name: trial.cfg for trial in search.trials}
+        build = partial(load_settings, configs, search.checkpoint, joint=search.joint)
+        expand = partial(share_frames, pieces)
+        job = TrackingJob(build, search.save, pending, in_order=True, batch=batch, expand=expand)
+        run_tracking(job, devices[: len(pending)])
 
 
 def score_trial(folder: Path, videos: Many[ScoredSequence], protocol: Protocol) -> dict[str, Any]:

@@ -87,6 +87,41 @@ def draw(axes: Many[Axis], count: int, seed: int) -> list[Setting]:
     return [{axis.key: axis.draw(generator) for axis in axes} for _ in range(count)]
 
 
+def refine(axes: Many[Axis], best: Mapping[str, Any], depth: int) -> list[Setting]:
+    """Settings around the best one: every combination of its values with those half a step of the grid (a quarter at
+    depth 2, and so on) below and above, rounded as all computed values; the last key changes fastest.
+
+    best: dotted key -> value. Values that are no numbers stay. The result may hold values that a key does not allow.
+    """
+    keys = [axis.key for axis in axes]
+    around = [_around(axis, best[axis.key], depth) for axis in axes]
+    settings = [dict(zip(keys, values, strict=True)) for values in itertools.product(*around)]
+    return [setting for setting in settings if any(setting[key] != best[key] for key in keys)]
+
+
+def _around(axis: Axis, middle: Any, depth: int) -> tuple[Any, ...]:
+    """A value and those half a step below and above it."""
+    known = sorted({value for value in axis.values if _is_number(value)})
+    if len(known) < 2 or len(known) < len(axis.values) or not _is_number(middle):
+        return (middle,)
+    change = math.log if axis.log else float
+    places = [change(value) for value in known]
+    at = min(range(len(known)), key=lambda index: abs(known[index] - middle))
+    below = places[at] - places[at - 1] if at else places[1] - places[0]
+    above = places[at + 1] - places[at] if at + 1 < len(places) else below
+    share = 0.5**depth
+    back = math.exp if axis.log else float
+    whole = axis.whole or all(isinstance(value, int) for value in (*known, middle))
+    if axis.log and middle <= 0:
+        return (middle,)
+    values = (back(change(middle) - share * below), middle, back(change(middle) + share * above))
+    return tuple(dict.fromkeys(_tidy(value, whole) for value in values))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _check_keys(axes: Iterable[Axis]) -> None:
     keys = [axis.key for axis in axes]
     twice = next((key for key in keys if keys.count(key) > 1), None)

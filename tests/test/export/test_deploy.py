@@ -1,4 +1,5 @@
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from lib.core.config import load_config
 from lib.core.crop import cut
 from lib.core.errors import InputError
 from lib.core.onnx_file import PACKAGES
-from lib.core.view import place_square
+from lib.core.view import place_square, place_stretched
 from lib.datasets.readers.folder import read_folder
 from lib.test.evaluation.open import load_tracker
 from lib.test.export.graphs import describe, make_graphs, write_graph
@@ -36,15 +37,78 @@ def test_boxes_equal_the_toolbox(deployed, tmp_path):
     (sequence,) = read_folder(DEMO)
     expected = np.stack(follow_alone(tracker, sequence))
     box = ",".join(map(repr, sequence.boxes[0].tolist()))
-    # A process of its own, and a folder of its own: neither PyTorch nor this repository may be needed.
-    alone = "import sys; sys.modules.update(torch=None, lib=None); sys.argv[0] = {0!r}; import runpy; "
-    alone += "runpy.run_path({0!r}, run_name='__main__')"
-    command = [sys.executable, "-c", alone.format(str(ROOT / "deploy/track_onnx.py")), str(tmp_path), "--box", box]
-    command += ["--visible", str(DEMO / "visible"), "--infrared", str(DEMO / "infrared"), "--output", "boxes.txt"]
-    subprocess.run(command, check=True, cwd=tmp_path)
-    found = np.loadtxt(tmp_path / "boxes.txt")
+    found = tracked_alone(tmp_path, "--visible", DEMO / "visible", "--infrared", DEMO / "infrared", box=box)
     assert found.shape == (60, 4) and np.ptp(found[:, 0]) > 30  # it did follow something
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def tracked_alone(folder: Path, *sources: object, box: str) -> np.ndarray:
+    """The boxes that the script writes in a process of its own, where neither PyTorch nor this repository is."""
+    alone = "import sys; sys.modules.update(torch=None, lib=None); sys.argv[0] = {0!r}; import runpy; "
+    alone += "runpy.run_path({0!r}, run_name='__main__')"
+    command = [sys.executable, "-c", alone.format(str(ROOT / "deploy/track_onnx.py")), str(folder), "--box", box]
+    subprocess.run([*command, *map(str, sources), "--output", "boxes.txt"], check=True, cwd=folder)
+    return np.loadtxt(folder / "boxes.txt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tracker", "weights", "changes", "cameras"),
+    [
+        ("fear", "fear_xs", ("TEST.STREAM=infrared",), ("visible", "infrared")),
+        ("fear", "fear_xs", ("TEST.TEMPLATE_PADDING=black", "TEST.HOLD_SCORE=0.8"), ("visible",)),
+        ("iimf_lite", "iimf_lite_xs", (), ("visible", "infrared")),
+        ("iimf_lite", "iimf_lite_xs", (), ("visible",)),
+    ],
+)
+def test_boxes_of_stretched_crops_equal_the_toolbox(tracker, weights, changes, cameras, tmp_path):
+    cfg = load_config(tracker, "xs", list(changes))
+    own = load_tracker(cfg, ROOT / f"pretrained_models/{weights}.safetensors", "cpu")
+    for name, part in make_graphs(own.method).items():
+        write_graph(part, tmp_path / f"{name}.onnx", describe(own.method))
+    for camera in cameras:
+        (tmp_path / camera).mkdir()
+        for path in sorted((DEMO / camera).iterdir())[:8]:
+            shutil.copy(path, tmp_path / camera)
+    (sequence,) = read_folder(DEMO)
+    kept = len(cameras)
+    frames = [sequence.frames[index][:kept] for index in range(8)]
+    targets = own.start([frames[0]], [sequence.boxes[0]], ["demo"])
+    expected = [targets[0].box]
+    for images in frames[1:]:
+        targets = own.track(targets, [images])
+        expected.append(targets[0].box)
+    sources = [word for camera in cameras for word in (f"--{camera}", tmp_path / camera)]
+    found = tracked_alone(tmp_path, *sources, box=",".join(map(repr, sequence.boxes[0].tolist())))
+    assert np.ptp(found[:, 0]) >= 1
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_stretched_crops_equal_the_toolbox(deployed):
+    random = np.random.default_rng(0)
+    image, outside = random.integers(0, 256, (90, 120, 6), np.uint8), 0
+    fill = np.arange(6, dtype=np.uint8)
+    for _ in range(200):
+        box = np.rint(np.concatenate([random.uniform(-200, 200, 2), random.uniform(0, 60, 2)]))
+        factor, size = random.choice([1.4, 5.0]), int(random.choice([64, 128]))
+        view = place_stretched(box, factor, size, fill)
+        pixels, extent = deployed.cut_stretched(image, box, factor, size, fill)
+        np.testing.assert_array_equal(pixels, cut(image, view))
+        assert tuple(extent) == view.extent and (size / extent[0], size / extent[1]) == view.scale
+        outside += sum(view.outside(image.shape[:2])) > 0
+    assert outside > 100
+
+
+def test_rules_that_the_script_does_not_follow_are_refused(deployed):
+    known = {"geometry": "StretchedGeometry", "motion": 0.0, "template_update_interval": 0}
+    deployed.check_rules("out", known)
+    for change, message in (
+        ({"motion": 0.5}, "out: TEST.MOTION is 0.5, which is not followed here; export again with 0"),
+        ({"template_update_interval": 5}, "out: TEST.TEMPLATE_UPDATE.INTERVAL is 5, which is not followed here"),
+        ({"geometry": "ContextGeometry"}, "out: ContextGeometry crops are not supported here"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            deployed.check_rules("out", known | change)
 
 
 def test_two_corners_instead_of_a_size_are_named(deployed, capsys):

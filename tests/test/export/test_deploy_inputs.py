@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,6 +85,18 @@ def test_numbers_that_have_nothing_in_common_are_refused(deployed, tmp_path):
         list(deployed.read_frames([tmp_path / "v", tmp_path / "i"]))
 
 
+def test_an_image_that_states_too_many_pixels_is_named(deployed, tmp_path):
+    put_images(tmp_path / "large", ["1.png", "2.png"])
+    content = bytearray((tmp_path / "large" / "1.png").read_bytes())
+    content[16:24] = (65000).to_bytes(4, "big") * 2  # the size that the header states
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "large" / "1.png").write_bytes(content)
+    with pytest.raises(
+        deployed.InputError, match=r"1\.png: image cannot be decoded; .* larger than 134 million pixels"
+    ):
+        list(deployed.read_frames([tmp_path / "large"]))
+
+
 def test_sizes_and_videos(deployed, tmp_path, capsys):
     rng = np.random.default_rng(0)
     pictures = [cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (64, 48)) for _ in range(6)]
@@ -122,7 +135,8 @@ def command(deployed, tmp_path, monkeypatch):
             seen.append(frame)
             return target.box
 
-        tracker = SimpleNamespace(modalities=modalities, start=start, track=track)
+        own = {"stream": "visible", "missing_infrared": "grey copy"}
+        tracker = SimpleNamespace(modalities=modalities, start=start, track=track, **own)
         monkeypatch.setattr(deployed, "OnnxTracker", lambda folder, providers: tracker)
         monkeypatch.setattr(sys, "argv", ["track_onnx.py", "graphs", *words])
         deployed.main()

@@ -277,8 +277,8 @@ def test_network_that_learns_online_gives_each_target_its_new_memory():
 
 
 class LearningMethod(FakeMethod):
-    def search(self, memory, pixels, prior):
-        answer = super().search(memory, pixels, prior)
+    def decide(self, memory, prediction, pixels, prior):
+        answer = super().decide(memory, prediction, pixels, prior)
         return answer._replace(memory=memory._replace(colour=memory.colour + 0.01))
 
 

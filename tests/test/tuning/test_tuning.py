@@ -1,31 +1,47 @@
 """Search for settings: what is tried, how it is followed and continued, what is reported."""
 
+import csv
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import micro
 import numpy as np
 import pytest
 import torch
-from fake_model import follow_alone, moving_sequence
+from fake_model import CONFIG, FakeModel, MovingSquare, follow_alone, follow_together, make_tracker, moving_sequence
 from micro import VARIANTS, config
 from safetensors.torch import save_file
 
 from lib.cli import tune
-from lib.core.config import save_config
+from lib.core.config import flatten, save_config
 from lib.core.errors import InputError
 from lib.core.lock import hold
-from lib.models import build_model
+from lib.datasets.sequence import Sequence
+from lib.models import build_model, network_class
+from lib.test.evaluation.engine import follow
 from lib.test.evaluation.open import load_tracker
 from lib.test.evaluation.record import digest
 from lib.test.metrics import PLAIN, VOT_LT
-from lib.test.results.files import read_result
+from lib.test.results.files import read_result, write_result
 from lib.test.tuning import search as tuning
-from lib.test.tuning.many_settings import load_settings
-from lib.test.tuning.report import default_objective, map_figure, rank_trials, trials_table, write_trials
-from lib.test.tuning.search import SettingSearch, Trial, decisive, make_trials, read_records, run_search
-from lib.test.tuning.space import draw, grid, parse_axis
+from lib.test.tuning.many_settings import ManySettings, load_settings
+from lib.test.tuning.maps import key_pairs, map_figure
+from lib.test.tuning.report import TuningSet, default_objective, rank_trials, trials_table, write_trials
+from lib.test.tuning.search import (
+    SettingSearch,
+    Trial,
+    allowed_trials,
+    decisive,
+    draw_sequences,
+    make_trials,
+    read_records,
+    run_search,
+)
+from lib.test.tuning.shared_frames import SharedFrames
+from lib.test.tuning.space import draw, grid, parse_axis, refine
 from lib.test.video.video import write_image
 
 KNOWN = {"TEST.SEARCH_FACTOR": 4.0, "TEST.SEARCH_SIZE": 64, "TEST.EPOCH": 3, "TRAIN.LR": 0.1}
@@ -200,14 +216,14 @@ def test_an_interrupted_search_continues(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(SettingSearch, "save", save)
     with pytest.raises(Stop):
         run_search(search, ["cpu"])
-    assert followed == ["t3/b", "t3/a", "t4/b"]  # trial by trial, the longest sequence first
-    assert [record["folder"] for record in read_records(search.folder, search.videos, weights)] == ["t3"]
+    assert followed == ["t3/b", "t4/b", "t5/b"]  # all trials of the longest sequence first
+    assert read_records(search.folder, search.videos, weights) == []
     followed.clear()
     monkeypatch.setattr(
         SettingSearch, "save", lambda self, name, *rest: (followed.append(name), kept(self, name, *rest))
     )
     run_search(search, ["cpu"])
-    assert followed == ["t4/a", "t5/b", "t5/a"]
+    assert followed == ["t3/a", "t4/a", "t5/a"]
     records = [read_records(item.folder, item.videos, weights) for item in (whole, search)]
     for one, other in zip(*records, strict=True):
         assert one["figures"] == other["figures"] and one["videos"] == other["videos"]
@@ -215,6 +231,177 @@ def test_an_interrupted_search_continues(weights, tmp_path, monkeypatch):
     followed.clear()
     run_search(search, ["cpu"])
     assert not followed and len(read_records(search.folder, search.videos, weights)) == 3
+
+
+def test_one_trial_after_the_other_leaves_complete_trials(weights, tmp_path, monkeypatch):
+    search, followed, kept = replace(make_search(tmp_path, weights), together=2), [], SettingSearch.save
+    monkeypatch.setattr(
+        SettingSearch, "save", lambda self, name, *rest: (followed.append(name), kept(self, name, *rest))
+    )
+    run_search(search, ["cpu"])
+    assert followed == ["t3/b", "t4/b", "t3/a", "t4/a", "t5/b", "t5/a"]
+    followed.clear()
+    for name in ("t3/a", "t5/b"):
+        (tmp_path / f"{name}.txt").unlink()
+    run_search(replace(search, together=1), ["cpu"])
+    assert followed == ["t3/a", "t5/b"]
+
+
+class CountedFrames(MovingSquare):
+    """Writes down which frames were decoded."""
+
+    log = []
+
+    def __getitem__(self, index):
+        self.log.append((self.size, index))
+        return super().__getitem__(index)
+
+
+TOGETHER = {
+    "siamrpn": ("TEST.PENALTY_K=0.6", "TEST.WINDOW_INFLUENCE=0.9", "TEST.SIZE_LR=0.9"),
+    "dasiamrpn-long": ("TEST.LONG_TERM.LOW=0.01", "TEST.SIZE_LR=0.9", "TEST.DISTRACTOR.GAIN=0.9"),
+    "fear": ("TEST.PENALTY_K=2.0", "TEST.SEARCH_FACTOR=3.0", "TEST.TEMPLATE_UPDATE.INTERVAL=2"),
+    "iimf_lite": ("TEST.PENALTY_K=2.0", "TEST.FUSION=max", "TEST.MOTION=0.5"),
+    "siamdma": ("TEST.PENALTY_K=0.6", "TEST.WINDOW_INFLUENCE=0.9", "TEST.IR_INIT=visible"),
+    "iimf_track": ("TEST.SEARCH_FACTOR=3.0", "TEST.SIZE_RATE=0.5", "TEST.CALIBRATE=true"),
+}
+
+
+@pytest.mark.parametrize("variant", TOGETHER)
+def test_settings_together_write_what_each_alone_writes(tmp_path, variant):
+    """Byte for byte, and every frame is decoded once."""
+    path = tmp_path / "w.safetensors"
+    save_file(micro.model(variant).state_dict(), path)
+    made = [config(variant), *(config(variant, change) for change in TOGETHER[variant])]
+    own = tuple(Trial(f"t{k}", {}, cfg) for k, cfg in enumerate(made))
+    boxes = np.array([[60 + 3 * k, 50 + 2 * k, 30, 20] for k in range(6)])
+    rng = np.random.default_rng(0)
+    sequences = tuple(
+        Sequence(name, CountedFrames(boxes[:length], size=(180, width), colour=tuple(rng.integers(50, 250, 6))),
+                 boxes[:length].astype(float))
+        for name, length, width in (("a", 6, 240), ("b", 4, 250))
+    )  # fmt: skip
+    ready, videos = tuning.scored_sequences(sequences)
+    search = SettingSearch(tmp_path / "all", own, ready, videos, PLAIN, path)
+    CountedFrames.log.clear()
+    run_search(search, ["cpu"])
+    decoded = sorted(read for read in CountedFrames.log if 0 < read[1] < len(sequences[1]) - 1)  # ends: checksums, too
+    assert decoded == [((180, 240), 1), ((180, 240), 2), ((180, 250), 1), ((180, 250), 2)]
+    results = set()
+    for trial in own:
+        for sequence in sequences:
+            follow(load_tracker(trial.cfg, path, "cpu"), [sequence], partial(write_result, tmp_path / trial.name))
+            for file in (f"{sequence.name}.txt", f"{sequence.name}_confidence.txt"):
+                alone = (tmp_path / trial.name / file).read_bytes()
+                assert (search.folder / trial.name / file).read_bytes() == alone, (trial.name, file)
+        results.add(b"".join((tmp_path / trial.name / file).read_bytes() for file in ("a.txt", "a_confidence.txt")))
+    assert len(results) > 1  # the settings do differ
+
+
+def test_where_no_bit_changes_all_settings_share_a_pass(tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = tmp_path / "w.safetensors"
+    save_file(micro.model("fear").state_dict(), path)
+    configs = {f"t{k}": config("fear", f"TEST.PENALTY_K={k / 10}") for k in range(3)}
+    sequence, sizes = moving_sequence("s", 6, (3, 2)), {}
+    for joint in ("checked", "always"):
+        many = load_settings(configs, path, "cpu", joint)
+        network, calls = next(iter(many._trackers.values())).method.network, []
+        network.register_forward_hook(lambda module, given, made, calls=calls: calls.append(len(given[1])))
+        follow_together(many, [replace(sequence, name=f"{trial}/s") for trial in configs])
+        sizes[joint] = calls
+    assert sizes == {"checked": [1, 1, 1, 3] * 2 + [3] * 3, "always": [3] * 5}  # the first two are compared
+    assert caplog.messages == ["one forward pass for 3 settings: its numbers are those of single passes, bit for bit"]
+
+
+def test_where_rounding_differs_each_setting_has_its_pass(caplog, monkeypatch):
+    """A network whose numbers depend on how many images it sees."""
+    caplog.set_level("INFO")
+
+    class Unsteady(FakeModel):
+        def forward(self, memory, search):
+            made = super().forward(memory, search)
+            return made._replace(mask=made.mask ^ (len(search) > 1))
+
+    network = Unsteady()
+    many = ManySettings(network, dict.fromkeys(("t0", "t1"), CONFIG), "cpu")
+    sequence = moving_sequence("s", 6)
+    names = [replace(sequence, name=f"{trial}/s") for trial in ("t0", "t1")]
+    network.calls.clear()
+    boxes = follow_together(many, names)
+    alone = follow_alone(make_tracker(FakeModel()), sequence)
+    np.testing.assert_array_equal(boxes, [alone, alone])
+    assert network.calls == [1, 1, 2] + [1, 1] * 4
+    assert caplog.messages == ["a pass for each of 2 settings: one for all rounds differently here (--joint always: "
+                               "faster on a GPU)"]  # fmt: skip
+
+
+def test_settings_of_different_streams_are_refused():
+    network = micro.model("fear")
+    configs = {stream: config("fear", f"TEST.STREAM={stream}") for stream in ("visible", "infrared")}
+    with pytest.raises(InputError, match="--search: these settings look at different streams; search with one of them"):
+        ManySettings(network, configs, "cpu")
+
+
+def test_shared_frames_are_decoded_once_and_forgotten():
+    CountedFrames.log.clear()
+    shared = SharedFrames(CountedFrames(np.tile([[1, 2, 3, 4]], (5, 1))), 3)
+    first, second, third = (shared[2] for _ in range(3))
+    assert first is second is third and len(CountedFrames.log) == 1 and not shared._known
+    shared[2]
+    assert len(CountedFrames.log) == 2 and len(shared) == 5
+    broken = SharedFrames(MovingSquare(np.tile([[1, 2, 3, 4]], (5, 1)), broken=1), 2)
+    for _ in range(2):
+        with pytest.raises(InputError, match="image does not exist"):
+            broken[1]
+
+
+def test_half_steps_around_the_best_are_rounded():
+    axes = parse("TEST.A=0.05,0.1,0.15,0.2", "TEST.B=0.3,0.4,0.5", "TEST.M=x,y", "TEST.N=0.01:1:3:log")
+    best = {"TEST.A": 0.15, "TEST.B": 0.5, "TEST.M": "y", "TEST.N": 0.1, "TEST.OTHER": 9}
+    found = refine(axes, best, 1)
+    assert len(found) == 3 * 3 * 1 * 3 - 1 and all(setting["TEST.M"] == "y" for setting in found)
+    values = {key: sorted({setting[key] for setting in found}) for key in best if key != "TEST.OTHER"}
+    assert values["TEST.A"] == [0.125, 0.15, 0.175]
+    assert values["TEST.B"] == [0.45, 0.5, 0.55]  # beyond the end of the grid, too
+    assert values["TEST.N"] == [0.03162, 0.1, 0.3162]
+    off = refine(parse("TEST.A=0.05,0.1,0.15,0.2"), {"TEST.A": 0.125}, 2)
+    assert [setting["TEST.A"] for setting in off] == [0.1125, 0.1375]
+    assert refine(parse("TEST.A=0.28,0.3"), {"TEST.A": 0.3}, 1)[0] == {"TEST.A": 0.29}  # not 0.28 or 0.289999
+    whole = refine(parse("TEST.SEARCH_SIZE=60,70"), {"TEST.SEARCH_SIZE": 70}, 1)
+    assert [setting["TEST.SEARCH_SIZE"] for setting in whole] == [65, 75]
+    assert refine(parse("TEST.A=1,2,x", "TEST.B=true,false"), {"TEST.A": 1, "TEST.B": True}, 1) == []
+
+
+def test_settings_that_a_key_does_not_allow_are_counted():
+    made, refused = allowed_trials("iimf_track", "tiny", [], [{"TEST.SEARCH_FACTOR": value} for value in (0.5, 3, 11)])
+    assert [trial.setting for trial in made] == [{"TEST.SEARCH_FACTOR": 3}] and refused == 2
+
+
+def test_a_random_part_of_the_sequences_is_seeded_and_grows():
+    pool = tuple(moving_sequence(f"s{k:02d}", 2) for k in range(20))
+    ready, videos = tuning.scored_sequences(pool)
+
+    def names(count, seed):
+        chosen, scored = draw_sequences(ready, videos, count, seed)
+        assert [one.name for one in chosen] == [one.name for one in scored]
+        return [one.name for one in chosen]
+
+    five, ten = names(5, 1), names(10, 1)
+    assert len(set(five)) == 5 and set(five) < set(ten) and five == sorted(five) and names(5, 1) == five != names(5, 2)
+    with pytest.raises(InputError, match="--subset 21: the set has 20 sequences that can be scored"):
+        names(21, 0)
+
+
+@pytest.mark.parametrize("tracker", ["siamrpn", "dasiamrpn", "fear", "iimf_lite", "iimf_track", "siamdma"])
+def test_every_tracker_has_a_grid_that_its_keys_allow(tracker):
+    cfg = config(tracker)
+    folder, name, own = VARIANTS[tracker]
+    settings = grid([parse_axis(text, flatten(cfg)) for text in network_class(cfg).method_class.search_grid])
+    assert len(settings) >= 4 and len(make_trials(folder, name, own, settings)) == len(settings)
+    if tracker in ("siamrpn", "siamdma"):
+        assert len(settings) == 36 and settings[0] == {
+            "TEST.PENALTY_K": 0.05, "TEST.WINDOW_INFLUENCE": 0.3, "TEST.SIZE_LR": 0.3}  # fmt: skip
 
 
 def test_workers_find_what_one_finds(weights, tmp_path):
@@ -294,11 +481,14 @@ def record(name: str, success: float, **test: float) -> dict:
     return {"folder": name, "figures": figures, "test": keys | {"TEST.SAME": 1}, "frames_per_second": 20.0}
 
 
+SET = TuningSet("y", ("a", "b"), 5, seed=3)
+
+
 @pytest.fixture
 def found():
     rows = [(0, 1, 0.2), (0, 2, 0.4), (1, 1, 0.6), (1, 2, 0.5), (1, 3, 0.1)]
     records = [record(f"r{k}", success, A=float(a), B=b) for k, (a, b, success) in enumerate(rows)]
-    return rank_trials("x on y", "SR", records, records[1]["test"])
+    return rank_trials("x on y", "SR", records, records[1]["test"], tuned_on=SET)
 
 
 def test_table_is_sorted_and_says_what_to_take(found, tmp_path):
@@ -312,16 +502,23 @@ def test_table_is_sorted_and_says_what_to_take(found, tmp_path):
     assert "| r2 | 1 | 1 | **60.00** |" in (tmp_path / "trials.md").read_text()
     stored = json.loads((tmp_path / "trials.json").read_text())
     assert stored["objective"] == "SR" and [item["folder"] for item in stored["trials"]][:2] == ["r2", "r3"]
-    by_precision = rank_trials("x", "PR", found.records, found.configured)
+    assert stored["tuned_on"] == {"name": "y", "sequences": ["a", "b"], "total": 5, "seed": 3, "test": False}
+    rows = list(csv.reader((tmp_path / "trials.csv").read_text(encoding="utf-8").splitlines()))
+    assert rows[0] == ["trial", "TEST.A", "TEST.B", "SR", "PR", "TNR", "frames/s", "tuned on"]
+    assert rows[1] == ["r2", "1", "1", "0.6", "0.4", "", "20.0", "y, 2 of 5 sequences, drawn with seed 3"]
+    assert len(rows) == 6 and "tuned on y, 2 of 5 sequences, drawn with seed 3" in table.notes
+    by_precision = rank_trials("x", "PR", found.records, found.configured, tuned_on=replace(SET, test=True))
+    assert "y is a test set: do not publish figures on it" in "".join(trials_table(by_precision).notes)
+    assert "(A TEST SET)" in str(by_precision.tuned_on)
     assert by_precision.best["folder"] == "r4" and default_objective(found.records) == "SR"
     with pytest.raises(InputError, match="--objective pr: no such figure; there are SR, PR, TNR"):
-        rank_trials("x", "pr", found.records, found.configured)
+        rank_trials("x", "pr", found.records, found.configured, tuned_on=SET)
     with pytest.raises(InputError, match="no trial is complete yet"):
-        rank_trials("x", "SR", [], found.configured)
+        rank_trials("x", "SR", [], found.configured, tuned_on=SET)
 
 
 def test_map_has_a_cell_per_pair_and_marks_the_best(found):
-    axes = map_figure(found, "TEST.A", "TEST.B").axes[0]
+    axes = map_figure(found, [("TEST.A", "TEST.B")]).axes[0]
     cells = np.ma.filled(axes.images[0].get_array(), np.nan)
     np.testing.assert_allclose(cells, [[20, 60], [40, 50], [np.nan, 10]])
     assert [text.get_text() for text in axes.texts] == ["20.0", "60.0", "40.0", "50.0", "10.0"]
@@ -329,19 +526,31 @@ def test_map_has_a_cell_per_pair_and_marks_the_best(found):
     assert marks == {"*": (1, 0), "o": (0, 1)}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2", "3"]
     with pytest.raises(InputError, match=r"--map TEST\.SAME: the trials differ in TEST\.A, TEST\.B"):
-        map_figure(found, "TEST.A", "TEST.SAME")
+        map_figure(found, [("TEST.A", "TEST.SAME")])
+
+
+def test_a_panel_for_each_pair_of_keys():
+    rows = [(a, b, c) for a in (0.0, 1.0) for b in (1.0, 2.0) for c in (5.0, 6.0, 7.0)]
+    records = [record(f"r{k}", k / 20, A=a, B=b, C=c) for k, (a, b, c) in enumerate(rows)]
+    found = rank_trials("x", "SR", records, {}, tuned_on=SET)
+    assert key_pairs(found) == [("TEST.A", "TEST.B"), ("TEST.A", "TEST.C"), ("TEST.B", "TEST.C")]
+    figure = map_figure(found, key_pairs(found))
+    panels = [axes for axes in figure.axes if axes.images and axes.get_xlabel()]
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in panels] == key_pairs(found)
+    np.testing.assert_allclose(panels[1].images[0].get_array(), [[15, 45], [20, 50], [25, 55]])
+    assert figure._suptitle.get_text() == "x: SR, best over the other keys"
 
 
 def test_the_best_over_other_keys_and_dots_for_draws():
     records = [record(f"r{k}", k / 10, A=float(k % 2), B=float(k // 2 % 2), C=float(k // 4)) for k in range(8)]
-    axes = map_figure(rank_trials("x", "SR", records, {}), "TEST.A", "TEST.B").axes[0]
+    axes = map_figure(rank_trials("x", "SR", records, {}, tuned_on=SET), [("TEST.A", "TEST.B")]).axes[0]
     assert axes.get_title().endswith("best over the other keys")
     np.testing.assert_allclose(axes.images[0].get_array(), [[40, 50], [60, 70]])
     lists = [record("r0", 0.2, A=1.0, B=[1, 2]), record("r1", 0.4, A=2.0, B=[3]), record("old", 0.9, A=1.0)]
-    axes = map_figure(rank_trials("x", "SR", lists, {}), "TEST.A", "TEST.B").axes[0]
+    axes = map_figure(rank_trials("x", "SR", lists, {}, tuned_on=SET), [("TEST.A", "TEST.B")]).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["[1,2]", "[3]"]
     drawn = [record(f"r{k}", k / 99, A=k / 99, B=(k * 37 % 100) / 99) for k in range(100)]
-    axes = map_figure(rank_trials("x", "SR", drawn, {}), "TEST.A", "TEST.B").axes[0]
+    axes = map_figure(rank_trials("x", "SR", drawn, {}, tuned_on=SET), [("TEST.A", "TEST.B")]).axes[0]
     assert not axes.images and len(axes.collections[0].get_offsets()) == 100
     assert axes.lines[0].get_xdata()[0] == 1.0  # the star, on the best
 
@@ -374,6 +583,7 @@ def test_command_searches_continues_and_reports(command, tmp_path):
     assert {path.name for path in (tmp_path / "out").glob("*.*")} == {
         "trials.md",
         "trials.json",
+        "trials.csv",
         "map.png",
         "data.json",
     }
@@ -384,11 +594,31 @@ def test_command_searches_continues_and_reports(command, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def test_command_refines_on_a_part_of_the_set(command, tmp_path, caplog):
+    caplog.set_level("INFO")
+    words = ["--search", "TEST.SEARCH_FACTOR=9,10", "--refine", "2", "--subset", "1", "--seed", "4", "--together", "2"]
+    output = command(*words)
+    said = [line for line in caplog.messages if line.startswith("refinement")]
+    assert len(said) == 2 and "refinement 1 of 2: " in said[0] and "settings around TEST.SEARCH_FACTOR=" in said[0]
+    stored = json.loads((tmp_path / "out" / "trials.json").read_text())
+    tried = {trial["test"]["TEST.SEARCH_FACTOR"] for trial in stored["trials"]}
+    assert {9.0, 10.0} < tried and all(0 < value <= 10 for value in tried) and len(tried) >= 5
+    assert stored["tuned_on"]["total"] == 2 and len(stored["tuned_on"]["sequences"]) == 1
+    assert "1 of 2 sequences, drawn with seed 4" in output and command(*words) == output
+
+
 def test_command_refuses_in_one_line(command, tmp_path):
     for words, message in (
         (["--search", "TEST.SERCH_FACTOR=3,4"], r"TEST\.SERCH_FACTOR: unknown key; did you mean TEST\.SEARCH_FACTOR"),
         (["--search", "TEST.SEARCH_FACTOR=a,b"], r"TEST\.SEARCH_FACTOR: 'a' is not allowed; expected a number"),
         (["--random", "5"], "--random 5: expected 1 or more draws, and keys to draw"),
+        (
+            ["--random", "2", "--refine", "--search", "TEST.SEARCH_FACTOR=3:4"],
+            "--refine: .* random settings have no",
+        ),
+        (["--refine"], "--refine: half steps of a grid are tried, but there is no grid; add --search"),
+        (["--together", "0"], "--together 0: expected 1 or more"),
+        (["--subset", "3", "--search", "TEST.SEARCH_FACTOR=3,4"], "--subset 3: the set has 2 sequences"),
         ([], "no trial is complete yet"),
     ):
         with pytest.raises(InputError, match=message):
