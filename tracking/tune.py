@@ -6,6 +6,7 @@ r"""Search for the TEST settings that a set of weights tracks best with; no trai
         --search TEST.PENALTY_K=0:0.2:5 TEST.WINDOW_INFLUENCE=0.3:0.5:5 TEST.SIZE_LR=0.2:0.5:4
     python tracking/tune.py dasiamrpn dasiamrpn_big_lt --dataset_name uav20l --objective F --random 60 --seed 1 \
         --search TEST.LONG_TERM.LOW=0.5:0.9 TEST.LONG_TERM.HIGH=0.9:0.99 --map TEST.LONG_TERM.LOW TEST.LONG_TERM.HIGH
+    python tracking/tune.py iimf_lite xs --dataset_name lasher_val97 --subset 20 --seed 1 --search default --refine
     python tracking/tune.py iimf_track tiny --dataset_name lasher_val97        the table of finished trials
 """
 
