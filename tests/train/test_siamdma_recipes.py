@@ -215,6 +215,7 @@ def learn(model, batch, steps, rate):
     return ends
 
 
+@pytest.mark.slow
 def test_eight_pairs_are_learned_by_heart():
     """By a narrow network; in two of the pairs one camera shows noise."""
     torch.manual_seed(0)
