@@ -31,7 +31,11 @@ MODEL = "pretrained_models/iimf_tiny.safetensors"
 SEARCHED = "TEST.SEARCH_FACTOR=3,4"
 SET = ["--dataset_name", "folder", "--data_dir", "data/lasher/testingset"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc"),
+]
 
 
 class Killable(NamedTuple):

@@ -69,6 +69,7 @@ def boxes(results):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_processes_and_machines_write_what_one_process_writes(data, tmp_path):
     cfg = load_config("iimf_track", "tiny")
     tracker = load_tracker(cfg, WEIGHTS, "cpu")

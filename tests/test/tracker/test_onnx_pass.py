@@ -213,8 +213,12 @@ def test_a_memory_that_changes_is_carried_on(monkeypatch, tmp_path):
     torch.testing.assert_close(moved.state.memory.judges, target.state.memory.judges + 1)
 
 
-#: Graphs of SiamDMA take a minute each to trace: the complete one, and the one without its modules.
-_GRAPHS = [name for name in EXPORTED if name not in ("siamdma-update", "siamdma-aux", "siamdma-cdsa")]
+#: Graphs of SiamDMA take minutes to make: those of the complete network alone.
+_GRAPHS = [
+    pytest.param(name, marks=pytest.mark.long) if name == "siamdma" else name
+    for name in EXPORTED
+    if not name.startswith("siamdma-")
+]
 
 
 @needs_onnx
