@@ -56,7 +56,7 @@ def differences(tracker, other, shown):
     expected = np.array(follow_together(tracker, shown))
     together = np.array(follow_together(other, shown))
     alone = np.array([follow_together(other, [one])[0] for one in shown])
-    assert np.ptp(expected[:, :, 2:], axis=1).max() > 1  # the boxes do change
+    assert np.ptp(expected[:, :, 2:], axis=1).max() > 10 * TOLERANCE  # the boxes do change
     return np.abs(together - expected).max(), np.abs(alone - expected).max()
 
 
@@ -213,9 +213,10 @@ def test_a_memory_that_changes_is_carried_on(monkeypatch, tmp_path):
     torch.testing.assert_close(moved.state.memory.judges, target.state.memory.judges + 1)
 
 
-#: Graphs of SiamDMA take minutes to make: those of the complete network alone.
+#: Making graphs takes half a minute, those of SiamDMA minutes: one of each family in every run.
+_USUAL = ("ostrack-ce-GT_BOX", "tbsi_track", "iimf_track", "fear", "iimf_lite")
 _GRAPHS = [
-    pytest.param(name, marks=pytest.mark.long) if name == "siamdma" else name
+    name if name in _USUAL else pytest.param(name, marks=pytest.mark.long)
     for name in EXPORTED
     if not name.startswith("siamdma-")
 ]
