@@ -1,7 +1,8 @@
 """The ResNet-50 of Siamese trackers: stride 8 at every level, by dilation (SiamRPN++, CVPR 2019).
 
 B images, S streams, C channels, f features on each side. Level l is the paper's res{l}, the output of torchvision's
-`layer{l - 1}`. Names of weights are torchvision's; pysot has the same.
+`layer{l - 1}`. Names of weights are torchvision's; pysot has the same. The ResNet of ImageNet is `ImageNetResNet`, in
+imagenet_resnet.py.
 """
 
 from collections.abc import Mapping
