@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from test_imagenetvid import put_vid
+from test_mask_readers import palette_png
 from test_mat import cell, numbers, write
 from test_still_readers import TABLE, put_crops, put_det
 from trees import put_images, put_pair
@@ -25,6 +26,7 @@ from lib.core.errors import InputError
 from lib.core.schema import read_yaml
 from lib.datasets import annotation, index, load_dataset, load_training_set, mat
 from lib.datasets.image import read_image
+from lib.datasets.mask import read_labels
 from lib.datasets.pack import pack, read_pack
 from lib.datasets.readers import cropped as cropped_sets
 from lib.datasets.readers import gtot
@@ -184,6 +186,12 @@ def youtube_bb(tmp_path, monkeypatch):
     )[:]
 
 
+def mask(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(palette_png(np.arange(12).reshape(3, 4) % 4))
+    return path, lambda: read_labels(path)
+
+
 def local_py(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "FILES", {"test": tmp_path / "local.py"})
     (tmp_path / "local.py").write_text('"""Paths."""\n\nlasher_dir = "/data/lasher"  # LasHeR\nsave_dir = "out"\n')
@@ -241,6 +249,7 @@ READERS = {
     "index": index_cache, "crops": cropped, "categories": categories,
     "infrared boxes": infrared_boxes, "COCO": coco, "VID": imagenet_vid,
     "DET": imagenet_det, "YouTube-BB": youtube_bb, "local.py": local_py, "search": record_of_a_search,
+    "mask": mask,
     "JPEG": image(".jpg"), "PNG": image(".png"), "BMP": image(".bmp"), "safetensors": safetensors, "npz": npz,
 }  # fmt: skip
 

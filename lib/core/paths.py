@@ -45,6 +45,8 @@ _DATA = {
     "coco_dir": ("coco", "COCO 2017: images/train2017/, annotations/"),
     "imagenet_dir": ("imagenet", "ImageNet VID and DET: Data/VID/train/, Annotations/VID/train/, …/DET/train/"),
     "youtubebb_dir": ("youtubebb", "YouTube-BoundingBoxes: yt_bb_detection_train.csv, train/<class>/"),
+    "youtubevos_dir": ("youtubevos", "YouTube-VOS: train/{JPEGImages,Annotations}/<video>/, train/meta.json"),
+    "saliency_dir": ("saliency", "sets of salient objects, merged: images/<name>.jpg, gt/<name>.png"),
     "crop511_dir": (
         "crop511",
         "crops made by prepare_crops.py (rgbt crops): vid/, coco/, lasot/, gtot/, lasher/ and others",

@@ -65,6 +65,8 @@ DATASETS: dict[str, DatasetEntry] = {
     "coco17": DatasetEntry("coco_dir", ".readers.coco:read_training"),
     "imagenetvid": DatasetEntry("imagenet_dir", ".readers.imagenetvid:read_training"),
     "imagenetdet": DatasetEntry("imagenet_dir", ".readers.imagenetdet:read_training"),
+    "youtubevos": DatasetEntry("youtubevos_dir", ".readers.youtubevos:read_training"),
+    "saliency": DatasetEntry("saliency_dir", ".readers.saliency:read_training"),
     "youtubebb": DatasetEntry("youtubebb_dir", ".readers.youtubebb:read_training"),
     "vid511": DatasetEntry("crop511_dir", ".readers.cropped:read_vid"),
     "youtubebb511": DatasetEntry("crop511_dir", ".readers.cropped:read_youtubebb"),

@@ -30,6 +30,7 @@ KINDS = {
     "missing": "images missing",
     "image": "images that are damaged or cannot be decoded",
     "size": "frames whose streams differ in size",
+    "mask": "masks that cannot be read, or differ from their image in size",
     "streams": "sequences whose streams are hardly visible and infrared",
     "outside": "boxes wholly outside the image",
     "reading": "annotations that are hardly x y w h in pixels",
@@ -94,6 +95,7 @@ def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:
             gone = {problem.line.partition(": ")[0] for problem in missing}
             size, seen, broken = _check_images(sequence, images, gone, pool)
             problems += [*missing, *broken, *_check_streams(sequence), *_check_boxes(sequence, size)]
+            problems += _check_masks(sequence, size)
             frames, decoded = frames + len(sequence), decoded + seen
     return Findings(len(sequences), frames, decoded, problems, {DEEP: deep, TURNED: turned})
 
@@ -180,6 +182,20 @@ def _check_streams(sequence: Sequence) -> Iterator[Problem]:
             doubt = doubt_streams(*sequence.frames.reduced(0, 2))
             if doubt:
                 yield Problem("streams", f"{sequence.name}: {doubt}")
+
+
+def _check_masks(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[Problem]:
+    """The first and the last mask, where there are masks."""
+    if sequence.masks is None:
+        return
+    for frame in sorted({0, len(sequence) - 1}):
+        try:
+            found = sequence.masks[frame].shape[1::-1]
+            if size is not None and found != size:
+                shown = f"mask is {found[0]}x{found[1]}, image {size[0]}x{size[1]}"
+                yield Problem("mask", f"{sequence.name}: frame {frame + 1}: {shown}")
+        except InputError as error:
+            yield Problem("mask", str(error))
 
 
 def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> Iterator[Problem]:

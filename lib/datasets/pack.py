@@ -59,6 +59,8 @@ def _check_sequences(sequences: Many[Sequence]) -> None:
     names = set()
     for sequence in sequences:
         next(_files(sequence), None)
+        if sequence.masks is not None:
+            raise InputError(f"{sequence.name}: has masks, which a packed set does not hold; read this set as it is")
         if sequence.name in names:
             raise InputError(f"{sequence.name}: two sequences have this name; this set cannot be packed")
         names.add(sequence.name)

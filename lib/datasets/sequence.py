@@ -15,6 +15,7 @@ from ..core.errors import InputError
 from ..core.frame import BLACK, INFRARED, VISIBLE, Streams
 from .depth import Range, stream_range
 from .image import read_image, read_stored, shrink
+from .mask import Masks
 
 
 class Frames(ABC):
@@ -114,6 +115,7 @@ class Sequence:
     category: str = ""  # what the target is, in the set's own words; "": not known
     video: str = ""  # the video or image that several sequences are tracks or objects of; "": it is the only one
     objects: AnnotatedObjects | None = None  # all annotated objects of its frames, where the set has them
+    masks: Masks | None = None  # the target's pixels in each frame (of the visible stream), where the set has them
 
     @property
     def valid(self) -> np.ndarray:

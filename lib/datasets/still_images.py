@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .mask import FileMasks
 from .sequence import VISIBLE, AnnotatedObjects, Collection, FileFrames, Sequence
 
 
@@ -21,6 +22,7 @@ class StillImages(Collection):
     kinds: np.ndarray  # [N] category of each object, an index of `labels`
     labels: Many[str]  # the categories
     sizes: np.ndarray | None = None  # [I, 2] width and height of the images; 0, 0 where not known
+    masks: Many[Path] | None = None  # I, grey images of an image's only object
 
     still = True
 
@@ -43,6 +45,7 @@ class StillImages(Collection):
             category=self.labels[self.kinds[index]],
             video=self.names[image],
             objects=AnnotatedObjects(self._objects(image), index),
+            masks=None if self.masks is None else FileMasks((self.masks[image],) * 2),
         )
 
     @cached_property

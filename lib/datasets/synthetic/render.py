@@ -38,11 +38,23 @@ def render(scene: Scene, frame: int, *, visible_only: bool = False) -> list[np.n
 
 def target_mask(scene: Scene, frame: int) -> np.ndarray:
     """[height, width] bool: where the target's rendered alpha exceeds one half, before occlusion."""
-    target = scene.actors[scene.target]
+    return _silhouette(scene, frame, scene.target + 1) > 127
+
+
+def visible_mask(scene: Scene, frame: int) -> np.ndarray:
+    """[height, width] uint8: 255 where the target's rendered alpha exceeds one half and nothing covers it, 0
+    elsewhere."""
+    return np.where(_silhouette(scene, frame, len(scene.actors)) > 127, 255, 0).astype(np.uint8)
+
+
+def _silhouette(scene: Scene, frame: int, end: int) -> np.ndarray:
+    """[height, width] uint8: the target white on black, behind the actors up to number `end`."""
     canvas = np.zeros((scene.size[1], scene.size[0], 3), np.uint8)
-    layer = target.sprite.visible[target.poses[frame]]
-    _paste(canvas, np.dstack([layer[..., 3:]] * 4), target.matrices[frame], 1.0)
-    return canvas[..., 0] > 127
+    for actor in scene.actors[scene.target : end]:
+        alpha = actor.sprite.visible[actor.poses[frame]][..., 3]
+        colour = alpha if actor.role == "target" else np.zeros_like(alpha)
+        _paste(canvas, np.dstack([colour, colour, colour, alpha]), actor.matrices[frame], actor.opacity)
+    return canvas[..., 0]
 
 
 def _opacity(actor: Actor, conditions: Conditions, frame: int) -> float:

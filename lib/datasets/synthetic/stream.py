@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..mask import Masks
 from ..sequence import INFRARED, VISIBLE, AnnotatedObjects, Frames, Sequence
 from .attribute import attributes
 from .material import list_material, load_material
-from .render import render
+from .render import render, visible_mask
 from .scene import Scene
 from .scene_objects import CATEGORIES, draw_theme
 from .staging import stage
@@ -56,6 +57,16 @@ class SyntheticFrames(Frames):
         return CATEGORIES.get(theme, theme)
 
 
+@dataclass(frozen=True)
+class SyntheticMasks(Masks):
+    """The target's pixels that nothing covers, in frames that follow from a seed."""
+
+    frames: SyntheticFrames
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return visible_mask(self.frames.scene, index)
+
+
 @functools.lru_cache(maxsize=8)
 def _scene(frames: SyntheticFrames) -> Scene:
     material = load_material(frames.folder, frames.held_out)
@@ -90,6 +101,11 @@ class StreamedSequence(Sequence):
         """The target and its distractors."""
         scene = self.frames.scene  # type: ignore[attr-defined]
         return AnnotatedObjects(scene.objects, scene.target)
+
+    @property
+    def masks(self) -> Masks:  # type: ignore[override]
+        """The target's pixels."""
+        return SyntheticMasks(self.frames)  # type: ignore[arg-type]
 
     @property
     def attributes(self) -> dict[str, bool]:  # type: ignore[override]
