@@ -4,6 +4,7 @@ make. For the trackers that learn a discriminative filter."""
 import functools
 import json
 import math
+import zlib
 from typing import Any
 
 import numpy as np
@@ -39,3 +40,23 @@ def worst(tensor: torch.Tensor | np.ndarray, record: dict[str, Any]) -> float:
     largest = (flat[places] - torch.tensor(known, dtype=torch.float64).flatten()).abs().max().item()
     spread = abs(flat.mean().item() - record["mean"]), abs(flat.std(correction=0).item() - record["std"])
     return max(largest, *spread) / allowed
+
+
+def block_weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The value of a parameter or buffer in the recipe of `golden_base_blocks`, of a module alone."""
+    if key.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.int64)
+    n = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape).astype(np.float32)
+    if key.endswith("running_var"):
+        n = 1 + 0.1 * np.abs(n)
+    elif n.ndim > 1:
+        n = n * math.sqrt(1 / math.prod(shape[1:]))
+    else:
+        n = 0.02 * n + float(key.endswith("weight"))
+    return torch.from_numpy(np.asarray(n, np.float32))
+
+
+def fill_block(module: torch.nn.Module) -> torch.nn.Module:
+    """A module with the values of `block_weight`, in evaluation mode."""
+    module.load_state_dict({key: block_weight(key, tuple(value.shape)) for key, value in module.state_dict().items()})
+    return module.eval()
