@@ -1,0 +1,182 @@
+"""Trackers that learn a filter for each target and refine its boxes by IoU-Net: ATOM (CVPR 2019), DiMP (ICCV 2019),
+PrDiMP and SuperDiMP (CVPR 2020).
+
+B targets, N images of a target, K boxes, C channels, n' cells on each side of a score map, S side of a crop in pixels.
+Boxes inside the networks are xywh in pixels of their crop, where the centre of the first pixel is at 0.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from easydict import EasyDict
+from torch import Tensor
+
+from ..core.boxes import cxcywh_to_xywh
+from ..layers.imagenet_resnet import STRIDES, ImageNetResNet
+from ..layers.iou_net import IoUFeatures, IoUNet, Modulation
+from ..layers.normalize import Normalize
+from ..layers.steepest_descent import GaussNewton, Newton, SteepestDescent
+from ..layers.target_classifier import TargetClassifier
+from ..layers.target_filter import apply_filter
+from .base import Network, ScoreMap
+
+FINE, COARSE = "layer2", "layer3"  # the backbone's maps that are used
+STRIDE = STRIDES[COARSE]
+
+
+class Maps(NamedTuple):
+    """The backbone's maps."""
+
+    fine: Tensor  # [..., C, S / 8, S / 8]
+    coarse: Tensor  # [..., C, S / 16, S / 16]
+
+
+class Seen(NamedTuple):
+    """What a network computes from a search region, whatever the target."""
+
+    features: Tensor  # [B, C, S / 16, S / 16] of the classifier
+    iou: IoUFeatures  # of IoU-Net
+
+
+class Embedded(NamedTuple):
+    """What the network alone makes of a template."""
+
+    filters: Tensor  # [B, C, k, k]
+    modulation: Modulation
+    size: Tensor  # [B, 2] width and height of the target in crop units
+
+
+class Prediction(NamedTuple):
+    """The network's output for a search region."""
+
+    scores: Tensor  # [B, n', n']
+    seen: Seen
+    size: Tensor  # [B, 2] as `Embedded`
+
+
+class Discriminative(Network):
+    """What the family shares: a ResNet and IoU-Net."""
+
+    modalities = 1
+    backbone_key = "MODEL.BACKBONE.DEPTH"
+    dropped_keys: Sequence[str] = ("backbone.layer4.*", "backbone.fc.*")
+    #: Prefix in public files -> prefix here.
+    renamed: ClassVar[dict[str, str]] = {"feature_extractor.": "backbone.", "bb_regressor.": "iou_net."}
+
+    def __init__(self, cfg: EasyDict):
+        super().__init__()
+        self.normalize = Normalize(cfg.DATA.MEAN, cfg.DATA.STD, self.modalities)
+        self.backbone = ImageNetResNet(cfg.MODEL.BACKBONE.DEPTH, last=3, width=cfg.MODEL.BACKBONE.WIDTH)
+        channels = self.backbone.channels
+        self.iou_net = IoUNet(channels[FINE], channels[COARSE], cfg.MODEL.IOU_NET.CHANNELS)
+        self.template_factor: float = cfg.DATA.TEMPLATE.FACTOR
+
+    def extract(self, images: Tensor) -> Maps:
+        """[..., 3, S, S] normalised -> Maps"""
+        maps = self.backbone(images.flatten(0, -4))
+        return Maps(*(maps[name].unflatten(0, images.shape[:-3]) for name in (FINE, COARSE)))
+
+    def target_box(self, template: Tensor, box: Tensor | None) -> Tensor:
+        """The target's box in its template [B, ..., S, S]: [B, 4] cxcywh in crop units; None: in the middle of a crop
+        of DATA.TEMPLATE.FACTOR -> [B, 4] xywh in pixels"""
+        if box is None:
+            side = 1 / self.template_factor
+            box = template.new_tensor([0.5, 0.5, side, side]).expand(len(template), 4)
+        return cxcywh_to_xywh(box.float()) * template.shape[-1]
+
+    @classmethod
+    def rename(cls, key: str) -> str:
+        """The name that a key of a public file has here."""
+        for there, here in cls.renamed.items():
+            if key.startswith(there):
+                return here + key.removeprefix(there)
+        return key
+
+    def adopt(self, weights: Any) -> dict[str, Tensor]:
+        """Weights of a public file under this network's names."""
+        return {self.rename(key): value for key, value in weights.items()}
+
+    def read(self, prediction: Any) -> Tensor:
+        """The best cell, and the target's size in its template."""
+        best = prediction.scores.flatten(1).argmax(1)
+        shown, count = self.score_map(prediction), prediction.scores.shape[-1]
+        place = torch.stack([best % count, best.div(count, rounding_mode="floor")], dim=1)
+        return torch.cat([shown.first + shown.step * place, prediction.size], dim=1)
+
+    def score_map(self, prediction: Any) -> ScoreMap:
+        """The scores, which are about 1 at the target."""
+        cells = prediction.seen.features.shape[-1]
+        step = 1 / cells
+        middle = (prediction.scores.shape[-1] - 1) / 2
+        return ScoreMap(self.show(prediction.scores.float()), 0.5 - middle * step, step)
+
+    def likelihood(self, scores: Tensor) -> Tensor:
+        """Scores as tracking judges them: [..., n', n'] -> same shape"""
+        return scores
+
+    def show(self, scores: Tensor) -> Tensor:
+        """Scores for drawing, in [0, 1]: [..., n', n'] -> same shape"""
+        return scores.clamp(0, 1)
+
+
+class DiMP(Discriminative):
+    """DiMP and SuperDiMP, with the Gauss-Newton optimiser."""
+
+    marks: Sequence[str] = ("classifier.filter_optimizer.log_step_length", ".label_map_predictor.", "iou_net.")
+
+    def __init__(self, cfg: EasyDict):
+        super().__init__(cfg)
+        rules = cfg.MODEL.CLASSIFIER
+        self.classifier = TargetClassifier(
+            self.backbone.channels[COARSE], rules.CHANNELS, rules.FILTER_SIZE, self.build_optimizer(rules),
+            blocks=rules.BLOCKS,
+        )  # fmt: skip
+        self.iterations: int = rules.ITERATIONS
+
+    def build_optimizer(self, rules: EasyDict) -> SteepestDescent:
+        """The optimiser of MODEL.CLASSIFIER."""
+        return GaussNewton(
+            stride=STRIDE, step=rules.STEP, regularization=rules.REGULARIZATION, sigma=rules.LABEL_SIGMA,
+            bins=rules.BINS,
+        )  # fmt: skip
+
+    def see(self, maps: Maps) -> Seen:
+        """The backbone's maps [B, ...] of search regions -> Seen"""
+        return Seen(self.classifier.extract(maps.coarse), self.iou_net.embed(*maps))
+
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Embedded:
+        """template [B, 1, 3, S, S] normalised: one image to learn from; box [B, 4] cxcywh in units of the template"""
+        maps = self.extract(template)
+        boxes = self.target_box(template, box)
+        course = self.classifier.learn(
+            self.classifier.extract(maps.coarse), boxes[:, None], iterations=self.iterations
+        )  # fmt: skip
+        modulation = self.iou_net.modulate(maps.fine[:, 0], maps.coarse[:, 0], boxes)
+        return Embedded(course.filters[-1], modulation, boxes[:, 2:] / template.shape[-1])
+
+    def forward(self, memory: Embedded, search: Tensor) -> Prediction:
+        """Embedded and search [B, 1, 3, S, S] normalised -> Prediction"""
+        seen = self.see(self.extract(search[:, 0]))
+        return Prediction(apply_filter(seen.features[:, None], memory.filters)[:, 0], seen, memory.size)
+
+
+class PrDiMP(DiMP):
+    """PrDiMP: scores whose softmax is the density of the target's place, with Newton's method."""
+
+    marks: Sequence[str] = ("classifier.filter_optimizer.log_step_length", "iou_net.")
+
+    def build_optimizer(self, rules: EasyDict) -> SteepestDescent:
+        """The optimiser of MODEL.CLASSIFIER."""
+        return Newton(
+            stride=STRIDE, step=rules.STEP, regularization=rules.REGULARIZATION, sigma=rules.LABEL_SIGMA,
+            damping=rules.DAMPING, least_regularization=rules.LEAST_REGULARIZATION,
+        )  # fmt: skip
+
+    def likelihood(self, scores: Tensor) -> Tensor:
+        """The softmax over the cells."""
+        return scores.flatten(-2).softmax(-1).view_as(scores)
+
+    def show(self, scores: Tensor) -> Tensor:
+        """The share of each cell, relative to the best one."""
+        return (scores - scores.amax((-2, -1), keepdim=True)).exp()
