@@ -6,6 +6,7 @@ S side of a crop, C channels of all modalities together.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,15 +107,24 @@ def place_square(box: np.ndarray, factor: float, size: int, frame: tuple[int, in
     return view
 
 
-def place_stretched(box: np.ndarray, factor: float, size: int, fill: np.ndarray | None) -> View:
+def place_stretched(
+    box: np.ndarray,
+    factor: float,
+    size: int,
+    fill: np.ndarray | None,
+    *,
+    rounding: Callable[[np.ndarray], np.ndarray] = np.rint,
+    blind: int = 0,
+) -> View:
     """A rectangle around a box (xywh, pixels), `factor` times as wide and as high, that fills a square crop: width and
-    height have different scales (FEAR). It may lie completely outside the image."""
-    extent = np.maximum(np.rint(box[2:] * factor), 1).astype(int)
+    height have different scales (FEAR, Alpha-Refine). It may lie completely outside the image. rounding: of its width
+    and height."""
+    extent = np.maximum(rounding(box[2:] * factor), 1).astype(int)
     corner = np.rint(box[:2] + box[2:] / 2 - extent / 2).astype(int)
     scale = size / extent
     return View(
         box, (int(corner[0]), int(corner[1])), (int(extent[0]), int(extent[1])), (size, size),
-        (float(scale[0]), float(scale[1])), fill,
+        (float(scale[0]), float(scale[1])), fill, blind,
     )  # fmt: skip
 
 

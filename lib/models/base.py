@@ -33,6 +33,9 @@ class PairBatch(NamedTuple):
     positive: Tensor | None = None  # [B] bool
     others: Tensor | None = None  # [B, K, 4] other objects in the search region, NaN where there are fewer
     kind: Tensor | None = None  # [B] int64, which of `PAIR_KINDS`
+    # For networks that learn masks. None: no pair has one.
+    mask: Tensor | None = None  # [B, Sx, Sx] uint8, the target's pixels in the search region: 255 inside, 0 outside
+    has_mask: Tensor | None = None  # [B] bool, whether the pair has a mask; None: all pairs have
 
     @property
     def size(self) -> int:

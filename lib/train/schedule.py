@@ -17,11 +17,12 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
     """The learning rate by epoch; `step` must be called after each epoch.
 
     step (the published recipes): divided by ten after every LR_DROP_EPOCH epochs; multistep: after each epoch of
-    MILESTONES; cosine: half a cosine from the full rate to FINAL_SHARE of it after EPOCH epochs (SGDR, eq. 5, without
-    restarts); log: equal ratios from the full rate, until the warm-up is over, to FINAL_SHARE of it in the last epoch
-    (SiamRPN); exp: times one of GAMMAS after each epoch, the next of them from each of MILESTONES on (SiamDMA);
-    constant. Raises InputError for milestones that do not ascend, for a number of gammas that does not fit them, for a
-    log schedule that ends at 0 and for a warm-up in equal ratios that begins there.
+    MILESTONES, or times the one value of GAMMAS where there is one (Alpha-Refine, DiMP); cosine: half a cosine from the
+    full rate to FINAL_SHARE of it after EPOCH epochs (SGDR, eq. 5, without restarts); log: equal ratios from the full
+    rate, until the warm-up is over, to FINAL_SHARE of it in the last epoch (SiamRPN); exp: times one of GAMMAS after
+    each epoch, the next of them from each of MILESTONES on (SiamDMA); constant. Raises InputError for milestones that
+    do not ascend, for a number of gammas that does not fit them, for a log schedule that ends at 0 and for a warm-up in
+    equal ratios that begins there.
     """
     options = cfg.TRAIN.SCHEDULER
     if options.WARMUP == "exp" and options.WARMUP_EPOCHS and not options.WARMUP_START:
@@ -34,7 +35,12 @@ def build_scheduler(cfg: EasyDict, optimizer: Optimizer) -> LRScheduler:
     if options.TYPE == "cosine":
         return LambdaLR(optimizer, lambda epoch: _cosine(epoch / cfg.TRAIN.EPOCH, options.FINAL_SHARE))
     if options.TYPE == "multistep":
-        return MultiStepLR(optimizer, _milestones(options))
+        if len(options.GAMMAS) > 1:
+            raise InputError(
+                f"TRAIN.SCHEDULER.GAMMAS: {len(options.GAMMAS)} factors for a multistep schedule; give one, or none "
+                "for a tenth"
+            )
+        return MultiStepLR(optimizer, _milestones(options), gamma=(list(options.GAMMAS) or [0.1])[0])
     if options.TYPE == "exp":
         milestones, gammas = _milestones(options) if options.MILESTONES else [], list(options.GAMMAS)
         if len(gammas) != len(milestones) + 1:

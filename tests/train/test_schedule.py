@@ -30,6 +30,14 @@ def test_milestones_divide_by_ten():
     np.testing.assert_allclose(seen, [1, 1, 0.1, 0.01, 0.01])
 
 
+def test_milestones_multiply_by_the_one_factor_that_is_given():
+    multistep = ["TRAIN.SCHEDULER.TYPE=multistep", "TRAIN.SCHEDULER.MILESTONES=[2,3]"]
+    seen = rates(*multistep, "TRAIN.SCHEDULER.GAMMAS=[0.5]", epochs=5)
+    np.testing.assert_allclose(seen, [1, 1, 0.5, 0.25, 0.25])
+    with pytest.raises(InputError, match="GAMMAS: 2 factors for a multistep schedule; give one"):
+        rates(*multistep, "TRAIN.SCHEDULER.GAMMAS=[0.5,0.2]", epochs=1)
+
+
 def test_cosine_falls_to_its_final_share_and_stays():
     seen = rates("TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.EPOCH=4", "TRAIN.SCHEDULER.FINAL_SHARE=0.2", epochs=6)
     np.testing.assert_allclose(seen, [1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2, 0.2])

@@ -38,6 +38,8 @@ class PairCrops(NamedTuple):
     template: LabelledCrop
     search: LabelledCrop
     others: np.ndarray | None = None  # [K, 4] other objects in the search region, NaN where there are fewer
+    mask: np.ndarray | None = None  # [S, S] uint8, the target's pixels in the search region; None: no network asks
+    has_mask: bool = False  # whether `mask` is known; otherwise it is all 0
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class StreamRules:
             if rng.random() < self.faults:
                 template, search = crops
                 images = harm(rng, template.image, search.image, self.template_faults)
-                crops = [LabelledCrop(image, crop.box) for image, crop in zip(images, crops, strict=True)]
+                crops = [crop._replace(image=image) for image, crop in zip(images, crops, strict=True)]
         return self._drop(crops, key)
 
     def _complete(self, image: np.ndarray, stream: str, key: Sequence[int]) -> Sequence[np.ndarray]:
@@ -85,7 +85,7 @@ class StreamRules:
         if rng.random() >= self.dropout:
             return crops
         lost = np.repeat(np.arange(2) == rng.integers(2), 3)
-        return [LabelledCrop(np.where(lost, np.uint8(ABSENT), crop.image), crop.box) for crop in crops]
+        return [crop._replace(image=np.where(lost, np.uint8(ABSENT), crop.image)) for crop in crops]
 
 
 def _moved(image: np.ndarray, step: np.ndarray) -> np.ndarray:
