@@ -49,6 +49,12 @@ TRACKERS[TOY] = "toy_learner:ToyLearner"
 
 SIAMESE = ("siamrpn", "dasiamrpn")
 
+_REFINE = [
+    "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.WIDTH=0.125", "MODEL.HEAD.NUM_CHANNELS=16",
+    "MODEL.NECK.NUM_CHANNELS=16", "MODEL.NECK.HIDDEN_CHANNELS=8", *(f"{key}=128" for key in (
+        "DATA.TEMPLATE.SIZE", "DATA.SEARCH.SIZE", "TEST.TEMPLATE_SIZE", "TEST.SEARCH_SIZE")),
+]  # fmt: skip
+
 _OSTRACK = ("ostrack", "vitb_256_mae_32x4_ep300")
 _TBSI = ("tbsi_track", "tbsi_vitb_256_32x4_4e4_lasher_15ep_in1k")
 _IIMF = ("tbsi_track", "vitb_256_tbsi_32x4_4e4_lasher_15ep_in1k")
@@ -85,16 +91,26 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "siamdma-aux": ("siamdma", "cdsa_aux", _TWO_CAMERAS),
     "siamdma-cdsa": ("siamdma", "cdsa", _TWO_CAMERAS),
     "siamdma-baseline": ("siamdma", "baseline", [*_TWO_CAMERAS, "MODEL.LEVELS=[3]"]),
+    "alpha_refine": ("alpha_refine", "secm_r34", _REFINE),
+    "alpha_refine-corners": ("alpha_refine", "sec_r34", _REFINE),
+    "alpha_refine-mask": ("alpha_refine", "sem_r34", _REFINE),
+    "alpha_refine-cells": ("alpha_refine", "serpnm_r34", _REFINE),
+    "alpha_refine-offsets": ("alpha_refine", "seex_r34", _REFINE),
+    "alpha_refine-gate": ("alpha_refine", "secm_r34_att", [*_REFINE, "TEST.MASK=true"]),
+    "alpha_refine-naive": ("alpha_refine", "secm_r34_naive", _REFINE),
+    "alpha_refine-2020": ("alpha_refine", "secm_r18_2020", [*_REFINE, "TEST.BOX=mask"]),
+    "alpha_refine-added": ("alpha_refine", "secm_r34_2020", [*_REFINE, "MODEL.NECK.SPATIAL=convolutions"]),
     TOY: (TOY, "", []),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 
 
-#: Noise in the weights, where the usual 0.1 drives a network's scores to their limits: one of 30 layers.
-_NOISE = {"siamdma": 0.04}
+#: Noise in the weights, where the usual 0.1 drives a network's scores to their limits: those of 30 layers.
+_NOISE = {"siamdma": 0.04, "alpha_refine": 0.05}
 
-#: Those of the one-stream family, which have tests of their own.
-ONE_STREAM = [name for name in VARIANTS if not name.startswith((*SIAMESE, "fear", "iimf_lite", "siamdma", TOY))]
+#: Those of the one-stream family have tests of their own.
+_OTHERS = (*SIAMESE, "alpha_refine", "fear", "iimf_lite", "siamdma", TOY)
+ONE_STREAM = [name for name in VARIANTS if not name.startswith(_OTHERS)]
 
 
 def config(variant: str, *changes: str) -> EasyDict:
@@ -140,4 +156,13 @@ def batch(variant: str, size: int = 2, *, seed: int = 0) -> PairBatch:
         return torch.randn(size, modalities, 3, side, side, generator=generator)
 
     box = torch.tensor([[0.25, 0.25, 0.5, 0.5], [0.1, 0.3, 0.6, 0.4], [0.4, 0.2, 0.3, 0.7]])[torch.arange(size) % 3]
-    return PairBatch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))
+    pairs = PairBatch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))
+    return pairs._replace(mask=_fill(pairs.search_box, cfg.DATA.SEARCH.SIZE)) if "MASK" in cfg.MODEL else pairs
+
+
+def _fill(boxes: torch.Tensor, side: int) -> torch.Tensor:
+    """Masks that fill their boxes: [B, 4] xywh in units of the side -> [B, side, side] uint8"""
+    places = (torch.arange(side) + 0.5) / side
+    x, y, w, h = boxes[:, :, None].unbind(1)
+    columns, rows = ((places > start) & (places < start + extent) for start, extent in ((x, w), (y, h)))
+    return (rows[:, :, None] & columns[:, None]).to(torch.uint8) * 255

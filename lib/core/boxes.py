@@ -50,6 +50,18 @@ def clip_box(box: np.ndarray, height: int, width: int, margin: float = 10) -> np
     return np.stack([x1, y1, np.maximum(margin, x2 - x1), np.maximum(margin, y2 - y1)], axis=-1)
 
 
+def clip_corners(box: np.ndarray, height: int, width: int, margin: float = 10, least: float = 1) -> np.ndarray:
+    """Clip `xywh` boxes to the image by their corners, as Alpha-Refine's code does: the first corner at least `margin`
+    pixels before the far border, the second one as far behind the near border. Width and height are at least `least`.
+
+    box: [..., 4] pixels; returns the same shape. Unlike `clip_box` it leaves small boxes inside the image as they are.
+    """
+    x1, y1, x2, y2 = np.moveaxis(xywh_to_xyxy(np.asarray(box, np.float64)), -1, 0)
+    x1, y1 = np.clip(x1, 0, width - margin), np.clip(y1, 0, height - margin)
+    x2, y2 = np.clip(x2, margin, width), np.clip(y2, margin, height)
+    return np.stack([x1, y1, np.maximum(least, x2 - x1), np.maximum(least, y2 - y1)], axis=-1)
+
+
 def iou_and_union(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Overlap of the pairs of two arrays of `xyxy` boxes [..., 4]: intersection over union, and the union's area."""
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)

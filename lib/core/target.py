@@ -1,9 +1,12 @@
 """The state of a target while it is tracked."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .target_mask import TargetMask
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,4 +18,5 @@ class Target:
     score: float = 1.0  # the tracker's confidence in `box`; 1 for a box that the user gave
     found: bool = True  # whether the tracker reports the target in this frame
     age: int = 0  # frames since the first one
+    mask: "TargetMask | None" = None  # the target's pixels in this frame, from trackers that are asked for them
     state: Any = None  # private state of the tracker that follows it

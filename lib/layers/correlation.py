@@ -55,3 +55,9 @@ def correlate_by_places(features: Tensor, kernels: Tensor) -> Tensor:
         (kernels[:, :, y, x, None, None] * features[:, :, y : y + rows, x : x + columns] for y, x in places),
         start=torch.zeros_like(features[:, :, :rows, :columns]),
     )
+
+
+def correlate_pixels(template: Tensor, search: Tensor) -> Tensor:
+    """Products of search features with each cell of a template (Yan et al., CVPR 2021): [B, C, k, k], [B, C, n, n] ->
+    [B, k^2, n, n]; the template's cells row by row."""
+    return torch.bmm(template.flatten(2).mT.contiguous(), search.flatten(2)).unflatten(2, search.shape[2:])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .batch_invariant import BatchInvariantConv2d
+from .correlation import correlate_pixels
 
 _DEPTH = 2  # separable convolutions of a tower before its last one
 
@@ -57,8 +58,7 @@ class FearHead(nn.Module):
 
 def correlate_cells(template: Tensor, search: Tensor) -> Tensor:
     """Search features and their products with each template cell: [B, C, k, k], [B, C, n, n] -> [B, C + k^2, n, n]."""
-    products = torch.bmm(template.flatten(2).mT.contiguous(), search.flatten(2))
-    return torch.cat([search, products.unflatten(2, search.shape[2:])], dim=1)
+    return torch.cat([search, correlate_pixels(template, search)], dim=1)
 
 
 def _tower(channels: int) -> nn.Sequential:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from ..core.errors import InputError
 from .resnet import EXPANSION, Bottleneck
 
 #: Depth -> number of blocks in each layer.
@@ -82,6 +83,20 @@ def read_depth(weights: Mapping[str, Tensor], prefix: str = "") -> int | None:
         found.append(blocks)
     depths = [depth for depth, blocks in BLOCKS.items() if [*blocks[:2]] == found and (depth >= 50) == bottlenecks]
     return depths[0] if depths else None
+
+
+def timm_resnet(depth: int) -> dict[str, Tensor]:
+    """torchvision's ImageNet weights, which timm downloads. Raises InputError where that fails."""
+    from .timm_parts import timm  # importing timm takes a second, which trackers with a ResNet do not need otherwise
+
+    try:
+        return timm.create_model(f"resnet{depth}.tv_in1k", pretrained=True).state_dict()
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"MODEL.PRETRAIN_FILE: timm: the weights of ResNet-{depth} cannot be loaded ({reason}); check the "
+            "connection, or give a file"
+        ) from None
 
 
 def _bottleneck(inputs: int, outputs: int, stride: int = 1) -> Bottleneck:

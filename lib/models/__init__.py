@@ -21,6 +21,7 @@ TRACKERS = {
     "fear": ".fear:Fear",
     "iimf_lite": ".iimf_lite:IIMFLite",
     "siamdma": ".siamdma:SiamDMA",
+    "alpha_refine": ".alpha_refine:AlphaRefine",
 }
 
 

@@ -47,6 +47,7 @@ class TargetAnswer(NamedTuple):
     box: np.ndarray  # [4] float64, cxcywh in crop units
     score: float
     found: bool
+    mask: np.ndarray | None = None  # [S, S] float32 in [0, 1]: the target's pixels in the chosen view
 
 
 class Method(ABC):
@@ -113,6 +114,11 @@ class Method(ABC):
     def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """The answers by the rules of TEST; prediction: from `predict`, for these targets."""
 
+    def target_masks(self, prediction: Any) -> Tensor | None:
+        """The target's pixels in the first view, [B, S, S] in [0, 1], from methods that are asked for masks; else
+        None. prediction: from `predict`."""
+        return None
+
     def calibrate(self, settings: Any, answer: TargetAnswer, given: np.ndarray) -> Any:
         """`CropState.settings` after a search in the first frame. given: [2] width and height of the given box in crop
         units."""
@@ -122,7 +128,7 @@ class Method(ABC):
         """The target after an answer; frame: height and width. Where the answer is not finite, the box stays."""
         if np.isfinite(answer.box).all() and np.isfinite(answer.score):
             size = self.adjust_size(answer.box[2:], view.prior, target.state.settings)
-            box = self.clip(view.to_frame(np.concatenate([answer.box[:2], size])), frame)
+            box = self.clip(self.to_frame(view, np.concatenate([answer.box[:2], size])), frame)
             found = answer.found and answer.score > 0
             target = replace(target, box=box, score=answer.score, found=found, age=target.age + 1)
         else:
@@ -130,6 +136,10 @@ class Method(ABC):
                 log.warning("%s: the network's answer is not finite; the target stays where it was", target.name)
             target = replace(target, box=view.around, score=0.0, found=False, age=target.age + 1)
         return self.prepare_next(target, frame)
+
+    def to_frame(self, view: View, box: np.ndarray) -> np.ndarray:
+        """An answer's box in the frame: [4] cxcywh in crop units -> [4] xywh pixels."""
+        return view.to_frame(box)
 
     def adjust_size(self, size: np.ndarray, prior: np.ndarray, settings: Any) -> np.ndarray:
         """The width and height to use for an answer's: [2] in crop units; prior: [2] the last ones."""

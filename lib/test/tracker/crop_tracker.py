@@ -114,6 +114,7 @@ class CropTracker:
         """The targets after the forward passes of their requests; answers: from `read_answers`."""
         moved: dict[int, Target] = {}
         for request, output in zip(requests, outputs, strict=True):
+            masks = None if output.masks is None else output.masks.float().cpu().numpy()
             if observe is not None:
                 observe(request.targets, request.views, self._heat_maps(request, output))
             for row, place in enumerate(request.places):
@@ -121,6 +122,7 @@ class CropTracker:
                 if output.memory is not None:
                     target = _with_memory(target, tree.part(output.memory, row))
                 found, view = _read_answer(answers[len(moved)], request.views[row])
+                found = found if masks is None else found._replace(mask=masks[row])
                 moved[place] = self.method.update_target(target, view, found, frames[place].size)
         return [self._update_template(moved[index], frame) for index, frame in enumerate(frames)]
 

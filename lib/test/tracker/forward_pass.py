@@ -62,6 +62,7 @@ class Output(NamedTuple):
     answers: Tensor  # [B, 7] float32: cxcywh in crop units, score, 1 where found, index of the view
     memory: Any  # after the frame; None where nothing was learned
     prediction: Any  # the network's output
+    masks: Tensor | None = None  # [B, S, S] as `Method.target_masks`
 
 
 class Pass(Protocol):
@@ -110,7 +111,8 @@ class ForwardPass(nn.Module):
         answer = self.method.decide(memory, prediction, pixels, prior)
         parts = [answer.boxes, *(part[:, None] for part in (answer.scores, answer.found, answer.view))]
         answers = torch.cat([part.float() for part in parts], dim=1)
-        return Output(answers, None if answer.memory is memory else answer.memory, answer.prediction)
+        masks = self.method.target_masks(answer.prediction)
+        return Output(answers, None if answer.memory is memory else answer.memory, answer.prediction, masks)
 
 
 class CompiledPass:
@@ -133,8 +135,9 @@ class CompiledPass:
         full = tree.map_tensors(lambda part: fill_up(part, self.batch), (memory, pixels, prior))
         output = self.graph(*full)
         # A CUDA graph writes all its answers to the same memory.
-        answers, learned = tree.map_tensors(lambda part: part[:count].clone(), (output.answers, output.memory))
-        return Output(answers, learned, output.prediction)
+        own = output.answers, output.memory, output.masks
+        answers, learned, masks = tree.map_tensors(lambda part: part[:count].clone(), own)
+        return Output(answers, learned, output.prediction, masks)
 
 
 def fill_up(part: Tensor, count: int) -> Tensor:

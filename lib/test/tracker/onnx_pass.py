@@ -48,14 +48,19 @@ class OnnxPass:
         parts = [found["boxes"], found["scores"][:, None], found["found"][:, None]]
         answers = torch.cat([*parts, torch.zeros(len(pixels), 1)], dim=1)
         learned = [found[f"new_{name}"] for name in names if f"new_{name}" in found]
-        return Output(answers, tree.replace_tensors(memory, learned) if learned else None, found)
+        after = tree.replace_tensors(memory, learned) if learned else None
+        masks = self.method.target_masks(self._as_tree(found)) if "mask" in found else None
+        return Output(answers, after, found, masks)
 
     def score_map(self, output: Output) -> ScoreMap | None:
         """As `Network.score_map`."""
+        return self.method.network.score_map(self._as_tree(output.prediction))
+
+    def _as_tree(self, found: dict[str, Tensor]) -> Any:
+        """The prediction from outputs by name."""
         shapes = self._prediction
         parts = zip(tree.names(shapes), tree.tensors(shapes), strict=True)
-        values = [output.prediction.get(name, shape) for name, shape in parts]
-        return self.method.network.score_map(tree.replace_tensors(shapes, values))
+        return tree.replace_tensors(shapes, [found.get(name, shape) for name, shape in parts])
 
     @cached_property
     def _memory(self) -> Any:
