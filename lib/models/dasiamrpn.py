@@ -3,7 +3,6 @@
 B targets, A anchors, n score cells on each side, K candidates, C channels, S side of the search region, pixels.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,15 +10,13 @@ from easydict import EasyDict
 from torch import Tensor
 
 from ..core.boxes import cxcywh_to_xyxy, iou_and_union
-from ..core.errors import InputError
-from ..core.target import Target
 from ..core.view import EXEMPLAR
 from ..layers.roi import match_features, normalize_features, suppress
 from .distractors import FeatureSums, LearningRule, discriminator, first_frame, similarity
-from .long_term import LongTerm
+from .long_term import build_long_term
 from .method import Answer
-from .siamese import Proposals, context_sides, gather_rows, to_crop_units
-from .siamrpn import Kernels, SiamRPN, SiamRPNMethod, check_size
+from .siamese import Proposals, context_sides, gather_rows
+from .siamrpn import Kernels, SiamRPN, SiamRPNMethod
 
 
 class Template(NamedTuple):
@@ -65,8 +62,8 @@ class DaSiamRPNMethod(SiamRPNMethod):
         self.rules = test.DISTRACTOR
         self.aware = test.MODE == "distractor" or (test.MODE == "long_term" and test.LONG_TERM.DISTRACTOR)
         self.learning = LearningRule(self.rules.ALPHA, self.rules.ETA, self.rules.BETA == "series", self.rules.DECAY)
-        self.long_term = build_long_term(test, network.backbone.stride) if test.MODE == "long_term" else None
-        self.lost_influence: float = test.LONG_TERM.WINDOW_INFLUENCE
+        self.long_term = build_long_term(network, test) if test.MODE == "long_term" else None
+        self.lost_influence = test.LONG_TERM.WINDOW_INFLUENCE
 
     def begin(self, pixels: Tensor, boxes: Tensor) -> Memory:
         """The template's kernels, and its features as the first ones that are learned."""
@@ -81,17 +78,14 @@ class DaSiamRPNMethod(SiamRPNMethod):
     def decide(self, memory: Memory, prediction: Prediction, pixels: Tensor, prior: Tensor) -> Answer:
         """The winner's box with a smoothed size. The last box stays while the target is lost and no score is high
         enough. The distractor-aware modes also learn from the frame."""
-        size = pixels.shape[-1]
-        lost = self._is_lost(size)
-        # A lost target may be anywhere, so the window gets little weight.
-        proposals = self.propose(prediction, prior[:, 0] * size, self.lost_influence if lost else None)
         if not self.aware:
-            boxes, scores = self._choose(proposals, proposals.ranks.argmax(1), prior[:, 0], size)
-            return self.answer(boxes, scores, memory, prediction)
+            return super().decide(memory, prediction, pixels, prior)
+        size = pixels.shape[-1]
+        proposals = self.propose(prediction, prior[:, 0] * size, self.influence_in(size))
         candidates = self.find_candidates(prediction.features, discriminator(memory.known), proposals, size)
         index = gather_rows(candidates.place, candidates.winner)
-        boxes, scores = self._choose(proposals, index, prior[:, 0], size)
-        learned = memory if lost else self.learn(memory, proposals, candidates)
+        boxes, scores = self.choose(proposals, index, prior[:, 0], size)
+        learned = memory if self.is_lost(size) else self.learn(memory, proposals, candidates)
         return self.answer(boxes, scores, learned, prediction)
 
     def merge_memory(self, memory: Memory, fresh: Memory) -> Memory:
@@ -158,28 +152,6 @@ class DaSiamRPNMethod(SiamRPNMethod):
         order = likeness.masked_fill(~foes, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
         return foes & (order < rules.MOST)
 
-    def prepare_next(self, target: Target, frame: tuple[int, int]) -> Target:
-        """The search region grows while the target is lost, up to twice the frame's longer side. A target with a grown
-        region does not count as found."""
-        if self.long_term is None:
-            return target
-        settings = target.state.settings
-        cover = 2 * max(frame) * EXEMPLAR / float(context_sides(torch.from_numpy(target.box[2:])))
-        size = self.long_term.next_size(settings.search_size, settings.usual_size, target.score, cover)
-        state = target.state._replace(settings=settings._replace(search_size=size))
-        return replace(target, state=state, found=target.found and size <= settings.usual_size)
-
-    def _is_lost(self, size: int) -> bool:
-        return self.long_term is not None and self.long_term.is_lost(size)
-
-    def _choose(self, proposals: Proposals, index: Tensor, prior: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Box [B, 4] in crop units and score [B] of the winning proposal `index` [B]."""
-        box, score = self.selection.smooth(proposals, index, prior * size)
-        if self.long_term is not None and self._is_lost(size):
-            still = torch.cat([torch.zeros_like(prior), prior * size], dim=1)
-            box = torch.where((score >= self.long_term.low)[:, None], box, still)
-        return to_crop_units(box, size), score
-
 
 class DaSiamRPN(SiamRPN):
     """SiamRPN's network, which also returns its features."""
@@ -196,15 +168,3 @@ class DaSiamRPN(SiamRPN):
         features = self.backbone(search[:, 0])
         logits, deltas = self.rpn_head(features, memory.cls, memory.loc)
         return Prediction(logits, deltas, features)
-
-
-def build_long_term(test: EasyDict, stride: int) -> LongTerm:
-    """The rules of TEST.LONG_TERM. Raises InputError where its sizes contradict each other."""
-    rules = test.LONG_TERM
-    check_size("TEST.LONG_TERM.MAX_SIZE", rules.MAX_SIZE, stride)
-    usual = max(test.SEARCH_SIZE, test.SMALL_TARGET_SIZE if test.SMALL_TARGET_SHARE else 0)
-    if usual >= rules.MAX_SIZE:
-        raise InputError(f"TEST.LONG_TERM.MAX_SIZE: {rules.MAX_SIZE} is not above the usual {usual}; raise it")
-    if rules.LOW > rules.HIGH:
-        raise InputError(f"TEST.LONG_TERM.HIGH: {rules.HIGH} is below LOW {rules.LOW}; raise it")
-    return LongTerm(rules.LOW, rules.HIGH, rules.STEP, rules.MAX_SIZE, usual + stride, stride)

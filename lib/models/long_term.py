@@ -4,7 +4,11 @@ The crop gets more pixels while its scale stays that of the last box, so the tar
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from easydict import EasyDict
+
+from ..core.errors import InputError
 from ..core.view import EXEMPLAR
 
 
@@ -18,6 +22,7 @@ class LongTerm:
     largest: int  # size at which the region stops growing
     least: int  # a region of at least this size belongs to a lost target
     stride: int  # sizes are 127 plus a multiple of it
+    hold: str = "lost"  # below `low` the box stays where it was while the target is lost; "always": in every frame
 
     def next_size(self, size: int, usual: int, score: float, cover: float) -> int:
         """The size of the next search region.
@@ -37,5 +42,21 @@ class LongTerm:
         """Whether a search region of this size belongs to a lost target."""
         return size >= self.least
 
+    def holds(self, size: int) -> bool:
+        """Whether in a search region of this size the box stays where it was if the score is below `low`."""
+        return self.hold == "always" or self.is_lost(size)
+
     def _round(self, size: float) -> int:
         return EXEMPLAR + self.stride * round((size - EXEMPLAR) / self.stride)
+
+
+def build_long_term(network: Any, test: EasyDict, hold: str = "lost") -> LongTerm:
+    """The rules of TEST.LONG_TERM for a `ProposalNetwork`. Raises InputError where its sizes contradict each other."""
+    rules, stride = test.LONG_TERM, network.stride
+    network.check_size("TEST.LONG_TERM.MAX_SIZE", rules.MAX_SIZE)
+    usual = max(test.SEARCH_SIZE, test.SMALL_TARGET_SIZE if test.SMALL_TARGET_SHARE else 0)
+    if usual >= rules.MAX_SIZE:
+        raise InputError(f"TEST.LONG_TERM.MAX_SIZE: {rules.MAX_SIZE} is not above the usual {usual}; raise it")
+    if rules.LOW > rules.HIGH:
+        raise InputError(f"TEST.LONG_TERM.HIGH: {rules.HIGH} is below LOW {rules.LOW}; raise it")
+    return LongTerm(rules.LOW, rules.HIGH, rules.STEP, rules.MAX_SIZE, usual + stride, stride, hold)

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 
 from ..core.boxes import xywh_to_cxcywh
 from ..core.errors import InputError
-from ..core.view import EXEMPLAR
 from ..layers.ban import LevelHead, MultiBANHead, boxes_from_sides
 from ..layers.cross_domain import CrossDomainSiameseAttention
 from ..layers.level_fusion import DualLevelFusionAttention, PaddingConv, side_by_side
 from ..layers.neck import Neck, level_name
 from ..layers.normalize import GreyInfrared, Normalize, RawBGR
 from ..layers.resnet import STRIDE, ResNetTrunk
-from .base import Network, PairBatch, ScoreMap
+from .base import PairBatch, ScoreMap
 from .method import Method
 from .siamdma_method import SiamDMAMethod
 from .siamdma_names import NOT_USED, adopt, download_resnet, export, rename, start_weights
 from .siamdma_training import SiamDMATraining
-from .siamese import from_crop_units, gather_rows, to_crop_units
+from .siamese import from_crop_units
+from .siamese_method import ProposalNetwork
 
 INPUTS = ("imagenet", "pysot")
 
@@ -48,10 +48,11 @@ class Prediction(NamedTuple):
     masks: Tensor | None = None  # [B, 2, m, m] what the cameras' features count where weights are found
 
 
-class SiamDMA(Network):
+class SiamDMA(ProposalNetwork):
     """SiamDMA's network: two cameras."""
 
     modalities = 2
+    extra_cells, size_step = 8, 2 * STRIDE  # the score map has a middle cell
     training_crops = "streams"
     backbone_key = "MODEL.BACKBONE.WIDTH"
     marks: Sequence[str] = ("backbone.streams.", "head.levels.")
@@ -139,39 +140,15 @@ class SiamDMA(Network):
             return side_by_side(template), side_by_side(search)
         return self.fusion(template, search, masks)
 
-    @staticmethod
-    def check_size(key: str, size: int) -> None:
-        """Raises InputError with the key where the score map of a search region would have no middle cell."""
-        if size <= EXEMPLAR or (size - EXEMPLAR) % (2 * STRIDE):
-            near = EXEMPLAR + 2 * STRIDE * max(1, round((size - EXEMPLAR) / (2 * STRIDE)))
-            raise InputError(
-                f"{key}: {size} is not {EXEMPLAR} plus a multiple of {2 * STRIDE}; give {near}, for example"
-            )
-
-    def read(self, prediction: Prediction) -> Tensor:
-        """The box of the most probable cell."""
-        best = target_probability(prediction.logits).flatten(1).argmax(1)
-        boxes = gather_rows(self.boxes(prediction).flatten(2).mT, best)
-        return to_crop_units(boxes, region_size(prediction))
-
-    def boxes(self, prediction: Prediction) -> Tensor:
+    def read_boxes(self, prediction: Any) -> Tensor:
         """The box of each cell: [B, 4, n, n] cxcywh, pixels from the middle of the search region."""
         return boxes_from_sides(prediction.distances.float())
-
-    def score_map(self, prediction: Prediction) -> ScoreMap:
-        """The probability of each cell; the middle cell lies in the middle of the search region."""
-        scores, step = target_probability(prediction.logits), STRIDE / region_size(prediction)
-        return ScoreMap(scores, 0.5 - step * (scores.shape[-1] - 1) / 2, step)
 
     def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses of the whole prediction and of the cameras' own heads; see SiamDMATraining."""
         prediction = self(self.embed(batch.template), batch.search)
         boxes = from_crop_units(xywh_to_cxcywh(batch.search_box), batch.search.shape[-1])
         return self.training_rules(prediction, batch._replace(search_box=boxes))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Sets which stages of the trunk learn in this epoch."""
-        self.backbone.learn_last(self.training_rules.learning_stages(epoch))
 
     @classmethod
     def rename(cls, key: str) -> str:
@@ -218,7 +195,7 @@ class SiamDMA(Network):
     def inner_maps(self, prediction: Prediction) -> list[ScoreMap]:
         """The masks of the two cameras."""
         masks = [] if prediction.masks is None else prediction.masks.unbind(1)
-        step = STRIDE / region_size(prediction)
+        step = STRIDE / self.region_size(prediction)
         return [ScoreMap(mask, 0.5 - step * (mask.shape[-1] - 1) / 2, step) for mask in masks]
 
 
@@ -232,13 +209,3 @@ def check_parts(cfg: EasyDict) -> None:
             "MODEL.DLBM.DECISION: needs the score maps of MODEL.AUX; set MODEL.AUX.USE=true, or this to false"
         )
     SiamDMA.check_size("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)
-
-
-def target_probability(logits: Tensor) -> Tensor:
-    """[B, 2, n, n] -> [B, n, n]"""
-    return logits.float().softmax(1)[:, 1]
-
-
-def region_size(prediction: Any) -> int:
-    """Side of the search region of a prediction, pixels: 255 for 25 cells."""
-    return EXEMPLAR + STRIDE * (prediction.logits.shape[-1] - 9)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.registry import choose
 from ..layers.resnet import widen_projections
+from .weights import rename_prefix
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ AUTHOR = _author_names()
 
 def rename(key: str) -> str:
     """The name that a key of the author's files has here; an unknown key stays as it is."""
-    return _rename(key, AUTHOR)
+    return rename_prefix(key, AUTHOR)
 
 
 def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -90,7 +91,7 @@ def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
             "--naming author: the author's code takes pixels as they are; these weights need DATA.INPUT=imagenet"
         )
     back = {here: there for there, here in AUTHOR.items()}
-    named = {_rename(key, back): value for key, value in weights.items() if key != _INPUT}
+    named = {rename_prefix(key, back): value for key, value in weights.items() if key != _INPUT}
     for key in [key for key in named if key.startswith("vbackbone.") and key.split(".")[1] + "." in _STEM]:
         named.setdefault("i" + key[1:], named[key])
     for module in ("Zmix", "Xmixmask"):
@@ -136,7 +137,7 @@ def _both_cameras(key: str) -> list[str]:
     for level, box, adjust, _ in _LEVELS:
         prefixes[f"neck.{adjust}.downsample."] = f"neck.streams.?.{level}."
         prefixes |= {f"head.{box}.cls.{part}.": f"stream_heads.?.levels.{level}.{part}." for part in _BLOCK}
-    found = _rename(key, prefixes)
+    found = rename_prefix(key, prefixes)
     return [found.replace("?", str(camera)) for camera in range(2)] if found != key else []
 
 
@@ -153,10 +154,3 @@ def _one_stem(named: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, 
 
 def _input_name(form: Tensor) -> str:
     return "pysot" if int(form) == _RAW else "imagenet"
-
-
-def _rename(key: str, prefixes: Mapping[str, str]) -> str:
-    for before, after in prefixes.items():
-        if key.startswith(before):
-            return after + key.removeprefix(before)
-    return key

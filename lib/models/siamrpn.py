@@ -11,22 +11,14 @@ from torch import Tensor
 
 from ..core.boxes import xywh_to_cxcywh
 from ..core.errors import InputError
-from ..core.view import EXEMPLAR
 from ..layers.anchors import anchor_boxes, anchor_shapes, decode
 from ..layers.normalize import RawBGR
 from ..layers.siamese_heads import UPChannelRPN
 from ..layers.trunks import AlexNetTrunk
-from .base import Network, PairBatch, ScoreMap
-from .method import Answer, Method
-from .siamese import (
-    ContextMethod,
-    Proposals,
-    ProposalSelection,
-    from_crop_units,
-    gather_rows,
-    hann_window,
-    to_crop_units,
-)
+from .base import PairBatch
+from .method import Method
+from .siamese import from_crop_units
+from .siamese_method import ProposalMethod, ProposalNetwork
 from .siamrpn_names import adopt, export, rename
 from .siamrpn_training import AnchorTraining
 
@@ -45,29 +37,10 @@ class Prediction(NamedTuple):
     deltas: Tensor  # [B, 4, A, n, n] corrections of the anchors
 
 
-class SiamRPNMethod(ContextMethod):
+class SiamRPNMethod(ProposalMethod):
     """Takes the proposal with the highest rank and smooths its size."""
 
     network: "SiamRPN"
-
-    def __init__(self, network: "SiamRPN", test: EasyDict):
-        """Raises InputError for search regions that do not fit the trunk's stride."""
-        super().__init__(network, test, EXEMPLAR)
-        for key in ("SEARCH_SIZE", "SMALL_TARGET_SIZE"):
-            check_size(f"TEST.{key}", test[key], network.backbone.stride)
-        self.selection = ProposalSelection(test.PENALTY_K, test.WINDOW_INFLUENCE, test.SIZE_LR)
-
-    def begin(self, pixels: Tensor, boxes: Tensor) -> Any:
-        """The template's kernels. `boxes` is not used: the target is in the middle."""
-        return self.network.embed(self.images(pixels))
-
-    def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
-        """Box and score of the proposal with the highest rank."""
-        size = pixels.shape[-1]
-        prior = prior[:, 0] * size
-        proposals = self.propose(prediction, prior)
-        box, score = self.selection.smooth(proposals, proposals.ranks.argmax(1), prior)
-        return self.answer(to_crop_units(box, size), score, memory, prediction)
 
     def graph_settings(self) -> dict[str, Any]:
         """Raises InputError."""
@@ -82,17 +55,8 @@ class SiamRPNMethod(ContextMethod):
         share = self.update.SHARE
         return memory._replace(cls=memory.cls.lerp(fresh.cls, share), loc=memory.loc.lerp(fresh.loc, share))
 
-    def propose(self, prediction: Any, prior: Tensor, window_influence: float | None = None) -> Proposals:
-        """The proposals of all anchors with their ranks; prior: [B, 2] pixels; window_influence: replaces the
-        tracker's."""
-        boxes = self.network.read_boxes(prediction).flatten(2).mT
-        scores = target_probability(prediction).flatten(1)
-        grid, anchors = prediction.logits.shape[-1], prediction.logits.shape[2]
-        window = hann_window(grid, boxes.device).flatten().repeat(anchors)
-        return self.selection.rank(boxes, scores, window, prior, window_influence)
 
-
-class SiamRPN(Network):
+class SiamRPN(ProposalNetwork):
     """SiamRPN's network: one image, pixels without normalisation."""
 
     modalities = 1
@@ -108,8 +72,8 @@ class SiamRPN(Network):
         super().__init__()
         self.normalize = RawBGR()
         self.backbone = AlexNetTrunk(cfg.MODEL.BACKBONE.WIDTH)
-        check_size("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE, self.backbone.stride)
-        shapes = anchor_shapes(cfg.MODEL.ANCHOR.RATIOS, cfg.MODEL.ANCHOR.SCALES, self.backbone.stride)
+        self.check_size("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)
+        shapes = anchor_shapes(cfg.MODEL.ANCHOR.RATIOS, cfg.MODEL.ANCHOR.SCALES, self.stride)
         self.register_buffer("anchor_shapes", shapes, persistent=False)
         self.rpn_head = UPChannelRPN(self.backbone.channels, len(shapes), cfg.MODEL.CORR_SCALE)
         self.training_rules = AnchorTraining.from_config(cfg, self.backbone.stages)
@@ -122,29 +86,13 @@ class SiamRPN(Network):
         """Kernels and search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
         return Prediction(*self.rpn_head(self.backbone(search[:, 0]), memory.cls, memory.loc))
 
-    def read(self, prediction: Any) -> Tensor:
-        """The box of the most probable anchor."""
-        best = target_probability(prediction).flatten(1).argmax(1)
-        boxes = gather_rows(self.read_boxes(prediction).flatten(2).mT, best)
-        return to_crop_units(boxes, self.region_size(prediction))
-
-    def region_size(self, prediction: Any) -> int:
-        """Side of the search region of a prediction, pixels."""
-        return EXEMPLAR + self.backbone.stride * (prediction.logits.shape[-1] - 1)
-
     def read_boxes(self, prediction: Any) -> Tensor:
         """[B, 4, A, n, n] cxcywh, pixels relative to the region's centre"""
         return decode(prediction.deltas.float(), self.anchors(prediction))
 
     def anchors(self, prediction: Any) -> Tensor:
         """[4, A, n, n] cxcywh, pixels relative to the region's centre"""
-        return anchor_boxes(self.anchor_shapes, prediction.logits.shape[-1], self.backbone.stride)
-
-    def score_map(self, prediction: Any) -> ScoreMap:
-        """The best anchor's probability in each cell; the middle cell lies in the middle of the search region."""
-        scores, size = target_probability(prediction).amax(1), self.region_size(prediction)
-        step = self.backbone.stride / size
-        return ScoreMap(scores, 0.5 - step * (scores.shape[-1] - 1) / 2, step)
+        return anchor_boxes(self.anchor_shapes, prediction.logits.shape[-1], self.stride)
 
     def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Classification loss of the sampled anchors and box loss of the positive ones; see AnchorTraining."""
@@ -154,10 +102,6 @@ class SiamRPN(Network):
         others = None if batch.others is None else from_crop_units(xywh_to_cxcywh(batch.others), size)
         truth = batch._replace(search_box=boxes, others=others)
         return self.training_rules(self.anchors(prediction), prediction, truth)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Sets which stages of the trunk learn in this epoch."""
-        self.backbone.learn_last(self.training_rules.learning_stages(epoch))
 
     @classmethod
     def rename(cls, key: str) -> str:
@@ -171,15 +115,3 @@ class SiamRPN(Network):
     def publish(self, naming: str) -> dict[str, Tensor]:
         """Weights for the original release or pysot, which have no `corr_scale`."""
         return export(self.state_dict(), naming)
-
-
-def target_probability(prediction: Prediction) -> Tensor:
-    """Probability of the target for each anchor: [B, A, n, n]."""
-    return prediction.logits.float().softmax(1)[:, 1]
-
-
-def check_size(key: str, size: int, stride: int) -> None:
-    """Raises InputError with the key where the side of a search region is not 127 plus a multiple of the stride."""
-    if size <= EXEMPLAR or (size - EXEMPLAR) % stride:
-        near = EXEMPLAR + stride * max(1, round((size - EXEMPLAR) / stride))
-        raise InputError(f"{key}: {size} is not {EXEMPLAR} plus a multiple of {stride}; give {near}, for example")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.registry import choose
+from .weights import rename_prefix
 
 SCALE = "rpn_head.corr_scale"
 _KERNEL_MAKERS = ("rpn_head.template_cls_conv.", "rpn_head.template_loc_conv.")
@@ -78,7 +79,4 @@ def _rename(key: str, prefixes: Mapping[str, str]) -> str:
     if layer in _IMAGENET:
         index, _, name = rest.partition(".")
         return f"backbone.features.{_IMAGENET[layer][int(index)]}.{name}" if index in ("0", "1") else key
-    for before, after in prefixes.items():
-        if key.startswith(before):
-            return after + key.removeprefix(before)
-    return key
+    return rename_prefix(key, prefixes)

@@ -55,6 +55,14 @@ def identify(keys: Iterable[str]) -> str:
     return found or ("a plain ViT" if any(_PLAIN_VIT in key for key in keys) else "an unknown network")
 
 
+def rename_prefix(key: str, prefixes: Mapping[str, str]) -> str:
+    """The key with the first of `prefixes` that it begins with replaced; another key stays as it is."""
+    for before, after in prefixes.items():
+        if key.startswith(before):
+            return after + key.removeprefix(before)
+    return key
+
+
 def _explain(held: str, wanted: str, missing: list[str], unexpected: list[str]) -> str:
     if held != wanted:
         return f"holds {held}, the configuration asks for {wanted}; set MODEL.NAME or give another checkpoint"

@@ -9,7 +9,7 @@ from lib.core.config import load_config
 from lib.layers.anchors import decode
 from lib.models import build_model
 from lib.models.siamese import from_crop_units
-from lib.models.siamrpn import target_probability
+from lib.models.siamese_method import target_probability
 
 
 def judge(model, batch):
