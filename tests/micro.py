@@ -43,6 +43,11 @@ _TWO_CAMERAS = [
     "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159",
 ]  # fmt: skip
 
+_PYSOT = [
+    "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.WIDTH=0.0625", "MODEL.HEAD.NUM_CHANNELS=16",
+    "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159",
+]  # fmt: skip
+
 #: Learns while it tracks; in the registry of the tests alone.
 TOY = "toy_learner"
 TRACKERS[TOY] = "toy_learner:ToyLearner"
@@ -100,17 +105,20 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "alpha_refine-naive": ("alpha_refine", "secm_r34_naive", _REFINE),
     "alpha_refine-2020": ("alpha_refine", "secm_r18_2020", [*_REFINE, "TEST.BOX=mask"]),
     "alpha_refine-added": ("alpha_refine", "secm_r34_2020", [*_REFINE, "MODEL.NECK.SPATIAL=convolutions"]),
+    "siamrpnpp": ("siamrpnpp", "siamrpn_r50_l234_dwxcorr", _PYSOT),
+    "siamrpnpp-alex": ("siamrpnpp", "siamrpn_alex_dwxcorr", _PYSOT),
+    "siamrpnpp-mobile": ("siamrpnpp", "siamrpn_mobilev2_l234_dwxcorr", [*_PYSOT, "MODEL.LEVELS=[3,4]"]),
+    "siamrpnpp-long": ("siamrpnpp", "siamrpn_r50_l234_dwxcorr_lt", _PYSOT),
     TOY: (TOY, "", []),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 
 
 #: Noise in the weights, where the usual 0.1 drives a network's scores to their limits: those of 30 layers.
-_NOISE = {"siamdma": 0.04, "alpha_refine": 0.05}
+_NOISE = {"siamdma": 0.04, "alpha_refine": 0.05, "siamrpnpp": 0.04}
 
-#: Those of the one-stream family have tests of their own.
-_OTHERS = (*SIAMESE, "alpha_refine", "fear", "iimf_lite", "siamdma", TOY)
-ONE_STREAM = [name for name in VARIANTS if not name.startswith(_OTHERS)]
+#: Those of the one-stream family, which have tests of their own.
+ONE_STREAM = [name for name in VARIANTS if name.split("-")[0] in ("ostrack", "tbsi_track", "iimf_track")]
 
 
 def config(variant: str, *changes: str) -> EasyDict:

@@ -1,6 +1,6 @@
 """Heads without anchors over several levels (SiamBAN, CVPR 2020), and the block that they are made of (SiamRPN++).
 
-B targets, C channels, n score cells and n + 6 features on each side.
+B targets, C channels, A boxes of a cell, n score cells and n + 6 features on each side.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ class DepthwiseCorrelation(nn.Module):
 
     def forward(self, template: Tensor, search: Tensor) -> Tensor:
         """template [B, C, 7, 7], search [B, C, n + 6, n + 6] -> [B, outputs, n, n]"""
-        return self.read(self.correlate(template, search))
+        return self.read(self.correlate(self.conv_kernel(template), search))
 
-    def correlate(self, template: Tensor, search: Tensor) -> Tensor:
-        """The correlation, [B, hidden, n, n] float32."""
-        return correlate_depthwise(self.conv_search(search), self.conv_kernel(template))
+    def correlate(self, kernel: Tensor, search: Tensor) -> Tensor:
+        """The correlation, [B, hidden, n, n] float32. kernel: `conv_kernel` of the template, [B, hidden, 5, 5]."""
+        return correlate_depthwise(self.conv_search(search), kernel)
 
     def read(self, correlation: Tensor) -> Tensor:
         """The layers behind the correlation. Boxes are read from them, so they have their weights' precision."""
@@ -53,15 +53,16 @@ class LevelHead(nn.Module):
         return mix_levels([block(z, x) for block, z, x in each], self.cls_weight)
 
 
-class ScoreAndSides(nn.Module):
+class ScoreAndBox(nn.Module):
     """The two blocks of a level."""
 
-    def __init__(self, channels: int):
+    def __init__(self, inputs: int, hidden: int, anchors: int = 1):
+        """anchors: boxes of each cell."""
         super().__init__()
-        self.cls, self.loc = (DepthwiseCorrelation(channels, channels, outputs) for outputs in (2, 4))
+        self.cls, self.loc = (DepthwiseCorrelation(inputs, hidden, values * anchors) for values in (2, 4))
 
     def forward(self, template: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
-        """template [B, C, 7, 7], search [B, C, n + 6, n + 6] -> [B, 2, n, n], [B, 4, n, n]"""
+        """template [B, C, 7, 7], search [B, C, n + 6, n + 6] -> [B, 2 A, n, n], [B, 4 A, n, n]"""
         return self.cls(template, search), self.loc(template, search)
 
 
@@ -70,7 +71,7 @@ class MultiBANHead(nn.Module):
 
     def __init__(self, levels: Sequence[str], channels: int):
         super().__init__()
-        self.levels = nn.ModuleDict({level: ScoreAndSides(channels) for level in levels})
+        self.levels = nn.ModuleDict({level: ScoreAndBox(channels, channels) for level in levels})
         self.cls_weight, self.loc_weight = level_weights(len(levels)), level_weights(len(levels))
         self.loc_scale = nn.Parameter(torch.ones(len(levels)))
 

@@ -3,12 +3,10 @@
 B targets, S streams, L levels, C channels, f features on each side.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-
-from .resnet import channels_of
 
 TEMPLATE_CELLS = 7  # of 15: those behind the target itself, whose features have seen least of the border
 
@@ -16,12 +14,12 @@ TEMPLATE_CELLS = 7  # of 15: those behind the target itself, whose features have
 class Neck(nn.Module):
     """Every level of every stream in the same number of channels: a 1x1 convolution and BatchNorm each."""
 
-    def __init__(self, levels: Sequence[int], channels: int, width: float = 1.0, streams: int = 1):
-        """levels: of the trunk; width: of the trunk."""
+    def __init__(self, inputs: Mapping[int, int], channels: int, streams: int = 1):
+        """inputs: level of the trunk -> its channels."""
         super().__init__()
-        self.levels = list(levels)
+        self.levels = list(inputs)
         self.streams = nn.ModuleList(
-            nn.ModuleDict({level_name(level): _adjust(channels_of(level, width), channels) for level in levels})
+            nn.ModuleDict({level_name(level): _adjust(own, channels) for level, own in inputs.items()})
             for _ in range(streams)
         )
 

@@ -25,7 +25,7 @@ class Layout(NamedTuple):
     dilation: int
 
 
-#: Level -> its layout. SiamDMA has levels 3 and 4, SiamRPN++ also 5.
+#: Level -> its layout. SiamMask has levels 3 and 4 (SiamDMA too), SiamRPN++ also 5.
 LAYOUTS = {3: Layout(4, 2, 1), 4: Layout(6, 1, 2), 5: Layout(3, 1, 4)}
 
 
@@ -93,8 +93,12 @@ class ResNetLevels(nn.Module):
 class ResNetTrunk(nn.Module):
     """The trunk of one or several streams. Streams may share the stem; the levels behind it are their own."""
 
-    def __init__(self, last: int = 4, width: float = 1.0, streams: int = 1, shared_stem: bool = True):
+    def __init__(
+        self, last: int = 4, width: float = 1.0, streams: int = 1, shared_stem: bool = True, *, early: bool = False
+    ):
+        """early: the output also has levels 1, the first convolution before the pooling, and 2."""
         super().__init__()
+        self.early = early
         self.shared_stem = shared_stem
         self.stems = nn.ModuleList(ResNetStem(width) for _ in range(1 if shared_stem else streams))
         self.streams = nn.ModuleList(ResNetLevels(last, width) for _ in range(streams))
@@ -103,10 +107,13 @@ class ResNetTrunk(nn.Module):
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """[B, S, 3, H, H] -> the map of each level from 3 on, [B, S, C, f, f]"""
         if self.shared_stem:
-            early = self.stems[0](images.flatten(0, 1))[1].unflatten(0, images.shape[:2]).unbind(1)
+            pair = self.stems[0](images.flatten(0, 1))
+            starts = list(zip(*(part.unflatten(0, images.shape[:2]).unbind(1) for part in pair), strict=True))
         else:
-            early = [stem(image)[1] for stem, image in zip(self.stems, images.unbind(1), strict=True)]
-        maps = [levels(x) for levels, x in zip(self.streams, early, strict=True)]
+            starts = [stem(image) for stem, image in zip(self.stems, images.unbind(1), strict=True)]
+        maps = [levels(start[1]) for levels, start in zip(self.streams, starts, strict=True)]
+        if self.early:
+            maps = [{1: start[0], 2: start[1], **own} for start, own in zip(starts, maps, strict=True)]
         return {level: torch.stack([own[level] for own in maps], dim=1) for level in maps[0]}
 
     def learn_last(self, stages: int) -> None:

@@ -1,9 +1,16 @@
-"""Heads of Siamese trackers. B targets, C channels of the trunk, A anchors, n score cells on each side."""
+"""Heads of Siamese trackers with anchors.
+
+B targets, L levels, C channels of the trunk, A anchors, n score cells on each side.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from .ban import ScoreAndBox, level_weights, mix_levels
 from .correlation import correlate
 from .precision import own_precision
 
@@ -46,3 +53,35 @@ class UPChannelRPN(nn.Module):
 
     def _kernels(self, convolution: nn.Conv2d, template: Tensor) -> Tensor:
         return convolution(template).unflatten(1, (-1, template.shape[1])) * self.corr_scale
+
+
+class DepthwiseRPN(nn.Module):
+    """Anchor scores and box deltas by depth-wise correlation, from one or several levels (SiamRPN++, CVPR 2019)."""
+
+    def __init__(self, levels: Sequence[str], inputs: int, hidden: int, anchors: int):
+        """inputs: channels of each level; hidden: channels of the correlation."""
+        super().__init__()
+        self.anchors = anchors
+        self.levels = nn.ModuleDict({level: ScoreAndBox(inputs, hidden, anchors) for level in levels})
+        self.cls_weight, self.loc_weight = level_weights(len(levels)), level_weights(len(levels))
+
+    def make_kernels(self, templates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Of each level [B, C, k + 2, k + 2] -> class and box kernels, each [B, L, C, k, k]"""
+        pairs: list[Any] = list(zip(self.levels.values(), templates, strict=True))
+        return (
+            torch.stack([blocks.cls.conv_kernel(level) for blocks, level in pairs], dim=1),
+            torch.stack([blocks.loc.conv_kernel(level) for blocks, level in pairs], dim=1),
+        )
+
+    def forward(self, searches: Sequence[Tensor], cls_kernels: Tensor, loc_kernels: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each level [B, C, n + k + 1, n + k + 1], and the kernels -> logits [B, 2, A, n, n] (background, target),
+        deltas [B, 4, A, n, n]"""
+        each: list[Any] = list(
+            zip(self.levels.values(), searches, cls_kernels.unbind(1), loc_kernels.unbind(1), strict=True)
+        )
+        logits = [own.cls.read(own.cls.correlate(kernel, search)) for own, search, kernel, _ in each]
+        deltas = [own.loc.read(own.loc.correlate(kernel, search)) for own, search, _, kernel in each]
+        return (
+            mix_levels(logits, self.cls_weight).unflatten(1, (2, self.anchors)),
+            mix_levels(deltas, self.loc_weight).unflatten(1, (4, self.anchors)),
+        )

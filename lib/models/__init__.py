@@ -22,6 +22,7 @@ TRACKERS = {
     "iimf_lite": ".iimf_lite:IIMFLite",
     "siamdma": ".siamdma:SiamDMA",
     "alpha_refine": ".alpha_refine:AlphaRefine",
+    "siamrpnpp": ".siamrpnpp:SiamRPNPP",
 }
 
 

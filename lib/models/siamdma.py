@@ -19,7 +19,7 @@ from ..layers.cross_domain import CrossDomainSiameseAttention
 from ..layers.level_fusion import DualLevelFusionAttention, PaddingConv, side_by_side
 from ..layers.neck import Neck, level_name
 from ..layers.normalize import GreyInfrared, Normalize, RawBGR
-from ..layers.resnet import STRIDE, ResNetTrunk
+from ..layers.resnet import STRIDE, ResNetTrunk, channels_of
 from .base import PairBatch, ScoreMap
 from .method import Method
 from .siamdma_method import SiamDMAMethod
@@ -72,7 +72,7 @@ class SiamDMA(ProposalNetwork):
         # Weights of one kind of input are useless with the other, so they carry which one they were made for.
         self.register_buffer("input_form", torch.tensor(INPUTS.index(cfg.DATA.INPUT)))
         self.backbone = ResNetTrunk(levels[-1], width, self.modalities, model.BACKBONE.SHARED_STEM)
-        self.neck = Neck(levels, channels, width, self.modalities)
+        self.neck = Neck({level: channels_of(level, width) for level in levels}, channels, self.modalities)
         names = [level_name(level) for level in levels]
         form, parts = model.CDSA, names if model.CDSA.USE else []
         self.attention = nn.ModuleDict(

@@ -56,35 +56,20 @@ class SiamRPNMethod(ProposalMethod):
         return memory._replace(cls=memory.cls.lerp(fresh.cls, share), loc=memory.loc.lerp(fresh.loc, share))
 
 
-class SiamRPN(ProposalNetwork):
-    """SiamRPN's network: one image, pixels without normalisation."""
+class AnchorNetwork(ProposalNetwork):
+    """A network with anchors: one image, pixels without normalisation."""
 
     modalities = 1
-    backbone_key = "MODEL.BACKBONE.WIDTH"
     training_crops = "context"
-    marks = ("rpn_head.",)
-    method_class: ClassVar[type[Method]] = SiamRPNMethod
-
     anchor_shapes: Tensor
 
     def __init__(self, cfg: EasyDict):
-        """Raises InputError for a search region that does not fit the trunk's stride."""
+        """Raises InputError for a search region of a size that the network does not take."""
         super().__init__()
         self.normalize = RawBGR()
-        self.backbone = AlexNetTrunk(cfg.MODEL.BACKBONE.WIDTH)
         self.check_size("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)
         shapes = anchor_shapes(cfg.MODEL.ANCHOR.RATIOS, cfg.MODEL.ANCHOR.SCALES, self.stride)
         self.register_buffer("anchor_shapes", shapes, persistent=False)
-        self.rpn_head = UPChannelRPN(self.backbone.channels, len(shapes), cfg.MODEL.CORR_SCALE)
-        self.training_rules = AnchorTraining.from_config(cfg, self.backbone.stages)
-
-    def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
-        """template [B, 1, 3, 127, 127] -> Kernels; `box` is not used: the target is in the middle"""
-        return Kernels(*self.rpn_head.make_kernels(self.backbone(template[:, 0])))
-
-    def forward(self, memory: Any, search: Tensor) -> Any:
-        """Kernels and search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
-        return Prediction(*self.rpn_head(self.backbone(search[:, 0]), memory.cls, memory.loc))
 
     def read_boxes(self, prediction: Any) -> Tensor:
         """[B, 4, A, n, n] cxcywh, pixels relative to the region's centre"""
@@ -102,6 +87,29 @@ class SiamRPN(ProposalNetwork):
         others = None if batch.others is None else from_crop_units(xywh_to_cxcywh(batch.others), size)
         truth = batch._replace(search_box=boxes, others=others)
         return self.training_rules(self.anchors(prediction), prediction, truth)
+
+
+class SiamRPN(AnchorNetwork):
+    """SiamRPN's network."""
+
+    backbone_key = "MODEL.BACKBONE.WIDTH"
+    marks = ("rpn_head.",)
+    method_class: ClassVar[type[Method]] = SiamRPNMethod
+
+    def __init__(self, cfg: EasyDict):
+        """Raises InputError for a search region that does not fit the trunk's stride."""
+        super().__init__(cfg)
+        self.backbone = AlexNetTrunk(cfg.MODEL.BACKBONE.WIDTH)
+        self.rpn_head = UPChannelRPN(self.backbone.channels, len(self.anchor_shapes), cfg.MODEL.CORR_SCALE)
+        self.training_rules = AnchorTraining.from_config(cfg, self.backbone.stages)
+
+    def embed(self, template: Tensor, box: Tensor | None = None) -> Any:
+        """template [B, 1, 3, 127, 127] -> Kernels; `box` is not used: the target is in the middle"""
+        return Kernels(*self.rpn_head.make_kernels(self.backbone(template[:, 0])))
+
+    def forward(self, memory: Any, search: Tensor) -> Any:
+        """Kernels and search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
+        return Prediction(*self.rpn_head(self.backbone(search[:, 0]), memory.cls, memory.loc))
 
     @classmethod
     def rename(cls, key: str) -> str:
