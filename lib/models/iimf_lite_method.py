@@ -5,6 +5,7 @@ B targets, n search cells on each side.
 
 import functools
 import logging
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -42,15 +43,17 @@ class IIMFLiteMethod(FearMethod):
 
     def first_views(self, target: Target, frame: Frame) -> list[View]:
         """As FEAR's."""
-        return [_fill_flat(view, frame) for view in super().first_views(target, frame)]
+        flat = [flat_colour(image) for image in frame.images]
+        return [_fill_flat(view, flat) for view in super().first_views(target, frame)]
 
     def views(self, target: Target, frame: Frame) -> list[View]:
         """As FEAR's. A camera that had an image in the template and fails now is named once."""
         memory = target.state.memory
-        for number, image in enumerate(frame.images):
-            if flat_colour(image) is not None and memory is not None and not memory.absent[0, number]:
+        flat = [flat_colour(image) for image in frame.images]
+        for number, colour in enumerate(flat):
+            if colour is not None and memory is not None and not memory.absent[0, number]:
                 _say_once(f"{target.name}: the {CAMERAS[number]} image is of one colour; it is left out while it is")
-        return [_fill_flat(view, frame) for view in super().views(target, frame)]
+        return [_fill_flat(view, flat) for view in super().views(target, frame)]
 
     def predict(self, memory: "Memory", pixels: Tensor) -> "Prediction":
         """The network's output; where all targets are tracked in one camera alone, that camera's."""
@@ -116,18 +119,20 @@ class IIMFLiteMethod(FearMethod):
 
 def flat_colour(image: np.ndarray) -> np.ndarray | None:
     """The colour of an image whose pixels are all equal; None for any other: [H, W, 3] uint8 -> [3] uint8 or None."""
-    colour = image[0, 0]
-    parts = (image[::_FLAT_STEP, ::_FLAT_STEP], image)
-    return colour if all((part == colour).all() for part in parts) else None
+    colour, first = image[0, 0], image[0]
+    if (image[::_FLAT_STEP, ::_FLAT_STEP] != colour).any() or (first != colour).any():
+        return None
+    return colour if (image == first).all() else None
 
 
-def _fill_flat(view: View, frame: Frame) -> View:
-    """The view with padding of an image's own colour where the image is flat, so that its crop is flat too."""
-    colours = [flat_colour(image) for image in frame.images]
-    if view.fill is None or all(colour is None for colour in colours):
+def _fill_flat(view: View, flat: Sequence[np.ndarray | None]) -> View:
+    """The view with padding of an image's own colour where the image is flat, so that its crop is flat too.
+
+    flat: of each image, as `flat_colour` finds it."""
+    if view.fill is None or all(colour is None for colour in flat):
         return view
-    fill = np.broadcast_to(view.fill, 3 * len(colours)).copy()
-    for number, colour in enumerate(colours):
+    fill = np.broadcast_to(view.fill, 3 * len(flat)).copy()
+    for number, colour in enumerate(flat):
         if colour is not None:
             fill[3 * number : 3 * number + 3] = colour
     return replace(view, fill=fill)

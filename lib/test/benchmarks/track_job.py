@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -45,6 +46,7 @@ _WARM = 3  # frames of the warm-up
 def measure(job: MeasurementJob) -> MeasurementJob:
     """Track the sequences of a job. Returns frames, seconds in total and of each stage, MiB halfway and at the end."""
     device = own_device(job["device"])
+    cv2.setNumThreads(1)  # as in evaluation
     if job["threads"]:
         torch.set_num_threads(job["threads"])
     # With one thread, core time can be measured for each stage, and other programs hardly change it.

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -221,16 +222,17 @@ class CropTracker:
             over = self._pool.map if len(pairs) >= _MANY else map
             crops = torch.from_numpy(np.stack(list(over(_cut, pairs))))
             crops = crops.pin_memory() if self.device.type == "cuda" else crops
-            crops = crops.to(self.device, non_blocking=True).permute(0, 1, 4, 2, 3).contiguous()
+            crops = crops.to(self.device, non_blocking=True)
         else:
             crops = cut_views(pairs, self.device)
         return crops.unflatten(0, (len(views), -1))
 
 
 def _cut(pair: tuple[Frame, View]) -> np.ndarray:
-    """The crops of a frame's modalities, [M, S, S, 3]. Cutting them one by one takes half the time of one joint cut."""
+    """The crops of a frame's modalities, [M, 3, S, S]. Cutting them one by one takes half the time of one joint cut, and
+    PyTorch's threads, which would have to wake up, would take longer to bring the channels to the front."""
     frame, view = pair
-    return np.stack([cut(image, view.of(number)) for number, image in enumerate(frame.images)])
+    return np.stack([cv2.split(cut(image, view.of(number))) for number, image in enumerate(frame.images)])
 
 
 def read_answers(outputs: Sequence[Output]) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,5 +80,5 @@ class OnnxPass:
 
 
 def _crops(pixels: Tensor) -> Tensor:
-    """[B, 1, M, 3, S, S] -> [B, S, S, 3 M]"""
-    return pixels[:, 0].permute(0, 3, 4, 1, 2).flatten(3).contiguous()
+    """[B, 1, M, 3, S, S] -> [B, S, S, 3 M]. By OpenCV, in one thread: those of ONNX Runtime use the cores."""
+    return torch.from_numpy(np.stack([cv2.merge(list(target)) for target in pixels[:, 0].flatten(1, 2).numpy()]))
