@@ -18,7 +18,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))  # a file of 631 bytes can state 4 billion
@@ -28,6 +28,8 @@ import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 
 SAME_RATE, SAME_ASPECT = 0.01, 0.02  # relative differences up to which two recordings agree
+FOLDER_RATE, SANE_RATES = 25.0, (1 / 3600, 1000.0)  # frames per second: of folders, and those that a file may state
+TIE = 1e-6  # seconds by which one of two frames must be nearer than the other
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 DIGITS = re.compile(r"(\d+)")
 COPY = re.compile(r"(?:copy of )?(.+?)(?: ?\(\d+\)|[ _-]+(?:copy|kopie|copie|copia)(?: ?\(?\d+\)?)?)?")
@@ -314,10 +316,12 @@ def read_deep(paths: Sequence[Path]) -> list[np.ndarray]:
 class Images:
     """The images of a folder as a recording."""
 
-    rate = 25.0  # frames per second
-
     def __init__(self, paths: Sequence[Path]):
         self.paths, self.span = paths, measure_range(paths)
+
+    def times(self) -> np.ndarray:
+        """The time of each frame in seconds, at the rate that is taken for folders."""
+        return np.arange(len(self.paths)) / FOLDER_RATE
 
     def read(self, index: int) -> np.ndarray | None:
         """[H, W, 3] uint8 BGR; None behind the last one."""
@@ -334,10 +338,19 @@ class Video:
     """A video file, read in order."""
 
     def __init__(self, path: Path):
-        self.capture, self.place, self.image = cv2.VideoCapture(str(path)), -1, None
+        self.path, self.capture, self.place, self.image = path, cv2.VideoCapture(str(path)), -1, None
         if not self.capture.isOpened():
             raise InputError(f"{path}: cannot be read as a video; convert it to mp4 or to a folder of images")
-        self.rate = self.capture.get(cv2.CAP_PROP_FPS) or Images.rate
+
+    def times(self) -> np.ndarray:
+        """As `Images.times`, by the file; by its rate where the file's times do not ascend. Decodes the whole file."""
+        capture, found = cv2.VideoCapture(str(self.path)), list[float]()
+        while capture.grab():
+            found.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        if (np.diff(found) > 0).all():
+            return np.array(found) - found[:1]
+        return np.arange(len(found)) / (rate if SANE_RATES[0] <= rate <= SANE_RATES[1] else FOLDER_RATE)
 
     def read(self, index: int) -> np.ndarray | None:
         """As `Images.read`; `index` is not less than the one before."""
@@ -432,23 +445,39 @@ def read_frames(
         stands_in = "black" if missing == "black" else "a grey copy of the visible one"
         print(f"there is no infrared stream; {stands_in} stands in for it")
     recordings = open_sources(sources[:modalities])
-    pace = recordings[-1].rate / recordings[0].rate
-    if abs(pace - 1) <= SAME_RATE:
-        pace = 1.0
-    else:
-        rates = [f"{recording.rate:.4g}" for recording in recordings]
-        print(f"{rates[0]} and {rates[1]} frames/s: each visible frame gets the infrared frame nearest in time")
-    for index in itertools.count():
-        images = [recording.read(round(index * pace) if k else index) for k, recording in enumerate(recordings)]
+    order: Iterable[tuple[int, ...]] = ((index,) for index in itertools.count())
+    if len(recordings) > 1:
+        order = enumerate(match_times(*(recording.times() for recording in recordings)))
+    for places in order:
+        images = [recording.read(place) for recording, place in zip(recordings, places, strict=True)]
         found = [image for image in images if image is not None]
         if len(found) < len(images):
-            if found:
-                print(f"the recordings differ in length: only the first {index} frames are used")
             return
         if len(found) < modalities:
             grey = cv2.cvtColor(cv2.cvtColor(found[0], cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
             found.append(np.zeros_like(grey) if missing == "black" else grey)
-        yield join(match_sizes(found, index == 0))
+        yield join(match_sizes(found, places[0] == 0))
+
+
+def match_times(visible: np.ndarray, infrared: np.ndarray) -> list[int]:
+    """The infrared frame of each visible frame: in order where none is half a frame off, else the nearest in time, by
+    the rules of lib/datasets/times.py. Frames behind the end of the shorter recording are left out."""
+    if min(len(visible), len(infrared)) < 2:
+        return list(range(min(len(visible), len(infrared))))
+    steps, length = [np.median(np.diff(times)) for times in (visible, infrared)], min(len(visible), len(infrared))
+    together = (np.abs(visible[:length] - infrared[:length]) <= min(steps) / 2).all()
+    if together and abs(steps[1] / steps[0] - 1) <= SAME_RATE:
+        partners = np.arange(length)
+    else:
+        rates = [f"{1 / step:.4g}" for step in steps]
+        print(f"{rates[0]} and {rates[1]} frames/s: each visible frame gets the infrared frame nearest in time")
+        shown = visible[visible <= infrared[-1] + max(steps) / 2]
+        after = np.searchsorted(infrared, shown).clip(1, len(infrared) - 1)
+        nearer = np.abs(infrared[after] - shown) + TIE < np.abs(shown - infrared[after - 1])
+        partners = np.where(nearer, after, after - 1)
+    if len(partners) < len(visible) or abs(visible[-1] - infrared[-1]) > max(steps):
+        print(f"the recordings differ in length: only the first {len(partners)} frames are used")
+    return partners.tolist()
 
 
 def match_sizes(images: list[np.ndarray], say: bool) -> list[np.ndarray]:

@@ -38,7 +38,7 @@ def read_folder(folder: str | Path) -> list[Sequence]:
     """
     root = Path(folder)
     if not root.is_dir():
-        raise InputError(f"{root}: folder does not exist; --data_dir takes a folder of sequences")
+        raise InputError(f"{root}: folder does not exist; name a folder of sequences, or one of them")
     annotated = []
     for path in _sequence_folders(root.resolve()):
         annotation = first_existing(path, ANNOTATIONS[tuple(_image_folders(path))])

@@ -229,8 +229,8 @@ class CropTracker:
 
 
 def _cut(pair: tuple[Frame, View]) -> np.ndarray:
-    """The crops of a frame's modalities, [M, 3, S, S]. Cutting them one by one takes half the time of one joint cut, and
-    PyTorch's threads, which would have to wake up, would take longer to bring the channels to the front."""
+    """The crops of a frame's modalities, [M, 3, S, S]. Cutting them one by one takes half the time of one joint cut;
+    PyTorch, whose threads would have to wake up, would take longer to bring the channels to the front."""
     frame, view = pair
     return np.stack([cv2.split(cut(image, view.of(number))) for number, image in enumerate(frame.images)])
 

@@ -39,7 +39,7 @@ class SharedFrames(Frames):
             try:
                 plain = reduction == 1
                 future.set_result(self._frames[index] if plain else self._frames.reduced(index, reduction))
-            except Exception as error:
+            except BaseException as error:  # whatever it is, the other readers wait for it
                 future.set_exception(error)
         return future.result()
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from films import put_gif
 from trees import put_images
 
 from lib.core.errors import InputError
@@ -115,6 +116,16 @@ def test_sizes_and_videos(deployed, tmp_path, capsys):
     alone, frames = both(deployed, tmp_path / "v.mp4", tmp_path / "i.mp4")
     np.testing.assert_array_equal(alone, frames)
     assert "nearest in time" in capsys.readouterr().out
+
+
+def test_a_video_with_a_pause_is_paired_by_the_times_of_its_frames(deployed, tmp_path, capsys):
+    paused = put_gif(tmp_path / "v.gif", list(range(10, 60, 10)), [10, 10, 100, 10, 10])
+    steady = put_gif(tmp_path / "i.gif", list(range(20, 100, 5)), [10] * 16)
+    for pair in ((paused, steady), (steady, paused)):
+        alone, frames = both(deployed, *pair)
+        np.testing.assert_array_equal(alone, frames)
+        assert len(alone) > 4
+        assert "nearest in time" in capsys.readouterr().out
 
 
 @pytest.fixture
