@@ -460,24 +460,43 @@ def read_frames(
 
 
 def match_times(visible: np.ndarray, infrared: np.ndarray) -> list[int]:
-    """The infrared frame of each visible frame: in order where none is half a frame off, else the nearest in time, by
-    the rules of lib/datasets/times.py. Frames behind the end of the shorter recording are left out."""
-    if min(len(visible), len(infrared)) < 2:
-        return list(range(min(len(visible), len(infrared))))
-    steps, length = [np.median(np.diff(times)) for times in (visible, infrared)], min(len(visible), len(infrared))
+    """The infrared frame of each visible frame: in order at one rate, else the nearest in time, by the rules of
+    lib/datasets/times.py. Frames behind the end of the shorter recording are left out."""
+    length = min(len(visible), len(infrared))
+    if length < 2:
+        return list(range(length))
+    steps = [float(np.median(np.diff(times))) for times in (visible, infrared)]
     together = (np.abs(visible[:length] - infrared[:length]) <= min(steps) / 2).all()
     if together and abs(steps[1] / steps[0] - 1) <= SAME_RATE:
         partners = np.arange(length)
     else:
         rates = [f"{1 / step:.4g}" for step in steps]
         print(f"{rates[0]} and {rates[1]} frames/s: each visible frame gets the infrared frame nearest in time")
-        shown = visible[visible <= infrared[-1] + max(steps) / 2]
-        after = np.searchsorted(infrared, shown).clip(1, len(infrared) - 1)
-        nearer = np.abs(infrared[after] - shown) + TIE < np.abs(shown - infrared[after - 1])
-        partners = np.where(nearer, after, after - 1)
+        regular = is_even(visible, steps[0]) and is_even(infrared, steps[1])
+        partners = (match_even if regular else match_nearest)(visible, infrared, steps)
     if len(partners) < len(visible) or abs(visible[-1] - infrared[-1]) > max(steps):
         print(f"the recordings differ in length: only the first {len(partners)} frames are used")
     return partners.tolist()
+
+
+def is_even(times: np.ndarray, step: float) -> bool:
+    """Whether no frame is half a step too early or too late."""
+    return bool((np.abs(times - np.arange(len(times)) * step) <= step / 2).all())
+
+
+def match_even(visible: np.ndarray, infrared: np.ndarray, steps: Sequence[float]) -> np.ndarray:
+    """For two constant rates."""
+    pace, last = steps[0] / steps[1], len(infrared) - 1
+    used = min(len(visible), int((last + 0.5) / pace) + 1)
+    return np.minimum(np.round(np.arange(used) * pace).astype(int), last)
+
+
+def match_nearest(visible: np.ndarray, infrared: np.ndarray, steps: Sequence[float]) -> np.ndarray:
+    """By the times alone."""
+    shown = visible[visible <= infrared[-1] + max(steps) / 2]
+    after = np.searchsorted(infrared, shown).clip(1, len(infrared) - 1)
+    nearer = np.abs(infrared[after] - shown) + TIE < np.abs(shown - infrared[after - 1])
+    return np.where(nearer, after, after - 1)
 
 
 def match_sizes(images: list[np.ndarray], say: bool) -> list[np.ndarray]:
