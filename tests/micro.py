@@ -48,6 +48,13 @@ _PYSOT = [
     "DATA.SEARCH.SIZE=159", "TEST.SEARCH_SIZE=159",
 ]  # fmt: skip
 
+_SCENES = [
+    "MODEL.WIDTH=0.0625", "TEST.CANDIDATES=32", "TEST.FIRST.POSITIVE=20", "TEST.FIRST.NEGATIVE=60",
+    "TEST.FIRST.REGRESSION=20", "TEST.FIRST.EXTRA_SCENES=1", "TEST.FIRST.ITERATIONS=4", "TEST.UPDATE.POSITIVE=6",
+    "TEST.UPDATE.NEGATIVE=12", "TEST.UPDATE.ITERATIONS=2", "TEST.UPDATE.INTERVAL=2", "TEST.UPDATE.SHORT=2",
+    "TEST.UPDATE.LONG=3", "TEST.BATCH.CANDIDATES=24", "TEST.BATCH.NEGATIVE=8",
+]  # fmt: skip
+
 #: Learns while it tracks; in the registry of the tests alone.
 TOY = "toy_learner"
 TRACKERS[TOY] = "toy_learner:ToyLearner"
@@ -110,6 +117,8 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "siamrpnpp-mobile": ("siamrpnpp", "siamrpn_mobilev2_l234_dwxcorr", [*_PYSOT, "MODEL.LEVELS=[3,4]"]),
     "siamrpnpp-long": ("siamrpnpp", "siamrpn_r50_l234_dwxcorr_lt", _PYSOT),
     TOY: (TOY, "", []),
+    "rt_mdnet": ("rt_mdnet", "rt_mdnet", _SCENES),
+    "rt_mdnet-adaptive": ("rt_mdnet", "adaptive", _SCENES),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 
@@ -117,8 +126,17 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
 #: Noise in the weights, where the usual 0.1 drives a network's scores to their limits: those of 30 layers.
 _NOISE = {"siamdma": 0.04, "alpha_refine": 0.05, "siamrpnpp": 0.04}
 
+
+def _learns_offline(name: str) -> bool:
+    folder, config_name, changes = VARIANTS[name]
+    return folder == TOY or network_class(load_config(folder, config_name, changes)).learns_offline
+
+
+#: Those that are trained, and can be asked about a template and a search region.
+TRAINED = [name for name in VARIANTS if _learns_offline(name)]
+
 #: Those of the one-stream family, which have tests of their own.
-ONE_STREAM = [name for name in VARIANTS if name.split("-")[0] in ("ostrack", "tbsi_track", "iimf_track")]
+ONE_STREAM = [name for name in TRAINED if name.split("-")[0] in ("ostrack", "tbsi_track", "iimf_track")]
 
 
 def config(variant: str, *changes: str) -> EasyDict:

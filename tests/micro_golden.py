@@ -26,8 +26,8 @@ from lib.models.base import Network, PairBatch
 from lib.test.tracker.crop_tracker import CropTracker
 
 FILE = Path(__file__).parent / "data" / "micro.json"
-#: All but the toy of the tests.
-VARIANTS = [name for name in micro.VARIANTS if name != micro.TOY]
+#: All that can be asked about a template and a search region, but the toy of the tests.
+VARIANTS = [name for name in micro.TRAINED if name != micro.TOY]
 SHOWN = 8  # values of a tensor that are stored
 #: Deviation of kernels for one input: signals neither die nor explode, with norms of tokens or without.
 GAINS = {True: 1.4, False: 1.0}

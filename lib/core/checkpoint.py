@@ -23,8 +23,8 @@ from .unpickle import Placeholder
 
 log = logging.getLogger(__name__)
 
-#: Where the weights lie in a checkpoint: this toolbox and the OSTrack code base, DeiT and MAE, others.
-_WEIGHT_KEYS = ("net", "model", "state_dict")
+#: Where the weights lie in a checkpoint: this toolbox and the OSTrack code base, DeiT and MAE, others, MDNet.
+_WEIGHT_KEYS = ("net", "model", "state_dict", "shared_layers")
 
 _NESTED = 3  # of them within each other
 #: Called with a file that is complete and does not have its name yet.

@@ -48,3 +48,11 @@ class GreyInfrared(nn.Module):
         visible, infrared = image.unbind(1)
         grey = (infrared * self.shares).sum(1, keepdim=True).round().to(image.dtype)
         return self.inner(torch.stack([visible, grey.expand_as(infrared)], dim=1))
+
+
+class Centred(nn.Module):
+    """Pixels minus 128, as the weights of MDNet expect them."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Pixels of any shape -> float32, -128 to 127"""
+        return image.float() - 128

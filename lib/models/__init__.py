@@ -23,6 +23,7 @@ TRACKERS = {
     "siamdma": ".siamdma:SiamDMA",
     "alpha_refine": ".alpha_refine:AlphaRefine",
     "siamrpnpp": ".siamrpnpp:SiamRPNPP",
+    "rt_mdnet": ".rt_mdnet:RTMDNet",
 }
 
 

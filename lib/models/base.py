@@ -76,6 +76,7 @@ class Network(nn.Module):
     new_after_tracker: Sequence[str] = ()
     missing_infrared = GREY_COPY  # what a network of two modalities is given where a frame has no infrared image
     backbone_key = "MODEL.BACKBONE"  # the key that error messages name where weights do not fit the backbone
+    learns_offline = True  # whether training can change it
     samples = "pairs"  # what training shows it: a name of lib.train.data.loader.LOADERS
     training_crops = "jittered"  # how training cuts its pairs: a name of lib.train.data.loader.TRAINING_CROPS
 

@@ -56,6 +56,7 @@ class Method(ABC):
     batched: bool = True  # whether a forward pass may hold several targets
     needs_gradients: bool = False  # whether `begin` and `search` use gradients (inside torch.enable_grad)
     updates_template: bool = False  # whether `update_views` may return views
+    absorbs: bool = False  # whether first and update views are learned by `absorb` (of one target) in place of `begin`
     calibrates: bool = False  # whether a new target is also searched in its first frame, for `calibrate`
     search_grid: ClassVar[tuple[str, ...]] = ()  # KEY=VALUES that a search for settings tries unless it is told others
     template_size: int  # side of the template, pixels of the network's input
@@ -118,6 +119,16 @@ class Method(ABC):
         """The target's pixels in the first view, [B, S, S] in [0, 1], from methods that are asked for masks; else
         None. prediction: from `predict`."""
         return None
+
+    def recall(self, target: Target, views: list[View], frame: Frame) -> Any:
+        """The memory that `predict` and `decide` get for a target whose search regions are `views`: that of its state,
+        with what else they need to know about this frame."""
+        return target.state.memory
+
+    def absorb(self, target: Target, views: list[View], frame: Frame, pixels: Tensor) -> Any:
+        """The memory of a target after it has learned from its first views, or from `update_views`; only with
+        `absorbs`. pixels: [1, V, M, 3, S, S] uint8."""
+        raise NotImplementedError
 
     def calibrate(self, settings: Any, answer: TargetAnswer, given: np.ndarray) -> Any:
         """`CropState.settings` after a search in the first frame. given: [2] width and height of the given box in crop

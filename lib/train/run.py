@@ -36,6 +36,7 @@ from .data.loader import build_loader
 from .data.sample import Sample
 from .opening import describe_sets, log_opening
 from .optim import build_optimizer
+from .preflight import check_learns
 from .resuming import check_same_settings, load_newest, resume
 from .run_log import RunLog, open_run_log
 from .schedule import build_scheduler
@@ -60,9 +61,10 @@ def train(
 
     Writes `<save_dir>/checkpoints/train/<script>/<config>/`, `logs/` and `tensorboard/`; wandb: a project of Weights &
     Biases to log to as well; visdom: HOST:PORT of a server to show the same on; weights_dir: a folder for copies of the
-    checkpoints. Raises InputError for data, weights and configurations that cannot be used, and for a folder of another
-    run, whether it has ended or is still writing.
+    checkpoints. Raises InputError for a network without offline training, for data, weights and configurations that
+    cannot be used, and for a folder of another run, whether it has ended or is still writing.
     """
+    check_learns(cfg)
     device = own_device(device_name)
     checkpoints = save_dir / "checkpoints" / "train" / script / config
     copies = CheckpointCopies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None

@@ -23,9 +23,9 @@ from ...core.measure.machine import usable_cores
 from ...core.target import Target
 from ...core.view import View
 from ...datasets.image import choose_reduction
-from ...models.method import CropState, Method, TargetAnswer
+from ...models.method import CropState, Method
 from .device_crop import cut_views
-from .forward_pass import EXACT, Mode, Output, Pass, torch_pass
+from .forward_pass import EXACT, Mode, Output, Pass, read_answer, read_answers, torch_pass
 from .protocol import HeatMap, Observer, check_box, check_first_box, is_too_large, name_targets, read_frame
 
 _MANY = 8  # from this number of crops on, threads are faster
@@ -87,8 +87,7 @@ class CropTracker:
             targets.append(Target(name, own.reshape(-1, 4)[0], state=state))
         with self.gradient_mode():
             views = [self.method.first_views(target, frame) for target, frame in zip(targets, read, strict=True)]
-            memory = self._begin(targets, views, read)
-            targets = [_with_memory(target, tree.part(memory, index)) for index, target in enumerate(targets)]
+            targets = self._learn(targets, views, read)
             return self._calibrate(targets, read) if self.method.calibrates else targets
 
     def track(
@@ -96,8 +95,7 @@ class CropTracker:
     ) -> list[Target]:
         """As `Tracker.track`: one forward pass for all targets whose views have the same size, and one wait for the
         device for all passes. The given targets do not change, except for `Owned` parts of their memory."""
-        named = zip(targets, frames, strict=True)
-        read = [read_frame(images, self.streams, target.name) for target, images in named]
+        read = [read_frame(images, self.streams, one.name) for one, images in zip(targets, frames, strict=True)]
         with self.gradient_mode():
             requests = self.requests(targets, read)
             outputs = [self._run(request) for request in requests]
@@ -122,7 +120,7 @@ class CropTracker:
                 target = request.targets[row]
                 if output.memory is not None:
                     target = _with_memory(target, tree.part(output.memory, row))
-                found, view = _read_answer(answers[len(moved)], request.views[row])
+                found, view = read_answer(answers[len(moved)], request.views[row])
                 found = found if masks is None else found._replace(mask=masks[row])
                 moved[place] = self.method.update_target(target, view, found, frames[place].size)
         return [self._update_template(moved[index], frame) for index, frame in enumerate(frames)]
@@ -157,8 +155,8 @@ class CropTracker:
             with self._stage("crops"):
                 pixels = self._pixels([frames[k] for k in places], shown)
             prior = torch.tensor(np.array([[view.prior for view in row] for row in shown]), dtype=torch.float32)
-            memory = self._join([target.state.memory for target in own])
-            made.append(Request(places, own, shown, memory, pixels, prior.to(self.device)))
+            recalled = list(map(self.method.recall, own, shown, (frames[k] for k in places)))
+            made.append(Request(places, own, shown, self._join(recalled), pixels, prior.to(self.device)))
         return made
 
     def _run(self, request: Request) -> Output:
@@ -181,26 +179,33 @@ class CropTracker:
         known, rest = list(targets), iter(read_answers([self._run(request) for request in requests]))
         for request in requests:
             for row, place in enumerate(request.places):
-                answer, view = _read_answer(next(rest), request.views[row])
+                answer, view = read_answer(next(rest), request.views[row])
                 state = targets[place].state
                 settings = self.method.calibrate(state.settings, answer, view.prior)
                 known[place] = replace(targets[place], state=state._replace(settings=settings))
         return known
 
+    def _learn(self, targets: list[Target], views: Sequence[list[View]], frames: Sequence[Frame]) -> list[Target]:
+        """The targets with what is learned from their views."""
+        if not self.method.absorbs:
+            memory = self._begin(targets, views, frames)
+            return [_with_memory(target, tree.part(memory, index)) for index, target in enumerate(targets)]
+        given = zip(targets, views, frames, strict=True)
+        return [_with_memory(one[0], self.method.absorb(*one, self._pixels([one[2]], [one[1]]))) for one in given]
+
     def _begin(self, targets: Sequence[Target], views: Sequence[list[View]], frames: Sequence[Frame]) -> Any:
         """The joint memory of targets, from their views."""
-        own = zip(targets, views, strict=True)
-        units = [[xywh_to_cxcywh(view.to_crop(target.box)) for view in shown] for target, shown in own]
+        units = [[xywh_to_cxcywh(v.to_crop(t.box)) for v in own] for t, own in zip(targets, views, strict=True)]
         boxes = torch.tensor(np.array(units), dtype=torch.float32, device=self.device)
         return self._forward.begin(self._pixels(frames, views, exact=True), boxes)
 
     def _update_template(self, target: Target, frame: Frame) -> Target:
         """The target after a template update, where the method returns views for one."""
         views = self.method.update_views(target, frame) if self.method.updates_template else []
-        if not views:
-            return target
-        fresh = self._begin([target], [views], [frame])
-        return _with_memory(target, self.method.merge_memory(target.state.memory, fresh))
+        if not views or self.method.absorbs:
+            return self._learn([target], [views], [frame])[0] if views else target
+        memory = self.method.merge_memory(target.state.memory, self._begin([target], [views], [frame]))
+        return _with_memory(target, memory)
 
     def _heat_maps(self, request: Request, output: Output) -> list[HeatMap | None]:
         found = self._forward.score_map(output)
@@ -233,16 +238,6 @@ def _cut(pair: tuple[Frame, View]) -> np.ndarray:
     PyTorch, whose threads would have to wake up, would take longer to bring the channels to the front."""
     frame, view = pair
     return np.stack([cv2.split(cut(image, view.of(number))) for number, image in enumerate(frame.images)])
-
-
-def read_answers(outputs: Sequence[Output]) -> np.ndarray:
-    """The answers of several passes, [B, 7], with one wait for the device."""
-    return torch.cat([output.answers for output in outputs]).cpu().numpy().astype(np.float64)
-
-
-def _read_answer(answer: np.ndarray, views: list[View]) -> tuple[TargetAnswer, View]:
-    """A row of `Output.answers` as TargetAnswer, and the view that was chosen."""
-    return TargetAnswer(answer[:4], float(answer[4]), bool(answer[5])), views[int(answer[6])]
 
 
 def _with_memory(target: Target, memory: Any) -> Target:

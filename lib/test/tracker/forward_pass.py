@@ -3,16 +3,19 @@
 B targets, V views per target, M modalities, S side of a crop in pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...core import tree
 from ...core.errors import InputError
+from ...core.view import View
 from ...models.base import ScoreMap
-from ...models.method import Method
+from ...models.method import Method, TargetAnswer
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CROPS = ("exact", "fast")
@@ -145,3 +148,13 @@ def fill_up(part: Tensor, count: int) -> Tensor:
     if part.shape[0] == count:
         return part
     return torch.cat([part, part[-1:].expand(count - part.shape[0], *part.shape[1:])])
+
+
+def read_answers(outputs: Sequence[Output]) -> np.ndarray:
+    """The answers of several passes, [B, 7], with one wait for the device."""
+    return torch.cat([output.answers for output in outputs]).cpu().numpy().astype(np.float64)
+
+
+def read_answer(answer: np.ndarray, views: list[View]) -> tuple[TargetAnswer, View]:
+    """A row of `Output.answers` as TargetAnswer, and the view that was chosen."""
+    return TargetAnswer(answer[:4], float(answer[4]), bool(answer[5])), views[int(answer[6])]

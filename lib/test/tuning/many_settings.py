@@ -17,8 +17,8 @@ from ...core.target import Target
 from ...models import build_method
 from ...models.base import Network
 from ..evaluation.open import load_network
-from ..tracker.crop_tracker import CropTracker, Request, read_answers
-from ..tracker.forward_pass import EXACT, ForwardPass, Output
+from ..tracker.crop_tracker import CropTracker, Request
+from ..tracker.forward_pass import EXACT, ForwardPass, Output, read_answers
 from ..tracker.protocol import Observer, read_frame
 
 log = logging.getLogger(__name__)

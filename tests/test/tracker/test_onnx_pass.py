@@ -33,7 +33,7 @@ needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(package) is None for package in PACKAGES), reason="needs the packages of [export]"
 )
 EXPORTED = [
-    name for name in micro.VARIANTS
+    name for name in micro.TRAINED
     if name.split("-")[0] not in (*micro.SIAMESE, micro.TOY) and not name.endswith("-long")
 ]  # fmt: skip
 

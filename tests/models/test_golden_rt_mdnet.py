@@ -1,0 +1,110 @@
+"""RT-MDNet gives the numbers of the published network, from pixels to the best candidates and the ridge regression."""
+
+import golden_online as golden
+import numpy as np
+import pytest
+import torch
+
+from lib.layers.mdnet import FIELD, STRIDE, HeadWeights, binary_loss, score_boxes
+from lib.layers.roi_align import roi_align
+from lib.models.box_regression import fit_regressor, predict_changes, regress_boxes
+from lib.models.mdnet_boxes import overlaps_with
+from lib.models.mdnet_scene import Scene, grow, read_boxes, scene_around
+
+STORED = golden.read("rt_mdnet")
+STAGES, PIPELINE, RIDGE = STORED["stages"], STORED["pipeline"], STORED["bbox_regression"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return golden.original_model("rt_mdnet")
+
+
+def head_weights(model):
+    branch = golden.original_weights("rt_mdnet")
+    shared = model.first_weights(torch.Generator())
+    return HeadWeights(*shared[:4], branch["branches.0.1.weight"], branch["branches.0.1.bias"])
+
+
+def right(tensor, record):
+    assert golden.worst(tensor, record) <= 1
+
+
+@torch.no_grad()
+def test_stages(model):
+    x = golden.pixels(STORED["recipe"]["inputs"]["x"]["seed"], STORED["recipe"]["inputs"]["x"]["shape"]) - 128
+    maps = {}
+    for name in ("conv1", "conv2", "conv3"):
+        x = maps[name] = model.layers.get_submodule(name)(x)
+        right(x, STAGES[name])
+    rois = torch.tensor(STORED["rois_batch_x1y1x2y2"])
+    image = rois[:, 0].long()
+    seven = roi_align(x, rois[:, 1:], 1 / STRIDE, image=image)
+    right(seven, STAGES["roi.samples_7x7 (8,512,7,7)"])
+    features = torch.nn.functional.max_pool2d(seven, 3, 2)
+    right(features, STAGES["roi.features (8,512,3,3)"])
+    weights, flat = head_weights(model), features.flatten(1)
+    hidden = torch.nn.functional.linear(flat, weights.fc4, weights.fc4_bias).relu()
+    right(hidden, STAGES["fc4"])
+    right(torch.nn.functional.linear(hidden, weights.fc5, weights.fc5_bias).relu(), STAGES["fc5"])
+    scores = score_boxes(weights, flat)
+    right(scores, STAGES["fc6 scores (8,2)"])
+    assert binary_loss(scores[:3], scores[3:]).item() == pytest.approx(STORED["binary_loss"]["value"], rel=1e-4)
+
+
+@torch.no_grad()
+def test_from_a_frame_to_the_best_candidates_and_box_regression(model):
+    image = torch.from_numpy(golden.image_u8(31, 240, 320)).permute(2, 0, 1)
+    target = np.array(PIPELINE["target_xywh"])
+    boxes = np.array(PIPELINE["candidates_xywh"], np.float32)
+    scene = scene_around(boxes, target, 107, 1.2)
+    np.testing.assert_allclose(scene.box, PIPELINE["scene_xywh"], rtol=1e-5)
+    assert list(scene.size) == PIPELINE["crop_size_wh"]
+    given = torch.from_numpy(boxes)
+    rois = grow(given, *(torch.tensor(part, dtype=torch.float32) for part in scene), 1.2)
+    rois[:, 2:] -= FIELD
+    np.testing.assert_allclose(rois, np.array(PIPELINE["rois"])[:, 1:], atol=2e-3)
+    seen = {}
+    handles = [
+        model.normalize.register_forward_hook(lambda *given: seen.update(crop=given[2])),
+        model.layers.conv3.register_forward_hook(lambda *given: seen.update(conv3=given[2])),
+    ]
+    features = read_boxes(model, image, torch.zeros(2), scene, given, 1.2)
+    right(seen["crop"], PIPELINE["crop_minus_128"])
+    right(seen["conv3"], PIPELINE["conv3"])
+    right(features.unflatten(1, (512, 3, 3)), PIPELINE["roi_features"])
+    scores = score_boxes(head_weights(model), features)
+    right(scores, PIPELINE["scores"])
+    best = scores[:, 1].topk(5)
+    assert best.indices.tolist() == PIPELINE["top5_index"]
+    assert best.values.mean().item() == pytest.approx(PIPELINE["top5_mean"], rel=1e-4)
+    np.testing.assert_allclose(boxes[best.indices].mean(0), PIPELINE["target_after"], rtol=1e-5)
+
+    examples = torch.tensor(RIDGE["examples_xywh"])
+    near = read_boxes(model, image, torch.zeros(2), scene, examples, 1.2)
+    for handle in handles:
+        handle.remove()
+    truth = torch.tensor(RIDGE["gt_xywh"])
+    np.testing.assert_allclose(overlaps_with(examples.numpy(), truth.numpy()), RIDGE["overlap"], atol=1e-5)
+    regressor = fit_regressor(near, examples, truth, 1000.0)
+    right(regressor.weight, RIDGE["coef"])
+    np.testing.assert_allclose(regressor.intercept, RIDGE["intercept"], rtol=1e-3, atol=1e-6)
+    changes = predict_changes(regressor, near)[:8]
+    np.testing.assert_allclose(changes, RIDGE["raw_prediction_first8"], rtol=1e-3, atol=1e-5)
+    moved = regress_boxes(regressor, near, examples, (240, 320))
+    np.testing.assert_allclose(moved[:8], RIDGE["boxes_after_first8"], atol=1e-2)
+
+
+def test_a_view_that_ends_with_the_scene_gives_the_same_features_as_the_whole_frame(model):
+    from lib.models.mdnet_scene import place_scene
+
+    image = torch.from_numpy(golden.image_u8(31, 240, 320)).permute(2, 0, 1)
+    boxes = np.array([[-3.0, -2, 30, 30], [20, 14, 38, 30]], np.float32)
+    scene = Scene(*scene_around(boxes, boxes[0], 107, 1.2))
+    view = place_scene([scene], boxes[0], (240, 320))
+    (x, y), (width, height) = view.corner, view.extent
+    part = image[:, y : y + height, x : x + width]
+    with torch.no_grad():
+        whole = read_boxes(model, image, torch.zeros(2), scene, torch.from_numpy(boxes), 1.2)
+        seen = read_boxes(model, part, torch.tensor(view.corner).float(), scene, torch.from_numpy(boxes), 1.2)
+    torch.testing.assert_close(seen, whole)
