@@ -22,6 +22,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "recovery": "recovery",
         "compare figures": "compare_figures",
         "compare trackers": "compare_trackers",
+        "refine": "refine_results",
         "transform": "transform_results",
         "vot": "vot_tracker",
         "tune": "tune",

@@ -18,7 +18,7 @@ from ..core.table import Table, format_text
 from ..datasets.annotation import read_numbers
 from ..datasets.named import data_name
 from ..test.analysis.recovery import QUANTILES, WITHIN, TrackedSequence, find_returns, score_quantiles
-from ..test.evaluation.open import named_sequences
+from ..test.evaluation.sequences import named_sequences
 from ..test.results.dialect import read_result
 from ..test.results.files import confidence_path, result_folder, result_paths
 from ..test.results.origin import check_scored

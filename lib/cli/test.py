@@ -4,6 +4,7 @@ r"""Track the targets of a data set and write one result file for each sequence.
         --threads 6 --num_gpus 1
     rgbt test iimf_track tiny --dataset_name folder --data_dir ~/videos --checkpoint tiny.safetensors
     rgbt test ostrack vitb_256_mae_ce_32x4_ep300 --dataset_name folder --data_dir ~/LaSOT --sequence 0
+    rgbt test iimf_track tiny --dataset_name lasher_test --refine alpha_refine/secm_r34 --masks
     rgbt test tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --batch 64 --precision bf16 --compile \
         --mode multiple --nproc_per_node 4
 
@@ -34,8 +35,9 @@ from ..datasets.named import data_name
 from ..datasets.sequence import Sequence
 from ..test.analysis.leaderboard import shortened
 from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_tracking, share_cores
-from ..test.evaluation.open import Run, load_tracker, named_sequences
+from ..test.evaluation.open import Run, load_run
 from ..test.evaluation.record import find_finished, record_run
+from ..test.evaluation.sequences import named_sequences
 from ..test.results.files import result_folder, result_paths, write_result
 from ..test.results.origin import add_origins, origin_of, read_origins
 from ..test.tracker.forward_pass import Mode
@@ -52,6 +54,7 @@ from .options import (
     add_workers,
 )
 from .parser import Argv, Parser
+from .refine_options import add_masks, add_refine, open_masks, threshold_of
 from .test_options import add_cameras, add_speed, add_watching, check_watching, open_watcher
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,8 @@ def make_parser(argv: Argv) -> Parser:
     parser.add_argument(
         "--integer_boxes", action="store_true", help="truncate boxes to whole pixels, as the OSTrack code base does"
     )
+    add_refine(parser)
+    add_masks(parser)
     add_cameras(parser)
     add_speed(parser)
     add_watching(parser)
@@ -95,8 +100,9 @@ def main(argv: Argv = None) -> None:
     data = data_name(args.dataset_name, args.data_dir)
     origins = {sequence.name: origin_of(sequence, data) for sequence in sequences}
     record = functools.partial(
-        record_run, folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode
-    )
+        record_run, folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode,
+        refiner=network.refined_by,
+    )  # fmt: skip
     if is_launcher(args):
         if args.rank == 0:
             with hold(folder, _ELSEWHERE):
@@ -114,14 +120,15 @@ def main(argv: Argv = None) -> None:
         if not first:
             record()
         add_origins(folder, {sequence.name: origins[sequence.name] for sequence in pending})
-        save = functools.partial(write_result, folder, integer_boxes=args.integer_boxes)
+        write = functools.partial(write_result, folder, integer_boxes=args.integer_boxes)
+        save, on_target = open_masks(args, network, folder, write)
         if pending and len(network.devices) > 1:
             network.prepare(mode)
         job = make_job(network, mode, save, pending, sharing.size if sharing else len(network.devices))
         begin = time.perf_counter()
         try:
             with open_watcher(args, f"{args.tracker}-{folder.name}-test") as watcher:
-                track(replace(job, watcher=watcher), network, sharing, args.device)
+                track(replace(job, watcher=watcher, on_target=on_target), network, sharing, args.device)
         except (InputError, OSError):
             report_rest(sequences, folder, parser.argv)
             raise
@@ -144,6 +151,8 @@ def open_network(args: argparse.Namespace) -> Run:
         raise InputError(f"--fails_at {args.fails_at}: expected 2 or more, and --modality for the camera that stays")
     check_watching(args)
     network = open_named(args)
+    if args.masks:
+        threshold_of(args, network)
     if args.mode != "single" and len(network.devices) > 1:
         raise InputError(
             f"--threads {args.threads} --mode {args.mode}: --nproc_per_node says how many processes there are"
@@ -172,17 +181,20 @@ def left_to_do(sequences: list[Sequence], done: set[str], sharing: WorkSharing |
 
 
 def result_name(args: argparse.Namespace, network: Run) -> str:
-    """The name of the result folder; results of one camera and of both cameras have different names."""
+    """The name of the result folder; results of one camera and of both cameras, and with --refine and without it, have
+    different names."""
+    name = network.config
+    if args.refine and network.refiner:
+        name += f"_refined_{network.refiner.config}"
     if args.modality == "both":
-        return network.config
-    return f"{network.config}_{args.modality}" + (f"_fails_at{args.fails_at}" if args.fails_at else "")
+        return name
+    return f"{name}_{args.modality}" + (f"_fails_at{args.fails_at}" if args.fails_at else "")
 
 
 def make_job(network: Run, mode: Mode, save: SaveResult, pending: list[Sequence], workers: int) -> TrackingJob:
     """The job for the pending sequences, with a batch so small that every worker gets some of them."""
     mode = replace(mode, batch=max(1, min(mode.batch, -(-len(pending) // workers))))
-    build = functools.partial(load_tracker, network.cfg, network.checkpoint, mode=mode)
-    return TrackingJob(build, save, pending, batch=mode.batch)
+    return TrackingJob(functools.partial(load_run, network, mode=mode), save, pending, batch=mode.batch)
 
 
 def report_rest(sequences: list[Sequence], folder: Path, argv: list[str]) -> None:

@@ -29,7 +29,8 @@ from ..core.table import format_text
 from ..datasets import BENCHMARKS
 from ..datasets.named import data_name
 from ..models import network_class
-from ..test.evaluation.open import Run, named_sequences
+from ..test.evaluation.open import Run
+from ..test.evaluation.sequences import named_sequences
 from ..test.metrics import protocol_of
 from ..test.tuning.many_settings import CHECKED, JOINT
 from ..test.tuning.report import TuningSet, best_record, default_objective, rank_trials, trials_table, write_trials
@@ -120,6 +121,8 @@ def main(argv: Argv = None) -> None:
     args = parse_arguments(argv)
     check_counts(args)
     network = open_named(args)
+    if network.refiner is not None:
+        raise InputError("TEST.REFINER: settings are searched without a refiner; add --set TEST.REFINER=''")
     axes = axes_of(args, network)
     trials = make_trials(args.tracker, args.config, args.set, settings_of(args, axes))
     sequences, videos = scored_sequences(

@@ -21,7 +21,7 @@ from ..datasets.named import data_name, open_dataset
 from ..test.analysis.sources import named_folders
 from ..test.demo.gallery import ANNOTATION, collect_moments, draw_moments, draw_whole, read_tracked_sequences
 from ..test.demo.video_run import fresh_folder
-from ..test.evaluation.open import choose_sequence
+from ..test.evaluation.sequences import choose_sequence
 from ..test.results.origin import check_scored
 from .options import add_data, add_out
 from .parser import Argv, Parser

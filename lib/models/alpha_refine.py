@@ -50,6 +50,7 @@ class AlphaRefine(Network):
     """The refiner's network: one image."""
 
     modalities = 1
+    refines = True
     backbone_key = "MODEL.BACKBONE.DEPTH"
     marks: Sequence[str] = ("backbone.layer3.", "neck.post_corr.", "neck.channel_attention.")
     method_class: ClassVar[type[Method]] = AlphaRefineMethod

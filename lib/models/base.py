@@ -77,6 +77,8 @@ class Network(nn.Module):
     missing_infrared = GREY_COPY  # what a network of two modalities is given where a frame has no infrared image
     backbone_key = "MODEL.BACKBONE"  # the key that error messages name where weights do not fit the backbone
     learns_offline = True  # whether training can change it
+    #: Whether it makes the boxes of other trackers more precise instead of finding targets (lib.test.tracker.refiner).
+    refines = False
     samples = "pairs"  # what training shows it: a name of lib.train.data.loader.LOADERS
     training_crops = "jittered"  # how training cuts its pairs: a name of lib.train.data.loader.TRAINING_CROPS
 

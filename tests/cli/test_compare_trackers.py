@@ -11,6 +11,7 @@ from trees import put_moving_square
 from lib.cli import compare_trackers
 from lib.core.errors import InputError
 from lib.test.evaluation import complete
+from lib.test.evaluation import open as evaluation
 from lib.test.evaluation import open as opening
 
 STATIC, TINY = "box=opencv:static", "two=iimf_track:tiny"
@@ -35,9 +36,12 @@ def tracked(monkeypatch):
         jobs.append(([sequence.name for sequence in job.sequences], job.save.args[0]))
         run(job, devices)
 
-    load = complete.load_tracker
-    stand_in = lambda cfg, checkpoint, device: load(cfg, None, device) if checkpoint is None else fake_tracker("cpu")  # noqa: E731
-    monkeypatch.setattr(complete, "load_tracker", stand_in)
+    load = evaluation.load_tracker
+
+    def stand_in(cfg, checkpoint, device, mode):
+        return load(cfg, None, device) if checkpoint is None else fake_tracker("cpu")
+
+    monkeypatch.setattr(evaluation, "load_tracker", stand_in)
     monkeypatch.setattr(complete, "run_tracking", note)
     return jobs
 

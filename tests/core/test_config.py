@@ -135,7 +135,7 @@ OURS = {
     "TRAIN.SCHEDULER.GAMMAS": [], "TRAIN.SCHEDULER.WARMUP": "linear", "TRAIN.SCHEDULER.WARMUP_EVERY": "step",
     "DATA.TRAIN.WITHOUT": [],
     "TRAIN.SCHEDULER.MILESTONES": [], "TRAIN.SCHEDULER.FINAL_SHARE": 0.0, "TRAIN.SCHEDULER.WARMUP_EPOCHS": 0.0,
-    "TEST.CALIBRATE": False, "TEST.SIZE_RATE": 1.0,
+    "TEST.CALIBRATE": False, "TEST.SIZE_RATE": 1.0, "TEST.REFINER": "",
 }  # fmt: skip
 #: Recipes of ours -> the published one whose steps they take
 SECOND_STAGES = {

@@ -13,7 +13,7 @@ from lib.core.frame import GREY_COPY, NO_INFRARED, Streams
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.datasets.streams import doubt_streams
-from lib.test.evaluation.open import named_sequences
+from lib.test.evaluation.sequences import named_sequences
 from lib.test.video.pairing import open_frames, open_halves, open_sequence
 from lib.test.video.video import write_image
 

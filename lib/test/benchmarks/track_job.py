@@ -172,6 +172,7 @@ class TimedTracker:
 
     tracker: CropTracker
     watch: Stopwatch
+    corrects = True
 
     @property
     def streams(self) -> Streams:

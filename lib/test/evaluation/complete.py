@@ -9,7 +9,7 @@ from ...datasets.sequence import Sequence
 from ..results.files import write_result
 from ..results.origin import add_origins, origin_of, read_origins
 from .engine import TrackingJob, run_tracking
-from .open import Run, load_tracker
+from .open import Run, load_run
 from .record import find_finished, record_run
 
 
@@ -22,10 +22,10 @@ def complete_results(run: Run, sequences: Many[Sequence], folder: Path, data: st
     origins = {sequence.name: origin_of(sequence, data) for sequence in sequences}
     with hold(folder, "choose another folder (--out)"):
         done = find_finished(folder, sequences, origins, read_origins(folder))
-        record_run(folder, run.cfg, run.files)
+        record_run(folder, run.cfg, run.files, refiner=run.refined_by)
         pending = [sequence for sequence in sequences if sequence.name not in done]
         add_origins(folder, {sequence.name: origins[sequence.name] for sequence in pending})
         if pending:
-            build = functools.partial(load_tracker, run.cfg, run.checkpoint)
+            build = functools.partial(load_run, run)
             run_tracking(TrackingJob(build, functools.partial(write_result, folder), pending, True), run.devices[:1])
     return sum(map(len, pending))

@@ -33,6 +33,10 @@ _REPORT_INTERVAL = 1.0  # seconds between two progress reports of a process to t
 #: frame) and confidence [N, 2] (score, 1 where the target was found).
 SaveResult = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
 
+#: Called after every frame of every sequence with its name, the frame's number from 0, the target, and height and
+#: width of the frame.
+OnTarget = Callable[[str, int, Target, tuple[int, int]], None]
+
 
 class Watcher(Protocol):
     """Looks on while the first of the sequences in a batch is tracked."""
@@ -61,6 +65,7 @@ class TrackingJob:
     in_order: bool = False  # in the given order instead of the longest first
     batch: int = 1  # sequences that one network tracks at a time
     watcher: Watcher | None = None  # for a single process
+    on_target: OnTarget | None = None
     #: The sequences that are tracked in place of one: together, by the same worker, in this order.
     expand: Callable[[Sequence], Many[Sequence]] = _alone
 
@@ -76,7 +81,7 @@ class TrackingJob:
     def work(self, device: str, numbers: Iterator[int], on_frame: Callable[[int], Any]) -> None:
         """Track the sequences with these indices with one network on a device."""
         groups = (self.expand(self.sequences[k]) for k in numbers)
-        _follow(self.build(device), groups, self.save, on_frame, self.batch, self.watcher)
+        _follow(self.build(device), groups, self.save, on_frame, self.batch, self.watcher, self.on_target)
 
 
 @dataclass(eq=False)
@@ -117,6 +122,7 @@ def _follow(
     on_frame: Callable[[int], Any],
     batch: int,
     watcher: Watcher | None,
+    on_target: OnTarget | None = None,
 ) -> None:
     """As `follow`, with `batch` groups of sequences at a time."""
     waiting, runs, before = enumerate(groups), list[_ActiveSequence](), time.perf_counter()
@@ -129,7 +135,7 @@ def _follow(
                     runs.append(_ActiveSequence(entry[0], sequence, queue))
             if not runs:
                 return
-            alone = _step(tracker, runs, watcher if watcher is not None and watcher.wants() else None)
+            alone = _step(tracker, runs, watcher if watcher is not None and watcher.wants() else None, on_target)
             now = time.perf_counter()
             for run in runs:
                 run.seconds.append((alone / len(runs), (now - before) / len(runs)))
@@ -140,7 +146,9 @@ def _follow(
                 runs.remove(run)
 
 
-def _step(tracker: Tracker, runs: Many[_ActiveSequence], watcher: Watcher | None = None) -> float:
+def _step(
+    tracker: Tracker, runs: Many[_ActiveSequence], watcher: Watcher | None = None, on_target: OnTarget | None = None
+) -> float:
     """Track one frame of every sequence. Returns the seconds of the tracker alone, without the wait for frames."""
     frames = [run.queue.next_frame() for run in runs]
     begin = time.perf_counter()
@@ -154,8 +162,10 @@ def _step(tracker: Tracker, runs: Many[_ActiveSequence], watcher: Watcher | None
         names = [run.sequence.name for run, _ in new]
         moved += tracker.start([frame for _, frame in new], firsts, names)
     seconds = time.perf_counter() - begin
-    for (run, _), target in zip(old + new, moved, strict=True):
+    for (run, frame), target in zip(old + new, moved, strict=True):
         run.target = target
+        if on_target is not None:
+            on_target(run.sequence.name, len(run.boxes), target, frame.size)
         run.boxes.append(target.box)
         run.confidence.append((target.score, float(target.found)))
         run.queue.request(tracker.reduction(target))

@@ -1,8 +1,6 @@
-"""Opening what a command names: a tracker (configuration, weights, devices) and sequences."""
+"""Opening what a command names: a tracker with its configuration, weights, devices and refiner."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Sequence as Many
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +10,8 @@ from easydict import EasyDict
 from ...core.checkpoint import find_checkpoint, load_weights
 from ...core.config import config_name, load_config
 from ...core.errors import InputError
-from ...core.frame import INFRARED, NO_INFRARED, Streams
+from ...core.frame import Streams
 from ...core.paths import read_local
-from ...core.registry import choose
-from ...datasets.named import open_dataset
-from ...datasets.sequence import Sequence
 from ...models import build_method, build_model, network_class
 from ...models.base import Network
 from ...models.method import Method
@@ -27,12 +22,25 @@ from ..tracker.forward_pass import EXACT, ONNX, Mode
 from ..tracker.onnx_pass import OnnxPass
 from ..tracker.opencv import KINDS, OpenCVTracker, build_opencv, weight_files
 from ..tracker.protocol import Tracker
-from ..tracker.replay import Replay
+from ..tracker.refined import Refined, join_streams
+from ..tracker.refiner import CropRefiner
+from ..tracker.replay import Replay, StaticBox
 from .graph_cache import open_graphs
 from .record import digest
 from .workers import choose_devices
 
-log = logging.getLogger(__name__)
+_MASKS = "TEST.MASK=true"  # a refiner makes masks
+NO_REFINER = "none"  # in place of a refiner's name: none, whatever TEST.REFINER says
+
+
+@dataclass(frozen=True)
+class Refine:
+    """Which refiner a command line asks for."""
+
+    named: str = ""  # folder/configuration, or NO_REFINER; "": that of TEST.REFINER
+    checkpoint: str | Path | None = None  # None: as for trackers
+    changes: tuple[str, ...] = ()  # of its configuration, KEY=VALUE
+    masks: bool = False  # whether it is to make masks
 
 
 @dataclass(frozen=True)
@@ -44,14 +52,17 @@ class Run:
     cfg: EasyDict  # resolved
     checkpoint: Path | None  # None: a tracker without weights of this toolbox
     devices: tuple[str, ...]  # one for each worker
+    refiner: "Run | None" = None  # whose network refines the boxes
 
     @property
     def streams(self) -> Streams:
         """The images of a frame that the tracker reads. Raises InputError for an unknown MODEL.NAME."""
         if self.checkpoint is None:
-            return OpenCVTracker.streams
-        network = network_class(self.cfg)
-        return Streams(network.modalities, missing=network.missing_infrared)
+            own = OpenCVTracker.streams
+        else:
+            network = network_class(self.cfg)
+            own = Streams(network.modalities, missing=network.missing_infrared)
+        return join_streams(own, self.refiner.streams) if self.refiner else own
 
     @property
     def modalities(self) -> int:
@@ -60,29 +71,48 @@ class Run:
 
     @property
     def files(self) -> list[Path]:
-        """The weight files of the tracker. Raises InputError for a missing file of OpenCV's trackers."""
-        return weight_files(self.cfg) if self.checkpoint is None else [self.checkpoint]
+        """The weight files of the tracker and its refiner. Raises InputError for a missing file of OpenCV's."""
+        own = weight_files(self.cfg) if self.checkpoint is None else [self.checkpoint]
+        return own + (self.refiner.files if self.refiner else [])
+
+    @property
+    def name(self) -> str:
+        """Folder and configuration."""
+        return f"{self.tracker}/{self.config}"
+
+    @property
+    def refined_by(self) -> tuple[str, EasyDict] | None:
+        """Name and configuration of the refiner, for records of results."""
+        return (self.refiner.name, self.refiner.cfg) if self.refiner else None
 
     @property
     def weights(self) -> Path:
         """The checkpoint, for commands that need a network. Raises InputError for trackers without one."""
         if self.checkpoint is None:
-            raise InputError(f"{self.tracker}/{self.config}: has no network of this toolbox; choose another tracker")
+            raise InputError(f"{self.name}: has no network of this toolbox; choose another tracker")
         return self.checkpoint
 
     def load(self, mode: Mode = EXACT) -> Tracker:
         """The tracker on the first device. Raises InputError as `load_tracker` does."""
-        return load_tracker(self.cfg, self.checkpoint, self.devices[0], mode)
+        return load_run(self, self.devices[0], mode)
 
     def check(self, mode: Mode) -> None:
         """Raises InputError for a mode that the device or the tracker does not support."""
-        check_mode(self.cfg, self.checkpoint, self.devices[0], mode)
+        check_mode(self.cfg, self.checkpoint, self.devices[0], self.own_mode(mode))
+        if self.refiner:
+            self.refiner.check(mode)
+
+    def own_mode(self, mode: Mode) -> Mode:
+        """The mode of the tracker beside its refiner: a tracker without a network has none."""
+        return Mode(batch=mode.batch) if self.checkpoint is None and self.refiner else mode
 
     def prepare(self, mode: Mode) -> None:
         """Make what the mode needs, once, before several processes load the tracker. Raises InputError as
         `load_tracker`."""
-        if mode.backend == ONNX:
+        if mode.backend == ONNX and self.checkpoint is not None:
             open_onnx(self.cfg, self.weights)
+        if self.refiner:
+            self.refiner.prepare(mode)
 
     def load_method(self) -> Method:
         """The method with its network. Raises InputError as `load_network`, and for trackers without a network."""
@@ -99,26 +129,61 @@ def open_run(
     device: str = "auto",
     threads: int = 0,
     num_gpus: int = 1,
+    refine: "Refine | None" = None,
 ) -> Run:
-    """The run that the options `--set`, `--checkpoint`, `--runid`, `--device`, `--threads` and `--num_gpus` describe.
+    """The run that the options `--set`, `--checkpoint`, `--runid`, `--device`, `--threads`, `--num_gpus` and those of
+    `Refine` describe.
 
     Without a checkpoint, `find_checkpoint` looks for that of epoch `runid`, else of TEST.EPOCH. Raises InputError for a
     wrong configuration, a missing checkpoint and a missing device.
     """
+    refine = refine or Refine()
     cfg = load_config(tracker, config, changes)
+    if refine.masks and cfg.MODEL.NAME not in KINDS and network_class(cfg).refines:
+        cfg = load_config(tracker, config, [*changes, _MASKS])
     devices = tuple(choose_devices(device, threads, num_gpus))
     name = config_name(config)
-    if cfg.MODEL.NAME in KINDS:
-        return Run(tracker, name, cfg, None, devices)
-    if checkpoint is None:
+    if checkpoint is None and cfg.MODEL.NAME not in KINDS:
         epoch = cfg.TEST.EPOCH if runid is None else runid
         checkpoint = find_checkpoint(read_local("test")["save_dir"], tracker, name, epoch, exact=runid is not None)
-    return Run(tracker, name, cfg, Path(checkpoint), devices)
+    found = None if cfg.MODEL.NAME in KINDS or checkpoint is None else Path(checkpoint)
+    own = cfg.TEST.REFINER if "REFINER" in cfg.TEST else ""  # a refiner's configuration has no such key
+    named = refine.named or own
+    refiner = None if named in ("", NO_REFINER) else open_refiner(named, refine, devices)
+    return Run(tracker, name, cfg, found, devices, refiner)
+
+
+def open_refiner(named: str, options: "Refine", devices: tuple[str, ...]) -> Run:
+    """The run of a refiner, named by folder and configuration. Raises InputError as `open_run`, and for a network that
+    refines nothing."""
+    tracker, _, config = named.partition("/")
+    if not config:
+        raise InputError(f"refiner {named!r}: expected folder/configuration, for example alpha_refine/secm_r34")
+    changes = [*options.changes, *([_MASKS] if options.masks else [])]
+    run = open_run(tracker, config, changes, checkpoint=options.checkpoint, device="cpu")
+    if run.checkpoint is None or not network_class(run.cfg).refines:
+        raise InputError(f"refiner {named}: does not refine boxes; choose one such as alpha_refine/secm_r34")
+    return replace(run, devices=devices)
+
+
+def load_run(run: Run, device: str, mode: Mode = EXACT) -> Tracker:
+    """The tracker of a run with its refiner, ready to track on `device`. Raises InputError as `load_tracker`."""
+    tracker = load_tracker(run.cfg, run.checkpoint, device, run.own_mode(mode))
+    if run.refiner is None:
+        return tracker
+    return Refined(tracker, load_refiner(run.refiner.cfg, run.refiner.weights, device, mode))
+
+
+def load_refiner(cfg: EasyDict, checkpoint: str | Path, device: str, mode: Mode = EXACT) -> CropRefiner:
+    """The refiner of a resolved configuration. Raises InputError as `load_tracker`."""
+    check_mode(cfg, checkpoint, device, mode)
+    tracker = _load_crop_tracker(cfg, checkpoint, device, mode)
+    return CropRefiner(tracker, tracker.method)  # type: ignore[arg-type]  # the method of a network that refines
 
 
 def load_tracker(cfg: EasyDict, checkpoint: str | Path | None, device: str, mode: Mode = EXACT) -> Tracker:
     """The tracker of a resolved configuration, ready to track on `device`: a network with the weights of a file or,
-    without a checkpoint, one of OpenCV's.
+    without a checkpoint, one of OpenCV's. A refiner refines its own last box.
 
     Raises InputError when the file is missing, unreadable or holds another network, and for a mode that the device or
     the tracker does not support.
@@ -126,6 +191,12 @@ def load_tracker(cfg: EasyDict, checkpoint: str | Path | None, device: str, mode
     check_mode(cfg, checkpoint, device, mode)
     if checkpoint is None:
         return build_opencv(cfg)
+    if network_class(cfg).refines:
+        return Refined(StaticBox(), load_refiner(cfg, checkpoint, device, mode))
+    return _load_crop_tracker(cfg, checkpoint, device, mode)
+
+
+def _load_crop_tracker(cfg: EasyDict, checkpoint: str | Path, device: str, mode: Mode) -> CropTracker:
     if mode.backend == ONNX:
         forward = open_onnx(cfg, checkpoint)
         return CropTracker(forward.method, device, mode, forward=forward)
@@ -168,36 +239,3 @@ def open_replay(folder: str | Path) -> Replay:
         return read_result(path)
 
     return Replay(read)
-
-
-def named_sequences(
-    dataset: str,
-    data_dir: str | None,
-    wanted: str | None,
-    local: Callable[[], Mapping[str, str]],
-    streams: Streams = Streams(1),  # noqa: B008  (immutable)
-) -> list[Sequence]:
-    """The sequences that a tracking command names, or the one `wanted`; local: reads the folders of local.py;
-    streams: what the tracker reads, for one warning where sequences have less.
-
-    Raises InputError as the readers do.
-    """
-    sequences = open_dataset(dataset, data_dir, local)
-    named = list(sequences) if wanted is None else [choose_sequence(sequences, wanted)]
-    lacking = [sequence.name for sequence in named if INFRARED not in sequence.frames.modalities]
-    if lacking and streams.modalities > 1:
-        log.warning("%s, in %d of %d sequences: %s", lacking[0], len(lacking), len(named), NO_INFRARED[streams.missing])
-    return named
-
-
-def choose_sequence(sequences: Many[Sequence], wanted: str) -> Sequence:
-    """The sequence of that name or, where none has it, of that index from 0.
-
-    Raises InputError with the nearest name, or with the range of indices.
-    """
-    names = [sequence.name for sequence in sequences]
-    if wanted not in names and wanted.isdigit():
-        if int(wanted) >= len(names):
-            raise InputError(f"--sequence {wanted}: indices go from 0 to {len(names) - 1}")
-        return sequences[int(wanted)]
-    return sequences[names.index(wanted if wanted in names else choose("sequence", wanted, names))]

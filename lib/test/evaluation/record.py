@@ -1,9 +1,11 @@
 """The records beside the results of a run: everything that decides the boxes, so that different runs are never mixed.
 
-`config.yaml`: the resolved configuration, weights and mode. `data.json`: the data (lib/test/results/origin.py).
+`config.yaml`: the resolved configuration, weights and mode; `refiner.yaml`: the configuration of a refiner.
+`data.json`: the data (lib/test/results/origin.py).
 """
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -25,16 +27,26 @@ from ..tracker.forward_pass import EXACT, Mode
 
 log = logging.getLogger(__name__)
 
-RECORD = "config.yaml"
+RECORD, REFINER = "config.yaml", "refiner.yaml"
+_DIGITS = 16  # hexadecimal, of a digest
 WORTH_CACHING = 1 << 20  # bytes; the digests of smaller files are not cached
 
 
 def record_run(
-    folder: Path, cfg: EasyDict, weights: Sequence[str | Path], *, integer_boxes: bool = False, mode: Mode = EXACT
+    folder: Path,
+    cfg: EasyDict,
+    weights: Sequence[str | Path],
+    *,
+    integer_boxes: bool = False,
+    mode: Mode = EXACT,
+    refiner: tuple[str, EasyDict] | None = None,
+    refined: str = "",
 ) -> None:
-    """Save the resolved configuration beside the results; lines above it name the weights and the mode.
+    """Save the resolved configuration beside the results, and that of a refiner; lines above it name the weights, the
+    mode and the refiner.
 
-    weights: the tracker's weight files; empty for a tracker without weights.
+    weights: the tracker's weight files, and its refiner's; empty for a tracker without weights. refiner: its name and
+    configuration. refined: what tells the results apart that were refined, where results are.
     Raises InputError when the folder holds results of another configuration or checkpoint, or results without a record:
     a run may only continue an identical run.
     """
@@ -42,12 +54,15 @@ def record_run(
     files = " and ".join(f"{Path(file).name}, sha256 {digest(file)}" for file in weights)
     head = f"# checkpoint: {files or 'none'}\n"
     head += f"# boxes: {'integers' if integer_boxes else 'floats'}\n"
-    head += "".join(f"# {key}: {value}\n" for key, value in _computed(mode).items())
+    head += "".join(f"# {key}: {value}\n" for key, value in _computed(mode, refiner, refined).items())
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
         temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")
         if next(folder.glob("*.txt"), None):
             _check_agreement(path, temporary)
+    if refiner is not None:
+        with write_atomically(folder / REFINER) as temporary:
+            save_config(refiner[1], temporary)
 
 
 def find_finished(
@@ -106,17 +121,31 @@ def _check_agreement(old: Path, new: Path) -> None:
 
 def _decisive(record: Path) -> dict[str, Any]:
     """The values of a record that decide boxes: weights, network, normalisation, crops; not the training."""
-    leaves = flatten(read_yaml(record))  # raises InputError for what is no text
+    leaves = _decisive_keys(read_yaml(record))  # raises InputError for what is no text
     lines = record.read_text(encoding="utf-8").splitlines()
     head = _computed(EXACT) | dict(line[2:].partition(": ")[::2] for line in lines if line.startswith("# "))
+    return head | leaves
+
+
+def _decisive_keys(cfg: Mapping[str, Any]) -> dict[str, Any]:
     parts = ("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")
-    return head | {key: leaf for key, leaf in leaves.items() if key.startswith(parts) and key != "MODEL.PRETRAIN_FILE"}
+    return {key: leaf for key, leaf in flatten(cfg).items() if key.startswith(parts) and key != "MODEL.PRETRAIN_FILE"}
 
 
-def _computed(mode: Mode) -> dict[str, str]:
-    """The mode's options that decide boxes. Records without them were made with the defaults."""
-    compiled = "yes" if mode.compiled else "no"
-    return {"precision": mode.precision, "crops": mode.crops, "compiled": compiled, "backend": mode.backend}
+def _computed(mode: Mode, refiner: tuple[str, EasyDict] | None = None, refined: str = "") -> dict[str, str]:
+    """What decides boxes besides the configuration. Records without it were made with the defaults."""
+    settings = "none"
+    if refiner is not None:
+        keys = json.dumps(_decisive_keys(refiner[1]), sort_keys=True, default=str)
+        settings = f"{refiner[0]}, settings sha256 {hashlib.sha256(keys.encode()).hexdigest()[:_DIGITS]}"
+    return {
+        "precision": mode.precision,
+        "crops": mode.crops,
+        "compiled": "yes" if mode.compiled else "no",
+        "backend": mode.backend,
+        "refiner": settings,
+        "refined": refined or "none",
+    }
 
 
 def digest(path: str | Path) -> str:
@@ -140,4 +169,4 @@ def _digest(path: str) -> str:
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             summed.update(block)
-    return summed.hexdigest()[:16]
+    return summed.hexdigest()[:_DIGITS]

@@ -48,6 +48,8 @@ class Request:
 class CropTracker:
     """A method and its network on a device. `Tracker` documents the methods."""
 
+    corrects = True
+
     def __init__(
         self,
         method: Method,

@@ -26,6 +26,7 @@ class OpenCVTracker:
     """A tracker of OpenCV on one stream, or on the mean of both. A lost target keeps its last box."""
 
     streams = Streams()
+    corrects = False
 
     def __init__(self, make: Callable[[], Any], stream: str):
         """make: creates an object of OpenCV's tracker; stream: visible, infrared or both."""

@@ -37,6 +37,10 @@ class Tracker(Protocol):
     def streams(self) -> Streams:
         """The images of a frame that it reads."""
 
+    @property
+    def corrects(self) -> bool:
+        """Whether it can go on from other boxes (`correct`)."""
+
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:

@@ -15,6 +15,7 @@ class StaticBox:
     """Repeats the first box in all frames: the baseline without any tracking."""
 
     streams = Streams(1)
+    corrects = True
 
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
@@ -53,15 +54,22 @@ class Replay(StaticBox):
     def start(
         self, frames: Sequence[Images | Frame], boxes: Sequence[np.ndarray], names: Sequence[str] = ()
     ) -> list[Target]:
-        """As `Tracker.start`; `names` are those of the results. The first box is the result's, not the given one."""
+        """As `Tracker.start`; `names` are those of the results. The first box is the result's, not the given one,
+        unless the result has none."""
         targets = super().start(frames, boxes, names)
-        return [self._at(replace(target, state=self._read(target.name)), 0) for target in targets]
+        return [self._at(replace(target, state=self._rows(target)), 0) for target in targets]
 
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
     ) -> list[Target]:
         """The targets with the next row of their results. Raises InputError where a result has too few rows."""
         return [self._at(target, target.age + 1) for target in targets]
+
+    def _rows(self, target: Target) -> np.ndarray:
+        rows = self._read(target.name)
+        if len(rows) and not np.isfinite(rows[0]).all():
+            return np.concatenate([target.box[None], rows[1:]])
+        return rows
 
     @staticmethod
     def _at(target: Target, row: int) -> Target:

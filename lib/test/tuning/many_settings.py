@@ -34,6 +34,8 @@ class ManySettings:
     Each trial has a method of its own; all share the network, and search regions of one size share a forward pass.
     """
 
+    corrects = True
+
     def __init__(self, network: Network, configs: Mapping[str, EasyDict], device: str, joint: str = CHECKED):
         """joint: of JOINT. checked: targets share a pass where its numbers are those of a pass for each trial, bit for
         bit, which is found out with the first passes of each size; always: also where they differ by rounding.

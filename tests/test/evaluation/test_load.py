@@ -8,8 +8,9 @@ from lib.core.config import config_name, load_config
 from lib.core.errors import InputError
 from lib.datasets.named import open_dataset
 from lib.test.evaluation import open as evaluation
-from lib.test.evaluation.open import choose_sequence, open_run
+from lib.test.evaluation.open import open_run
 from lib.test.evaluation.record import record_run
+from lib.test.evaluation.sequences import choose_sequence
 from lib.test.tracker.forward_pass import EXACT, ONNX, Mode
 
 SEQUENCES = [moving_sequence(name) for name in ("blackcar", "leftgirl'swhitebag", "7")]

@@ -39,7 +39,7 @@ def data(tmp_path_factory):
 def command(monkeypatch, tmp_path, data):
     """Runs tracking/test.py in this process with a network that needs no weights; local.py points into tmp_path."""
     local = {"save_dir": str(tmp_path / "save"), "results_dir": str(tmp_path / "results"), "lasher_dir": ""}
-    monkeypatch.setattr(test_command, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
+    monkeypatch.setattr(evaluation, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
     for module in (test_command, evaluation, sources, score):
         monkeypatch.setattr(module, "read_local", lambda kind: local)
 

@@ -10,7 +10,7 @@ from lib.test.evaluation.engine import follow
 from lib.test.evaluation.open import open_replay
 from lib.test.results.dialect import read_result
 from lib.test.results.files import write_result
-from lib.test.tracker.refined import Identity, Refined
+from lib.test.tracker.refined import Better, Identity, Refined
 from lib.test.tracker.replay import StaticBox
 
 LENGTHS = {"a": 9, "b": 4, "c": 6}
@@ -55,6 +55,7 @@ class Grow:
     """A refiner that makes boxes two pixels wider and counts what it kept."""
 
     streams = Streams(1)
+    writes_back = True
 
     def begin(self, frames, targets):
         return self._kept(frames, targets)
@@ -62,7 +63,10 @@ class Grow:
     def refine(self, memories, frames, targets):
         assert memories == self._kept(frames, targets)
         assert all(len(frame.images) == 1 for frame in frames)
-        return [target.box + [-1, 0, 2, 0] for target in targets]
+        return [Better(target.box + [-1, 0, 2, 0]) for target in targets]
+
+    def segment(self, memories, frames, targets):
+        return [None] * len(targets)
 
     @staticmethod
     def _kept(frames, targets):

@@ -1,0 +1,83 @@
+"""Options of commands whose boxes may be refined, and whose targets may have masks."""
+
+import argparse
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..models import network_class
+from ..test.evaluation.engine import OnTarget, SaveResult
+from ..test.evaluation.open import NO_REFINER, Refine, Run
+from ..test.results.masks import FORMS, MaskWriter
+from .options import Group
+
+EXAMPLE = "alpha_refine/secm_r34"
+
+
+def add_refine(group: Group) -> None:
+    """`args.refine`, `args.refine_checkpoint` and `args.refine_set`."""
+    group.add_argument(
+        "--refine", default="", metavar="REFINER",
+        help=f"refine every box by this refiner, folder/configuration, such as {EXAMPLE}; {NO_REFINER}: by none "
+        "(default: TEST.REFINER)",
+    )  # fmt: skip
+    group.add_argument("--refine_checkpoint", metavar="FILE",
+                       help="weights of the refiner (default: from its newest training run)")  # fmt: skip
+    group.add_argument("--refine_set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+                       help="change keys of the refiner's configuration, for example TEST.ROUNDS=2")  # fmt: skip
+
+
+def add_masks(group: Group, what: str = "write the target's masks into masks/ beside the results") -> None:
+    """`args.masks` and `args.mask_threshold`."""
+    group.add_argument("--masks", choices=FORMS, nargs="?", const=FORMS[0],
+                       help=f"{what}: an image for each frame, or one text of run lengths a sequence, as in VOT "
+                       f"(default: {FORMS[0]}); needs a refiner with a mask head")  # fmt: skip
+    add_threshold(group)
+
+
+def add_threshold(group: Group) -> None:
+    """`args.mask_threshold`."""
+    what = "pixels above this probability belong to the target (default: TEST.MASK_THRESHOLD)"
+    group.add_argument("--mask_threshold", type=float, metavar="P", help=what)
+
+
+def asked_refiner(args: argparse.Namespace) -> Refine:
+    """The refiner that the options ask for."""
+    return Refine(args.refine, args.refine_checkpoint, tuple(args.refine_set), bool(vars(args).get("masks")))
+
+
+def masks_of(run: Run) -> Run:
+    """The run whose network makes masks: the refiner, or the tracker itself if it is one. Raises InputError for a run
+    without one."""
+    maker = run.refiner or run
+    if maker.checkpoint is None or not network_class(maker.cfg).refines:
+        raise InputError(f"--masks: {run.name} makes no masks; add --refine {EXAMPLE}")
+    return maker
+
+
+def threshold_of(args: argparse.Namespace, run: Run) -> float:
+    """The threshold of masks. Raises InputError for one that is no probability."""
+    asked = args.mask_threshold
+    if asked is not None and not 0 < asked < 1:
+        raise InputError(f"--mask_threshold {asked:g}: expected a probability between 0 and 1")
+    return float(masks_of(run).cfg.TEST.MASK_THRESHOLD if asked is None else asked)
+
+
+def open_masks(
+    args: argparse.Namespace, run: Run, folder: Path, save: SaveResult
+) -> tuple[SaveResult, OnTarget | None]:
+    """What saves a result and its masks, and what is called after each frame. Raises InputError as `masks_of`."""
+    if not args.masks:
+        return save, None
+    writer = MaskWriter(folder / "masks", args.masks, threshold_of(args, run))
+    return functools.partial(save_with_masks, writer, save), writer
+
+
+def save_with_masks(
+    writer: MaskWriter, save: SaveResult, name: str, boxes: np.ndarray, seconds: np.ndarray, confidence: np.ndarray
+) -> None:
+    """Finish the masks of a sequence, then save its result: where boxes exist, the masks are whole."""
+    writer.finish(name)
+    save(name, boxes, seconds, confidence)
