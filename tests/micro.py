@@ -60,6 +60,8 @@ TOY = "toy_learner"
 TRACKERS[TOY] = "toy_learner:ToyLearner"
 
 SIAMESE = ("siamrpn", "dasiamrpn")
+#: Trackers that learn a filter of each target online.
+LEARNERS = ("dimp", "prdimp", "atom", TOY)
 
 _REFINE = [
     "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.WIDTH=0.125", "MODEL.HEAD.NUM_CHANNELS=16",

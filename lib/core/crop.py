@@ -14,9 +14,7 @@ def cut(image: np.ndarray, view: View, channels: slice = slice(None)) -> np.ndar
     """
     (x, y), (width, height) = view.corner, view.extent
     if view.fill is None:
-        rows = np.clip(np.arange(y, y + height), 0, image.shape[0] - 1 - view.blind)
-        columns = np.clip(np.arange(x, x + width), 0, image.shape[1] - 1 - view.blind)
-        return _resize(image[rows[:, None], columns], view)
+        return _resize(_take(image, *view.lines(image.shape)), view)
     fill = view.fill if view.fill.size == 1 else view.fill[channels]
     top, bottom, left, right = view.outside(image.shape[:2])
     if left + right >= width or top + bottom >= height:
@@ -37,8 +35,20 @@ def _pad(pixels: np.ndarray, sides: tuple[int, int, int, int], fill: np.ndarray)
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
+def _take(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The pixels of ascending rows and columns, which may repeat. Evenly spaced ones are a view of the image."""
+    spans = []
+    for lines in (rows, columns):
+        step = int(lines[1] - lines[0]) if len(lines) > 1 else 1
+        even = step > 0 and lines[-1] - lines[0] == step * (len(lines) - 1) and (np.diff(lines) == step).all()
+        spans.append(slice(int(lines[0]), int(lines[-1]) + 1, step) if even else None)
+    if spans[0] is not None and spans[1] is not None:
+        return image[spans[0], spans[1]]
+    return image[rows[:, None], columns]
+
+
 def _resize(pixels: np.ndarray, view: View) -> np.ndarray:
-    return pixels if view.extent == view.size else cv2.resize(pixels, view.size, interpolation=cv2.INTER_LINEAR)
+    return pixels if pixels.shape[1::-1] == view.size else cv2.resize(pixels, view.size, interpolation=cv2.INTER_LINEAR)
 
 
 def padding_mask(view: View, frame: tuple[int, int]) -> np.ndarray:

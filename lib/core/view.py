@@ -40,6 +40,13 @@ class View:
         fill = self.fill if self.fill is None or self.fill.size == 1 else self.fill[3 * image : 3 * image + 3]
         return replace(self, corner=corner, fill=fill, others=())
 
+    def lines(self, frame: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The rows and columns of a frame of this height and width that the crop is resized from, where the frame's
+        border is repeated."""
+        (x, y), (width, height) = self.corner, self.extent
+        rows = np.clip(np.arange(y, y + height), 0, frame[0] - 1 - self.blind)
+        return rows, np.clip(np.arange(x, x + width), 0, frame[1] - 1 - self.blind)
+
     def to_crop(self, box: np.ndarray) -> np.ndarray:
         """A frame box in crop units: [4] xywh pixels -> [4] xywh.
 
@@ -64,7 +71,7 @@ class View:
 
     @property
     def prior(self) -> np.ndarray:
-        """Width and height of `around` in crop units: [2]."""
+        """Width and height of `around` in crop units: [2]. What the method gets to know of the last box."""
         return self.around[2:] * np.array(self.scale) / np.array(self.size)
 
     @property

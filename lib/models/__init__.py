@@ -24,6 +24,8 @@ TRACKERS = {
     "alpha_refine": ".alpha_refine:AlphaRefine",
     "siamrpnpp": ".siamrpnpp:SiamRPNPP",
     "rt_mdnet": ".rt_mdnet:RTMDNet",
+    "dimp": ".discriminative:DiMP",
+    "prdimp": ".discriminative:PrDiMP",
 }
 
 

@@ -6,53 +6,24 @@ Boxes inside the networks are xywh in pixels of their crop, where the centre of 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from easydict import EasyDict
 from torch import Tensor
 
 from ..core.boxes import cxcywh_to_xywh
-from ..layers.imagenet_resnet import STRIDES, ImageNetResNet
-from ..layers.iou_net import IoUFeatures, IoUNet, Modulation
+from ..layers.imagenet_resnet import ImageNetResNet
+from ..layers.iou_net import IoUNet
 from ..layers.normalize import Normalize
 from ..layers.steepest_descent import GaussNewton, Newton, SteepestDescent
 from ..layers.target_classifier import TargetClassifier
 from ..layers.target_filter import apply_filter
-from .base import Network, ScoreMap
-
-FINE, COARSE = "layer2", "layer3"  # the backbone's maps that are used
-STRIDE = STRIDES[COARSE]
-
-
-class Maps(NamedTuple):
-    """The backbone's maps."""
-
-    fine: Tensor  # [..., C, S / 8, S / 8]
-    coarse: Tensor  # [..., C, S / 16, S / 16]
-
-
-class Seen(NamedTuple):
-    """What a network computes from a search region, whatever the target."""
-
-    features: Tensor  # [B, C, S / 16, S / 16] of the classifier
-    iou: IoUFeatures  # of IoU-Net
-
-
-class Embedded(NamedTuple):
-    """What the network alone makes of a template."""
-
-    filters: Tensor  # [B, C, k, k]
-    modulation: Modulation
-    size: Tensor  # [B, 2] width and height of the target in crop units
-
-
-class Prediction(NamedTuple):
-    """The network's output for a search region."""
-
-    scores: Tensor  # [B, n', n']
-    seen: Seen
-    size: Tensor  # [B, 2] as `Embedded`
+from .base import Network, PairBatch, ScoreMap
+from .discriminative_method import DiMPMethod
+from .discriminative_parts import COARSE, FINE, STRIDE, Embedded, Maps, Prediction, Seen
+from .discriminative_training import BoxTraining, ScoreTraining
+from .method import Method
 
 
 class Discriminative(Network):
@@ -60,6 +31,7 @@ class Discriminative(Network):
 
     modalities = 1
     backbone_key = "MODEL.BACKBONE.DEPTH"
+    precise: Sequence[str] = ("classifier.*", "iou_net.*")
     dropped_keys: Sequence[str] = ("backbone.layer4.*", "backbone.fc.*")
     #: Prefix in public files -> prefix here.
     renamed: ClassVar[dict[str, str]] = {"feature_extractor.": "backbone.", "bb_regressor.": "iou_net."}
@@ -70,12 +42,21 @@ class Discriminative(Network):
         self.backbone = ImageNetResNet(cfg.MODEL.BACKBONE.DEPTH, last=3, width=cfg.MODEL.BACKBONE.WIDTH)
         channels = self.backbone.channels
         self.iou_net = IoUNet(channels[FINE], channels[COARSE], cfg.MODEL.IOU_NET.CHANNELS)
+        self.box_training = BoxTraining.from_config(cfg)
         self.template_factor: float = cfg.DATA.TEMPLATE.FACTOR
 
     def extract(self, images: Tensor) -> Maps:
         """[..., 3, S, S] normalised -> Maps"""
         maps = self.backbone(images.flatten(0, -4))
-        return Maps(*(maps[name].unflatten(0, images.shape[:-3]) for name in (FINE, COARSE)))
+        return Maps(*(maps[name].float().unflatten(0, images.shape[:-3]) for name in (FINE, COARSE)))
+
+    def features(self, maps: Maps) -> Tensor:
+        """The classifier's features: [..., C', n, n] -> [..., C, n, n]"""
+        raise NotImplementedError
+
+    def see(self, maps: Maps) -> Seen:
+        """The backbone's maps [B, ...] of search regions -> Seen"""
+        return Seen(self.features(maps), self.iou_net.embed(*maps))
 
     def target_box(self, template: Tensor, box: Tensor | None) -> Tensor:
         """The target's box in its template [B, ..., S, S]: [B, 4] cxcywh in crop units; None: in the middle of a crop
@@ -99,17 +80,17 @@ class Discriminative(Network):
 
     def read(self, prediction: Any) -> Tensor:
         """The best cell, and the target's size in its template."""
-        best = prediction.scores.flatten(1).argmax(1)
-        shown, count = self.score_map(prediction), prediction.scores.shape[-1]
+        shown = self.score_map(prediction)
+        best, count = shown.scores.flatten(1).argmax(1), shown.scores.shape[-1]
         place = torch.stack([best % count, best.div(count, rounding_mode="floor")], dim=1)
         return torch.cat([shown.first + shown.step * place, prediction.size], dim=1)
 
     def score_map(self, prediction: Any) -> ScoreMap:
-        """The scores, which are about 1 at the target."""
-        cells = prediction.seen.features.shape[-1]
-        step = 1 / cells
-        middle = (prediction.scores.shape[-1] - 1) / 2
-        return ScoreMap(self.show(prediction.scores.float()), 0.5 - middle * step, step)
+        """The scores, which are about 1 at the target. Those of cells on the crop's edge are left out."""
+        step, count = 1 / prediction.seen.features.shape[-1], prediction.scores.shape[-1]
+        first = 0.5 - step * (count - 1) / 2
+        inside = slice(0, count) if first > 0 else slice(1, count - 1)
+        return ScoreMap(self.show(prediction.scores.float())[:, inside, inside], first + step * inside.start, step)
 
     def likelihood(self, scores: Tensor) -> Tensor:
         """Scores as tracking judges them: [..., n', n'] -> same shape"""
@@ -123,6 +104,8 @@ class Discriminative(Network):
 class DiMP(Discriminative):
     """DiMP and SuperDiMP, with the Gauss-Newton optimiser."""
 
+    method_class: ClassVar[type[Method]] = DiMPMethod
+
     marks: Sequence[str] = ("classifier.filter_optimizer.log_step_length", ".label_map_predictor.", "iou_net.")
 
     def __init__(self, cfg: EasyDict):
@@ -133,6 +116,7 @@ class DiMP(Discriminative):
             blocks=rules.BLOCKS,
         )  # fmt: skip
         self.iterations: int = rules.ITERATIONS
+        self.score_training = ScoreTraining.from_config(cfg)
 
     def build_optimizer(self, rules: EasyDict) -> SteepestDescent:
         """The optimiser of MODEL.CLASSIFIER."""
@@ -141,24 +125,36 @@ class DiMP(Discriminative):
             bins=rules.BINS,
         )  # fmt: skip
 
-    def see(self, maps: Maps) -> Seen:
-        """The backbone's maps [B, ...] of search regions -> Seen"""
-        return Seen(self.classifier.extract(maps.coarse), self.iou_net.embed(*maps))
+    def features(self, maps: Maps) -> Tensor:
+        """As Discriminative."""
+        return self.classifier.extract(maps.coarse)
 
     def embed(self, template: Tensor, box: Tensor | None = None) -> Embedded:
         """template [B, 1, 3, S, S] normalised: one image to learn from; box [B, 4] cxcywh in units of the template"""
         maps = self.extract(template)
         boxes = self.target_box(template, box)
-        course = self.classifier.learn(
-            self.classifier.extract(maps.coarse), boxes[:, None], iterations=self.iterations
-        )  # fmt: skip
+        course = self.classifier.learn(self.features(maps), boxes[:, None], iterations=self.iterations)
         modulation = self.iou_net.modulate(maps.fine[:, 0], maps.coarse[:, 0], boxes)
         return Embedded(course.filters[-1], modulation, boxes[:, 2:] / template.shape[-1])
 
     def forward(self, memory: Embedded, search: Tensor) -> Prediction:
         """Embedded and search [B, 1, 3, S, S] normalised -> Prediction"""
         seen = self.see(self.extract(search[:, 0]))
+        assert memory.filters is not None
         return Prediction(apply_filter(seen.features[:, None], memory.filters)[:, 0], seen, memory.size)
+
+
+    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses of the filters and of the boxes; the filter learns from the template."""
+        train, test = self.extract(batch.template), self.extract(batch.search)
+        train_boxes = batch.template_box[:, None] * batch.template.shape[-1]
+        test_boxes = batch.search_box[:, None] * batch.search.shape[-1]
+        course = self.classifier.learn(self.features(train), train_boxes, iterations=self.iterations)
+        features = self.features(test)
+        scores = [apply_filter(features, filters) for filters in course.filters]
+        losses = self.score_training(scores, test_boxes, self.classifier)
+        boxes, figures = self.box_training(self.iou_net, train, test, (train_boxes, test_boxes))
+        return losses | boxes, figures
 
 
 class PrDiMP(DiMP):
