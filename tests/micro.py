@@ -10,6 +10,7 @@ from easydict import EasyDict
 from lib.core.config import flatten, load_config, nest
 from lib.models import TRACKERS, build_method, build_model, network_class
 from lib.models.base import Network, PairBatch
+from lib.models.frame_set import FrameSetBatch
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import EXACT, Mode
 
@@ -184,7 +185,8 @@ def batch(variant: str, size: int = 2, *, seed: int = 0) -> PairBatch:
         return torch.randn(size, modalities, 3, side, side, generator=generator)
 
     box = torch.tensor([[0.25, 0.25, 0.5, 0.5], [0.1, 0.3, 0.6, 0.4], [0.4, 0.2, 0.3, 0.7]])[torch.arange(size) % 3]
-    pairs = PairBatch(image(cfg.DATA.TEMPLATE.SIZE), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))
+    template = cfg.DATA.get("TEMPLATE", cfg.DATA.SEARCH).SIZE
+    pairs = PairBatch(image(template), box, image(cfg.DATA.SEARCH.SIZE), box.flip(0))
     return pairs._replace(mask=_fill(pairs.search_box, cfg.DATA.SEARCH.SIZE)) if "MASK" in cfg.MODEL else pairs
 
 
@@ -194,3 +196,20 @@ def _fill(boxes: torch.Tensor, side: int) -> torch.Tensor:
     x, y, w, h = boxes[:, :, None].unbind(1)
     columns, rows = ((places > start) & (places < start + extent) for start, extent in ((x, w), (y, h)))
     return (rows[:, :, None] & columns[:, None]).to(torch.uint8) * 255
+
+
+def train_batch(variant: str, size: int = 2, *, seed: int = 0) -> PairBatch | FrameSetBatch:
+    """What the network's `step` takes: the same as a set of one frame to learn from and one to find the target in,
+    where it learns from sets."""
+    pairs = batch(variant, size, seed=seed)
+    if network_class(config(variant)).samples != "frame_sets":
+        return pairs
+    side = pairs.search.shape[-1]
+    generator = torch.Generator().manual_seed(seed)
+    truth = pairs.search_box[:, None] * side
+    noise = 0.05 * torch.randn(size, 1, 4, 4, generator=generator)
+    proposals = truth[:, :, None] * (1 + noise)
+    wanted = torch.exp(-noise.square().sum(-1) / 0.02)
+    sampling = 0.1 + wanted if config(variant).DATA.PROPOSALS.TYPE == "density" else None
+    train_boxes = pairs.template_box[:, None] * side
+    return FrameSetBatch(pairs.template, train_boxes, pairs.search, truth, proposals, wanted, sampling)

@@ -23,6 +23,7 @@ from torch import Tensor
 from lib.core import tree
 from lib.models import build_method, build_model
 from lib.models.base import Network, PairBatch
+from lib.models.frame_set import FrameSetBatch
 from lib.test.tracker.crop_tracker import CropTracker
 
 FILE = Path(__file__).parent / "data" / "micro.json"
@@ -42,7 +43,7 @@ def figures(variant: str) -> Numbers:
         memory = network.embed(batch.template)
         answers = [*tree.tensors(memory), *tree.tensors(network(memory, batch.search))]
         answers = [part for part in answers if part.numel()]  # the corner head has no maps of sizes and offsets
-    losses, read = network.step(batch)
+    losses, read = network.step(_train_batch(variant))
     sum(losses.values()).backward()
     slopes = {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
     network.zero_grad(set_to_none=True)
@@ -78,6 +79,14 @@ def _batch(variant: str) -> PairBatch:
         return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
 
     return batch._replace(template=image(1, batch.template.shape), search=image(2, batch.search.shape))
+
+
+def _train_batch(variant: str) -> PairBatch | FrameSetBatch:
+    """`micro.train_batch` with images of NumPy's generator."""
+    batch, images = micro.train_batch(variant), _batch(variant)
+    if isinstance(batch, PairBatch):
+        return images
+    return batch._replace(train=images.template, test=images.search)
 
 
 def _follow(variant: str, network: Network) -> list[float]:

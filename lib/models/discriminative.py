@@ -19,10 +19,11 @@ from ..layers.normalize import Normalize
 from ..layers.steepest_descent import GaussNewton, Newton, SteepestDescent
 from ..layers.target_classifier import TargetClassifier
 from ..layers.target_filter import apply_filter
-from .base import Network, PairBatch, ScoreMap
+from .base import Network, ScoreMap
 from .discriminative_method import DiMPMethod
 from .discriminative_parts import COARSE, FINE, STRIDE, Embedded, Maps, Prediction, Seen
-from .discriminative_training import BoxTraining, ScoreTraining
+from .discriminative_training import ScoreTraining, box_losses
+from .frame_set import FrameSetBatch
 from .method import Method
 
 
@@ -30,6 +31,7 @@ class Discriminative(Network):
     """What the family shares: a ResNet and IoU-Net."""
 
     modalities = 1
+    samples = "frame_sets"
     backbone_key = "MODEL.BACKBONE.DEPTH"
     precise: Sequence[str] = ("classifier.*", "iou_net.*")
     dropped_keys: Sequence[str] = ("backbone.layer4.*", "backbone.fc.*")
@@ -42,8 +44,8 @@ class Discriminative(Network):
         self.backbone = ImageNetResNet(cfg.MODEL.BACKBONE.DEPTH, last=3, width=cfg.MODEL.BACKBONE.WIDTH)
         channels = self.backbone.channels
         self.iou_net = IoUNet(channels[FINE], channels[COARSE], cfg.MODEL.IOU_NET.CHANNELS)
-        self.box_training = BoxTraining.from_config(cfg)
-        self.template_factor: float = cfg.DATA.TEMPLATE.FACTOR
+        self.box_weight: float = cfg.TRAIN.BOX_WEIGHT
+        self.template_factor: float = cfg.DATA.SEARCH.FACTOR
 
     def extract(self, images: Tensor) -> Maps:
         """[..., 3, S, S] normalised -> Maps"""
@@ -60,7 +62,7 @@ class Discriminative(Network):
 
     def target_box(self, template: Tensor, box: Tensor | None) -> Tensor:
         """The target's box in its template [B, ..., S, S]: [B, 4] cxcywh in crop units; None: in the middle of a crop
-        of DATA.TEMPLATE.FACTOR -> [B, 4] xywh in pixels"""
+        of DATA.SEARCH.FACTOR -> [B, 4] xywh in pixels"""
         if box is None:
             side = 1 / self.template_factor
             box = template.new_tensor([0.5, 0.5, side, side]).expand(len(template), 4)
@@ -144,17 +146,15 @@ class DiMP(Discriminative):
         return Prediction(apply_filter(seen.features[:, None], memory.filters)[:, 0], seen, memory.size)
 
 
-    def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Losses of the filters and of the boxes; the filter learns from the template."""
-        train, test = self.extract(batch.template), self.extract(batch.search)
-        train_boxes = batch.template_box[:, None] * batch.template.shape[-1]
-        test_boxes = batch.search_box[:, None] * batch.search.shape[-1]
-        course = self.classifier.learn(self.features(train), train_boxes, iterations=self.iterations)
+    def step(self, batch: FrameSetBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses of the filters and of the boxes."""
+        train, test = self.extract(batch.train), self.extract(batch.test)
+        course = self.classifier.learn(self.features(train), batch.train_boxes, iterations=self.iterations)
         features = self.features(test)
         scores = [apply_filter(features, filters) for filters in course.filters]
-        losses = self.score_training(scores, test_boxes, self.classifier)
-        boxes, figures = self.box_training(self.iou_net, train, test, (train_boxes, test_boxes))
-        return losses | boxes, figures
+        losses = self.score_training(scores, batch.test_boxes, self.classifier)
+        box, iou = box_losses(self.iou_net, train, test, batch)
+        return losses | {"box": self.box_weight * box}, {"iou": iou}
 
 
 class PrDiMP(DiMP):

@@ -10,15 +10,14 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
+from ..core.boxes import iou_and_union, xywh_to_xyxy
 from ..layers.discriminative_losses import grid_divergence, hinged_square_loss, sampled_divergence
 from ..layers.iou_net import IoUNet, Modulation
-from ..layers.proposals import Proposals, draw_by_iou, draw_from_mixture
 from ..layers.steepest_descent import Newton
 from ..layers.target_classifier import TargetClassifier
 from ..layers.target_filter import centre_in_cells, radius_map
 from .discriminative_parts import STRIDE, Maps
-
-Losses = dict[str, Tensor]
+from .frame_set import FrameSetBatch
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class ScoreTraining:
         weights = train.SCORE_WEIGHT, train.FIRST_SCORE_WEIGHT, train.MIDDLE_SCORE_WEIGHT
         return cls(*weights, cfg.MODEL.CLASSIFIER.LABEL_SIGMA, train.HINGE)
 
-    def __call__(self, scores: list[Tensor], boxes: Tensor, classifier: TargetClassifier) -> Losses:
+    def __call__(self, scores: list[Tensor], boxes: Tensor, classifier: TargetClassifier) -> dict[str, Tensor]:
         """scores: maps [B, M, n', n'] of the filter of each iteration; boxes [B, M, 4] -> weighted losses"""
         radius = radius_map(centre_in_cells(boxes, STRIDE, classifier.size), *scores[0].shape[-2:])
         label = torch.exp(-0.5 * (radius / self.sigma).square())
@@ -53,41 +52,22 @@ class ScoreTraining:
         return losses
 
 
-@dataclass(frozen=True)
-class BoxTraining:
-    """What IoU-Net should say of boxes around a target."""
+def box_losses(network: IoUNet, train: Maps, test: Maps, batch: FrameSetBatch) -> tuple[Tensor, Tensor]:
+    """IoU-Net's loss, and the mean IoU of the proposals that it likes best.
 
-    weight: float
-    density: bool  # whether it learns a density of boxes instead of their IoU
-    proposals: EasyDict  # TRAIN.PROPOSALS
-
-    @classmethod
-    def from_config(cls, cfg: EasyDict) -> "BoxTraining":
-        """From TRAIN."""
-        return cls(cfg.TRAIN.BOX_WEIGHT, cfg.TRAIN.BOX_LOSS == "density", cfg.TRAIN.PROPOSALS)
-
-    def __call__(self, network: IoUNet, train: Maps, test: Maps, boxes: tuple[Tensor, Tensor]) -> tuple[Losses, Losses]:
-        """The weighted loss, and the IoU of the boxes that the network likes best as a figure.
-
-        The first of the images [B, N] of a target modulates the network for the others [B, M]. boxes: [B, N, 4] and [B,
-        M, 4] of the target.
-        """
-        count = boxes[1].shape[1]
-        modulation = network.modulate(train.fine[:, 0], train.coarse[:, 0], boxes[0][:, 0])
-        modulation = Modulation(*(part.repeat_interleave(count, 0) for part in modulation))
-        features = network.embed(test.fine.flatten(0, 1), test.coarse.flatten(0, 1))
-        proposals = self.draw(boxes[1].flatten(0, 1))
-        scores = network(modulation, features, proposals.boxes)
-        if proposals.sampling is not None and proposals.density is not None:
-            loss = sampled_divergence(scores, proposals.sampling, proposals.density)
-        else:
-            loss = (scores - proposals.iou).square().mean()
-        chosen = proposals.iou.gather(1, scores.argmax(1, keepdim=True))
-        return {"box": self.weight * loss}, {"iou": chosen.mean().detach()}
-
-    def draw(self, truth: Tensor) -> Proposals:
-        """Proposals for targets [B, 4]."""
-        rules = self.proposals
-        if self.density:
-            return draw_from_mixture(truth, rules.NUMBER, rules.SIGMAS, rules.DENSITY_SIGMA)
-        return draw_by_iou(truth, rules.NUMBER, rules.SIGMAS, rules.LEAST_IOU)
+    The first of the images [B, N] of a target modulates the network for the others [B, M].
+    """
+    count = batch.test_boxes.shape[1]
+    modulation = network.modulate(train.fine[:, 0], train.coarse[:, 0], batch.train_boxes[:, 0])
+    modulation = Modulation(*(part.repeat_interleave(count, 0) for part in modulation))
+    features = network.embed(test.fine.flatten(0, 1), test.coarse.flatten(0, 1))
+    proposals, wanted = batch.proposals.flatten(0, 1), batch.wanted.flatten(0, 1)
+    scores = network(modulation, features, proposals)
+    if batch.sampling is None:
+        loss = (scores - wanted).square().mean()
+    else:
+        loss = sampled_divergence(scores, batch.sampling.flatten(0, 1), wanted)
+    best = scores.argmax(1)[:, None, None].expand(-1, 1, 4)
+    favourites = proposals.gather(1, best)[:, 0]
+    iou, _ = iou_and_union(xywh_to_xyxy(favourites), xywh_to_xyxy(batch.test_boxes.flatten(0, 1)))
+    return loss, iou.mean().detach()

@@ -120,7 +120,7 @@ def test_batched_is_sequential(variant):
 
 @every_variant
 def test_every_parameter_learns(variant):
-    model, batch = micro.model(variant), micro.batch(variant, 3)  # no stochastic depth: no gradient is zero by chance
+    model, batch = micro.model(variant), micro.train_batch(variant, 3)  # without stochastic depth
     losses, figures = model.step(batch)
     sum(losses.values()).backward()
     learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -194,7 +194,7 @@ def test_same_seed_same_network_and_same_step(tracker):
     losses = []
     for model in models:
         torch.manual_seed(6)  # of the stochastic depth
-        losses.append({name: value.item() for name, value in model.step(micro.batch(tracker, 3))[0].items()})
+        losses.append({name: value.item() for name, value in model.step(micro.train_batch(tracker, 3))[0].items()})
     assert losses[0] == losses[1]
 
 
