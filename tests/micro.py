@@ -64,6 +64,12 @@ SIAMESE = ("siamrpn", "dasiamrpn")
 #: Trackers that learn a filter of each target online.
 LEARNERS = ("dimp", "prdimp", "atom", TOY)
 
+_FEW_CELLS = [
+    "MODEL.BACKBONE.WIDTH=0.0625", "MODEL.CLASSIFIER.CHANNELS=8", "MODEL.IOU_NET.CHANNELS=8", "DATA.SEARCH.SIZE=64",
+    "TEST.SEARCH_SIZE=64", "TEST.MEMORY.SIZE=10", "TEST.FIRST.STEPS=2", "TEST.FIRST.ROTATIONS=[10.0]",
+    "TEST.FIRST.BLURS=[[2.0,1.0]]", "TEST.FIRST.SHIFTS=[[0.6,-0.3]]", "TEST.BOX.RANDOM=3", "TEST.BOX.STEPS=2",
+]  # fmt: skip
+
 _REFINE = [
     "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.WIDTH=0.125", "MODEL.HEAD.NUM_CHANNELS=16",
     "MODEL.NECK.NUM_CHANNELS=16", "MODEL.NECK.HIDDEN_CHANNELS=8", *(f"{key}=128" for key in (
@@ -120,6 +126,8 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "siamrpnpp-mobile": ("siamrpnpp", "siamrpn_mobilev2_l234_dwxcorr", [*_PYSOT, "MODEL.LEVELS=[3,4]"]),
     "siamrpnpp-long": ("siamrpnpp", "siamrpn_r50_l234_dwxcorr_lt", _PYSOT),
     TOY: (TOY, "", []),
+    "dimp": ("dimp", "dimp18", _FEW_CELLS),
+    "prdimp": ("dimp", "prdimp50", [*_FEW_CELLS, "MODEL.BACKBONE.DEPTH=18", "MODEL.CLASSIFIER.REGULARIZATION=0.5"]),
     "rt_mdnet": ("rt_mdnet", "rt_mdnet", _SCENES),
     "rt_mdnet-adaptive": ("rt_mdnet", "adaptive", _SCENES),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),

@@ -42,12 +42,6 @@ class SampleView(View):
         return np.concatenate([box[:2] * extent + self.corner - size / 2, size])
 
     @property
-    def prior(self) -> np.ndarray:
-        """Width and height of the target in crop units, and where its centre lies: [4]."""
-        box = self.to_crop(self.around)
-        return np.concatenate([box[2:], box[:2] + box[2:] / 2])
-
-    @property
     def region(self) -> np.ndarray:
         """The view: [4] xywh, frame pixels."""
         return np.array([*self.corner, *self.extent], np.float64)

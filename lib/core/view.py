@@ -71,7 +71,7 @@ class View:
 
     @property
     def prior(self) -> np.ndarray:
-        """Width and height of `around` in crop units: [2]. What the method gets to know of the last box."""
+        """Width and height of `around` in crop units: [2]."""
         return self.around[2:] * np.array(self.scale) / np.array(self.size)
 
     @property

@@ -6,7 +6,6 @@ inside are xywh in pixels of the crop, as IoU-Net takes them.
 
 import zlib
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +40,7 @@ class DiscriminativeMethod(OneView):
     """What the family shares. A kind of filter is a subclass."""
 
     needs_gradients = True
+    absorbs = True
     network: "Discriminative"
 
     def __init__(self, network: "Discriminative", test: EasyDict):
@@ -88,16 +88,22 @@ class DiscriminativeMethod(OneView):
         return float(np.sqrt(target.box[2] * target.box[3])) * self.factor, self.search_size
 
     def begin(self, pixels: Tensor, boxes: Tensor) -> Memory:
-        """As `begin_named`, of targets without names."""
-        return self.begin_named(pixels, boxes, [""] * len(pixels))
+        """As `absorb`, of targets without names."""
+        return tree.join([self._start(*own, "") for own in zip(self.images(pixels)[:, 0], boxes[:, 0], strict=True)])
 
-    def begin_named(self, pixels: Tensor, boxes: Tensor, names: Sequence[str]) -> Memory:
-        """A filter from the samples of the first frame, and IoU-Net's modulation from its unchanged image."""
-        images = self.images(pixels)[:, 0]
-        made = [self._begin(*parts) for parts in zip(images, boxes[:, 0], names, strict=True)]
-        return tree.join(made)
+    def absorb(self, target: Target, views: list[View], frame: Frame, pixels: Tensor) -> Memory:
+        """A filter from the samples of the first frame, and IoU-Net's modulation from its unchanged image. Random
+        numbers are those of the target's name."""
+        box = xywh_to_cxcywh(torch.from_numpy(views[0].to_crop(target.box))).float()
+        return self._start(self.images(pixels)[0, 0], box.to(pixels.device), target.name)
 
-    def _begin(self, image: Tensor, box: Tensor, name: str) -> Memory:
+    def recall(self, target: Target, views: list[View], frame: Frame) -> Memory:
+        """With the target's place in a search region that it need not be in the middle of."""
+        memory: Memory = target.state.memory
+        place = xywh_to_cxcywh(views[0].to_crop(target.box))[None, :2]
+        return memory._replace(last=torch.from_numpy(place).to(memory.modulation.fine))
+
+    def _start(self, image: Tensor, box: Tensor, name: str) -> Memory:
         """image [3, E, E] normalised, box [4] cxcywh in units of it"""
         seed = zlib.crc32(name.encode())
         random = np.random.default_rng(seed)
@@ -139,7 +145,7 @@ class DiscriminativeMethod(OneView):
     def decide(self, memory: Memory, prediction: Seen, pixels: Tensor, prior: Tensor) -> Answer:
         """The place of the best cell, the mean of the best boxes there, and the memory after the frame."""
         seen, size = prediction, prior[:, 0, :2]
-        last = prior[:, 0, 2:] if prior.shape[-1] == 4 else torch.full_like(size, 0.5)
+        last = torch.full_like(size, 0.5) if memory.last is None else memory.last
         scores = self.score(memory.filters, seen.features)
         cells = pixels.shape[-1] // STRIDE
         found = self.locate(scores, size, last, cells)

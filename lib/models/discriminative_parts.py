@@ -65,3 +65,4 @@ class Memory(NamedTuple):
     filters: Any  # a tree [B, ...]
     modulation: Modulation
     learner: Owned  # B times Learner
+    last: Tensor | None = None  # [B, 2] x y in crop units: the last place, where it is not the middle of the region

@@ -34,7 +34,7 @@ needs_onnx = pytest.mark.skipif(
 )
 EXPORTED = [
     name for name in micro.TRAINED
-    if name.split("-")[0] not in (*micro.SIAMESE, micro.TOY) and not name.endswith("-long")
+    if name.split("-")[0] not in (*micro.SIAMESE, *micro.LEARNERS) and not name.endswith("-long")
 ]  # fmt: skip
 
 
