@@ -44,16 +44,19 @@ def add_threshold(group: Group) -> None:
 
 
 def asked_refiner(args: argparse.Namespace) -> Refine:
-    """The refiner that the options ask for."""
-    return Refine(args.refine, args.refine_checkpoint, tuple(args.refine_set), bool(vars(args).get("masks")))
+    """The refiner that the options ask for; with masks where the command writes or shows them."""
+    masks = bool(vars(args).get("masks", True))
+    return Refine(args.refine, args.refine_checkpoint, tuple(args.refine_set), masks)
 
 
 def masks_of(run: Run) -> Run:
     """The run whose network makes masks: the refiner, or the tracker itself if it is one. Raises InputError for a run
-    without one."""
+    without one, and for a refiner without mask head."""
     maker = run.refiner or run
     if maker.checkpoint is None or not network_class(maker.cfg).refines:
         raise InputError(f"--masks: {run.name} makes no masks; add --refine {EXAMPLE}")
+    if not maker.cfg.TEST.MASK:
+        raise InputError(f"--masks: {maker.name} has no mask head (MODEL.MASK); choose a refiner with one")
     return maker
 
 

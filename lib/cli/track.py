@@ -4,12 +4,14 @@
     rgbt track --visible walk.mp4 --infrared walk_ir.mp4 --box 120,80,40,60
     rgbt track --visible walk.mp4 --infrared walk_ir.mp4 --register estimate --targets 2
     rgbt track --side_by_side both.mp4 --order visible-right --boxes boxes.txt --heat
+    rgbt track --sequence docs/demo_sequence --refine alpha_refine/secm_r34
     rgbt track --visible 0 --infrared rtsp://10.0.0.7/thermal --register homography.txt --window
     rgbt track iimf_track tiny --visible DIR --checkpoint mine.pth.tar --out DIR
 
 A source is a folder of images, a video file, a camera's number or the address of a stream. Without a tracker the
 bundled model is used. Without --box or --boxes a sequence starts from its own annotation; otherwise the first box is
-drawn with the mouse. Ctrl-C ends the video early and keeps the frames until then.
+drawn with the mouse. With a refiner that makes masks these are drawn too. Ctrl-C ends the video early and keeps the
+frames until then.
 
 Writes a new folder: tracking.mp4, contact_sheet.png, tracks.csv and, for one target, boxes.txt (x y w h, pixels).
 """
@@ -38,6 +40,7 @@ from ..test.video.live import is_live, open_cameras
 from ..test.video.pairing import ORDERS, PairedFrames, open_frames, open_halves, open_sequence, recorded_rate
 from .options import Group, add_backend, add_changes, add_device, add_max_frames, add_out, add_tracker, add_weights
 from .parser import Argv, Parser
+from .refine_options import add_refine, asked_refiner
 
 
 def parse_arguments(argv: Argv) -> argparse.Namespace:
@@ -45,6 +48,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     parser = Parser("track", __doc__, argv, epilog=f"Keys in the window: {KEYS}")
     add_tracker(parser, what=f"default: {TRACKER} {CONFIG}, the bundled model", required=False)
     add_weights(parser)
+    add_refine(parser)
     add_device(parser)
     add_backend(parser)
     add_changes(parser)
@@ -214,8 +218,8 @@ def open_tracker(args: argparse.Namespace) -> Tracker:
     named = args.tracker or args.config or args.runid is not None
     checkpoint = args.checkpoint or (None if named else CHECKPOINT)
     tracker, config = args.tracker or TRACKER, args.config or CONFIG
-    run = open_run(tracker, config, args.set, checkpoint=checkpoint, runid=args.runid, device=args.device)
-    return run.load(Mode(backend=args.backend))
+    named = {"checkpoint": checkpoint, "runid": args.runid, "device": args.device}
+    return open_run(tracker, config, args.set, refine=asked_refiner(args), **named).load(Mode(backend=args.backend))
 
 
 def _draw_by_mouse(targets: int) -> Callable[[np.ndarray], dict[int, np.ndarray]]:

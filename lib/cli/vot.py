@@ -2,6 +2,8 @@ r"""Run a tracker in the VOT toolkit; --register tells the toolkit how to start 
 
     rgbt vot --register WORKSPACE iimf_track tiny
     rgbt vot --register WORKSPACE tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --name tbsi
+    rgbt vot --register WORKSPACE dasiamrpn dasiamrpn_vot --refine alpha_refine/secm_r34 --masks \
+        --mask_threshold 0.65
     vot evaluate --workspace WORKSPACE iimf_track_tiny
 
 --register adds an entry to WORKSPACE/trackers.ini, with the checkpoint that is found now. It never changes an entry.
@@ -21,6 +23,7 @@ from .commands import own_command
 from .opened import open_named
 from .options import add_backend, add_changes, add_device, add_tracker, add_weights
 from .parser import Argv, Parser
+from .refine_options import add_refine, add_threshold, threshold_of
 
 
 def parse_arguments(argv: Argv) -> argparse.Namespace:
@@ -37,6 +40,11 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
         choices=CHANNELS,
         help="images that the toolkit sends (default: what the network reads)",
     )
+    add_refine(parser)
+    parser.add_argument(
+        "--masks", action="store_true", help="report masks instead of boxes; needs a refiner with a mask head"
+    )
+    add_threshold(parser)
     add_weights(parser)
     add_device(parser)
     add_backend(parser)
@@ -48,6 +56,7 @@ def main(argv: Argv = None) -> None:
     """Register the tracker, or track for the toolkit."""
     args = parse_arguments(argv)
     network = open_named(args)
+    threshold = threshold_of(args, network) if args.masks else None
     trax = import_trax()
     if args.register is not None:
         write_entry(args, network)
@@ -56,7 +65,7 @@ def main(argv: Argv = None) -> None:
         raise InputError("the VOT toolkit starts this command; write its entry with --register WORKSPACE")
     tracker = network.load(Mode(backend=args.backend))
     channels = [name for name in CHANNELS if name in (args.channels or CHANNELS[: tracker.streams.modalities])]
-    serve(tracker, trax, channels, name=name_of(args, network))
+    serve(tracker, trax, channels, name=name_of(args, network), threshold=threshold)
 
 
 def write_entry(args: argparse.Namespace, network: Run) -> None:
@@ -70,15 +79,29 @@ def write_entry(args: argparse.Namespace, network: Run) -> None:
     command += ["--backend", args.backend] if args.backend != TORCH else []
     command += ["--channels", *args.channels] if args.channels else []
     command += ["--set", *args.set] if args.set else []
+    command += refine_words(args, network)
     name = name_of(args, network)
     path = add_to_workspace(args.register, name, f"{args.tracker} {network.config}", command)
     print(f"registered: [{name}] in {path}")
     print(f"run it: vot evaluate --workspace {args.register} {name}")
 
 
+def refine_words(args: argparse.Namespace, network: Run) -> list[str]:
+    """The options of the entry that name the refiner with the weights that are found now."""
+    if network.refiner is None:
+        return ["--refine", args.refine] if args.refine else []
+    folder, _, config = (args.refine or network.refiner.name).partition("/")
+    config = str(Path(config).resolve()) if config.endswith((".yaml", ".yml")) else config
+    words = ["--refine", f"{folder}/{config}", "--refine_checkpoint", str(network.refiner.weights.resolve())]
+    words += ["--refine_set", *args.refine_set] if args.refine_set else []
+    words += ["--masks"] if args.masks else []
+    return words + (["--mask_threshold", str(args.mask_threshold)] if args.mask_threshold is not None else [])
+
+
 def name_of(args: argparse.Namespace, network: Run) -> str:
     """The name of the tracker in the toolkit."""
-    return args.name or re.sub(r"[^a-zA-Z0-9_-]", "_", f"{args.tracker}_{network.config}")
+    refined = f"_{network.refiner.config}" if network.refiner else ""
+    return args.name or re.sub(r"[^a-zA-Z0-9_-]", "_", f"{args.tracker}_{network.config}{refined}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from ..evaluation.read_ahead import read_ahead
 from ..metrics import PLAIN, score
 from ..results.files import write_result
 from ..tracker.protocol import Tracker
-from ..video.draw import COLOURS, GREEN, Mark, SheetPictures, contact_sheet, draw_frame, overlay_heat
+from ..video.draw import GREEN, Mark, SheetPictures, colour_of, contact_sheet, draw_frame, overlay_heat, overlay_mask
 from ..video.video import write_image, write_video
 from .boxes import GivenBoxes, check_within
 from .demo_frame import DemoFrame, start_targets, track_frame
@@ -175,12 +175,15 @@ def _picture(
     images = list(frame.images)
     for heat in frame.heats.values():
         images = [overlay_heat(image, *heat) for image in images]
+    for number, target in frame.targets.items():
+        if target.mask is not None:
+            images = [overlay_mask(image, target.mask.in_frame(image.shape[:2]), colour_of(number)) for image in images]
     marks = [] if truth is None else [Mark(truth, colour=GREEN)]
     for number, target in frame.targets.items():
         lost = frame.lost(number, options.lost_below)
         words = [str(number)] if len(frame.targets) > 1 else []
         words += ["given" if number in frame.given else f"{target.score:.2f}"] + ["lost"] * lost
-        marks.append(Mark(target.box, " ".join(words), COLOURS[(number - 1) % len(COLOURS)], dashed=lost))
+        marks.append(Mark(target.box, " ".join(words), colour_of(number), dashed=lost))
     titles = list(video.modalities)
     titles[0] += f"  {index + 1}" + (f"/{video.length}" if video.length else "")
     if truth is not None:

@@ -40,7 +40,7 @@ class Refine:
     named: str = ""  # folder/configuration, or NO_REFINER; "": that of TEST.REFINER
     checkpoint: str | Path | None = None  # None: as for trackers
     changes: tuple[str, ...] = ()  # of its configuration, KEY=VALUE
-    masks: bool = False  # whether it is to make masks
+    masks: bool = False  # whether it is to make masks, if it has a mask head
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,9 @@ def open_run(
     Without a checkpoint, `find_checkpoint` looks for that of epoch `runid`, else of TEST.EPOCH. Raises InputError for a
     wrong configuration, a missing checkpoint and a missing device.
     """
-    refine = refine or Refine()
+    refine, changes = refine or Refine(), list(changes)
     cfg = load_config(tracker, config, changes)
-    if refine.masks and cfg.MODEL.NAME not in KINDS and network_class(cfg).refines:
+    if refine.masks and cfg.MODEL.NAME not in KINDS and network_class(cfg).refines and cfg.MODEL.MASK:
         cfg = load_config(tracker, config, [*changes, _MASKS])
     devices = tuple(choose_devices(device, threads, num_gpus))
     name = config_name(config)
@@ -159,8 +159,8 @@ def open_refiner(named: str, options: "Refine", devices: tuple[str, ...]) -> Run
     tracker, _, config = named.partition("/")
     if not config:
         raise InputError(f"refiner {named!r}: expected folder/configuration, for example alpha_refine/secm_r34")
-    changes = [*options.changes, *([_MASKS] if options.masks else [])]
-    run = open_run(tracker, config, changes, checkpoint=options.checkpoint, device="cpu")
+    own = Refine(masks=options.masks)
+    run = open_run(tracker, config, options.changes, checkpoint=options.checkpoint, device="cpu", refine=own)
     if run.checkpoint is None or not network_class(run.cfg).refines:
         raise InputError(f"refiner {named}: does not refine boxes; choose one such as alpha_refine/secm_r34")
     return replace(run, devices=devices)

@@ -1,4 +1,5 @@
-"""The VOT toolkit's interface: images and first regions arrive by the TraX protocol, boxes are sent back.
+"""The VOT toolkit's interface: images and first regions arrive by the TraX protocol, boxes or masks are sent
+back.
 
 Cehovin Zajc, TraX: The visual Tracking eXchange protocol and library, Neurocomputing 2017. The package `trax` is an
 argument, so that it is only needed where the toolkit is used.
@@ -41,16 +42,19 @@ def import_trax() -> Any:
     return trax
 
 
-def serve(tracker: Tracker, trax: Any, channels: Sequence[str], name: str = "") -> None:
+def serve(
+    tracker: Tracker, trax: Any, channels: Sequence[str], name: str = "", *, threshold: float | None = None
+) -> None:
     """Answer the toolkit's requests until it ends the session: any number of videos, with any number of targets each.
 
-    channels: the CHANNELS that the tracker reads. Raises InputError for an unusable image or region and when the
-    connection breaks; the reason is sent to the toolkit.
+    channels: the CHANNELS that the tracker reads. threshold: pixels above this probability make the masks that are
+    sent; None: boxes are sent. Raises InputError for an unusable image or region and when the connection breaks; the
+    reason is sent to the toolkit.
     """
     formats = [trax.Region.RECTANGLE, trax.Region.POLYGON, trax.Region.MASK]
     server = trax.Server(formats, [trax.Image.PATH], list(channels), name, multiobject=True)
     try:
-        _answer(tracker, trax, server, channels)
+        _answer(tracker, trax, server, channels, threshold)
     except trax.TraxException as error:
         raise InputError(f"the connection to the VOT toolkit broke: {error}") from None
     except Exception as error:
@@ -58,7 +62,7 @@ def serve(tracker: Tracker, trax: Any, channels: Sequence[str], name: str = "") 
         raise
 
 
-def _answer(tracker: Tracker, trax: Any, server: Any, channels: Sequence[str]) -> None:
+def _answer(tracker: Tracker, trax: Any, server: Any, channels: Sequence[str], threshold: float | None) -> None:
     targets: list[Target] = []
     while (request := server.wait()).type != trax.TraxStatus.QUIT:
         images = [read_frame_image(Path(request.image[channel].path())) for channel in channels]
@@ -70,7 +74,8 @@ def _answer(tracker: Tracker, trax: Any, server: Any, channels: Sequence[str]) -
         if boxes:
             names = [f"object {len(targets) + place}" for place in range(len(boxes))]
             targets = targets + tracker.start([images] * len(boxes), boxes, names)
-        server.status([_state_of(target, trax) for target in targets])
+        size = images[0].shape[:2]
+        server.status([_state_of(target, trax, threshold, size) for target in targets])
 
 
 def read_frame_image(path: Path) -> np.ndarray:
@@ -93,9 +98,17 @@ def _box_of(region: Any, trax: Any) -> np.ndarray:
     return np.array(region.bounds(), np.float64)
 
 
-def _state_of(target: Target, trax: Any) -> tuple[Any, dict[str, float]]:
-    """The box, and the confidence for the toolkit's long-term measures."""
-    return trax.Rectangle.create(*map(float, target.box)), {"confidence": target.score}
+def _state_of(
+    target: Target, trax: Any, threshold: float | None, size: tuple[int, int]
+) -> tuple[Any, dict[str, float]]:
+    """The box, or the mask in a frame of this height and width, and the confidence for the toolkit's long-term
+    measures. The mask of a target that has none is empty."""
+    if threshold is None:
+        region = trax.Rectangle.create(*map(float, target.box))
+    else:
+        inside = np.zeros(size, bool) if target.mask is None else target.mask.in_frame(size) > threshold
+        region = trax.Mask.create(inside.astype(np.uint8))
+    return region, {"confidence": target.score}
 
 
 def add_to_workspace(workspace: str | Path, identifier: str, label: str, command: Sequence[str]) -> Path:

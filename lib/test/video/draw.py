@@ -70,6 +70,21 @@ def overlay_heat(image: np.ndarray, scores: np.ndarray, region: np.ndarray) -> n
     return (image * (1 - share) + colours * share).astype(np.uint8)
 
 
+def colour_of(number: int) -> tuple[int, int, int]:
+    """The RGB colour of a target by its number, from 1."""
+    return COLOURS[(number - 1) % len(COLOURS)]
+
+
+def overlay_mask(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """A mask over an image [H, W, 3] uint8 RGB: the more likely a pixel belongs to the target, the more it is coloured;
+    an outline where that is as likely as not. mask: [H, W] in [0, 1]; colour: RGB."""
+    share = 0.5 * mask[..., None]
+    shown = (image * (1 - share) + np.array(colour) * share).astype(np.uint8)
+    outlines = cv2.findContours((mask > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[-2]
+    cv2.drawContours(shown, outlines, -1, colour, max(1, _thickness(image) // 2), cv2.LINE_AA)
+    return shown
+
+
 def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 2, width: int = 800) -> np.ndarray:
     """Images of one size in a grid, row by row: uint8 RGB. Each is reduced to at most `width` pixels."""
     height, full = pictures[0].shape[:2]

@@ -3,6 +3,7 @@ import pickle
 import shutil
 
 import cv2
+import micro
 import numpy as np
 import pytest
 from fake_model import fake_tracker, moving_sequence
@@ -10,6 +11,7 @@ from killed import killed_at
 from test_homography import camera, corner_error, scene
 
 from lib.cli import track
+from lib.core.checkpoint import save_weights
 from lib.core.errors import InputError
 from lib.core.frame import GREY_COPY, NO_INFRARED
 from lib.datasets.sequence import INFRARED, VISIBLE
@@ -18,7 +20,7 @@ from lib.test.demo.video_run import DemoVideo, VideoOptions, fresh_folder, track
 from lib.test.demo.window import draw_box_by_mouse
 from lib.test.evaluation import open as evaluation
 from lib.test.results.files import read_result
-from lib.test.video.draw import GREEN, ORANGE, Mark, draw_frame, overlay_heat
+from lib.test.video.draw import GREEN, ORANGE, Mark, colour_of, draw_frame, overlay_heat, overlay_mask
 from lib.test.video.homography import read_homography
 from lib.test.video.pairing import HalfFrames, open_frames, open_sequence
 from lib.test.video.video import VideoFrames, frame_rate, write_image, write_video
@@ -368,6 +370,32 @@ def test_heat_lies_where_its_region_is():
     rows, columns = np.nonzero(change > 0.5 * change.max())
     assert abs(rows.mean() - (20 + 2.5 * 10 - 0.5)) < 1.5 and abs(columns.mean() - (40 + 5.5 * 10 - 0.5)) < 1.5
     assert not change[:, :40].any()
+
+
+def test_a_mask_is_coloured_and_outlined():
+    image, mask = np.full((120, 160, 3), 90, np.uint8), np.zeros((120, 160), np.float32)
+    mask[30:60, 40:90] = 0.8
+    shown = overlay_mask(image, mask, colour_of(1))
+    np.testing.assert_allclose(shown[45, 60], 0.6 * 90 + 0.4 * np.array(ORANGE), atol=1)
+    changed = np.abs(shown.astype(int) - image).sum(-1) > 0
+    assert changed[30:60, 40:90].all() and not changed[:25].any() and not changed[:, 100:].any()
+    assert shown[30, 60, 0] > shown[45, 60, 0] + 50
+
+
+def test_masks_of_a_refiner_are_drawn(demo, sequence_folder, tmp_path):
+    save_weights(tmp_path / "r.safetensors", micro.model("alpha_refine").state_dict(), {})
+    small = [change for change in micro.VARIANTS["alpha_refine"][2] if "PRETRAIN" not in change]
+    refine = ["--refine", "alpha_refine/secm_r34", "--refine_checkpoint", tmp_path / "r.safetensors"]
+    refine += ["--refine_set", *small]
+    pictures = []
+    for name, more in (("base", ["TEST.BOX=base"]), ("again", ["TEST.BOX=base", "MODEL.MASK=false"])):
+        if name == "again":  # the same without a mask head
+            weights = micro.model("alpha_refine-corners").state_dict()
+            save_weights(tmp_path / "r.safetensors", weights, {})
+        demo("--sequence", sequence_folder, "--output", tmp_path / name, "--frames", 2, *refine, *more)
+        pictures.append(VideoFrames(tmp_path / name / "tracking.mp4")[1][0].astype(int))
+    assert (tmp_path / "base" / "boxes.txt").read_text() == (tmp_path / "again" / "boxes.txt").read_text()
+    assert (np.abs(pictures[0] - pictures[1]).sum(-1) > 60).mean() > 0.01
 
 
 def test_file_that_is_no_video(tmp_path):

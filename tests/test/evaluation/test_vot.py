@@ -7,16 +7,23 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import cv2
+import micro
 import numpy as np
 import pytest
 from fake_model import fake_tracker, follow_alone, follow_together, moving_sequence
 
 from lib.cli import vot
 from lib.core.errors import InputError
+from lib.core.frame import Frame
+from lib.core.target import Target
 from lib.datasets.readers.vot import polygons_to_boxes
 from lib.datasets.sequence import Sequence
+from lib.models import build_method
 from lib.test.evaluation import open as evaluation
 from lib.test.evaluation.vot import TIMEOUT, add_to_workspace, import_trax, read_frame_image, serve
+from lib.test.tracker.crop_tracker import CropTracker
+from lib.test.tracker.refined import Refined
+from lib.test.tracker.refiner import CropRefiner
 from lib.test.video.video import write_image
 
 
@@ -46,10 +53,15 @@ def rectangle(*numbers):
     return Region(type=Region.RECTANGLE, numbers=numbers)
 
 
+def mask(pixels):
+    assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous, "the C library copies the bytes"
+    return Region(type=Region.MASK, pixels=pixels, numbers=(0, 0))
+
+
 class FakeTrax(ModuleType):
     """Plays the given requests to the tracker, then ends the session or breaks."""
 
-    Region, Rectangle = Region, SimpleNamespace(create=rectangle)
+    Region, Rectangle, Mask = Region, SimpleNamespace(create=rectangle), SimpleNamespace(create=mask)
     Image = SimpleNamespace(PATH="path")
     TraxStatus = SimpleNamespace(INITIALIZE="initialize", FRAME="frame", QUIT="quit")
 
@@ -94,6 +106,11 @@ def play(folder: Path, sequence: Sequence, *, starts: dict[int, list[Region]]) -
         request("frame" if index else "initialize", folder, index, *starts.get(index, ()))
         for index in range(len(sequence))
     ]
+
+
+def small_refiner(*changes: str) -> CropRefiner:
+    method = build_method(micro.model("alpha_refine"), micro.config("alpha_refine", *changes))
+    return CropRefiner(CropTracker(method, "cpu"), method)
 
 
 def boxes(answer) -> np.ndarray:
@@ -153,6 +170,26 @@ def test_masks_start_from_the_box_around_their_pixels(tmp_path):
     trax = FakeTrax(play(tmp_path, sequence, starts={0: [nothing]}))
     with pytest.raises(InputError, match="has no area"):
         serve(fake_tracker(), trax, ("color", "ir"))
+
+
+def test_masks_are_sent_where_a_threshold_says_so(tmp_path):
+    """As the scripts of Alpha-Refine for VOT2020: the base tracker is left alone, its box is segmented."""
+    refiner = small_refiner("TEST.BOX=base", "TEST.MASK=true")
+    sequence = moving_sequence("a", length=3)
+    trax = FakeTrax(play(tmp_path, sequence, starts={0: [rectangle(*sequence.boxes[0].tolist())]}))
+    serve(Refined(fake_tracker(), refiner), trax, ("color", "ir"), threshold=0.48)
+    plain = follow_alone(fake_tracker(), sequence)
+    for index, answer in enumerate(trax.answers):
+        ((region, properties),) = answer
+        frame = Frame([sequence.frames[index][0]], (180, 240))
+        target = Target("a", plain[index])
+        (memory,) = refiner.begin([Frame([sequence.frames[0][0]], (180, 240))], [Target("a", sequence.boxes[0])])
+        (expected,) = refiner.segment([memory], [frame], [target])
+        np.testing.assert_array_equal(region.pixels, expected.in_frame((180, 240)) > 0.48)
+        assert properties["confidence"] == pytest.approx(0.9 if index else 1)
+    trax = FakeTrax(play(tmp_path, sequence, starts={0: [rectangle(*sequence.boxes[0].tolist())]}))
+    serve(fake_tracker(), trax, ("color", "ir"), threshold=0.5)
+    assert not trax.answers[0][0][0].pixels.any(), "a target without a mask"
 
 
 def test_polygon_of_any_number_of_corners():
@@ -227,7 +264,9 @@ def command(monkeypatch):
     """Runs tracking/vot_tracker.py in this process with a network that needs no weights."""
     served = []
     monkeypatch.setattr(evaluation, "load_tracker", lambda cfg, checkpoint, device, mode: fake_tracker(device))
-    monkeypatch.setattr(vot, "serve", lambda tracker, trax, channels, name: served.append((channels, name)))
+    monkeypatch.setattr(
+        vot, "serve", lambda tracker, trax, channels, name, threshold: served.append((channels, name, threshold))
+    )
     monkeypatch.setitem(sys.modules, "trax", FakeTrax())
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
 
@@ -264,8 +303,26 @@ def test_channels_are_those_of_the_network_or_the_named_ones(command):
     command(*options)
     command(*options, "--channels", "color", "--name", "ours")
     assert command(*options, "--channels", "ir", "color") == [
-        (["color", "ir"], "iimf_track_tiny"), (["color"], "ours"), (["color", "ir"], "iimf_track_tiny"),
+        (["color", "ir"], "iimf_track_tiny", None), (["color"], "ours", None),
+        (["color", "ir"], "iimf_track_tiny", None),
     ]  # fmt: skip
+
+
+def test_an_entry_names_the_refiner_with_its_weights(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("w.safetensors", "r.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    options = ["iimf_track", "tiny", "--checkpoint", "w.safetensors", "--device", "cpu"]
+    refine = ["--refine", "alpha_refine/secm_r34", "--refine_checkpoint", "r.safetensors"]
+    more = ["--refine_set", "TEST.BOX=base", "--masks", "--mask_threshold", "0.65"]
+    command("--register", ".", *options, *refine, *more)
+    read = configparser.ConfigParser()
+    read.read(tmp_path / "trackers.ini")
+    words = shlex.split(read["iimf_track_tiny_secm_r34"]["command"])
+    refine[-1] = str(tmp_path / "r.safetensors")
+    assert words[words.index("--refine") :] == [*refine, *more]
+    with pytest.raises(InputError, match="alpha_refine/sec_r34 has no mask head"):
+        command("--register", ".", *options, "--refine", "alpha_refine/sec_r34", *refine[2:], "--masks")
 
 
 def test_started_by_hand_it_says_who_should(command, monkeypatch):
