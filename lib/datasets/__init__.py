@@ -46,6 +46,7 @@ DATASETS: dict[str, DatasetEntry] = {
     "votlt19": DatasetEntry("votlt19_dir", ".readers.vot:read_lt2019"),
     "vot20rgbt": DatasetEntry("vot20rgbt_dir", ".readers.vot:read_rgbt2020"),
     "got10k_train_full": DatasetEntry("got10k_dir", ".readers.got10k:read_training"),
+    "got10k_train_split": DatasetEntry("got10k_dir", ".readers.got10k:read_split_training"),
     "got10k_vottrain": DatasetEntry("got10k_dir", ".readers.got10k:read_vot_training"),
     "got10k_votval": DatasetEntry("got10k_dir", ".readers.got10k:read_vot_validation"),
     "got10k_official_val": DatasetEntry("got10k_dir", ".readers.got10k:read_validation"),

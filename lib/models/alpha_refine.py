@@ -51,6 +51,7 @@ class AlphaRefine(Network):
 
     modalities = 1
     refines = True
+    training_crops = "masked"
     backbone_key = "MODEL.BACKBONE.DEPTH"
     marks: Sequence[str] = ("backbone.layer3.", "neck.post_corr.", "neck.channel_attention.")
     method_class: ClassVar[type[Method]] = AlphaRefineMethod

@@ -33,6 +33,13 @@ def read_training(folder: str | Path) -> list[Sequence]:
     return _read(Path(folder), "train")
 
 
+def read_split_training(folder: str | Path) -> list[Sequence]:
+    """7934 training sequences, without the held-out part (GOT10K_train_split). Raises InputError for what is missing or
+    malformed."""
+    left_out = set(_positions("got10k_val_positions.txt"))
+    return _read(Path(folder), "train", [index for index in range(SIZES["train"]) if index not in left_out])
+
+
 def read_vot_training(folder: str | Path) -> list[Sequence]:
     """7086 training sequences, without those of VOT and of the held-out part (GOT10K_vottrain)."""
     left_out = {*_positions("got10k_val_positions.txt"), *_positions("got10k_vot_excluded_positions.txt")}
