@@ -84,7 +84,7 @@ def test_training_starts_from_the_classifiers_file_of_torchvision(tmp_path):
 
 @pytest.mark.slow
 def test_a_narrow_refiner_learns_pairs_by_heart():
-    """Four synthetic pairs, 160 steps: corners and masks fit. Corners in crops of 64 pixels could not reach all boxes."""
+    """Four synthetic pairs, 160 steps: corners and masks fit. Crops of 64 pixels could not show all corners."""
     sizes = [change.replace("=64", "=128") for change in NARROW if "SIZE" in change]
     cfg = config(*sizes, "DATA.TRAIN.SAMPLE_PER_EPOCH=4", "TRAIN.BATCH_SIZE=4", "DATA.LEAST_VISIBLE=0.9",
                  "TRAIN.LR=0.003", "TRAIN.MASK_WEIGHT=250.0")  # fmt: skip
