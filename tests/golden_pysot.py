@@ -9,19 +9,24 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
-from golden_discriminative import read
+from easydict import EasyDict
+from golden_discriminative import read, worst
 from golden_siamdma import pixels
 
 from lib.core.config import load_config
-from lib.models import build_model
+from lib.core.frame import Frame
+from lib.models import build_method, build_model
 from lib.models.base import Network
 from lib.models.weights import load_state
+from lib.test.tracker.crop_tracker import CropTracker
 
 #: golden file -> (experiments folder, configuration)
 MODELS = {
     "siamrpn_r50_l234_dwxcorr": ("siamrpnpp", "siamrpn_r50_l234_dwxcorr"),
     "siamrpn_alex_dwxcorr": ("siamrpnpp", "siamrpn_alex_dwxcorr"),
+    "siammask_r50_l3": ("siammask", "siammask_r50_l3"),
 }
 
 
@@ -82,3 +87,35 @@ def frame(seed: int) -> list[np.ndarray]:
     """An image [240, 320, 3] uint8 RGB; the recipe has BGR."""
     image = np.floor(pixels(seed, (1, 3, 240, 320)))[0].astype(np.uint8)
     return [image[::-1].transpose(1, 2, 0).copy()]
+
+
+class Watched:
+    """A tracker that remembers the crops that it was shown, in BGR."""
+
+    def __init__(self, network, cfg: EasyDict):
+        self.method = build_method(network, cfg)
+        self.tracker = CropTracker(self.method, "cpu")
+        self.shown: list[torch.Tensor] = []
+        show = self.method.images
+        self.method.images = lambda pixels: self.shown.append(show(pixels)) or self.shown[-1]
+
+    def start(self, box):
+        (target,) = self.tracker.start([frame(31)], [np.array(box)])
+        return target
+
+    def step(self, target, step, predict):
+        """The target after a step, which is compared with the record. predict: the step's prediction of the views."""
+        images = frame(step["frame_seed"])
+        (view,) = self.method.views(target, Frame(images, images[0].shape[:2]))
+        assert view.extent == (step["search_side"],) * 2 and view.scale[0] == pytest.approx(step["scale_z"], rel=1e-6)
+        size = view.size[0]
+        (moved,) = self.tracker.track([target], [images])
+        assert worst(self.shown[-1][0, 0], step["crop_x"]) <= 1
+        proposals = self.method.propose(predict(), torch.tensor(view.prior[None] * size).float())
+        assert worst(proposals.scores, step["score"]) <= 1
+        assert worst(proposals.penalty, step["penalty"]) <= 1
+        assert worst(proposals.ranks, step["pscore"]) <= 1
+        assert proposals.ranks.argmax() == step["best_index"]
+        np.testing.assert_allclose(moved.box, step["box_xywh"], rtol=0, atol=1e-3)
+        assert moved.score == pytest.approx(step["best_score"], abs=1e-5)
+        return moved, proposals

@@ -125,6 +125,9 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "siamrpnpp-alex": ("siamrpnpp", "siamrpn_alex_dwxcorr", _PYSOT),
     "siamrpnpp-mobile": ("siamrpnpp", "siamrpn_mobilev2_l234_dwxcorr", [*_PYSOT, "MODEL.LEVELS=[3,4]"]),
     "siamrpnpp-long": ("siamrpnpp", "siamrpn_r50_l234_dwxcorr_lt", _PYSOT),
+    "siammask": ("siammask", "siammask_r50_l3", [*_PYSOT, "TRAIN.LEARN=all", "TEST.MASK=true"]),
+    "siammask-coarse": ("siammask", "siammask_r50_l3_base", [*_PYSOT, "TEST.BOX=mask"]),
+    "siammask-refinement": ("siammask", "siammask_r50_l3", [*_PYSOT, "TRAIN.LEARN=refinement"]),
     TOY: (TOY, "", []),
     "dimp": ("dimp", "dimp18", _FEW_CELLS),
     "prdimp": ("dimp", "prdimp50", [*_FEW_CELLS, "MODEL.BACKBONE.DEPTH=18", "MODEL.CLASSIFIER.REGULARIZATION=0.5"]),
@@ -135,7 +138,7 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
 
 
 #: Noise in the weights, where the usual 0.1 drives a network's scores to their limits: those of 30 layers.
-_NOISE = {"siamdma": 0.04, "alpha_refine": 0.05, "siamrpnpp": 0.04}
+_NOISE = {"siamdma": 0.04, "alpha_refine": 0.05, "siamrpnpp": 0.04, "siammask": 0.04}
 
 
 def _learns_offline(name: str) -> bool:

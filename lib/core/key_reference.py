@@ -38,7 +38,8 @@ def write_reference(experiments: Path = EXPERIMENTS) -> str:
     """The whole page as Markdown, from the folders in `experiments` that hold a defaults.yaml."""
     schemas = {path.parent.name: read_schema(path) for path in sorted(experiments.glob("*/defaults.yaml"))}
     sections = dict.fromkeys(key.partition(".")[0] for rules in schemas.values() for key in rules)
-    parts = [_INTRODUCTION, "Trackers: " + ", ".join(f"`{name}`" for name in schemas) + ".\n"]
+    listed = ", ".join(f"`{name}`" for name in schemas)
+    parts = [_INTRODUCTION, textwrap.fill(f"Trackers: {listed}.", _WIDTH) + "\n"]
     for section in sections:
         chosen = {
             name: {key: rule for key, rule in rules.items() if key.partition(".")[0] == section}

@@ -1,9 +1,17 @@
 """The pixels of a target: a mask of a crop, and its place in the frame. S side of the crop."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
+
+
+class PixelMask(Protocol):
+    """How likely each pixel of a frame belongs to a target. Picklable."""
+
+    def in_frame(self, size: tuple[int, int]) -> np.ndarray:
+        """The probabilities of a frame of this height and width: [H, W] float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +39,18 @@ class TargetMask:
     def box(self, threshold: float, least_area: float) -> np.ndarray | None:
         """The box ([4] xywh, frame pixels) around the largest connected region above the threshold; None where its
         outline encloses no more than `least_area` pixels."""
-        inside = (self.stretched() > threshold).astype(np.uint8)
-        outlines = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[-2]
-        areas = [cv2.contourArea(outline) for outline in outlines]
-        if not areas or max(areas) <= least_area:
+        outline = largest_outline(self.stretched() > threshold, least_area)
+        if outline is None:
             return None
-        x, y, width, height = cv2.boundingRect(outlines[int(np.argmax(areas))])
+        x, y, width, height = cv2.boundingRect(outline)
         return np.array([x + self.corner[0], y + self.corner[1], width, height], np.float64)
+
+
+def largest_outline(inside: np.ndarray, least_area: float) -> np.ndarray | None:
+    """The outline ([P, 1, 2] int32, x y) that encloses the largest area in a mask [H, W] bool; None where that is no
+    more than `least_area` pixels. Areas are those of the polygons through the centres of border pixels; holes count."""
+    outlines = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[-2]
+    areas = [cv2.contourArea(outline) for outline in outlines]
+    if not areas or max(areas) <= least_area:
+        return None
+    return np.asarray(outlines[int(np.argmax(areas))])

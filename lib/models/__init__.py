@@ -26,6 +26,7 @@ TRACKERS = {
     "rt_mdnet": ".rt_mdnet:RTMDNet",
     "dimp": ".discriminative:DiMP",
     "prdimp": ".discriminative:PrDiMP",
+    "siammask": ".siammask:SiamMask",
 }
 
 

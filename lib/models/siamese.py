@@ -61,6 +61,7 @@ class ContextSettings(NamedTuple):
     usual_size: int  # side of the usual search region, pixels of the network's input
     search_size: int  # side of the next search region; larger while the target is lost
     shifts: np.ndarray | None = None  # [M, 2] pixels from the box's centre to that of each image's crops; None: 0
+    own: np.ndarray | None = None  # [4] xywh, what the crops are cut around where another box is reported; None: that
 
 
 class ContextMethod(OneView):

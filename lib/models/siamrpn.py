@@ -82,11 +82,15 @@ class AnchorNetwork(ProposalNetwork):
     def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Classification loss of the sampled anchors and box loss of the positive ones; see AnchorTraining."""
         prediction = self(self.embed(batch.template), batch.search)
+        return self.training_rules(self.anchors(prediction), prediction, self.in_pixels(batch))
+
+    @staticmethod
+    def in_pixels(batch: PairBatch) -> PairBatch:
+        """The batch with boxes cxcywh, pixels of the search region relative to its centre."""
         size = batch.search.shape[-1]
         boxes = from_crop_units(xywh_to_cxcywh(batch.search_box), size)
         others = None if batch.others is None else from_crop_units(xywh_to_cxcywh(batch.others), size)
-        truth = batch._replace(search_box=boxes, others=others)
-        return self.training_rules(self.anchors(prediction), prediction, truth)
+        return batch._replace(search_box=boxes, others=others)
 
 
 class SiamRPN(AnchorNetwork):

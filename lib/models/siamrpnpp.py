@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from easydict import EasyDict
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.frame import Streams
 from ..layers.mobilenet import LAYERS, LEVELS, MobileNetTrunk, scale
 from ..layers.neck import Neck, level_name
 from ..layers.resnet import ResNetTrunk, channels_of
@@ -42,9 +43,20 @@ class SiamRPNPPMethod(PysotMethod):
     def __init__(self, network: "SiamRPNPP", test: EasyDict):
         """Raises InputError for search regions that do not fit the trunk's stride, or each other."""
         super().__init__(network, test)
+        self.stream: str = test.STREAM
         if test.MODE == "long_term":
             self.long_term = build_long_term(network, test, hold="always")
             self.lost_influence = test.LONG_TERM.WINDOW_INFLUENCE
+
+    @property
+    def streams(self) -> Streams:
+        """The stream of TEST.STREAM."""
+        return super().streams._replace(single=self.stream)
+
+    def graph_settings(self) -> dict[str, Any]:
+        """As the base's, and which images the crops are cut from."""
+        chosen = {"stream": self.stream, "missing_infrared": self.network.missing_infrared}
+        return {**super().graph_settings(), **chosen}
 
     def merge_memory(self, memory: Any, fresh: Any) -> Any:
         """Blends the old and the new template's kernels."""
@@ -74,7 +86,7 @@ class SiamRPNPP(AnchorNetwork):
         if self.trunk_type == "alexnet":
             if levels != _ALEXNET_LEVELS:
                 raise InputError(f"MODEL.LEVELS: {levels}; alexnet has {_ALEXNET_LEVELS}")
-            self.backbone: nn.Module = AlexNetTrunk(width)
+            self.backbone = AlexNetTrunk(width)
             names, inputs = ["conv5"], self.backbone.channels
         else:
             if self.trunk_type == "resnet50":

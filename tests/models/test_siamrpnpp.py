@@ -8,18 +8,14 @@ import micro
 import numpy as np
 import pytest
 import torch
-from easydict import EasyDict
 
 from lib.core.config import load_config
-from lib.core.frame import Frame
 from lib.layers.anchor_labels import Labels
 from lib.layers.anchors import anchor_boxes, anchor_shapes
 from lib.layers.losses import balanced_cross_entropy
-from lib.models import build_method
 from lib.models.siamese import hann_window
 from lib.models.siamrpn import Prediction
 from lib.models.siamrpn_training import AnchorTraining
-from lib.test.tracker.crop_tracker import CropTracker
 
 R50, ALEX = "siamrpn_r50_l234_dwxcorr", "siamrpn_alex_dwxcorr"
 #: Narrow networks of the same kind, whose outputs are replaced.
@@ -108,45 +104,12 @@ def test_losses(name):
     assert total.item() == pytest.approx(known["values"]["total_loss"], rel=1e-4)
 
 
-class Watched:
-    """A tracker that remembers the crops that it was shown, in BGR."""
-
-    def __init__(self, network, cfg: EasyDict):
-        self.method = build_method(network, cfg)
-        self.tracker = CropTracker(self.method, "cpu")
-        self.shown: list[torch.Tensor] = []
-        show = self.method.images
-        self.method.images = lambda pixels: self.shown.append(show(pixels)) or self.shown[-1]
-
-    def start(self, box):
-        (target,) = self.tracker.start([pysot.frame(31)], [np.array(box)])
-        return target
-
-    def step(self, target, step, predict):
-        """The target after a step, which is compared with the record. predict: the step's prediction of the views."""
-        images = pysot.frame(step["frame_seed"])
-        frame = Frame(images, images[0].shape[:2])
-        (view,) = self.method.views(target, frame)
-        assert view.extent == (step["search_side"],) * 2 and view.scale[0] == pytest.approx(step["scale_z"], rel=1e-6)
-        size = view.size[0]
-        (moved,) = self.tracker.track([target], [images])
-        assert golden.worst(self.shown[-1][0, 0], step["crop_x"]) <= 1
-        proposals = self.method.propose(predict(), torch.tensor(view.prior[None] * size).float())
-        assert golden.worst(proposals.scores, step["score"]) <= 1
-        assert golden.worst(proposals.penalty, step["penalty"]) <= 1
-        assert golden.worst(proposals.ranks, step["pscore"]) <= 1
-        assert proposals.ranks.argmax() == step["best_index"]
-        np.testing.assert_allclose(moved.box, step["box_xywh"], rtol=0, atol=1e-3)
-        assert moved.score == pytest.approx(step["best_score"], abs=1e-5)
-        return moved, proposals
-
-
 @both
 @pytest.mark.parametrize("case", [0, 1])
 def test_tracked_steps_with_given_outputs(name, case):
     cfg, n = load_config(*pysot.MODELS[name]), cells(name)
     known = golden.read(name)["tracker"]["stub_cases"][case]
-    watched = Watched(micro.model(STUBS[name]), cfg)
+    watched = pysot.Watched(micro.model(STUBS[name]), cfg)
     target = watched.start(known["init_rect"])
     assert golden.worst(watched.shown[0][0, 0], known["init"]["crop_z"]) <= 1
     for step in known["steps"]:
@@ -165,7 +128,7 @@ def test_tracked_steps_with_given_outputs(name, case):
 @both
 def test_tracked_steps_with_the_network(name):
     known = golden.read(name)["tracker"]["network_in_the_loop"]
-    watched = Watched(pysot.public_model(name), load_config(*pysot.MODELS[name]))
+    watched = pysot.Watched(pysot.public_model(name), load_config(*pysot.MODELS[name]))
     predict, seen = watched.method.predict, []
     watched.method.predict = lambda memory, pixels: seen.append(predict(memory, pixels)) or seen[-1]
     target = watched.start(known["init_rect"])

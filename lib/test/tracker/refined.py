@@ -9,7 +9,7 @@ import numpy as np
 from ...core.boxes import clip_corners
 from ...core.frame import VISIBLE, Frame, Images, Streams
 from ...core.target import Target
-from ...core.target_mask import TargetMask
+from ...core.target_mask import PixelMask
 from .protocol import Observer, Tracker, read_frame
 
 
@@ -17,7 +17,7 @@ class Better(NamedTuple):
     """What a refiner says about a target."""
 
     box: np.ndarray  # [4] xywh, pixels; may reach beyond the frame
-    mask: TargetMask | None = None
+    mask: PixelMask | None = None
 
 
 class Refiner(Protocol):
@@ -39,7 +39,7 @@ class Refiner(Protocol):
 
     def segment(
         self, memories: Sequence[Any], frames: Sequence[Frame], targets: Sequence[Target]
-    ) -> list[TargetMask | None]:
+    ) -> list[PixelMask | None]:
         """The masks of targets whose boxes are right, from refiners that are asked for masks; None from others."""
 
 
@@ -88,9 +88,9 @@ class Refined:
         chosen = [moved[place] for place in found]
         read = self._frames(chosen, [frames[place] for place in found])
         better = self.refiner.refine([memories[place] for place in found], read, chosen) if found else []
-        shown = [replace(target, mask=None) for target in moved]
+        shown = [replace(target, mask=None, corners=None) for target in moved]
         for place, says in zip(found, better, strict=True):
-            shown[place] = replace(moved[place], box=says.box, mask=says.mask)
+            shown[place] = replace(shown[place], box=says.box, mask=says.mask)
         if self.refiner.writes_back and self.base.corrects:
             inside = [clip_corners(says.box, *frame.size) for says, frame in zip(better, read, strict=True)]
             for place, target in zip(found, self.base.correct(chosen, inside), strict=True):
@@ -149,6 +149,6 @@ class Identity:
 
     def segment(
         self, memories: Sequence[Any], frames: Sequence[Frame], targets: Sequence[Target]
-    ) -> list[TargetMask | None]:
+    ) -> list[PixelMask | None]:
         """None."""
         return [None] * len(targets)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...core.frame import Frame, Streams
 from ...core.target import Target
-from ...core.target_mask import TargetMask
+from ...core.target_mask import PixelMask
 from .crop_tracker import CropTracker
 from .protocol import is_too_large
 from .refined import Better
@@ -62,7 +62,7 @@ class CropRefiner:
 
     def segment(
         self, memories: Sequence[Any], frames: Sequence[Frame], targets: Sequence[Target]
-    ) -> list[TargetMask | None]:
+    ) -> list[PixelMask | None]:
         """The masks of the crops around the targets' own boxes."""
         if not self.method.masks:
             return [None] * len(targets)

@@ -112,7 +112,8 @@ class ContextCrops:
         grey, mirrored = rng.random() < self.grey, rng.random() < self.flip
         template, _ = self._crop(first, boxes[0], self.template, rng)
         search, region = self._crop(second, boxes[1], self.search, rng)
-        crops = PairCrops(template, search, self._others(pair, region))
+        mask, known = self._mask(pair, region, second.shape[:2])
+        crops = PairCrops(template, search, self._others(pair, region), mask, known)
         crops = without_colours(crops) if grey else crops
         return mirror(crops) if mirrored else crops
 
@@ -128,6 +129,11 @@ class ContextCrops:
     def _scale(self, box: np.ndarray, recipe: ContextRecipe) -> float | np.ndarray:
         """Crop pixels per image pixel: one number, or [2] for x and y."""
         return EXEMPLAR / context_side(box, self.context)
+
+    def _mask(self, pair: Pair, region: np.ndarray, frame: tuple[int, int]) -> tuple[np.ndarray | None, bool]:
+        """`mask` and `has_mask` of PairCrops; region: of the search frame that the crop shows; frame: its height and
+        width."""
+        return None, False
 
     def _others(self, pair: Pair, region: np.ndarray) -> np.ndarray:
         """[MOST_OTHERS, 4] other objects whose centre is in the search region; NaN where there are fewer, and for
@@ -176,4 +182,6 @@ def mirror(crops: PairCrops) -> PairCrops:
         LabelledCrop(np.ascontiguousarray(crop.image[:, ::-1]), turn(crop.box))
         for crop in (crops.template, crops.search)
     )
-    return PairCrops(template, search, None if crops.others is None else turn(crops.others))
+    others = None if crops.others is None else turn(crops.others)
+    mask = None if crops.mask is None else np.ascontiguousarray(crops.mask[:, ::-1])
+    return PairCrops(template, search, others, mask, crops.has_mask)

@@ -72,9 +72,7 @@ class DrawnSamples(Dataset[Sample], ABC):
         return self.streams.stack(images, sequence.frames.modalities, sequence.name, seed)
 
 
-def make_loader(
-    cfg: EasyDict, samples: Callable[[], Dataset[Sample]], *, stage: int
-) -> DataLoader[Sample]:
+def make_loader(cfg: EasyDict, samples: Callable[[], Dataset[Sample]], *, stage: int) -> DataLoader[Sample]:
     """Batches for this process. samples: makes the data set; stage: 0 for training, 1 for validation.
 
     Raises InputError where an epoch has no batch.

@@ -15,7 +15,7 @@ from .augment import JitteredCrops, PairCrops, ReadRow
 from .context import ContextCrops
 from .drawn import Draw, DrawnSamples, make_loader, to_floats, to_tensor
 from .frame_sets import build_set_loader
-from .masked_crops import MaskedCrops
+from .masked_crops import MaskedContextCrops, MaskedCrops
 from .modality import StreamRules
 from .near_pairs import NearPairs
 from .pair_kinds import PairKinds
@@ -34,6 +34,7 @@ TRAINING_CROPS: dict[str, type[JitteredCrops] | type[ContextCrops] | type[Masked
     "stretched": StretchedCrops,
     "streams": StreamCrops,
     "masked": MaskedCrops,
+    "context_masks": MaskedContextCrops,
 }
 
 Cut = Callable[[Pair, ReadRow, np.random.Generator], PairCrops | None]

@@ -1,5 +1,5 @@
-"""From two frames to a template and a search region that are a multiple of a box in width and height, with the target's
-mask (Alpha-Refine, CVPR 2021). S side of a crop, pixels."""
+"""From two frames to a template and a search region with the target's mask: of a multiple of a box in width and height
+(Alpha-Refine, CVPR 2021), or with context (SiamMask, CVPR 2019). S side of a crop, pixels."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,10 @@ from ...core.boxes import xywh_to_xyxy, xyxy_to_xywh
 from ...core.crop import cut
 from ...core.errors import InputError
 from ...core.view import BLACK, View, place_stretched
+from ...core.warp import warp_region
 from ...datasets.sequence import Sequence
 from .augment import CropRecipe, LabelledCrop, PairCrops, ReadRow, jitter
-from .context import without_colours
+from .context import ContextCrops, without_colours
 from .sampler import Pair
 
 
@@ -62,11 +63,32 @@ def cut_mask(sequence: Sequence, row: int, view: View, frame: tuple[int, int]) -
 
     frame: height and width of the image. Raises InputError for a mask of another size.
     """
+    whole = read_mask(sequence, row, frame)
+    if whole is None:
+        return None
+    pixels = cut(whole[..., None], view)
+    return np.ascontiguousarray(pixels.reshape(pixels.shape[:2]))
+
+
+def read_mask(sequence: Sequence, row: int, frame: tuple[int, int]) -> np.ndarray | None:
+    """The target's mask, [H, W] uint8; None where the sequence has no masks. Raises InputError for one of another size
+    than the frame's."""
     if sequence.masks is None:
         return None
     whole = sequence.masks[sequence.frame_of(row)]
     if whole.shape != frame:
         shown = f"mask is {whole.shape[1]}x{whole.shape[0]}, image {frame[1]}x{frame[0]}"
         raise InputError(f"{sequence.name}: frame {sequence.frame_of(row) + 1}: {shown}; the two must be equal")
-    pixels = cut(whole[..., None], view)
-    return np.ascontiguousarray(pixels.reshape(pixels.shape[:2]))
+    return whole
+
+
+class MaskedContextCrops(ContextCrops):
+    """The crops of Siamese trackers, and the target's mask in the search region (SiamMask, CVPR 2019). A negative pair
+    has none, since its region shows another object."""
+
+    def _mask(self, pair: Pair, region: np.ndarray, frame: tuple[int, int]) -> tuple[np.ndarray | None, bool]:
+        whole = read_mask(pair.sequence, pair.search, frame) if pair.found is None else None
+        if whole is None:
+            return np.zeros((self.search.size,) * 2, np.uint8), False
+        shown = np.concatenate([region[:2] - self.corner_bias, region[2:]])
+        return warp_region(whole[..., None], shown, self.search.size, np.zeros(1, np.uint8))[..., 0], True

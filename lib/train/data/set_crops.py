@@ -85,9 +85,7 @@ def place_region(box: np.ndarray, recipe: CropRecipe, frame: tuple[int, int], mo
         room = size - whole  # negative where the image is smaller than the square, which then lies in the middle
         corner = np.where(room >= 0, np.clip(corner, 0, np.maximum(room, 0)), room // 2)
     scale = recipe.size / whole
-    return View(
-        box, (int(corner[0]), int(corner[1])), (whole, whole), (recipe.size, recipe.size), (scale, scale), None
-    )
+    return View(box, (int(corner[0]), int(corner[1])), (whole, whole), (recipe.size, recipe.size), (scale, scale), None)
 
 
 def _change(crop: LabelledCrop, *, grey: bool, mirrored: bool) -> LabelledCrop:
