@@ -56,6 +56,12 @@ _SCENES = [
     "TEST.UPDATE.LONG=3", "TEST.BATCH.CANDIDATES=24", "TEST.BATCH.NEGATIVE=8",
 ]  # fmt: skip
 
+_FILTERS = [
+    "MODEL.WIDTH=0.125", "TEST.CHANNELS=[4, 6]", "TEST.SMALLEST_SIZE=64", "TEST.LARGEST_SIZE=100", "TEST.SCALES=3",
+    "TEST.FIRST.ROTATIONS=[20.0]", "TEST.FIRST.BLURS=[[2.0, 2.0]]", "TEST.FIRST.STEPS=3", "TEST.FIRST.ITERATIONS=5",
+    "TEST.LEARN.MEMORY=12", "TEST.LEARN.INTERVAL=2", "TEST.LEARN.ITERATIONS=2",
+]  # fmt: skip
+
 #: Learns while it tracks; in the registry of the tests alone.
 TOY = "toy_learner"
 TRACKERS[TOY] = "toy_learner:ToyLearner"
@@ -133,6 +139,7 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "prdimp": ("dimp", "prdimp50", [*_FEW_CELLS, "MODEL.BACKBONE.DEPTH=18", "MODEL.CLASSIFIER.REGULARIZATION=0.5"]),
     "rt_mdnet": ("rt_mdnet", "rt_mdnet", _SCENES),
     "rt_mdnet-adaptive": ("rt_mdnet", "adaptive", _SCENES),
+    "eco": ("eco", "eco", _FILTERS),
     "iimf_track-patch14": (*_IIMF, [*_PATCH_14, "MODEL.BACKBONE.TBSI_LOC=[1]"]),
 }
 

@@ -27,6 +27,7 @@ TRACKERS = {
     "dimp": ".discriminative:DiMP",
     "prdimp": ".discriminative:PrDiMP",
     "siammask": ".siammask:SiamMask",
+    "eco": ".eco:ECO",
 }
 
 

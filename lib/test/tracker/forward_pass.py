@@ -122,9 +122,9 @@ class CompiledPass:
     """A forward pass compiled for a fixed number of targets: fused kernels, on a GPU one CUDA graph."""
 
     def __init__(self, forward: ForwardPass, batch: int, device: torch.device):
-        """Raises InputError for a method that learns by gradients: a compiled graph has none."""
-        if forward.method.needs_gradients:
-            raise InputError("--compile: this tracker learns by gradients while it tracks; leave the option out")
+        """Raises InputError for a method that learns while it tracks: a compiled graph has no gradients."""
+        if forward.method.needs_gradients or not forward.method.compilable:
+            raise InputError("--compile: this tracker learns while it tracks; leave the option out")
         self.batch, self.begin, self.score_map = batch, forward.begin, forward.score_map
         mode = "reduce-overhead" if device.type == "cuda" else None
         # On a CPU the compiler may rearrange the weights for its kernels: they do not change while tracking.
