@@ -164,6 +164,10 @@ class Network(nn.Module):
         """The learning rate of a parameter of the backbone relative to BACKBONE_MULTIPLIER."""
         return 1.0
 
+    def fresh_factor(self, name: str) -> float:
+        """The learning rate of a parameter that starts from scratch relative to LR."""
+        return 1.0
+
     def watched(self) -> dict[str, Tensor]:
         """Scalars of the network that the curves of a training show, such as learned weights: name -> one element."""
         return {}

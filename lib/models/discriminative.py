@@ -13,7 +13,7 @@ from easydict import EasyDict
 from torch import Tensor
 
 from ..core.boxes import cxcywh_to_xywh
-from ..layers.imagenet_resnet import ImageNetResNet
+from ..layers.imagenet_resnet import ImageNetResNet, timm_resnet
 from ..layers.iou_net import IoUNet
 from ..layers.normalize import Normalize
 from ..layers.steepest_descent import GaussNewton, Newton, SteepestDescent
@@ -22,7 +22,7 @@ from ..layers.target_filter import apply_filter
 from .base import Network, ScoreMap
 from .discriminative_method import DiMPMethod
 from .discriminative_parts import COARSE, FINE, STRIDE, Embedded, Maps, Prediction, Seen
-from .discriminative_training import ScoreTraining, box_losses
+from .discriminative_training import FrozenLayers, ScoreTraining, box_losses
 from .frame_set import FrameSetBatch
 from .method import Method
 
@@ -67,6 +67,10 @@ class Discriminative(Network):
             side = 1 / self.template_factor
             box = template.new_tensor([0.5, 0.5, side, side]).expand(len(template), 4)
         return cxcywh_to_xywh(box.float()) * template.shape[-1]
+
+    def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
+        """torchvision's ResNet of MODEL.BACKBONE.DEPTH, from timm."""
+        return {f"backbone.{key}": value for key, value in timm_resnet(cfg.MODEL.BACKBONE.DEPTH).items()}
 
     @classmethod
     def rename(cls, key: str) -> str:
@@ -119,6 +123,15 @@ class DiMP(Discriminative):
         )  # fmt: skip
         self.iterations: int = rules.ITERATIONS
         self.score_training = ScoreTraining.from_config(cfg)
+        self.head_rate: float = cfg.TRAIN.HEAD_MULTIPLIER
+        self.optimizer_rate: float = cfg.TRAIN.OPTIMIZER_MULTIPLIER
+        self.frozen = FrozenLayers(self.backbone, cfg.TRAIN.FROZEN_LAYERS)
+
+    def train(self, mode: bool = True) -> "DiMP":
+        """Training mode, only for the layers that learn."""
+        super().train(mode)
+        self.frozen.keep()
+        return self
 
     def build_optimizer(self, rules: EasyDict) -> SteepestDescent:
         """The optimiser of MODEL.CLASSIFIER."""
@@ -145,6 +158,11 @@ class DiMP(Discriminative):
         assert memory.filters is not None
         return Prediction(apply_filter(seen.features[:, None], memory.filters)[:, 0], seen, memory.size)
 
+    def fresh_factor(self, name: str) -> float:
+        """The classifier's own rates."""
+        if name.startswith("classifier.filter_optimizer."):
+            return self.optimizer_rate
+        return self.head_rate if name.startswith("classifier.") else 1.0
 
     def step(self, batch: FrameSetBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses of the filters and of the boxes."""
@@ -152,9 +170,9 @@ class DiMP(Discriminative):
         course = self.classifier.learn(self.features(train), batch.train_boxes, iterations=self.iterations)
         features = self.features(test)
         scores = [apply_filter(features, filters) for filters in course.filters]
-        losses = self.score_training(scores, batch.test_boxes, self.classifier)
+        losses, figures = self.score_training(scores, batch.test_boxes, self.classifier)
         box, iou = box_losses(self.iou_net, train, test, batch)
-        return losses | {"box": self.box_weight * box}, {"iou": iou}
+        return losses | {"box": self.box_weight * box}, figures | {"iou": iou}
 
 
 class PrDiMP(DiMP):

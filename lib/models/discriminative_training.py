@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from easydict import EasyDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.boxes import iou_and_union, xywh_to_xyxy
 from ..layers.discriminative_losses import grid_divergence, hinged_square_loss, sampled_divergence
@@ -18,6 +18,8 @@ from ..layers.target_classifier import TargetClassifier
 from ..layers.target_filter import centre_in_cells, radius_map
 from .discriminative_parts import STRIDE, Maps
 from .frame_set import FrameSetBatch
+
+_NEAR = 2.0  # cells; the maximum of a score map that is nearer to the target's centre is right, in figures
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ class ScoreTraining:
         weights = train.SCORE_WEIGHT, train.FIRST_SCORE_WEIGHT, train.MIDDLE_SCORE_WEIGHT
         return cls(*weights, cfg.MODEL.CLASSIFIER.LABEL_SIGMA, train.HINGE)
 
-    def __call__(self, scores: list[Tensor], boxes: Tensor, classifier: TargetClassifier) -> dict[str, Tensor]:
-        """scores: maps [B, M, n', n'] of the filter of each iteration; boxes [B, M, 4] -> weighted losses"""
+    def __call__(
+        self, scores: list[Tensor], boxes: Tensor, classifier: TargetClassifier
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """scores: maps [B, M, n', n'] of the filter of each iteration; boxes [B, M, 4] -> weighted losses, and figures
+        of the last filter: the share of maxima at the target (hits), the mean score there (score_on)"""
         radius = radius_map(centre_in_cells(boxes, STRIDE, classifier.size), *scores[0].shape[-2:])
         label = torch.exp(-0.5 * (radius / self.sigma).square())
         if isinstance(classifier.filter_optimizer, Newton):
@@ -49,11 +54,34 @@ class ScoreTraining:
         losses = {"score": self.last * each[-1], "first_score": self.first * each[0]}
         if each[1:-1]:
             losses["middle_score"] = self.middle * torch.stack(each[1:-1]).mean()
-        return losses
+        with torch.no_grad():
+            last, away = scores[-1].flatten(2), radius.flatten(2)
+            shown = last.softmax(2) if isinstance(classifier.filter_optimizer, Newton) else last
+            figures = {
+                "hits": (away.gather(2, last.argmax(2, keepdim=True)) <= _NEAR).float().mean(),
+                "score_on": shown.gather(2, away.argmin(2, keepdim=True)).mean(),
+            }
+        return losses, figures
+
+
+class FrozenLayers:
+    """The first layers of a ResNet, which do not learn; their BatchNorm keeps its running statistics."""
+
+    def __init__(self, backbone: nn.Module, layers: int):
+        """layers: how many: the first convolution with its BatchNorm, then `layer1` and so on."""
+        names = [("conv1", "bn1"), *((f"layer{number}",) for number in range(1, 5))][:layers]
+        self.parts = [backbone.get_submodule(name) for group in names for name in group if hasattr(backbone, name)]
+        for part in self.parts:
+            part.requires_grad_(False)
+
+    def keep(self) -> None:
+        """To be called after every change of the training mode."""
+        for part in self.parts:
+            part.eval()
 
 
 def box_losses(network: IoUNet, train: Maps, test: Maps, batch: FrameSetBatch) -> tuple[Tensor, Tensor]:
-    """IoU-Net's loss, and the mean IoU of the proposals that it likes best.
+    """IoU-Net's loss, and the mean IoU of the proposals that it likes best. It learns the IoU from -1 (none) to 1.
 
     The first of the images [B, N] of a target modulates the network for the others [B, M].
     """
@@ -64,7 +92,7 @@ def box_losses(network: IoUNet, train: Maps, test: Maps, batch: FrameSetBatch) -
     proposals, wanted = batch.proposals.flatten(0, 1), batch.wanted.flatten(0, 1)
     scores = network(modulation, features, proposals)
     if batch.sampling is None:
-        loss = (scores - wanted).square().mean()
+        loss = (scores - (2 * wanted - 1)).square().mean()
     else:
         loss = sampled_divergence(scores, batch.sampling.flatten(0, 1), wanted)
     best = scores.argmax(1)[:, None, None].expand(-1, 1, 4)

@@ -47,6 +47,9 @@ class Trainable(Protocol):
     def rate_factor(self, name: str) -> float:
         """The learning rate of a pretrained parameter relative to that of the others."""
 
+    def fresh_factor(self, name: str) -> float:
+        """The learning rate of a parameter that starts from scratch relative to LR."""
+
     def watched(self) -> dict[str, Tensor]:
         """Scalars of the network for curves, such as learned weights: name -> a tensor of one element."""
 

@@ -21,18 +21,19 @@ def build_optimizer(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
 
 
 def build_sgd(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
-    """SGD with momentum: the backbone at LR times BACKBONE_MULTIPLIER, all else at LR.
+    """SGD with momentum: the backbone at LR times BACKBONE_MULTIPLIER, all else at LR (times the network's factor).
 
     Parameters that do not learn yet are included: without a gradient the optimizer does not change them.
     """
     fresh, backbone = _split_new(model, dict(model.named_parameters()), after_tracker=False)
     rate = cfg.TRAIN.LR
-    groups = [{"params": list(fresh.values()), "lr": rate}, *_group_by_rate(cfg, model, backbone, decay=1.0)]
+    groups = [*_group_fresh(rate, model, fresh), *_group_by_rate(cfg, model, backbone, decay=1.0)]
     return torch.optim.SGD(groups, lr=rate, momentum=cfg.TRAIN.MOMENTUM, weight_decay=cfg.TRAIN.WEIGHT_DECAY)
 
 
 def build_adam(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
-    """AdamW or Adam with two groups: new parameters at LR, pretrained ones at LR times BACKBONE_MULTIPLIER.
+    """AdamW or Adam with two groups: new parameters at LR, pretrained ones at LR times BACKBONE_MULTIPLIER; more, where
+    the network has factors of its own for some of them.
 
     The network says which parameters are new, given SOT_PRETRAIN; LoRA's matrices always are. Weight decay acts on all
     parameters, as in the public code. With LAYER_DECAY below 1 there is one group for each depth: pretrained parameters
@@ -41,7 +42,7 @@ def build_adam(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
     """
     learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     fresh, pretrained = _split_new(model, learning, after_tracker=cfg.TRAIN.SOT_PRETRAIN)
-    groups = [{"params": list(fresh.values()), "lr": cfg.TRAIN.LR}] if fresh else []
+    groups = _group_fresh(cfg.TRAIN.LR, model, fresh)
     groups += _group_by_rate(cfg, model, pretrained, decay=cfg.TRAIN.LAYER_DECAY)
     options = {"lr": cfg.TRAIN.LR, "weight_decay": cfg.TRAIN.WEIGHT_DECAY}
     kind = torch.optim.Adam if cfg.TRAIN.OPTIMIZER == "ADAM" else torch.optim.AdamW
@@ -52,6 +53,14 @@ def build_adam(cfg: EasyDict, model: Trainable) -> torch.optim.Optimizer:
             reason = str(error).splitlines()[0]
             log.warning("TRAIN.FUSED: not on this device (%s); %s runs unfused", reason, kind.__name__)
     return kind(groups, **options)
+
+
+def _group_fresh(rate: float, model: Trainable, fresh: Parameters) -> list[dict[str, Any]]:
+    """Groups of new parameters, the highest rate first."""
+    by_rate: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in fresh.items():
+        by_rate.setdefault(rate * model.fresh_factor(name), []).append(parameter)
+    return [{"params": parameters, "lr": own} for own, parameters in sorted(by_rate.items(), reverse=True)]
 
 
 def _group_by_rate(cfg: EasyDict, model: Trainable, pretrained: Parameters, *, decay: float) -> list[dict[str, Any]]:

@@ -1,25 +1,23 @@
 """Sets of frames, as trackers that learn online are trained on: which ones, how they are cut, the boxes for IoU-Net."""
 
-import json
 import math
 
-import golden
 import numpy as np
 import pytest
 import torch
 from test_near_pairs import pairs, stills, video
 
 from lib.core.boxes import xywh_to_cxcywh
-from lib.core.errors import InputError
+from lib.core.sample_view import INSIDE
 from lib.train.data.augment import CropRecipe
 from lib.train.data.frame_sets import FrameSetDataset, FrameSets
 from lib.train.data.modality import StreamRules
 from lib.train.data.proposals import DensityProposals, IoUProposals, overlaps
 from lib.train.data.sample import collate
 from lib.train.data.sampler import NoPair
-from lib.train.data.set_crops import SetCrops, place_region
+from lib.train.data.set_crops import SetCrops
 
-PATCHES = json.loads((golden.folder("base_trackers") / "superdimp.json").read_text())["sample_patch"]["cases"]
+INNER = {"border": INSIDE, "shrinking": 1.5}
 BOX = np.array([40.0, 30.0, 24.0, 16.0])
 
 
@@ -70,30 +68,13 @@ def test_sequences_need_twice_the_frames_and_images_are_repeated():
     assert one.train == one.test == (0, 0, 0)
 
 
-@pytest.mark.parametrize("case", PATCHES, ids=lambda case: f"{case['mode']}-{case['pos_yx']}-{case['sample_sz']}")
-def test_regions_lie_where_the_published_code_samples(case):
-    """Its regions have a centre and a side; here a box with that centre, whose region is as large. In tracking it drops
-    every second pixel of a region twice as large as its crop, which moves the region by a pixel more."""
-    side, (y, x) = case["sample_sz"], case["pos_yx"]
-    small = side / 5 - 1e-6
-    box = np.array([x + 0.5 - small / 2, y + 0.5 - small / 2, small, small])
-    change = case["max_scale_change"] or 1.0
-    view = place_region(box, CropRecipe(5.0, case["output_sz"], 0.0, 0.0), (240, 320), change)
-    top, left, bottom, right = case["coords_y0x0y1x1"]
-    kept = max(int(side / case["output_sz"] - 0.1), 1)
-    assert np.abs(np.array(view.corner) - (left, top)).max() <= kept, "the published centre is rounded down"
-    assert abs(view.extent[0] - (right - left)) <= 1 and abs(view.extent[1] - (bottom - top)) <= 1
-
-
 def set_crops(proposals=None, **options):
-    options = {"grey": 0.0, "brightness": 0.0, "flip": 0.0, "most_change": 1.0} | options
+    options = {"grey": 0.0, "brightness": 0.0, "flip": 0.0} | options
     train, test = CropRecipe(4.0, 64, 1.0, 0.25), CropRecipe(4.0, 64, 2.0, 0.5)
     return SetCrops(train, test, proposals or IoUProposals(8, (0.01, 0.05, 0.1, 0.2, 0.3), 0.1), **options)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"flip": 1.0}, {"most_change": 1.5}, {"flip": 1.0, "most_change": 1.5}], ids=str
-)
+@pytest.mark.parametrize("options", [{}, {"flip": 1.0}, INNER, {"flip": 1.0} | INNER], ids=str)
 def test_boxes_lie_on_their_targets(options):
     scene = video(20, masks=True)
     for seed in range(6):
@@ -164,8 +145,3 @@ def test_sets_are_joined_to_batches_and_follow_from_their_number(kind):
     )
     normal = batch.normalised(lambda images: images.float() / 255)
     assert normal.test.dtype == torch.float32 and normal.apply(lambda part: part[:2]).size == 2
-
-
-def test_a_box_without_area_is_refused():
-    with pytest.raises(InputError, match="box 0x4 has no area"):
-        place_region(np.array([1.0, 2.0, 0.0, 4.0]), CropRecipe(5.0, 64, 0.0, 0.0), (60, 80), 1.0)

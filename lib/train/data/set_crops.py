@@ -1,7 +1,6 @@
 """From the frames of a set to square search regions, in which the target is somewhere, and proposals for its box (ATOM,
 DiMP, PrDiMP). S side of a crop, pixels."""
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +9,7 @@ import numpy as np
 from easydict import EasyDict
 
 from ...core.crop import cut
-from ...core.errors import InputError
-from ...core.view import View
+from ...core.sample_view import INSIDE, REPEAT, place_sample
 from ...datasets.sequence import Sequence
 from .augment import CropRecipe, LabelledCrop, ReadRow, jitter
 from .proposals import DensityProposals, IoUProposals, Proposals, read_proposals
@@ -35,7 +33,8 @@ class SetCrops:
     grey: float  # share of grey sets
     brightness: float  # the images' values are multiplied by 1 +- this, each image's by its own
     flip: float  # share of mirrored sets
-    most_change: float  # regions that leave the image are scaled down, at most by this, and moved inside; 1: neither
+    border: str = REPEAT  # what regions do at the image's border, as in tracking
+    shrinking: float = 1.0  # INSIDE: they shrink at most by this
 
     @classmethod
     def from_config(cls, cfg: EasyDict) -> "SetCrops":
@@ -43,8 +42,9 @@ class SetCrops:
         data = cfg.DATA
         search, frames = data.SEARCH, (data.TRAIN_FRAMES, data.TEST_FRAMES)
         train, test = (CropRecipe(search.FACTOR, search.SIZE, k.CENTER_JITTER, k.SCALE_JITTER) for k in frames)
-        change = search.MAX_SCALE_CHANGE if search.BORDER == "inside_major" else 1.0
-        return cls(train, test, read_proposals(cfg), data.GREY, data.BRIGHTNESS, data.FLIP, change)
+        border = INSIDE if search.BORDER == "inside_major" else REPEAT
+        photos = data.GREY, data.BRIGHTNESS, data.FLIP
+        return cls(train, test, read_proposals(cfg), *photos, border, search.MAX_SCALE_CHANGE)
 
     def __call__(
         self, sequence: Sequence, train: tuple[int, ...], test: tuple[int, ...], read: ReadRow, rng: np.random.Generator
@@ -60,32 +60,12 @@ class SetCrops:
         return CroppedSet(parts[0], parts[1], [self.proposals.draw(rng, crop.box) for crop in parts[1]])
 
     def _cut(self, image: np.ndarray, box: np.ndarray, recipe: CropRecipe, rng: np.random.Generator) -> LabelledCrop:
-        view = place_region(jitter(box, recipe, rng), recipe, image.shape[:2], self.most_change)
+        around = jitter(box, recipe, rng)
+        view = place_sample(
+            around, recipe.side(around), recipe.size, image.shape[:2], border=self.border, shrinking=self.shrinking
+        )
         pixels = cv2.convertScaleAbs(cut(image, view), alpha=rng.uniform(1 - self.brightness, 1 + self.brightness))
-        scale = view.size[0] / np.array(view.extent)
-        return LabelledCrop(pixels, np.concatenate([(box[:2] - view.corner) * scale, box[2:] * scale]))
-
-
-def place_region(box: np.ndarray, recipe: CropRecipe, frame: tuple[int, int], most_change: float) -> View:
-    """The square of `factor` times the square root of a box's area around it, its border repeated outside the image.
-
-    frame: height and width; most_change: where the square leaves the image, it is scaled down by at most this until it
-    fits into the image's longer side, then moved inside as far as possible (`inside_major` of PrDiMP). Raises
-    InputError for a box without area.
-    """
-    side = recipe.side(box)
-    if not (math.isfinite(side) and side > 0):
-        raise InputError(f"box {box[2]:g}x{box[3]:g} has no area")
-    size = np.array(frame[::-1])
-    if most_change > 1:
-        side /= min(max(side / size.max(), 1.0), most_change)
-    whole = math.ceil(side)
-    corner = np.rint(box[:2] + box[2:] / 2 - whole / 2).astype(int)
-    if most_change > 1:
-        room = size - whole  # negative where the image is smaller than the square, which then lies in the middle
-        corner = np.where(room >= 0, np.clip(corner, 0, np.maximum(room, 0)), room // 2)
-    scale = recipe.size / whole
-    return View(box, (int(corner[0]), int(corner[1])), (whole, whole), (recipe.size, recipe.size), (scale, scale), None)
+        return LabelledCrop(pixels, view.to_crop(box) * recipe.size)
 
 
 def _change(crop: LabelledCrop, *, grey: bool, mirrored: bool) -> LabelledCrop:
