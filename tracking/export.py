@@ -3,6 +3,7 @@
 python tracking/export.py iimf_track tiny --out output/tiny_onnx
 python tracking/export.py tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --out output/iimf --precision fp16
 python tracking/export.py iimf_track tiny --out output/tiny_torch --format torch
+python tracking/export.py alpha_refine secm_r34 --checkpoint SEcmnet_ep0040-c.pth.tar --out output/refiner
 python tracking/export.py dasiamrpn siamrpn_vot --checkpoint SiamRPNVOT.model --out output/vot --format opencv
 """
 

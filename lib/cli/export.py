@@ -3,10 +3,12 @@ r"""Write a tracker's network as graphs for ONNX Runtime, TensorRT, torch.export
     rgbt export iimf_track tiny --out output/tiny_onnx
     rgbt export tbsi_track vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --out output/iimf --precision fp16
     rgbt export iimf_track tiny --out output/tiny_torch --format torch
+    rgbt export alpha_refine secm_r34 --checkpoint SEcmnet_ep0040-c.pth.tar --out output/refiner
     rgbt export dasiamrpn siamrpn_vot --checkpoint SiamRPNVOT.model --out output/vot --format opencv
 
-Writes <out>/template and <out>/search (.onnx or .pt2), for any number of targets at once; with --format opencv the
-three files of cv2.TrackerDaSiamRPN. The files are first run and compared with the network, and kept only if they agree.
+Writes <out>/template and <out>/search (.onnx or .pt2), for any number of targets at once, of a refiner also
+<out>/mask; with --format opencv the three files of cv2.TrackerDaSiamRPN. The files are first run and compared with the
+network, and kept only if they agree.
 """
 
 import argparse
@@ -48,19 +50,20 @@ def main(argv: Argv = None) -> None:
     args = parse_arguments(argv)
     if args.format != "torch":
         check_packages()
-    files = FILES if args.format == "opencv" else graph_files(args.out, kind=args.format)
+    network = open_run(args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device="cpu")
+    method = network.load_method()
+    more = method.further_searches()
+    files = FILES if args.format == "opencv" else graph_files(args.out, kind=args.format, more=more)
     names = [Path(file).name for file in files.values()]
     for target in (args.out / name for name in names):
         if target.exists() and not args.overwrite:
             raise InputError(f"{target}: exists already; choose another --out, or give --overwrite")
-    network = open_run(args.tracker, args.config, args.set, checkpoint=args.checkpoint, runid=args.runid, device="cpu")
-    method = network.load_method()
     with fill_folder(args.out) as scratch:
         if args.format == "opencv":
             lines = export_opencv(method, scratch, args.precision)
         else:
             about = {"tracker": network.tracker, "config": network.config, "precision": args.precision}
-            worst = write_checked(method, graph_files(scratch, kind=args.format), **about)
+            worst = write_checked(method, graph_files(scratch, kind=args.format, more=more), **about)
             lines = difference_lines(worst, TOLERANCE[args.precision])
     for name in names:
         print(f"{args.out / name}: {(args.out / name).stat().st_size / 1e6:.1f} MB")

@@ -14,7 +14,7 @@ def open_named(args: argparse.Namespace) -> Run:
     """
     given = vars(args)
     workers = {name: given[name] for name in ("threads", "num_gpus") if name in given}
-    refine = asked_refiner(args) if "refine" in given else None
+    refine = asked_refiner(args) if "refine_checkpoint" in given else None  # `rgbt tune` has another --refine
     return open_run(
         args.tracker,
         args.config,

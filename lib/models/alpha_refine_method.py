@@ -4,6 +4,7 @@ al., CVPR 2021).
 B targets, S side of the crop in pixels.
 """
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ..core.frame import Frame, Streams
 from ..core.target import Target
 from ..core.target_mask import TargetMask
 from ..core.view import BLACK, View, place_stretched
-from .method import Answer, OneView, TargetAnswer
+from .method import Answer, Method, OneView, TargetAnswer
 
 if TYPE_CHECKING:
     from .alpha_refine import AlphaRefine
@@ -120,6 +121,14 @@ class AlphaRefineMethod(OneView):
     def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
         """TEST.CLIP: MARGIN of the box stays inside the frame."""
         return clip_corners(box, *frame) if self.clips else box
+
+    def further_searches(self) -> dict[str, Method]:
+        """The graph "mask", which also computes the mask, where this one does not."""
+        if self.masks or self.network.mask_head is None:
+            return {}
+        other = copy.copy(self)
+        other.masks = True
+        return {"mask": other}
 
     def graph_settings(self) -> dict[str, Any]:
         """Sides and factors of the crops, and what is done with boxes and masks."""

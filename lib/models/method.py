@@ -186,6 +186,10 @@ class Method(ABC):
         """The method that `variant` names."""
         raise NotImplementedError
 
+    def further_searches(self) -> dict[str, "Method"]:
+        """Methods of this network whose search graphs are exported beside this one's: name of the graph -> method."""
+        return {}
+
     def graph_settings(self) -> dict[str, Any]:
         """What a program needs to cut crops for the exported graphs; the graphs do all other steps.
 

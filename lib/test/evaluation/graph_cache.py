@@ -66,8 +66,9 @@ def open_graphs(
 
 
 def describe_source(cfg: EasyDict, weights: str) -> dict[str, str]:
-    """What graphs are made from, for their metadata: the weights, everything of the configuration but the training."""
-    keys = {key: value for key, value in flatten(cfg).items() if not key.startswith("TRAIN.")}
+    """What graphs are made from, for their metadata: the weights, everything of the configuration but the training and
+    the name of a refiner, which has graphs of its own."""
+    keys = {key: value for key, value in flatten(cfg).items() if not key.startswith("TRAIN.") and key != "TEST.REFINER"}
     return {"weights": weights, "configuration": _digest(keys), "precision": "fp32"}
 
 

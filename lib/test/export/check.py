@@ -23,7 +23,7 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3}
 def write_checked(
     method: Method, files: Mapping[str, Path], *, precision: str = "fp32", box_tolerance: float = 1.0, **known: Any
 ) -> dict[str, float]:
-    """Write the two graphs of a method and compare them with its network: output -> largest difference.
+    """Write graphs of a method and compare them with its network: output -> largest difference.
 
     known: for the metadata of the files. Raises InputError for methods that cannot be exported, and for files that
     differ by more than `TOLERANCE`, or in a box by more than `box_tolerance`; the files must then be thrown away.
@@ -40,19 +40,23 @@ def write_checked(
 
 @torch.no_grad()
 def compare(graphs: Mapping[str, Graph], files: Mapping[str, Path], method: Method) -> dict[str, float]:
-    """Output -> largest difference between the files, run by ONNX Runtime or torch, and the network.
+    """Output -> largest difference between the files, run by ONNX Runtime or torch, and the network. Outputs of other
+    graphs than "search" have the graph's name before theirs.
 
     graphs: in float32, also where the files hold float16. One target and three targets are compared.
     """
-    first, second = (open_graph(files[name], graphs[name]) for name in ("template", "search"))
-    worst = dict.fromkeys(graphs["search"].outputs, 0.0)
+    opened = {name: open_graph(path, graphs[name]) for name, path in files.items()}
+    worst: dict[str, float] = {}
     for count in (1, 3):
         given = pictures(method, count)
-        expected = run_graph(graphs["search"], {**given, **run_graph(graphs["template"], given)})
-        found = second({**given, **first(given)})
-        for name in worst:
-            scale = max(1.0, float(expected[name].abs().max()))
-            worst[name] = max(worst[name], float((expected[name] - found[name]).abs().max()) / scale)
+        kept, made = run_graph(graphs["template"], given), opened["template"](given)
+        for part in [name for name in files if name != "template"]:
+            expected, found = run_graph(graphs[part], {**given, **kept}), opened[part]({**given, **made})
+            for name in graphs[part].outputs:
+                scale = max(1.0, float(expected[name].abs().max()))
+                label = name if part == "search" else f"{part} {name}"
+                difference = float((expected[name] - found[name]).abs().max()) / scale
+                worst[label] = max(worst.get(label, 0.0), difference)
     return worst
 
 

@@ -9,7 +9,7 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ class Graph:
 
 @torch.no_grad()
 def make_graphs(method: Method, precision: str = "fp32") -> dict[str, Graph]:
-    """The graphs "template" and "search" of a method whose network is in evaluation mode, on the CPU.
+    """The graphs "template" and "search" of a method whose network is in evaluation mode, on the CPU, and those of
+    `Method.further_searches`.
 
     precision: fp32, or fp16 for weights and most of the arithmetic. Raises InputError for methods that cannot be
     exported, such as those that learn while they track.
@@ -98,7 +99,9 @@ def make_graphs(method: Method, precision: str = "fp32") -> dict[str, Graph]:
     kept = dict(zip(names, first(*starting.values()), strict=True))
     looking = {**kept, "search": example["search"], "prior": example["prior"]}
     outputs = ["boxes", "scores", "found", *maps, *(f"new_{name}" for name in names if learns)]
-    return {"template": Graph(first, starting, names), "search": Graph(second, looking, outputs)}
+    graphs = {"template": Graph(first, starting, names), "search": Graph(second, looking, outputs)}
+    others = method.further_searches().items()
+    return graphs | {name: make_graphs(other, precision)["search"] for name, other in others}
 
 
 def pictures(method: Method, count: int) -> dict[str, Tensor]:
@@ -136,9 +139,9 @@ def write_graph(graph: Graph, path: Path, meta: str) -> None:
             _write_onnx(graph, temporary, meta)
 
 
-def graph_files(folder: Path, prefix: str = "", kind: str = "onnx") -> dict[str, Path]:
-    """The files of the two graphs in a folder. kind: one of `SUFFIX`."""
-    return {name: folder / f"{prefix}{name}{SUFFIX[kind]}" for name in ("template", "search")}
+def graph_files(folder: Path, prefix: str = "", kind: str = "onnx", more: Iterable[str] = ()) -> dict[str, Path]:
+    """The files of the two graphs in a folder, and of those of `Method.further_searches`. kind: one of `SUFFIX`."""
+    return {name: folder / f"{prefix}{name}{SUFFIX[kind]}" for name in ("template", "search", *more)}
 
 
 def _learns_by_tensors(method: Method, old: Any, new: Any) -> bool:

@@ -16,8 +16,8 @@ from lib.core.crop import cut
 from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.core.onnx_file import PACKAGES, check_packages, memory_names
-from lib.test.export.check import TOLERANCE, check, compare
-from lib.test.export.graphs import META, Graph, describe, make_graphs, write_graph
+from lib.test.export.check import TOLERANCE, check, compare, run_graph
+from lib.test.export.graphs import META, Graph, describe, make_graphs, pictures, write_graph
 
 ROOT = Path(__file__).parents[3]
 SEVERAL = ("ostrack-ce-GT_BOX", "ostrack-corner", "iimf_track", "siamdma")
@@ -186,3 +186,25 @@ def test_the_command_compares_before_it_keeps_and_never_overwrites(tmp_path):
     assert "boxes: largest difference" in done.stdout
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 1 and "exists already" in again.stderr
+
+
+def test_a_refiner_has_a_third_graph_that_computes_the_mask():
+    """Its inputs and its box are those of the search graph."""
+    method = micro.tracker("alpha_refine").method
+    parts, given = make_graphs(method), pictures(method, 2)
+    assert list(parts) == ["template", "search", "mask"]
+    assert parts["mask"].outputs == [*parts["search"].outputs, "mask"]
+    kept = run_graph(parts["template"], given)
+    box, mask = (run_graph(parts[name], {**given, **kept}) for name in ("search", "mask"))
+    assert torch.equal(box["boxes"], mask["boxes"]) and mask["mask"].shape == (2, 1, 128, 128)
+    assert "mask" not in make_graphs(micro.tracker("alpha_refine-corners").method)
+
+
+@pytest.mark.slow
+@needs_onnx
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_files_of_a_refiner(tmp_path, suffix):
+    parts, files, worst = export("alpha_refine", tmp_path, suffix)
+    check(worst, TOLERANCE["fp32"])
+    assert list(files) == ["template", "search", "mask"]
+    assert set(worst) == {*parts["search"].outputs, *(f"mask {name}" for name in parts["mask"].outputs)}
