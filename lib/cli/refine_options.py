@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import InputError
-from ..models import network_class
 from ..test.evaluation.engine import OnTarget, SaveResult
 from ..test.evaluation.open import NO_REFINER, Refine, Run
 from ..test.results.masks import FORMS, MaskWriter
@@ -33,7 +32,7 @@ def add_masks(group: Group, what: str = "write the target's masks into masks/ be
     """`args.masks` and `args.mask_threshold`."""
     group.add_argument("--masks", choices=FORMS, nargs="?", const=FORMS[0],
                        help=f"{what}: an image for each frame, or one text of run lengths a sequence, as in VOT "
-                       f"(default: {FORMS[0]}); needs a refiner with a mask head")  # fmt: skip
+                       f"(default: {FORMS[0]}); needs a refiner or a tracker with a mask head")  # fmt: skip
     add_threshold(group)
 
 
@@ -50,13 +49,13 @@ def asked_refiner(args: argparse.Namespace) -> Refine:
 
 
 def masks_of(run: Run) -> Run:
-    """The run whose network makes masks: the refiner, or the tracker itself if it is one. Raises InputError for a run
-    without one, and for a refiner without mask head."""
+    """The run whose network makes masks: the refiner, else the tracker itself. Raises InputError for a run without one,
+    and for a refiner without mask head."""
     maker = run.refiner or run
-    if maker.checkpoint is None or not network_class(maker.cfg).refines:
+    if "MASK" not in maker.cfg.TEST:
         raise InputError(f"--masks: {run.name} makes no masks; add --refine {EXAMPLE}")
     if not maker.cfg.TEST.MASK:
-        raise InputError(f"--masks: {maker.name} has no mask head (MODEL.MASK); choose a refiner with one")
+        raise InputError(f"--masks: {maker.name} has no mask head (MODEL.MASK); choose another one")
     return maker
 
 

@@ -42,7 +42,9 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     )
     add_refine(parser)
     parser.add_argument(
-        "--masks", action="store_true", help="report masks instead of boxes; needs a refiner with a mask head"
+        "--masks",
+        action="store_true",
+        help="report masks instead of boxes; needs a refiner or a tracker with a mask head",
     )
     add_threshold(parser)
     add_weights(parser)

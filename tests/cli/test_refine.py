@@ -11,6 +11,7 @@ from fake_model import fake_tracker, follow_alone, moving_sequence
 
 from lib.cli import refine, score
 from lib.cli import test as test_command
+from lib.cli.refine_options import masks_of
 from lib.core.checkpoint import save_weights
 from lib.core.errors import InputError
 from lib.core.paths import ROOT
@@ -158,6 +159,12 @@ def test_mistakes_are_one_line(tracked, weights, options, said):
     with pytest.raises(InputError) as caught:
         tracked(*options)
     assert said in str(caught.value)
+
+
+def test_a_tracker_with_masks_of_its_own_needs_no_refiner():
+    for tracker, config in (("siammask", "siammask_r50_l3"), ("alpha_refine", "secm_r34")):
+        run = evaluation.open_run(tracker, config, checkpoint="x", device="cpu", refine=evaluation.Refine(masks=True))
+        assert run.cfg.TEST.MASK and masks_of(run) is run
 
 
 def test_a_threshold_is_a_probability(tracked, weights):

@@ -29,7 +29,7 @@ from .graph_cache import open_graphs
 from .record import digest
 from .workers import choose_devices
 
-_MASKS = "TEST.MASK=true"  # a refiner makes masks
+_MASKS = "TEST.MASK=true"  # a network with a mask head makes masks
 NO_REFINER = "none"  # in place of a refiner's name: none, whatever TEST.REFINER says
 
 
@@ -40,7 +40,7 @@ class Refine:
     named: str = ""  # folder/configuration, or NO_REFINER; "": that of TEST.REFINER
     checkpoint: str | Path | None = None  # None: as for trackers
     changes: tuple[str, ...] = ()  # of its configuration, KEY=VALUE
-    masks: bool = False  # whether it is to make masks, if it has a mask head
+    masks: bool = False  # whether it, or the tracker, is to make masks, if it has a mask head
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def open_run(
     """
     refine, changes = refine or Refine(), list(changes)
     cfg = load_config(tracker, config, changes)
-    if refine.masks and cfg.MODEL.NAME not in KINDS and network_class(cfg).refines and cfg.MODEL.MASK:
+    if refine.masks and "MASK" in cfg.TEST and cfg.MODEL.MASK:
         cfg = load_config(tracker, config, [*changes, _MASKS])
     devices = tuple(choose_devices(device, threads, num_gpus))
     name = config_name(config)

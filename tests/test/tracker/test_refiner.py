@@ -12,13 +12,13 @@ from lib.core.boxes import clip_corners
 from lib.core.errors import InputError
 from lib.core.frame import Frame, Streams
 from lib.core.target import Target
-from lib.models import build_method
+from lib.models import TRACKERS, build_method
 from lib.models.base import ScoreMap
 from lib.test.evaluation.engine import follow
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import Mode
 from lib.test.tracker.opencv import OpenCVTracker
-from lib.test.tracker.refined import Refined, join_streams
+from lib.test.tracker.refined import Better, Identity, Refined, join_streams
 from lib.test.tracker.refiner import CropRefiner
 from lib.test.tracker.replay import Replay, StaticBox
 
@@ -186,3 +186,31 @@ def test_the_observer_sees_the_base_tracker():
 def _memory():
     batch = micro.batch("alpha_refine")
     return network().embed(batch.template), batch.search
+
+
+@pytest.mark.parametrize("base", [name for name in TRACKERS if name not in ("alpha_refine", micro.TOY)])
+def test_every_tracker_of_the_registry_goes_on_from_the_refined_box(base):
+    """Its own way of taking a box (`Method.correct`), asked of the tracker alone."""
+    own = micro.tracker(base)
+    images = [SEQUENCES[0].frames[index][: own.streams.modalities] for index in (0, 1, 2)]
+    tracker = Refined(own, Fixed(np.array([70.0, 56.0, 36.0, 26.0])))
+    (target,) = tracker.start([images[0]], [SEQUENCES[0].boxes[0]], ["a"])
+    (moved,) = tracker.track([target], [images[1]])
+    if not moved.found:  # random weights may say so
+        assert moved.state.base.found is False
+        return
+    assert moved.box.tolist() == moved.state.base.box.tolist() == [70, 56, 36, 26]
+    views = []
+    tracker.track([moved], [images[2]], lambda targets, shown, maps: views.extend(shown))
+    centre = views[0][0].around[:2] + views[0][0].around[2:] / 2
+    np.testing.assert_allclose(centre, [88, 69], atol=2)  # some views begin at whole pixels of a scene
+
+
+class Fixed(Identity):
+    """A refiner that always says the same."""
+
+    def __init__(self, box):
+        self.box = box
+
+    def refine(self, memories, frames, targets):
+        return [Better(self.box) for _ in targets]
