@@ -16,6 +16,7 @@ from lib.core.frame import Frame
 from lib.models import build_method, build_model
 from lib.models.eco_method import whole_size
 from lib.models.weights import load_state
+from lib.test.tracker.forward_pass import Mode
 
 SEQUENCES = [
     moving_sequence("right", step=(4, 0)),
@@ -157,6 +158,11 @@ def test_published_files_and_bad_ones(tmp_path):
     assert "holds an unknown network, the configuration asks for eco" in message_of(load_state, model, plain, "x.pth")
     message = message_of(load_state, model, micro.model("rt_mdnet").state_dict(), "x.pth")
     assert message.startswith("x.pth: holds rt_mdnet, the configuration asks for eco")
+
+
+def test_compiling_it_is_refused_in_one_line():
+    with pytest.raises(InputError, match="--compile: this tracker learns while it tracks; leave the option out"):
+        micro.tracker("eco", mode=Mode(compiled=True))
 
 
 def test_training_it_is_refused_in_one_line(tmp_path):
