@@ -84,6 +84,7 @@ def image(seed: int, height: int, width: int) -> np.ndarray:
 NETWORKS = {
     "dimp50": ("dimp50", "dimp", "dimp50", []),
     "superdimp": ("dimp50", "dimp", "superdimp", []),
+    "atom": ("atom_resnet18", "atom", "atom", []),
     "prdimp50": ("prdimp50", "dimp", "prdimp50", ["TEST.SEARCH_SIZE=288", "TEST.SEARCH_FACTOR=5.0"]),
 }
 

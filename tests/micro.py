@@ -70,11 +70,12 @@ SIAMESE = ("siamrpn", "dasiamrpn")
 #: Trackers that learn a filter of each target online.
 LEARNERS = ("dimp", "prdimp", "atom", TOY)
 
-_FEW_CELLS = [
-    "MODEL.BACKBONE.WIDTH=0.0625", "MODEL.CLASSIFIER.CHANNELS=8", "MODEL.IOU_NET.CHANNELS=8", "DATA.SEARCH.SIZE=64",
+_SEARCHED = [
+    "MODEL.BACKBONE.WIDTH=0.0625", "MODEL.IOU_NET.CHANNELS=8", "DATA.SEARCH.SIZE=64", "TEST.FIRST.DROPOUTS=2",
     "TEST.SEARCH_SIZE=64", "TEST.MEMORY.SIZE=10", "TEST.FIRST.STEPS=2", "TEST.FIRST.ROTATIONS=[10.0]",
     "TEST.FIRST.BLURS=[[2.0,1.0]]", "TEST.FIRST.SHIFTS=[[0.6,-0.3]]", "TEST.BOX.RANDOM=3", "TEST.BOX.STEPS=2",
 ]  # fmt: skip
+_FEW_CELLS = [*_SEARCHED, "MODEL.CLASSIFIER.CHANNELS=8"]
 
 _REFINE = [
     "MODEL.PRETRAIN_FILE=''", "MODEL.BACKBONE.WIDTH=0.125", "MODEL.HEAD.NUM_CHANNELS=16",
@@ -137,6 +138,7 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     TOY: (TOY, "", []),
     "dimp": ("dimp", "dimp18", _FEW_CELLS),
     "prdimp": ("dimp", "prdimp50", [*_FEW_CELLS, "MODEL.BACKBONE.DEPTH=18", "MODEL.CLASSIFIER.REGULARIZATION=0.5"]),
+    "atom": ("atom", "atom", [*_SEARCHED, "TEST.FIRST.ITERATIONS=2", "TEST.CLASSIFIER.CHANNELS=8"]),
     "rt_mdnet": ("rt_mdnet", "rt_mdnet", _SCENES),
     "rt_mdnet-adaptive": ("rt_mdnet", "adaptive", _SCENES),
     "eco": ("eco", "eco", _FILTERS),

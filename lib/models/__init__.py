@@ -28,6 +28,7 @@ TRACKERS = {
     "prdimp": ".discriminative:PrDiMP",
     "siammask": ".siammask:SiamMask",
     "eco": ".eco:ECO",
+    "atom": ".atom:Atom",
 }
 
 

@@ -11,6 +11,7 @@ from lib.layers.box_optimizer import BoxSteps, climb
 from lib.layers.target_filter import apply_filter
 
 DIMP = ("dimp50", "superdimp", "prdimp50")
+ALL = (*DIMP, "atom")
 
 
 def expect(name, stage, tensor):
@@ -28,7 +29,7 @@ def run(request):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DIMP)
+@pytest.mark.parametrize("name", ALL)
 def test_weights_of_the_recipe(name):
     crc, known = 0, golden.read(name)["weights"]["digest"]
     weights = golden.public_weights(name)
@@ -108,6 +109,20 @@ def check_boxes(name, network, reference, search, box, proposals):
         with torch.no_grad():
             again = network(modulation, features, boxes)
         expect(name, "iou.refined_iou_recomputed (at the returned boxes)", again)
+
+
+@pytest.mark.slow
+def test_atom():
+    model, known = golden.public_model("atom"), golden.read("atom")
+    with torch.no_grad():
+        maps = dict(zip(("train", "test"), map(model.extract, golden.inputs("atom")), strict=True))
+    for part, own in maps.items():
+        expect("atom", f"backbone.{part}.layer2", own.fine)
+        expect("atom", f"backbone.{part}.layer3", own.coarse)
+        expect("atom", f"clf.samples_normalised.{part}", model.features(own))
+    first, proposals = known["recipe"]["target_box_xywh"], known["recipe"]["proposals_xywh"]
+    boxes = torch.tensor([first]), torch.tensor([proposals])
+    check_boxes("atom", model.iou_net, [part[:1] for part in maps["train"]], maps["test"], *boxes)
 
 
 @pytest.mark.slow
