@@ -12,9 +12,9 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
-from ..layers.score_interpolation import interpolate_scores
 from ..layers.localization import Localized
 from ..layers.response import ResponseRules, learn_both, learn_filter, project, respond
+from ..layers.score_interpolation import interpolate_scores
 from ..layers.target_filter import centre_in_cells, radius_map
 from .discriminative_method import DiscriminativeMethod
 from .discriminative_parts import STRIDE

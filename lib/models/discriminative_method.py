@@ -6,6 +6,7 @@ inside are xywh in pixels of the crop, as IoU-Net takes them.
 
 import zlib
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from ..layers.first_samples import FirstSamples
 from ..layers.localization import HARD_NEGATIVE, NOT_FOUND, UNCERTAIN, LocalizationRules, Localized
 from ..layers.target_filter import apply_filter
 from .discriminative_parts import STRIDE, Learner, Memory, Prediction, Seen
-from .method import Answer, OneView
+from .method import Answer, OneView, TargetAnswer
 from .sample_memory import SampleMemory
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ class DiscriminativeMethod(OneView):
             return memory
         parts = [changed[k] if k in changed else tree.part(memory.filters, k) for k in range(len(flags))]
         return memory._replace(filters=tree.join(parts))
+
+    def update_target(self, target: Target, view: View, answer: TargetAnswer, frame: tuple[int, int]) -> Target:
+        """As in other methods; a target that is not found stays exactly where it was."""
+        moved = super().update_target(target, view, answer, frame)
+        return moved if moved.found else replace(moved, box=view.around)
 
     def clip(self, box: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
         """A share of the box, LOCALIZE.INSIDE of its width and height, stays inside the frame; it is not larger than
