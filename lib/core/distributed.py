@@ -93,5 +93,14 @@ def own_device(name: str = "auto") -> torch.device:
     """
     kind = choose_device_type(name)
     if kind == "cuda":
-        return torch.device(kind, int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        return use_device(f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}")
     return torch.device(kind)
+
+
+def use_device(name: str) -> torch.device:
+    """The device of a name such as "cuda:1", which PyTorch uses from now on where none is named: otherwise pinned
+    memory alone would take some hundred MiB of the first GPU in every process of the others."""
+    device = torch.device(name)
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    return device

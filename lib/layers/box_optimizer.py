@@ -51,7 +51,8 @@ def jitter_boxes(boxes: Tensor, noise: Tensor, position: float, size: float) -> 
     """
     middle = xywh_to_cxcywh(boxes)[:, None]
     extent = boxes[:, None, 2:].prod(-1, keepdim=True).clamp(min=0).sqrt()
-    shift = noise * extent * torch.tensor([position, position, size, size], device=boxes.device)
+    scaled = noise * extent
+    shift = torch.cat([scaled[..., :2] * position, scaled[..., 2:] * size], -1)
     least = boxes[:, None, 2:].amin(-1, keepdim=True) / 3
     moved = middle + shift
     others = cxcywh_to_xywh(torch.cat([moved[..., :2], torch.maximum(moved[..., 2:], least)], -1))

@@ -13,7 +13,7 @@ import cv2
 import torch
 import torch.multiprocessing
 
-from ...core.distributed import choose_device_type
+from ...core.distributed import choose_device_type, use_device
 from ...core.errors import InputError, raise_on_signals
 from ...core.measure.machine import usable_cores
 from ...core.process import end_with_parent
@@ -79,6 +79,7 @@ def _work(work: Work, pieces: int, device: str, cores: int, taken: Any, sender: 
         return number
 
     try:
+        use_device(device)
         work(device, draw_numbers(draw, pieces), sender.send)
     except BrokenPipeError:
         raise SystemExit(1) from None  # the parent process has ended

@@ -21,6 +21,7 @@ from ...core.errors import InputError
 from ...core.frame import Frame, Images, Streams
 from ...core.measure.machine import usable_cores
 from ...core.target import Target
+from ...core.upload import upload
 from ...core.view import View
 from ...datasets.image import choose_reduction
 from ...models.method import CropState, Method
@@ -156,9 +157,9 @@ class CropTracker:
             own, shown = [targets[k] for k in places], [views[k] for k in places]
             with self._stage("crops"):
                 pixels = self._pixels([frames[k] for k in places], shown)
-            prior = torch.tensor(np.array([[view.prior for view in row] for row in shown]), dtype=torch.float32)
+            prior = np.array([[view.prior for view in row] for row in shown], np.float32)
             recalled = list(map(self.method.recall, own, shown, (frames[k] for k in places)))
-            made.append(Request(places, own, shown, self._join(recalled), pixels, prior.to(self.device)))
+            made.append(Request(places, own, shown, self._join(recalled), pixels, upload(prior, self.device)))
         return made
 
     def _run(self, request: Request) -> Output:
@@ -198,7 +199,7 @@ class CropTracker:
     def _begin(self, targets: Sequence[Target], views: Sequence[list[View]], frames: Sequence[Frame]) -> Any:
         """The joint memory of targets, from their views."""
         units = [[xywh_to_cxcywh(v.to_crop(t.box)) for v in own] for t, own in zip(targets, views, strict=True)]
-        boxes = torch.tensor(np.array(units), dtype=torch.float32, device=self.device)
+        boxes = upload(np.array(units, np.float32), self.device)
         return self._forward.begin(self._pixels(frames, views, exact=True), boxes)
 
     def _update_template(self, target: Target, frame: Frame) -> Target:
@@ -227,9 +228,7 @@ class CropTracker:
         whole = all(frame.reduction == 1 for frame in frames)
         if whole and (exact or self.mode.crops == "exact"):
             over = self._pool.map if len(pairs) >= _MANY else map
-            crops = torch.from_numpy(np.stack(list(over(_cut, pairs))))
-            crops = crops.pin_memory() if self.device.type == "cuda" else crops
-            crops = crops.to(self.device, non_blocking=True)
+            crops = upload(np.stack(list(over(_cut, pairs))), self.device)
         else:
             crops = cut_views(pairs, self.device)
         return crops.unflatten(0, (len(views), -1))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from ...core.frame import Frame
+from ...core.upload import upload
 from ...core.view import View
 
 
@@ -39,11 +40,9 @@ def cut_views(pairs: Sequence[tuple[Frame, View]], device: torch.device) -> Tens
         places[k, :2] -= left * frame.reduction, top * frame.reduction
         if view.fill is None:
             ends[k] = right - left - 1, bottom - top - 1
-    colour = torch.from_numpy(colours).to(device).float()[..., None, None]
-    shown = pixels.to(device, non_blocking=True).permute(0, 1, 4, 2, 3).flatten(1, 2).float() - colour
-    grid = _grid(
-        torch.from_numpy(places).to(device), torch.from_numpy(ends).to(device), pairs[0][1].size, (height, width)
-    )
+    colour = upload(colours, device).float()[..., None, None]
+    shown = upload(pixels, device).permute(0, 1, 4, 2, 3).flatten(1, 2).float() - colour
+    grid = _grid(upload(places, device), upload(ends, device), pairs[0][1].size, (height, width))
     cut = grid_sample(shown, grid, mode="bilinear", padding_mode="zeros", align_corners=True) + colour
     return cut.round().clamp(0, 255).to(torch.uint8).unflatten(1, (modalities, 3))
 

@@ -138,9 +138,7 @@ class CompiledPass:
         full = tree.map_tensors(lambda part: fill_up(part, self.batch), (memory, pixels, prior))
         output = self.graph(*full)
         # A CUDA graph writes all its answers to the same memory.
-        own = output.answers, output.memory, output.masks
-        answers, learned, masks = tree.map_tensors(lambda part: part[:count].clone(), own)
-        return Output(answers, learned, output.prediction, masks)
+        return tree.map_tensors(lambda part: part[:count].clone(), output)
 
 
 def fill_up(part: Tensor, count: int) -> Tensor:
