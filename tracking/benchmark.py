@@ -5,6 +5,7 @@ python tracking/benchmark.py data                         loading of training pa
 python tracking/benchmark.py train                        a training step
 python tracking/benchmark.py model                        a forward pass of a network
 python tracking/benchmark.py track                        tracking, from image files to result files
+python tracking/benchmark.py gpu --minutes 8 --out DIR    everything that needs a GPU
 python tracking/benchmark.py metrics --help               its options
 python tracking/benchmark.py metrics --json out.json --markdown out.md
 """

@@ -5,6 +5,7 @@ rgbt benchmark data                         loading of training pairs
 rgbt benchmark train                        a training step
 rgbt benchmark model                        a forward pass of a network
 rgbt benchmark track                        tracking, from image files to result files
+rgbt benchmark gpu --minutes 8 --out DIR    everything that needs a GPU
 rgbt benchmark metrics --help               its options
 rgbt benchmark metrics --json out.json --markdown out.md
 """
@@ -26,6 +27,7 @@ COMMANDS = {
     "train": "a training step",
     "model": "a forward pass of a network",
     "track": "tracking, from image files to result files",
+    "gpu": "everything that needs a GPU, within some minutes",
 }
 
 

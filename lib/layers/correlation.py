@@ -1,10 +1,15 @@
 """Correlation of search features with kernels made from a template. B targets, H channels, K maps."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
 from .precision import own_precision
+
+#: Older versions of PyTorch (2.4) do not tell an export from a compilation.
+_is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
 def correlate(features: Tensor, kernels: Tensor) -> Tensor:
@@ -40,7 +45,7 @@ def correlate_depthwise(features: Tensor, kernels: Tensor) -> Tensor:
     with own_precision(features):
         dtype = torch.promote_types(features.dtype, torch.float32)
         features, kernels = features.to(dtype), kernels.to(dtype)
-        if torch.compiler.is_exporting():
+        if _is_exporting():
             return correlate_by_places(features, kernels)
         joined = conv2d(features.flatten(0, 1)[None], kernels.flatten(0, 1)[:, None], groups=kernels.shape[:2].numel())
         return joined[0].unflatten(0, kernels.shape[:2])

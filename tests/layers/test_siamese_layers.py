@@ -1,5 +1,7 @@
 """Layers of Siamese trackers with several levels and two cameras: what they are at the start, what they are made of."""
 
+import importlib.util
+
 import pytest
 import torch
 from torch.nn.functional import conv2d
@@ -237,3 +239,13 @@ def test_infrared_image_is_grey():
     assert torch.equal(found[:, 0], RawBGR()(image)[:, 0]) and (found[:, 1] == found[:, 1, :1]).all()
     expected = 0.299 * image[:, 1, 0] + 0.587 * image[:, 1, 1] + 0.114 * image[:, 1, 2]
     torch.testing.assert_close(found[:, 1, 0], expected.round())
+
+
+def test_correlation_with_a_pytorch_that_does_not_tell_exports(monkeypatch):
+    """`torch.compiler.is_exporting` is newer than the oldest version that is supported."""
+    monkeypatch.delattr(torch.compiler, "is_exporting", raising=False)
+    spec = importlib.util.find_spec("lib.layers.correlation")
+    older = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(older)
+    features, kernels = torch.randn(2, 3, 9, 9), torch.randn(2, 3, 4, 4)
+    assert torch.equal(older.correlate_depthwise(features, kernels), correlate_depthwise(features, kernels))

@@ -1,13 +1,13 @@
 """FEAR: the published numbers, crops, tracking rules, labels and losses, training."""
 
-import json
 from dataclasses import replace
 
-import golden
+import golden_fear
 import micro
 import numpy as np
 import pytest
 import torch
+from golden_fear import pixels
 
 from lib.core.checkpoint import load_weights
 from lib.core.config import load_config
@@ -36,14 +36,8 @@ def published():
     return network.eval()
 
 
-def pixels(seed, size):
-    """[1, 1, 3, size, size] float pixels of the recipe."""
-    cells = np.random.default_rng(seed).standard_normal((1, 3, size // 16, size // 16)).repeat(16, 2).repeat(16, 3)
-    return torch.from_numpy(np.clip(128 + 64 * cells, 0, 255).astype(np.float32))[:, None]
-
-
 def test_published_numbers(published):
-    known = json.loads((golden.folder("fear_xs") / "fear_xs.json").read_text())
+    known = golden_fear.read()
     template = published.normalize(pixels(known["template_seed"], 128))
     search = published.normalize(pixels(known["search_seed"], 256))
     with torch.inference_mode():

@@ -44,12 +44,8 @@ def run_measurement(module: str, job: Mapping[str, Any], *, python: str = sys.ex
     module: full name of the module that runs it; name: the measurement's name in messages. Raises InputError with the
     last line that the process printed when it fails, or when `python` cannot be started.
     """
-    module = f"{PACKAGE.name}.{module.partition('.')[2]}"  # under the name of its folder, for any Python
-    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    begin = time.perf_counter()
+    begin, command, environment = time.perf_counter(), measurement_command(module, python), measurement_environment()
     try:
-        command = [python, "-m", module]
         done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment)
     except OSError as error:
         raise InputError(f"--python {python}: cannot be started: {error.strerror}") from None
@@ -58,6 +54,17 @@ def run_measurement(module: str, job: Mapping[str, Any], *, python: str = sys.ex
         last = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]
         raise InputError(f"{name} failed: {last.removeprefix('error: ')}")
     return json.loads(done.stdout) | {"process_s": seconds}
+
+
+def measurement_command(module: str, python: str = sys.executable) -> list[str]:
+    """The command that runs a module of lib, by its full name, under the name of its folder, for any Python."""
+    return [python, "-m", f"{PACKAGE.name}.{module.partition('.')[2]}"]
+
+
+def measurement_environment() -> dict[str, str]:
+    """The environment in which `measurement_command` finds this package first."""
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def machine_words(machine: Mapping[str, str] | None = None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
+from ..process import PARENT, end_with_parent
 
 MeasurementJob = dict[str, Any]
 
@@ -20,6 +21,8 @@ def answer_job(measure: Callable[[MeasurementJob], MeasurementJob]) -> None:
     Other output goes to standard error. An InputError or a lack of GPU memory ends the process with one line and a
     non-zero exit status. `job["cache"]` is the folder for compiled code.
     """
+    end_with_parent()
+    os.environ.pop(PARENT, None)  # what this process starts has another parent
     job = json.load(sys.stdin)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = job["cache"]
     with contextlib.redirect_stdout(sys.stderr):

@@ -7,9 +7,7 @@ A job holds script, config, set, checkpoint, precision, compiled, batches, passe
 choice), cache.
 """
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ...core.checkpoint import load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
+from ...core.measure.device_speed import measure_device, seconds_of
 from ...core.measure.gpu import describe_device
 from ...core.measure.job import MeasurementJob, answer_job
 from ...core.measure.peak_memory import peak_memory
@@ -27,9 +26,6 @@ from ...models import build_method, build_model
 from ...models.weights import load_state
 from ..tracker.forward_pass import CompiledPass, ForwardPass, Mode
 from .products import Product, moved_bytes, operations, products_of, repeat_products
-
-_SQUARE = 2048  # side of the matrices of a plain product
-_COPIED = 2**28  # bytes of a plain copy, more than any cache holds
 
 
 def measure(job: MeasurementJob) -> MeasurementJob:
@@ -46,7 +42,7 @@ def measure(job: MeasurementJob) -> MeasurementJob:
         "batches": {str(batch): bench.time_batch(batch) for batch in job["batches"]},
         "peak_mib": peak_memory(),  # before the machine's speed is measured
     }
-    return answer | bench.time_machine()
+    return answer | measure_device(bench.device, bench.mode.dtype)
 
 
 def open_bench(job: MeasurementJob) -> "Bench":
@@ -88,10 +84,13 @@ class Bench:
 
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        first = self.seconds(forward)[0]
-        for action in (forward, products_alone):
-            self.seconds(action)  # warm-up
-        turns = [(*self.seconds(forward), *self.seconds(products_alone)) for _ in range(self.passes)]
+        first = seconds_of(forward, self.device)[0]
+        again = [] if self.device.type == "cpu" else [forward]  # a CUDA graph is recorded in the second pass
+        for action in (*again, forward, products_alone):
+            seconds_of(action, self.device)  # warm-up
+        turns = [
+            (*seconds_of(forward, self.device), *seconds_of(products_alone, self.device)) for _ in range(self.passes)
+        ]
         columns = dict(
             zip(("pass_s", "pass_core_s", "products_s", "products_core_s"), zip(*turns, strict=True), strict=True)
         )
@@ -107,23 +106,6 @@ class Bench:
             given = self.inputs(batch)
             return products_of(lambda: self.forward(*given))
 
-    def time_machine(self) -> MeasurementJob:
-        """Operations per second of a large matrix product in the same precision, and bytes per second of a large copy;
-        on a CPU per second of core time."""
-        matrix = torch.randn(_SQUARE, _SQUARE, device=self.device).to(self.mode.dtype)
-        source = torch.ones(_COPIED, dtype=torch.uint8, device=self.device)
-        target = torch.empty_like(source)
-        actions: dict[str, Callable[[], Any]] = {
-            "square_s": lambda: torch.matmul(matrix, matrix),
-            "copy_s": lambda: target.copy_(source),
-        }
-        core = int(self.device.type == "cpu")  # other programs hardly change the time on the cores
-        seconds = {name: min(self.seconds(action)[core] for _ in range(5)) for name, action in actions.items()}
-        return {
-            "square_operations_per_s": 2 * _SQUARE**3 / seconds["square_s"],
-            "copy_bytes_per_s": 2 * _COPIED / seconds["copy_s"],  # read and written
-        }
-
     def inputs(self, batch: int) -> tuple[Any, Tensor, Tensor]:
         """Memory, search crops [B, 1, M, 3, S, S] uint8 and last sizes [B, 1, 2], from noise images."""
         generator, method = torch.Generator().manual_seed(0), self.forward.method
@@ -135,15 +117,6 @@ class Bench:
         box = torch.tensor([0.5, 0.5, 0.5, 0.5], device=self.device).expand(batch, 1, 4)
         memory = method.begin(crops(method.template_size), box)
         return memory, crops(method.search_size), box[..., 2:] / 2
-
-    def seconds(self, action: Callable[[], Any]) -> tuple[float, float]:
-        """Seconds until the device has finished `action`: wall time, and time on the cores."""
-        begin, begin_core = time.perf_counter(), time.process_time()
-        with torch.inference_mode():
-            action()
-        if self.device.type != "cpu":
-            getattr(torch, self.device.type).synchronize()
-        return time.perf_counter() - begin, time.process_time() - begin_core
 
 
 if __name__ == "__main__":

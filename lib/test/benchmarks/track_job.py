@@ -40,7 +40,7 @@ from ..results.files import write_result
 from ..tracker.crop_tracker import CropTracker
 from ..tracker.forward_pass import TORCH, Mode
 
-_WARM = 3  # frames of the warm-up
+_WARM = 5  # frames of the warm-up: a CUDA graph is recorded in the second pass
 
 
 def measure(job: MeasurementJob) -> MeasurementJob:

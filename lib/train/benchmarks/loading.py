@@ -69,14 +69,22 @@ class TimedFrames(Frames):
         return images
 
 
-def make_pairs(folder: Path, photos: Path, size: tuple[int, int], *, seed: int = 0) -> list[Sequence]:
+def make_pairs(
+    folder: Path,
+    photos: Path,
+    size: tuple[int, int],
+    *,
+    sequences: int = SEQUENCES,
+    frames: int = FRAMES,
+    seed: int = 0,
+) -> list[Sequence]:
     """Synthetic sequences as JPEG pairs on disk, with boxes as large as LasHeR's; size: (width, height).
 
     Frames larger than LARGEST are continued by mirror images, with the same detail and the same bytes per pixel.
     """
     parts = -(-max(size) // LARGEST)
     drawn = (-(-size[0] // parts), -(-size[1] // parts))
-    made = stream(photos, SEQUENCES, held_out=True, frames=FRAMES, size=drawn, seed=seed)
+    made = stream(photos, sequences, held_out=True, frames=frames, size=drawn, seed=seed)
     tiled = [Sequence(one.name, Mirrored(one.frames, size), one.boxes, attributes=one.attributes) for one in made]
     write_sequences(tiled, folder, recipe="benchmark")
     read = enumerate(read_folder(folder / "testingset"))

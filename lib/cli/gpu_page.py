@@ -1,0 +1,147 @@
+"""The Markdown page of `benchmark gpu`: a table for each kind of step, and what did not succeed."""
+
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from statistics import median
+from typing import Any
+
+from ..core.measure.benchmark import machine_words
+from ..core.measure.steps import DONE, Outcome
+from ..core.table import Table, format_markdown
+
+Rows = list[list[str]]
+
+
+def write_page(outcomes: Many[Outcome]) -> str:
+    """The page."""
+    done = [outcome for outcome in outcomes if outcome.state == DONE]
+    rates: dict[str, Any] = next((one.answer["speeds"] for one in done if one.step.kind == "device"), {})
+    parts = []
+    for kind, make in TABLES.items():
+        own = [outcome for outcome in done if outcome.step.kind == kind]
+        parts += [format_markdown(make(own, rates))] if own else []
+    missing = [outcome for outcome in outcomes if outcome.state != DONE]
+    rows = [["step", "state", "s", "last line"], *([one.step.name, one.state, f"{one.seconds:.0f}", _last(one.error)]
+                                                   for one in missing)]  # fmt: skip
+    notes = ("Traceback and further lines: results.json and logs/.",)
+    parts += [format_markdown(Table("Steps without a result", rows, notes))] if missing else []
+    times = f"{len(done)} of {len(outcomes)} steps, {sum(one.seconds for one in outcomes):.0f} s of steps."
+    return "\n\n".join([*parts, times]) + "\n"
+
+
+def device_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+    """What the device can do."""
+    answer = outcomes[0].answer
+    rows = [["precision", "product, TFLOP/s", "copy, GB/s"]]
+    for name, speed in answer["speeds"].items():
+        figures = speed["square_operations_per_s"] / 1e12, speed["copy_bytes_per_s"] / 1e9
+        rows.append([name, *(f"{figure:.4g}" for figure in figures)])
+    software = ", ".join(f"{name} {version}" for name, version in answer["software"].items() if version)
+    return Table("The device alone", rows, (f"{machine_words(answer['machine'])}, {machine_words(answer['device'])}.",
+                                            f"{software}."))  # fmt: skip
+
+
+def golden_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+    """Deviations from the public models' numbers."""
+    rows = [["public model", "largest deviation", "at", "with TF32 convolutions"]]
+    for one in outcomes:
+        worst, tf32 = one.answer["worst"], one.answer.get("tf32")
+        rows.append([one.step.job["case"], f"{worst:.2g}", one.answer["at"], f"{tf32:.2g}" if tf32 else ""])
+    notes = ("In units of what the tests allow on a CPU (1e-4 of the largest value for most): up to 1 is right.",)
+    return Table("Outputs of the public models", rows, notes)
+
+
+def modes_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+    """Boxes of other ways to compute."""
+    rows = [["network", "way", "equal boxes", "1 - IoU: mean", "median", "largest", "largest, pixels"]]
+    for one in outcomes:
+        for mode, facts in one.answer["modes"].items():
+            start = [_network(one), mode]
+            if "error" in facts:
+                rows.append([*start, "", "", "", "", _last(facts["error"])])
+                continue
+            figures = [f"{facts[key]:.2g}" for key in ("mean", "median", "most", "pixels")]
+            rows.append([*start, f"{facts['equal']} of {facts['boxes']}", *figures])
+    targets, steps = (outcomes[0].answer[key] for key in ("targets", "steps"))
+    notes = (f"{targets} targets in one batch, {steps} frames each, against every target alone in fp32 with OpenCV's "
+             "crops; one step from the same place, in every frame.",)  # fmt: skip
+    return Table("Boxes of every way to compute", rows, notes)
+
+
+def passes_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+    """Latency and throughput."""
+    rows = [["network", "way", "batch", "ms", "frames/s", "share of the product rate", "beside its products",
+             "GPU MiB", "first pass, s"]]  # fmt: skip
+    for one in outcomes:
+        way = f"{one.step.job['precision']}{' compiled' * one.step.job['compiled']}"
+        rate = rates.get(one.step.job["precision"], one.answer)["square_operations_per_s"]
+        clock = "pass_core_s" if "threads" in one.answer["device"] else "pass_s"
+        for batch, facts in one.answer["batches"].items():
+            seconds, products = median(facts["pass_s"]), median(facts["products_s"])
+            share = facts["operations"] / median(facts[clock]) / rate
+            rows.append([_network(one), way, batch, f"{1e3 * seconds:.2f}", f"{int(batch) / seconds:.1f}",
+                         f"{share:.1%}", f"{seconds / products:.2f}", f"{facts.get('gpu_peak_mib', '')}",
+                         f"{facts['first_s']:.1f}"])  # fmt: skip
+    return Table("A forward pass on search regions", rows, ("Medians. Product rate: of the device alone, above.",))
+
+
+def tracking_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+    """Files to files."""
+    rows = [["way", "frames/s", "network", "crops", "waiting for frames", "rest", "peak MiB", "GPU MiB"]]
+    for one in outcomes:
+        facts, stages = one.answer, one.answer["stages"]
+        whole = facts["track_s"]
+        waiting = whole - stages["track"] - stages["write"]
+        shares = [stages["network"] / whole, stages["crops"] / whole, waiting / whole]
+        texts = [f"{share:.1%}" for share in (*shares, 1 - sum(shares))]
+        memory = [f"{facts['peak_mib']:.0f}", f"{facts.get('gpu_peak_mib', 0):.0f}"]
+        rows.append([one.step.name.removeprefix("track "), f"{facts['frames'] / whole:.1f}", *texts, *memory])
+    return Table("Tracking from JPEG files to result files", rows)
+
+
+def training_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+    """Training steps."""
+    rows = [["", "pairs/s", "step s", "first step s", "peak MiB", "GPU MiB", "GPU busy"]]
+    for one in outcomes:
+        facts, seconds = one.answer, median(one.answer["step_s"])
+        busy = facts.get("gpu_utilisation")
+        rows.append([one.step.name.removeprefix("train "), f"{one.step.job['batch'] / seconds:.1f}", f"{seconds:.3f}",
+                     f"{facts['first_s']:.1f}", f"{facts['peak_mib']:.0f}", f"{facts.get('gpu_peak_mib', 0):.0f}",
+                     "" if busy is None else f"{busy:.0%}"])  # fmt: skip
+    return Table(f"A training step: {_network(outcomes[0])}, {outcomes[0].step.job['batch']} pairs", rows)
+
+
+def facts_table(title: str) -> Callable[[Many[Outcome], dict[str, Any]], Table]:
+    """A table of whatever a step answers."""
+
+    def make(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+        rows = [["", "value"]]
+        for one in outcomes:
+            rows += [[key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value)]
+                     for key, value in one.answer.items()]  # fmt: skip
+        return Table(title, rows)
+
+    return make
+
+
+#: Kind of step -> its table, in the order of the page
+TABLES: dict[str, Callable[[Many[Outcome], dict[str, Any]], Table]] = {
+    "device": device_table,
+    "golden": golden_table,
+    "modes": modes_table,
+    "passes": passes_table,
+    "tracking": tracking_table,
+    "training": training_table,
+    "exchange": facts_table("Exchange between processes: differences relative to the largest value"),
+    "resume": facts_table("A training run that was killed and went on"),
+    "reference": facts_table("The public code beside this one"),
+    "frames": facts_table("Frames for tracking"),
+}
+
+
+def _network(outcome: Outcome) -> str:
+    return f"{outcome.step.job['script']}/{outcome.step.job['config']}"
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1]
