@@ -124,14 +124,8 @@ class Plan:
             seconds = 40 if given else 150  # given in a rehearsal: compilation on a CPU
             counts: dict[str, Any] = {"frames": 4, "batch": 2} if self.rehearses else {"frames": 20, "batch": 8}
             job = self.job(network, checkpoint=True, modes=kinds, data_dir=data, **counts)
-            yield Step(
-                " ".join(["modes", network, *given]),
-                "lib.test.benchmarks.modes_job",
-                job,
-                150,
-                alone=False,
-                kind="modes",
-            )
+            name = " ".join(["modes", network, *given])
+            yield Step(name, "lib.test.benchmarks.modes_job", job, seconds, alone=False, kind="modes")
 
     def training_checks(self) -> Iterator[Step]:
         """Two processes on one GPU, or one where NCCL refuses two; a run that is killed."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lib.cli.gpu_page import TABLES, write_page
-from lib.cli.gpu_plan import GOLDEN, LARGE, NARROW, NETWORKS, Plan
+from lib.cli.gpu_plan import GOLDEN, LARGE, LEARNERS, NARROW, NETWORKS, Plan
 from lib.core.config import load_config
 from lib.core.measure.steps import DONE, FAILED, LEFT_OUT, STOPPED, Outcome, Scratch, Step, run_steps
 from lib.core.process import is_running
@@ -106,6 +106,8 @@ def test_the_plan_for_a_gpu_names_what_there_is(tmp_path):
     assert set(GOLDEN) == set(golden_device.CASES)
     planned = {f"{step.job['script']}/{step.job['config']}" for step in steps if step.kind == "passes"}
     assert planned == {name for name in NETWORKS if (ROOT / f"experiments/{name}.yaml").is_file()}
+    learners = {f"{step.job['script']}/{step.job['config']}" for step in steps if step.kind == "tracking"} - {LARGE}
+    assert learners == {name for name in LEARNERS if (ROOT / f"experiments/{name}.yaml").is_file()}
 
 
 def test_the_rehearsal_is_narrow(tmp_path):
