@@ -15,22 +15,26 @@ from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import ForwardPass, Mode
 from lib.train.average import WeightAverage
 
-QUICK = [name for name in TRACKERS if name in micro.VARIANTS and name != micro.TOY]
-OTHERS = [name for name in micro.VARIANTS if name not in QUICK and name != micro.TOY]
-variants = pytest.mark.parametrize(
-    "variant", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
-)
+QUICK = [name for name in TRACKERS if name in micro.TRAINED and name != micro.TOY]
+#: Training steps of many layers take seconds on `meta`.
+LONG = ("siammask", "siamdma", "siamrpnpp")
+
+
+def marked(quick):
+    slow = [name for name in micro.TRAINED if name not in quick and name != micro.TOY]
+    names = [*quick, *(pytest.param(name, marks=pytest.mark.slow) for name in slow)]
+    return pytest.mark.parametrize("variant", names)
 
 
 def network_there(variant):
     return build_model(micro.config(variant)).to(fake_gpu.DEVICE)
 
 
-@variants
+@marked(QUICK)
 def test_a_pass_of_tracking_stays_on_the_device(variant):
     network = network_there(variant).eval()
     method = build_method(network, micro.config(variant))
-    if method.absorbs:
+    if method.absorbs or method.needs_gradients:
         pytest.skip("learns each target in steps that depend on values")
     forward = ForwardPass(method, torch.float32)
 
@@ -45,12 +49,10 @@ def test_a_pass_of_tracking_stays_on_the_device(variant):
     assert not copies.places
 
 
-@variants
+@marked([name for name in QUICK if name not in LONG])
 def test_a_training_step_stays_on_the_device(variant):
     network = network_there(variant).train()
-    if network.method_class.absorbs:
-        pytest.skip("learns from other samples than pairs, or not at all")
-    batch = micro.batch(variant).apply(lambda part: part.to(fake_gpu.DEVICE))
+    batch = micro.train_batch(variant).apply(lambda part: part.to(fake_gpu.DEVICE))
     with fake_gpu.Copies() as copies:
         losses, _ = network.step(batch)
         sum(losses.values()).backward()
