@@ -80,7 +80,7 @@ def passes_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
             seconds, products = median(facts["pass_s"]), median(facts["products_s"])
             share = facts["operations"] / median(facts[clock]) / rate
             rows.append([_network(one), way, batch, f"{1e3 * seconds:.2f}", f"{int(batch) / seconds:.1f}",
-                         f"{share:.1%}", f"{seconds / products:.2f}", f"{facts.get('gpu_peak_mib', '')}",
+                         f"{share:.1%}", f"{seconds / products:.2f}", _gpu_mib(facts),
                          f"{facts['first_s']:.1f}"])  # fmt: skip
     return Table("A forward pass on search regions", rows, ("Medians. Product rate: of the device alone, above.",))
 
@@ -94,7 +94,7 @@ def tracking_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
         waiting = whole - stages["track"] - stages["write"]
         shares = [stages["network"] / whole, stages["crops"] / whole, waiting / whole]
         texts = [f"{share:.1%}" for share in (*shares, 1 - sum(shares))]
-        memory = [f"{facts['peak_mib']:.0f}", f"{facts.get('gpu_peak_mib', 0):.0f}"]
+        memory = [f"{facts['peak_mib']:.0f}", _gpu_mib(facts)]
         rows.append([one.step.name.removeprefix("track "), f"{facts['frames'] / whole:.1f}", *texts, *memory])
     return Table("Tracking from JPEG files to result files", rows)
 
@@ -106,7 +106,7 @@ def training_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
         facts, seconds = one.answer, median(one.answer["step_s"])
         busy = facts.get("gpu_utilisation")
         rows.append([one.step.name.removeprefix("train "), f"{one.step.job['batch'] / seconds:.1f}", f"{seconds:.3f}",
-                     f"{facts['first_s']:.1f}", f"{facts['peak_mib']:.0f}", f"{facts.get('gpu_peak_mib', 0):.0f}",
+                     f"{facts['first_s']:.1f}", f"{facts['peak_mib']:.0f}", _gpu_mib(facts),
                      "" if busy is None else f"{busy:.0%}"])  # fmt: skip
     return Table(f"A training step: {_network(outcomes[0])}, {outcomes[0].step.job['batch']} pairs", rows)
 
@@ -141,6 +141,11 @@ TABLES: dict[str, Callable[[Many[Outcome], dict[str, Any]], Table]] = {
 
 def _network(outcome: Outcome) -> str:
     return f"{outcome.step.job['script']}/{outcome.step.job['config']}"
+
+
+def _gpu_mib(facts: dict[str, Any]) -> str:
+    """The peak memory of the GPU, "" on a CPU."""
+    return f"{facts['gpu_peak_mib']:.0f}" if "gpu_peak_mib" in facts else ""
 
 
 def _last(text: str) -> str:

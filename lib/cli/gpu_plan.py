@@ -40,6 +40,8 @@ NARROW = {
     "iimf_track": [*_NARROW_VIT, "MODEL.BACKBONE.TBSI_LOC=[1,2]", "MODEL.BACKBONE.TBSI_MLP_RATIO=2.0"],
     "ostrack": _NARROW_VIT,
 }
+#: The sides of the crops of the public code's recipe, which its side of the comparison uses.
+PUBLIC_SIDES = ["DATA.TEMPLATE.SIZE=128", "TEST.TEMPLATE_SIZE=128", "DATA.SEARCH.SIZE=256", "TEST.SEARCH_SIZE=256"]
 _STEP = ["TRAIN.COMPILE=false", "TRAIN.CHECKPOINT_BLOCKS=false", "TRAIN.GLOBAL_BATCH=0", "TRAIN.EMA_DECAY=0"]
 _FP32, _BF16 = ["TRAIN.AMP=false"], ["TRAIN.AMP=true", "TRAIN.AMP_DTYPE=bfloat16"]
 TRAINING = {
@@ -186,4 +188,5 @@ class Plan:
         if self.reference:
             folder = str(Path(self.reference).resolve())
             job = self.job(LARGE, reference=folder, folder=str(self.scratch.files / "reference"), passes=20)
+            job["set"] = [*job["set"], *PUBLIC_SIDES]
             yield Step("reference", "lib.test.benchmarks.reference_job", job, 120, kind="reference")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lib.cli.gpu_page import TABLES, write_page
-from lib.cli.gpu_plan import GOLDEN, LARGE, LEARNERS, NARROW, NETWORKS, Plan
+from lib.cli.gpu_plan import GOLDEN, LARGE, LEARNERS, NARROW, NETWORKS, PUBLIC_SIDES, Plan
 from lib.core.config import load_config
 from lib.core.measure.steps import DONE, FAILED, LEFT_OUT, STOPPED, Outcome, Scratch, Step, run_steps
 from lib.core.process import is_running
@@ -57,7 +57,8 @@ def test_a_failing_step_is_recorded_and_the_rest_goes_on(step, tmp_path):
     assert [one.state for one in outcomes] == [FAILED, FAILED, DONE]
     assert outcomes[2].answer == {"twice": 42} and outcomes[0].seconds > 0
     assert "before" in outcomes[0].error and "raise ValueError" in outcomes[0].error
-    assert outcomes[0].error.splitlines()[-2:] == ["ValueError: the reason", "exit status 1"]
+    assert outcomes[0].error.splitlines()[-1] == "ValueError: the reason"
+    assert outcomes[0].error.splitlines()[0] == "exit status 1" and outcomes[1].error == "its answer is not JSON"
     assert reports == [[FAILED, LEFT_OUT, LEFT_OUT], [FAILED, FAILED, LEFT_OUT], [FAILED, FAILED, DONE]]
     json.dumps([one.content() for one in outcomes])
 
@@ -147,8 +148,6 @@ def test_the_page_shows_what_was_measured():
     assert r"| x | failed | 3 | ValueError: a \| b |" in page
 
 
-#: The reference's side knows the sides of the published recipe alone.
-SIDES = ["DATA.TEMPLATE.SIZE=128", "TEST.TEMPLATE_SIZE=128", "DATA.SEARCH.SIZE=256", "TEST.SEARCH_SIZE=256"]
 #: A stand-in for the public code, in its layout: this toolbox under another name, with narrow layers.
 CLONE = {
     "lib/__init__.py": "",
@@ -167,7 +166,7 @@ class Network(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        config = load_config("tbsi_track", "{LARGE.partition("/")[2]}", {NARROW["tbsi_track"] + SIDES!r})
+        config = load_config("tbsi_track", "{LARGE.partition("/")[2]}", {NARROW["tbsi_track"] + PUBLIC_SIDES!r})
         self.inner = build_model(config)
 
     def state_dict(self):

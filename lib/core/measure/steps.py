@@ -147,15 +147,15 @@ def run_step(outcome: Outcome, scratch: Scratch, seconds: float, running: "list[
             _stop(process)
             process.wait()
     outcome.seconds = time.monotonic() - begin
+    end = f"exit status {process.returncode}"
     if outcome.state == DONE:
         try:
             outcome.answer = json.loads(text)
         except ValueError:
-            outcome.state = FAILED
+            outcome.state, end = FAILED, "its answer is not JSON"
     if outcome.state != DONE:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        ended = [] if outcome.state == STOPPED or not process.returncode else [f"exit status {process.returncode}"]
-        outcome.error = "\n".join([*lines[-_SHOWN:], *ended])
+        outcome.error = "\n".join([*([end] if outcome.state == FAILED else []), *lines[-_SHOWN:]])
 
 
 def _start(step: Step, scratch: Scratch, log: TextIO) -> "subprocess.Popen[str]":
