@@ -35,7 +35,9 @@ def measure(job: MeasurementJob) -> MeasurementJob:
     own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if not Path(path, "lib").is_dir()]
     command = [sys.executable, str(_SIDE), job["reference"], job["config"], str(folder), str(device), *passes]
-    done = subprocess.run(command, env={**own, "PYTHONPATH": os.pathsep.join(paths)}, stdout=sys.stderr)
+    done = subprocess.run(
+        command, env={**own, "PYTHONPATH": os.pathsep.join([job["reference"], *paths])}, stdout=sys.stderr
+    )
     if done.returncode:
         raise InputError(
             f"{job['reference']}: the public code ended with status {done.returncode}; see the lines above"

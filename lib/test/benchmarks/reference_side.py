@@ -1,6 +1,6 @@
 """The public IIMF code in its own process: random weights, outputs and seconds. It imports nothing of this toolbox.
 
-    python reference_side.py CLONE CONFIG FOLDER DEVICE PASSES
+    PYTHONPATH=CLONE python reference_side.py CLONE CONFIG FOLDER DEVICE PASSES
 
 Expects what TBSI's and IIMF's public code have in common: `lib.config.tbsi_track.config` with `cfg` and
 `update_config_from_file`, `lib.models.tbsi_track.build_tbsi_track(cfg, training=False)`, a network that takes lists of
@@ -22,7 +22,6 @@ import torch
 
 def main(clone: str, config: str, folder: str, device: str, passes: str) -> None:
     """Build, run, write."""
-    sys.path.insert(0, clone)
     settings = importlib.import_module("lib.config.tbsi_track.config")
     settings.update_config_from_file(str(Path(clone, "experiments", "tbsi_track", f"{config}.yaml")))
     network = importlib.import_module("lib.models.tbsi_track").build_tbsi_track(settings.cfg, training=False)
