@@ -91,7 +91,7 @@ def place_in_region(masks: Tensor, cells: Cells, grid: int) -> Tensor:
     pixels before the region: [B, 127, 127] -> [B, 8 (n - 1) + 127, same]."""
     side = STEP * (grid - 1) + SIDE
     rows, columns = (place[:, None] * STEP + torch.arange(SIDE, device=masks.device) for place in cells[1:])
-    canvas = masks.new_zeros(len(masks), side, side)
+    canvas = masks.new_zeros(masks.shape[0], side, side)
     return canvas.index_put((cells.sample[:, None, None], rows[:, :, None], columns[:, None, :]), masks)
 
 

@@ -27,7 +27,7 @@ class Kernels(NamedTuple):
 
     cls: Tensor  # [B, 1, C, k, k]
     loc: Tensor  # [B, 1, C, k, k]
-    mask: Tensor  # [B, C, k, k]
+    mask_kernel: Tensor  # [B, C, k, k]
 
 
 class Prediction(NamedTuple):
@@ -77,7 +77,7 @@ class SiamMask(SiamRPNPP):
         maps = self.backbone(search)
         features = self.neck(maps, template=False)[:, 0, 0]
         logits, deltas = self.rpn_head([features], memory.cls, memory.loc)
-        correlation = self.mask_head.correlate(memory.mask, features)
+        correlation = self.mask_head.correlate(memory.mask_kernel, features)
         finer = tuple(maps[level][:, 0] for level in (1, 2, 3)) if self.refine_head is not None else None
         return Prediction(logits, deltas, correlation, finer)
 

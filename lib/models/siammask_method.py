@@ -65,7 +65,7 @@ class SiamMaskMethod(SiamRPNPPMethod):
             size, grid = pixels.shape[-1], prediction.logits.shape[-1]
             ranks = self.propose(prediction, prior[:, 0] * size, self.influence_in(size)).ranks
             place = ranks.argmax(1) % grid**2
-            cells = Cells(torch.arange(len(place), device=place.device), place // grid, place % grid)
+            cells = Cells(torch.arange(place.shape[0], device=place.device), place // grid, place % grid)
             mask = place_in_region(self.network.masks(prediction, cells).float().sigmoid(), cells, grid)
         return answer._replace(prediction=prediction._replace(correlation=None, finer=None, mask=mask))
 

@@ -50,7 +50,7 @@ def test_every_stage():
         features[time] = model.neck(maps, template=time == "z")[:, 0, 0]
         expect(f"neck.{time}", features[time])
     memory = model.embed(pysot.inputs(NAME)[0])
-    expect("mask.conv_kernel", memory.mask)
+    expect("mask.conv_kernel", memory.mask_kernel)
     expect("mask.conv_search", model.mask_head.conv_search(features["x"]))
     found = model(memory, pysot.inputs(NAME)[1])
     expect("head.cls", found.logits.flatten(1, 2))

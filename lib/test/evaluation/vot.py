@@ -101,9 +101,11 @@ def _box_of(region: Any, trax: Any) -> np.ndarray:
 def _state_of(
     target: Target, trax: Any, threshold: float | None, size: tuple[int, int]
 ) -> tuple[Any, dict[str, float]]:
-    """The box, or the mask in a frame of this height and width, and the confidence for the toolkit's long-term
-    measures. The mask of a target that has none is empty."""
-    if threshold is None:
+    """The box, the rotated one where a target has one, or the mask in a frame of this height and width; and the
+    confidence for the toolkit's long-term measures. The mask of a target that has none is empty."""
+    if threshold is None and target.corners is not None:
+        region = trax.Polygon.create([(float(x), float(y)) for x, y in target.corners])
+    elif threshold is None:
         region = trax.Rectangle.create(*map(float, target.box))
     else:
         inside = np.zeros(size, bool) if target.mask is None else target.mask.in_frame(size) > threshold

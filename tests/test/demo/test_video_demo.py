@@ -398,6 +398,21 @@ def test_masks_of_a_refiner_are_drawn(demo, sequence_folder, tmp_path):
     assert (np.abs(pictures[0] - pictures[1]).sum(-1) > 60).mean() > 0.01
 
 
+def test_masks_of_a_tracker_are_drawn(sequence_folder, tmp_path, monkeypatch):
+    """SiamMask's: the command asks for them, and they change no box."""
+    save_weights(tmp_path / "w.safetensors", micro.model("siammask").state_dict(), {})
+    small = [change for change in micro.VARIANTS["siammask"][2] if "TEST.MASK" not in change and "''" not in change]
+    command = ["siammask", "siammask_r50_l3", "--checkpoint", tmp_path / "w.safetensors", "--device", "cpu",
+               "--sequence", sequence_folder, "--max_frames", 3, "--set", *small]  # fmt: skip
+    pictures = []
+    for name in ("with", "without"):
+        monkeypatch.setattr(evaluation, "_MASKS", f"TEST.MASK={str(name == 'with').lower()}")
+        track.main([*map(str, command), "TEST.MASK_THRESHOLD=0.5", "--out", str(tmp_path / name)])
+        pictures.append(VideoFrames(tmp_path / name / "tracking.mp4")[2][0].astype(int))
+    assert (tmp_path / "with" / "boxes.txt").read_text() == (tmp_path / "without" / "boxes.txt").read_text()
+    assert (np.abs(pictures[0] - pictures[1]).sum(-1) > 60).mean() > 0.01
+
+
 def test_file_that_is_no_video(tmp_path):
     (tmp_path / "notes.mp4").write_text("not a video")
     with pytest.raises(InputError, match="notes.mp4: cannot be read as a video"):

@@ -58,10 +58,16 @@ def mask(pixels):
     return Region(type=Region.MASK, pixels=pixels, numbers=(0, 0))
 
 
+def polygon(corners):
+    assert all(type(number) is float for corner in corners for number in corner)
+    return Region(type=Region.POLYGON, numbers=[number for corner in corners for number in corner])
+
+
 class FakeTrax(ModuleType):
     """Plays the given requests to the tracker, then ends the session or breaks."""
 
     Region, Rectangle, Mask = Region, SimpleNamespace(create=rectangle), SimpleNamespace(create=mask)
+    Polygon = SimpleNamespace(create=polygon)
     Image = SimpleNamespace(PATH="path")
     TraxStatus = SimpleNamespace(INITIALIZE="initialize", FRAME="frame", QUIT="quit")
 
@@ -170,6 +176,22 @@ def test_masks_start_from_the_box_around_their_pixels(tmp_path):
     trax = FakeTrax(play(tmp_path, sequence, starts={0: [nothing]}))
     with pytest.raises(InputError, match="has no area"):
         serve(fake_tracker(), trax, ("color", "ir"))
+
+
+def test_rotated_boxes_are_sent_as_polygons(tmp_path):
+    """Of SiamMask with a box that fits its mask; the first box is the toolkit's own."""
+    sequence = moving_sequence("a", length=3)
+    for source, kind in (("area", Region.POLYGON), ("proposal", Region.RECTANGLE)):
+        tracker = micro.tracker("siammask", f"TEST.BOX={source}", "TEST.MASK=false")
+        trax = FakeTrax(play(tmp_path, sequence, starts={0: [rectangle(*sequence.boxes[0].tolist())]}))
+        serve(tracker, trax, ("color",))
+        (target,) = tracker.start([sequence.frames[0][:1]], [sequence.boxes[0]])
+        assert trax.answers[0][0][0].type == Region.RECTANGLE
+        for index in (1, 2):
+            (target,) = tracker.track([target], [sequence.frames[index][:1]])
+            region = trax.answers[index][0][0]
+            expected = target.box if target.corners is None else target.corners.ravel()
+            assert region.type == kind and region.numbers == pytest.approx(expected.tolist(), abs=1e-3)
 
 
 def test_masks_are_sent_where_a_threshold_says_so(tmp_path):
