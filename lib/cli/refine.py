@@ -42,7 +42,7 @@ from ..test.tracker.protocol import Tracker
 from ..test.tracker.refined import Refined
 from .options import add_data, add_device, add_out, add_sequence, add_workers
 from .parser import Argv, Parser
-from .refine_options import EXAMPLE, add_masks, add_refine, asked_refiner, open_masks
+from .refine_options import EXAMPLE, add_masks, add_refine, asked_refiner, masks_words, open_masks
 from .test_options import add_speed
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,8 @@ def prepare(
             f"{folder}: {changed[0]} was refined from another result than {_result(args.results, changed[0])}; "
             "choose another folder (--out) or remove this one"
         )
-    record_run(folder, refiner.cfg, refiner.files, mode=mode, refined="boxes of result files")
+    masks = masks_words(args, refiner)
+    record_run(folder, refiner.cfg, refiner.files, mode=mode, refined="boxes of result files", masks=masks)
     add_origins(folder, origins)
     with write_atomically(folder / SOURCES) as temporary:
         temporary.write_text(json.dumps(known | own, indent=1), encoding="utf-8")

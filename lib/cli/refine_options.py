@@ -67,6 +67,11 @@ def threshold_of(args: argparse.Namespace, run: Run) -> float:
     return float(masks_of(run).cfg.TEST.MASK_THRESHOLD if asked is None else asked)
 
 
+def masks_words(args: argparse.Namespace, run: Run) -> str:
+    """How masks are written, for the record of the results; "" where they are not."""
+    return f"{args.masks}, above {threshold_of(args, run):g}" if args.masks else ""
+
+
 def open_masks(
     args: argparse.Namespace, run: Run, folder: Path, save: SaveResult
 ) -> tuple[SaveResult, OnTarget | None]:

@@ -54,7 +54,7 @@ from .options import (
     add_workers,
 )
 from .parser import Argv, Parser
-from .refine_options import add_masks, add_refine, open_masks, threshold_of
+from .refine_options import add_masks, add_refine, masks_words, open_masks
 from .test_options import add_cameras, add_speed, add_watching, check_watching, open_watcher
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def main(argv: Argv = None) -> None:
     origins = {sequence.name: origin_of(sequence, data) for sequence in sequences}
     record = functools.partial(
         record_run, folder, network.cfg, network.files, integer_boxes=args.integer_boxes, mode=mode,
-        refiner=network.refined_by,
+        refiner=network.refined_by, masks=masks_words(args, network),
     )  # fmt: skip
     if is_launcher(args):
         if args.rank == 0:
@@ -151,8 +151,6 @@ def open_network(args: argparse.Namespace) -> Run:
         raise InputError(f"--fails_at {args.fails_at}: expected 2 or more, and --modality for the camera that stays")
     check_watching(args)
     network = open_named(args)
-    if args.masks:
-        threshold_of(args, network)
     if args.mode != "single" and len(network.devices) > 1:
         raise InputError(
             f"--threads {args.threads} --mode {args.mode}: --nproc_per_node says how many processes there are"

@@ -42,7 +42,7 @@ class AlphaRefineMethod(OneView):
         self.threshold, self.least_area = test.MASK_THRESHOLD, test.MASK_AREA
         self.masks: bool = test.MASK or self.source == "mask"
         self.rounds: int = test.ROUNDS
-        self.clips, self.writes_back = test.CLIP, test.WRITE_BACK
+        self.clips, self.writes_back, self.back_shift = test.CLIP, test.WRITE_BACK, test.WRITE_BACK_SHIFT
         if self.source == "head" and network.corner_head is None:
             raise InputError("TEST.BOX: head: this network has no box head; set it to mask or base")
         if self.masks and network.mask_head is None:

@@ -143,6 +143,8 @@ def test_masks_are_those_of_the_refiner(tracked, weights, form):
             found = decode_mask((folder / "masks" / "a.txt").read_text().splitlines()[index], SIZE)
         assert (found.astype(bool) == expected).mean() > 0.999
     assert not list((folder / "masks").glob("*.part"))
+    with pytest.raises(InputError, match=f"made with masks: {form}, above 0.45, this run has {form}, above 0.6"):
+        tracked(*weights, "--masks", form, "--mask_threshold", 0.6)
 
 
 @pytest.mark.parametrize(

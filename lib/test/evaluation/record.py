@@ -41,12 +41,14 @@ def record_run(
     mode: Mode = EXACT,
     refiner: tuple[str, EasyDict] | None = None,
     refined: str = "",
+    masks: str = "",
 ) -> None:
     """Save the resolved configuration beside the results, and that of a refiner; lines above it name the weights, the
     mode and the refiner.
 
     weights: the tracker's weight files, and its refiner's; empty for a tracker without weights. refiner: its name and
-    configuration. refined: what tells the results apart that were refined, where results are.
+    configuration. refined: what tells the results apart that were refined, where results are. masks: how they are
+    written, where they are.
     Raises InputError when the folder holds results of another configuration or checkpoint, or results without a record:
     a run may only continue an identical run.
     """
@@ -54,7 +56,7 @@ def record_run(
     files = " and ".join(f"{Path(file).name}, sha256 {digest(file)}" for file in weights)
     head = f"# checkpoint: {files or 'none'}\n"
     head += f"# boxes: {'integers' if integer_boxes else 'floats'}\n"
-    head += "".join(f"# {key}: {value}\n" for key, value in _computed(mode, refiner, refined).items())
+    head += "".join(f"# {key}: {value}\n" for key, value in _computed(mode, refiner, refined, masks).items())
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
         temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")
@@ -132,8 +134,10 @@ def _decisive_keys(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return {key: leaf for key, leaf in flatten(cfg).items() if key.startswith(parts) and key != "MODEL.PRETRAIN_FILE"}
 
 
-def _computed(mode: Mode, refiner: tuple[str, EasyDict] | None = None, refined: str = "") -> dict[str, str]:
-    """What decides boxes besides the configuration. Records without it were made with the defaults."""
+def _computed(
+    mode: Mode, refiner: tuple[str, EasyDict] | None = None, refined: str = "", masks: str = ""
+) -> dict[str, str]:
+    """What decides boxes and masks besides the configuration. Records without it were made with the defaults."""
     settings = "none"
     if refiner is not None:
         keys = json.dumps(_decisive_keys(refiner[1]), sort_keys=True, default=str)
@@ -145,6 +149,7 @@ def _computed(mode: Mode, refiner: tuple[str, EasyDict] | None = None, refined: 
         "backend": mode.backend,
         "refiner": settings,
         "refined": refined or "none",
+        "masks": masks or "none",
     }
 
 

@@ -31,6 +31,10 @@ class Refiner(Protocol):
     def writes_back(self) -> bool:
         """Whether the base tracker is to continue from the refined boxes."""
 
+    @property
+    def back_shift(self) -> float:
+        """Pixels by which these boxes are shifted right and down for the base tracker."""
+
     def begin(self, frames: Sequence[Frame], targets: Sequence[Target]) -> list[Any]:
         """The memory of each new target, from its first frame and box."""
 
@@ -92,7 +96,8 @@ class Refined:
         for place, says in zip(found, better, strict=True):
             shown[place] = replace(shown[place], box=says.box, mask=says.mask)
         if self.refiner.writes_back and self.base.corrects:
-            inside = [clip_corners(says.box, *frame.size) for says, frame in zip(better, read, strict=True)]
+            shift = np.array([self.refiner.back_shift] * 2 + [0, 0])
+            inside = [clip_corners(says.box, *frame.size) + shift for says, frame in zip(better, read, strict=True)]
             for place, target in zip(found, self.base.correct(chosen, inside), strict=True):
                 moved[place] = target
         parts = zip(shown, moved, memories, strict=True)
@@ -138,6 +143,7 @@ class Identity:
 
     streams = Streams(1)
     writes_back = True
+    back_shift = 0.0
 
     def begin(self, frames: Sequence[Frame], targets: Sequence[Target]) -> list[Any]:
         """Nothing is kept."""

@@ -18,6 +18,7 @@ class RefiningMethod(Protocol):
 
     rounds: int  # times that a box is refined in a frame
     writes_back: bool  # as `Refiner.writes_back`
+    back_shift: float  # as `Refiner.back_shift`
     masks: bool  # whether answers have masks
 
 
@@ -40,6 +41,11 @@ class CropRefiner:
     def writes_back(self) -> bool:
         """As the method says."""
         return self.method.writes_back
+
+    @property
+    def back_shift(self) -> float:
+        """As the method says."""
+        return self.method.back_shift
 
     def begin(self, frames: Sequence[Frame], targets: Sequence[Target]) -> list[Any]:
         """The tracker's targets."""

@@ -56,6 +56,7 @@ class Grow:
 
     streams = Streams(1)
     writes_back = True
+    back_shift = 0.0
 
     def begin(self, frames, targets):
         return self._kept(frames, targets)

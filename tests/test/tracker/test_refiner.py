@@ -78,6 +78,10 @@ def test_the_base_goes_on_from_the_clipped_box_and_the_unclipped_one_is_reported
     (moved,) = whole.track([target], [sequence.frames[1]])
     np.testing.assert_array_equal(moved.state.base.box, clip_corners(moved.box, 180, 240))
     assert not np.array_equal(moved.state.base.box, moved.box)
+    shifted = Refined(StaticBox(), refiner("TEST.CLIP=false", "TEST.WRITE_BACK_SHIFT=0.5"))
+    (other,) = shifted.track([target], [sequence.frames[1]])
+    np.testing.assert_array_equal(other.box, moved.box)
+    np.testing.assert_array_equal(other.state.base.box, moved.state.base.box + [0.5, 0.5, 0, 0])
 
 
 def test_two_rounds_are_the_same_as_refining_twice():
