@@ -43,10 +43,10 @@ class ECO(FeatureNetwork):
         self.resnet = ImageNetResNet(DEPTH, last=LAYER, width=cfg.MODEL.WIDTH)
 
     def forward(self, memory: Any, search: Tensor) -> Maps:
-        """search [B, 1, 3, S, S] normalised -> Maps. `memory` is not used."""
-        image = search[:, 0]
-        shallow = pool_halves(self.vggmconv1(image))
-        return Maps(normalize_power(shallow), normalize_power(self.resnet(image)[f"layer{LAYER}"]))
+        """search [B, 1, 3, S, S] normalised, in any precision -> Maps in float32. `memory` is not used."""
+        image = search[:, 0].to(self.dtype)
+        shallow = pool_halves(self.vggmconv1(image)).float()
+        return Maps(normalize_power(shallow), normalize_power(self.resnet(image)[f"layer{LAYER}"].float()))
 
     def score_map(self, prediction: Any) -> ScoreMap | None:
         """The fused response, 0 to 1, around the middle of the search region; None before a target was looked for."""

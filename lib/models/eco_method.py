@@ -26,7 +26,7 @@ from .eco_learner import Block, BlockRules, Learner, Seen, first_block
 from .method import Answer, Method, TargetAnswer
 
 if TYPE_CHECKING:
-    from .eco import ECO, Maps
+    from .eco import ECO
 
 EXPANSION = 2  # side of the image that first samples are cut from, over theirs
 SMALLEST = 10  # pixels: the target's width and height do not become smaller
@@ -111,7 +111,7 @@ class ECOMethod(Method):
 
     def begin(self, pixels: Tensor, boxes: Tensor) -> Memory:
         """Compression and filter of each block, from the samples of the first frame."""
-        images = self.network.normalize(pixels[:, 0]).to(self.network.dtype)[:, 0]
+        images = self.network.normalize(pixels[:, 0])[:, 0]
         return tree.join([self._begin(image, box) for image, box in zip(images, boxes[:, 0], strict=True)])
 
     def _begin(self, image: Tensor, box: Tensor) -> Memory:
@@ -119,7 +119,7 @@ class ECOMethod(Method):
         size = image.shape[-1] // EXPANSION
         samples = self._first_samples(size)
         images, moves = samples(image, torch.zeros(samples.draws, 2))
-        maps = self._float(self.network(None, images[:, None]))
+        maps = self.network(None, images[:, None])
         target = (float(box[3]) * image.shape[-1], float(box[2]) * image.shape[-1])
         beside = (box[:2].flip(0) - 0.5) * image.shape[-1]
         offsets = (moves.to(beside) + beside) * (2 * torch.pi / size)
@@ -133,8 +133,7 @@ class ECOMethod(Method):
 
     def predict(self, memory: Memory, pixels: Tensor) -> Prediction:
         """The compressed samples of all scales, and the filters' responses to them."""
-        images = self.network.normalize(pixels.flatten(0, 1)).to(self.network.dtype)
-        maps = self._float(self.network(None, images))
+        maps = self.network(None, self.network.normalize(pixels.flatten(0, 1)))
         shallow, deep = (
             rules.see(block, part.unflatten(0, pixels.shape[:2]))
             for rules, block, part in zip(self.rules, (memory.shallow, memory.deep), maps, strict=True)
@@ -209,10 +208,6 @@ class ECOMethod(Method):
         first = self.first
         shifts = [[2 * value / size for value in pair] for pair in first.SHIFTS]
         return FirstSamples(size, shifts, first.FLIP, first.BLURS, first.ROTATIONS, random_shift=0.0)
-
-    @staticmethod
-    def _float(maps: "Maps") -> "Maps":
-        return type(maps)(*(part.float() for part in maps))
 
 
 def whole_size(size: float) -> int:
