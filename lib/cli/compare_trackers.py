@@ -10,6 +10,7 @@ Weights are those of FILE, else of the newest training, else the bundled ones. A
 not tracked again, so the same command goes on where it was stopped, and tracks new trackers alone.
 Trackers of both cameras are also tracked with one camera removed, failing in mid-sequence, or replaced by noise
 (--cameras). Frames in which the target is hidden (0,0,0,0) are left out of all figures.
+With --backend onnxruntime, PyTorch computes the networks that cannot be exported.
 OpenCV's trackers run on one thread. MIL draws from one random generator per process, so that its figures depend on the
 sequences before.
 """
@@ -36,7 +37,8 @@ from ..test.evaluation.record import digest
 from ..test.metrics import PLAIN_IOU
 from ..test.report.comparison import ComparedSet, comparison_page, comparison_rows, comparison_tables
 from ..test.results.origin import check_scored
-from .options import add_device, add_out
+from ..test.tracker.forward_pass import EXACT, Mode
+from .options import add_backend, add_device, add_out
 from .parser import Argv, Parser
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Contestant:
     name: str  # in tables
     run: Run
     stream: str  # of TEST.STREAM; "both" for trackers of both cameras, "" for the static box
+    mode: Mode = EXACT
 
     @property
     def place(self) -> Path:
@@ -96,6 +99,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     parser.add_argument("--nano_backbone", metavar="FILE", help="backbone of NanoTrackV2, an ONNX file")
     parser.add_argument("--nano_head", metavar="FILE", help="head of NanoTrackV2, an ONNX file")
     add_device(parser)
+    add_backend(parser)
     add_out(parser, what="folder for the page, the figures and the results", required=True)
     return parser.read()
 
@@ -137,7 +141,21 @@ def open_contestant(text: str, args: argparse.Namespace) -> Contestant:
         digest(file)  # refuses missing ones before anything is tracked
     stream = opened.cfg.TEST.get("STREAM", "both" if opened.modalities == len(CAMERAS) else "visible")
     stream = "" if opened.cfg.MODEL.NAME == "static" else stream
-    return Contestant(name or f"{' '.join(parts[:2])}{f', {parts[2]}' if len(parts) == 3 else ''}", opened, stream)
+    name = name or f"{' '.join(parts[:2])}{f', {parts[2]}' if len(parts) == 3 else ''}"
+    return Contestant(name, opened, stream, choose_mode(name, opened, args.backend))
+
+
+def choose_mode(name: str, opened: Run, backend: str) -> Mode:
+    """A mode with this backend where it can compute the tracker's network; else PyTorch's, and a line says so."""
+    mode = Mode(backend=backend)
+    if mode == EXACT or opened.checkpoint is None:
+        return EXACT
+    try:
+        opened.prepare(mode)
+    except InputError as error:
+        log.info("%s: computed by PyTorch (%s)", name, error)
+        return EXACT
+    return mode
 
 
 def read_sets(text: str) -> list[ContestSet]:
@@ -192,7 +210,7 @@ def follow(found: ContestSet, contestants: list[Contestant], case: str, results:
             continue
         if not finished:
             log.info("%s, %s: %s", found.name, case, item.name)
-            complete_results(item.run, sequences, folder, data)
+            complete_results(item.run, sequences, folder, data, item.mode)
         check_scored(folder, data, starts)
         entry = evaluate(item.name, folder, videos, PLAIN_IOU)
         entries.append(entry if item.stream else replace(entry, speed=None, whole_speed=None))

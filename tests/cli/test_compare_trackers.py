@@ -110,3 +110,24 @@ def test_opencv_without_a_tracker_is_said(sets, monkeypatch):
         monkeypatch.delattr(cv2, name, raising=False)
     with pytest.raises(InputError, match="TrackerMIL: OpenCV"):
         compare_trackers.main(["opencv:mil", *sets])
+
+
+def test_onnxruntime_computes_what_can_be_exported(sets, monkeypatch, caplog):
+    prepared = []
+
+    def prepare(run, mode):
+        prepared.append((run.cfg.MODEL.NAME, mode.backend))
+        if run.cfg.MODEL.NAME == "fear":
+            raise InputError("Fear: cannot be exported as graphs")
+
+    monkeypatch.setattr(opening.Run, "prepare", prepare)
+    args = compare_trackers.parse_arguments([STATIC, "--backend", "onnxruntime", *sets])
+    texts = (STATIC, TINY, "light=fear:xs")
+    with caplog.at_level("INFO"):
+        modes = [compare_trackers.open_contestant(text, args).mode.backend for text in texts]
+    assert modes == ["torch", "onnxruntime", "torch"]
+    assert prepared == [("iimf_track", "onnxruntime"), ("fear", "onnxruntime")]
+    assert "light: computed by PyTorch (Fear: cannot be exported as graphs)" in caplog.text
+    monkeypatch.undo()
+    plain = compare_trackers.parse_arguments([TINY, *sets])
+    assert compare_trackers.open_contestant(TINY, plain).mode.backend == "torch"
