@@ -49,6 +49,7 @@ class Target:
         self.bias = np.ones(2)  # factors by which the network overestimates width and height
         self.fill = np.zeros(0, np.uint8)  # [3 M] padding colour of stretched crops
         self.score = 1.0
+        self.age = 0  # frames since the first one
 
 
 class OnnxTracker:
@@ -78,6 +79,8 @@ class OnnxTracker:
         self.margin: int = about["margin"]
         self.calibrates, self.size_rate = about.get("calibrates", False), about.get("size_rate", 1.0)
         self.hold_score: float = about.get("hold_score", 0.0)
+        self.update_interval: int = about.get("template_update_interval", 0)
+        self.update_share, self.update_score = about.get("template_update_share"), about.get("template_update_score")
         self.black_template = about.get("template_padding") == "black"
         self.own_colour = about.get("flat_padding") == "own"
         self.stream: str = about.get("stream", "visible")
@@ -128,16 +131,20 @@ class OnnxTracker:
     def start_stretched(self, frame: np.ndarray, first: np.ndarray) -> Target:
         """As `start`, with crops that keep no aspect ratio."""
         colour = [frame[..., 3 * k : 3 * k + 3].mean(axis=(0, 1)).astype(np.uint8) for k in range(self.modalities)]
-        fill = np.concatenate(colour)
-        around = np.rint(first)
-        own = self.padding(frame, np.zeros_like(fill) if self.black_template else fill)
-        crop, extent = cut_stretched(frame, around, self.template_factor, self.template_size, own)
-        shift = (first[:2] + first[2:] / 2 - around[:2] - around[2:] / 2) / extent
-        middle = (self.template_size - 1) / 2 / self.template_size
-        inside = np.concatenate([middle + shift, first[2:] / extent])
-        target = Target(first, run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)}))
-        target.fill = fill
+        target = Target(first, {})
+        target.fill = np.concatenate(colour)
+        target.memory = self.read_template(target, frame)
         return target
+
+    def read_template(self, target: Target, frame: np.ndarray) -> dict[str, np.ndarray]:
+        """Output of the template graph for the target's box."""
+        box, around = target.box, np.rint(target.box)
+        own = self.padding(frame, np.zeros_like(target.fill) if self.black_template else target.fill)
+        crop, extent = cut_stretched(frame, around, self.template_factor, self.template_size, own)
+        shift = (box[:2] + box[2:] / 2 - around[:2] - around[2:] / 2) / extent
+        middle = (self.template_size - 1) / 2 / self.template_size
+        inside = np.concatenate([middle + shift, box[2:] / extent])
+        return run(self.first, {"template": crop[None], "box": inside[None].astype(np.float32)})
 
     def track_stretched(self, target: Target, frame: np.ndarray) -> np.ndarray:
         """As `track`, with crops that keep no aspect ratio. A box whose score is below `hold_score` stays."""
@@ -148,6 +155,7 @@ class OnnxTracker:
         prior = (around[2:] / extent).astype(np.float32)
         answer = run(self.second, {**target.memory, "search": crop[None], "prior": prior[None]})
         box, target.score = answer["boxes"][0].astype(np.float64), float(answer["scores"][0])
+        target.age += 1
         if not (np.isfinite(box).all() and np.isfinite(target.score)):
             target.box, target.score = around, 0.0
         elif target.score < self.hold_score:
@@ -156,7 +164,20 @@ class OnnxTracker:
             centre, size = around[:2] + around[2:] / 2 + (box[:2] - 0.5) * extent, box[2:] * extent
             found = whole_box(np.concatenate([centre - size / 2, size]))
             target.box = clip(found, frame.shape[0], frame.shape[1], self.margin)
+            if self.update_interval and target.age % self.update_interval == 0 and target.score >= self.update_score:
+                self.update_template(target, frame)
         return target.box
+
+    def update_template(self, target: Target, frame: np.ndarray) -> None:
+        """Blend the features of a new template into the target's. With two cameras only where both show something."""
+        flat = any((image == image[0, 0]).all() for image in np.split(frame, self.modalities, axis=2))
+        if self.own_colour and (flat or target.memory["absent"].any()):
+            return
+        fresh = self.read_template(target, frame)
+        if self.own_colour and fresh["absent"].any():
+            return
+        old = target.memory["features"]
+        target.memory = target.memory | {"features": old + np.float32(self.update_share) * (fresh["features"] - old)}
 
     def padding(self, frame: np.ndarray, fill: np.ndarray) -> np.ndarray:
         """The padding colour [3 M]: of an image of one colour that colour, where the network leaves such images out."""
@@ -176,9 +197,8 @@ def check_rules(folder: str | Path, about: dict[str, object]) -> None:
         raise InputError(
             f"{folder}: {about['geometry']} crops are not supported here; see docs/export.md of the toolbox"
         )
-    for key, name in (("motion", "TEST.MOTION"), ("template_update_interval", "TEST.TEMPLATE_UPDATE.INTERVAL")):
-        if about.get(key):
-            raise InputError(f"{folder}: {name} is {about[key]}, which is not followed here; export again with 0")
+    if about.get("motion"):
+        raise InputError(f"{folder}: TEST.MOTION is {about['motion']}, which is not followed here; export again with 0")
 
 
 def run(session: onnxruntime.InferenceSession, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

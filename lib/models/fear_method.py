@@ -155,6 +155,8 @@ class FearMethod(OneView):
             "hold_score": self.hold_below,
             "motion": self.motion,
             "template_update_interval": self.update.INTERVAL,
+            "template_update_share": self.update.SHARE,
+            "template_update_score": self.update.SCORE,
         }
 
 

@@ -110,9 +110,17 @@ class IIMFLiteMethod(FearMethod):
         """As FEAR's; the padding of an image of one colour has that colour."""
         return super().graph_settings() | {"flat_padding": "own"}
 
+    def update_views(self, target: Target, frame: Frame) -> list[View]:
+        """As FEAR's, where both cameras had an image in all templates and have one now: a camera alone is followed as
+        FEAR follows it."""
+        due = super().update_views(target, frame)
+        if due and (target.state.memory.absent.any() or any(flat_colour(image) is not None for image in frame.images)):
+            return []
+        return due
+
     def merge_memory(self, memory: "Memory", fresh: "Memory") -> "Memory":
-        """As FEAR's; a stream without an image in the new template keeps its features, and the shared one too."""
-        missing = torch.cat([fresh.absent, fresh.absent.amax(1, keepdim=True)], 1)[:, :, None, None, None] > 0
+        """As FEAR's; nothing changes where the new template shows nothing in one camera."""
+        missing = fresh.absent.amax(1)[:, None, None, None, None] > 0
         merged = super().merge_memory(memory, fresh)
         return memory._replace(features=torch.where(missing, memory.features, merged.features))
 

@@ -1,5 +1,7 @@
 """IIMF lite: one camera absent, which stream is believed, what learns."""
 
+from dataclasses import replace
+
 import micro
 import numpy as np
 import pytest
@@ -95,13 +97,27 @@ def test_a_camera_that_fails_is_named_once(caplog):
     assert line not in caplog.messages
 
 
-def test_template_update_without_one_camera_leaves_its_features():
+def test_a_new_template_without_one_camera_changes_nothing():
     method = micro.tracker("iimf_lite", "TEST.TEMPLATE_UPDATE.SHARE=0.25").method
     old = Memory(torch.zeros(2, 3, 4, 2, 2), torch.zeros(2, 2))
     new = Memory(torch.ones(2, 3, 4, 2, 2), torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
     merged = method.merge_memory(old, new)
-    assert merged.features[:, :, 0, 0, 0].tolist() == [[0.25, 0.25, 0.25], [0.25, 0, 0]]
+    assert merged.features[:, :, 0, 0, 0].tolist() == [[0.25, 0.25, 0.25], [0, 0, 0]]
     assert torch.equal(merged.absent, old.absent)
+
+
+def test_the_template_is_updated_where_both_cameras_show_something():
+    tracker = micro.tracker("iimf_lite", "TEST.TEMPLATE_UPDATE.INTERVAL=2", "TEST.TEMPLATE_UPDATE.SCORE=0.5")
+    random = np.random.default_rng(0)
+    image, flat = random.integers(1, 256, (60, 80, 3), np.uint8), np.full((60, 80, 3), 9, np.uint8)
+    box = np.array([20.0, 20, 20, 20])
+    both, alone = tracker.start([[image, image[::-1].copy()], [image, flat]], [box, box])
+    frames = {"both": [image, image], "dark": [flat, image]}
+
+    def due(target, name):
+        return len(tracker.method.update_views(replace(target, age=2, score=0.6), Frame(frames[name], (60, 80))))
+
+    assert [due(both, "both"), due(both, "dark"), due(alone, "both")] == [1, 0, 0]
 
 
 def test_streams_of_the_bundled_weights_are_fears(pair):
