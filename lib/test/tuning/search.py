@@ -126,8 +126,10 @@ def allowed_trials(
 
 
 def decisive(cfg: Mapping[str, Any]) -> Setting:
-    """The settings that distinguish trials of one network: TEST without TEST.EPOCH, which names the checkpoint."""
-    return {key: value for key, value in flatten({"TEST": cfg["TEST"]}).items() if key != "TEST.EPOCH"}
+    """The settings that distinguish trials of one network: TEST without TEST.EPOCH, which names the checkpoint, and
+    TEST.REFINER, since trials have no refiner."""
+    left_out = ("TEST.EPOCH", "TEST.REFINER")
+    return {key: value for key, value in flatten({"TEST": cfg["TEST"]}).items() if key not in left_out}
 
 
 def scored_sequences(sequences: Iterable[Sequence]) -> tuple[tuple[Sequence, ...], tuple[ScoredSequence, ...]]:
