@@ -1,5 +1,6 @@
 """How ATOM and the DiMP family track, with small networks: what they learn from, what belongs to a target."""
 
+import functools
 import pickle
 
 import micro
@@ -21,6 +22,13 @@ def start(tracker, *numbers, names=("right", "left")):
     return tracker.start(
         [SEQUENCES[k].frames[0] for k in numbers], [SEQUENCES[k].boxes[0] for k in numbers], [names[k] for k in numbers]
     )
+
+
+@functools.cache
+def begun():
+    """A tracker and its first target, pickled: a test that changes what the target owns loads its own."""
+    tracker = micro.tracker("dimp")
+    return tracker, pickle.dumps(start(tracker, 0)[0])
 
 
 def filters_of(target):
@@ -64,7 +72,7 @@ def test_random_numbers_are_those_of_the_name_and_the_frame():
 @pytest.mark.parametrize("flag", range(len(FLAGS)), ids=FLAGS)
 def test_what_a_frame_teaches(flag, monkeypatch):
     """A sample is kept where the target is certain; what looks like it is learned from at once."""
-    tracker = micro.tracker("dimp")
+    tracker, pickled = begun()
     locate = tracker.method.locate
 
     def flagged(*given):
@@ -72,7 +80,7 @@ def test_what_a_frame_teaches(flag, monkeypatch):
         return found._replace(flag=torch.full_like(found.flag, flag))
 
     monkeypatch.setattr(tracker.method, "locate", flagged)
-    (before,) = start(tracker, 0)
+    before = pickle.loads(pickled)
     samples, box, filters = learner_of(before).samples, before.box, filters_of(before)
     count = samples.count
     (after,) = tracker.track([before], [SEQUENCES[0].frames[1]])
