@@ -180,5 +180,5 @@ def mask_extent(logits: Tensor) -> Tensor:
         sides.append((along.argmax(1), size - along.flip(1).argmax(1)))
     (left, right), (top, bottom) = sides
     found = torch.stack([left, top, right, bottom], dim=1).float()
-    middle = found.new_tensor([0.25, 0.25, 0.75, 0.75]) * size
+    middle = torch.cat([torch.full_like(found[:, :2], 0.25 * size), torch.full_like(found[:, 2:], 0.75 * size)], dim=1)
     return torch.where(inside.flatten(1).any(1, keepdim=True), found, middle)
