@@ -90,6 +90,20 @@ def test_boxes_lie_on_their_targets(options):
             np.testing.assert_allclose(expected, seen, atol=2.5)
 
 
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_labels_are_counted_from_the_middle_of_the_first_pixel(flip):
+    scene, rng, gaps = video(20), np.random.default_rng(3), []
+    for _ in range(60):
+        (crop,) = set_crops(flip=flip)(scene, (0,), (2,), lambda s, row, k: s.frames[row][0], rng).train
+        bright = crop.image[..., 0] > 155
+        columns, rows = np.flatnonzero(bright.any(0)), np.flatnonzero(bright.any(1))
+        if min(columns[0], rows[0]) > 0 and max(columns[-1], rows[-1]) < 63:
+            middle = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
+            gaps.append(xywh_to_cxcywh(crop.box)[:2] - middle)
+    assert len(gaps) > 30
+    np.testing.assert_allclose(np.mean(gaps, axis=0), -0.5, atol=0.15)
+
+
 def test_the_three_frames_of_a_set_differ_in_place_brightness_and_size():
     scene, rng = video(20), np.random.default_rng(1)
     many = [set_crops(brightness=0.2)(scene, (0,), (5,), lambda s, row, k: s.frames[row][0], rng) for _ in range(300)]

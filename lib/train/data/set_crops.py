@@ -23,6 +23,11 @@ class CroppedSet(NamedTuple):
     proposals: list[Proposals]  # for each of `test`
 
 
+#: Labels are counted from the middle of the first pixel, as in the published trackers' training; tracking reads the boxes
+#: of IoU-Net the same way.
+FIRST_PIXEL = np.array([0.5, 0.5, 0.0, 0.0])
+
+
 @dataclass(frozen=True)
 class SetCrops:
     """Every region is cut around a box that is shifted and scaled at random."""
@@ -65,7 +70,7 @@ class SetCrops:
             around, recipe.side(around), recipe.size, image.shape[:2], border=self.border, shrinking=self.shrinking
         )
         pixels = cv2.convertScaleAbs(cut(image, view), alpha=rng.uniform(1 - self.brightness, 1 + self.brightness))
-        return LabelledCrop(pixels, view.to_crop(box) * recipe.size)
+        return LabelledCrop(pixels, view.to_crop(box) * recipe.size - FIRST_PIXEL)
 
 
 def _change(crop: LabelledCrop, *, grey: bool, mirrored: bool) -> LabelledCrop:
@@ -74,5 +79,5 @@ def _change(crop: LabelledCrop, *, grey: bool, mirrored: bool) -> LabelledCrop:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if mirrored:
         image = np.ascontiguousarray(image[:, ::-1])
-        box = np.array([image.shape[1] - box[0] - box[2], *box[1:]])
+        box = np.array([image.shape[1] - 1 - box[0] - box[2], *box[1:]])
     return LabelledCrop(image, box)
