@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .batch_invariant import BatchInvariantConv2d
 from .correlation import correlate_depthwise
 from .precision import own_precision
 from .resnet import STRIDE
@@ -23,7 +24,7 @@ class DepthwiseCorrelation(nn.Module):
         super().__init__()
         self.conv_kernel = _convolution(inputs, hidden, 3)
         self.conv_search = _convolution(inputs, hidden, 3)
-        self.head = nn.Sequential(*_convolution(hidden, hidden, 1), nn.Conv2d(hidden, outputs, 1))
+        self.head = nn.Sequential(*_convolution(hidden, hidden, 1), BatchInvariantConv2d(hidden, outputs, 1))
 
     def forward(self, template: Tensor, search: Tensor) -> Tensor:
         """template [B, C, 7, 7], search [B, C, n + 6, n + 6] -> [B, outputs, n, n]"""
@@ -115,4 +116,4 @@ def boxes_from_sides(distances: Tensor) -> Tensor:
 
 
 def _convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(BatchInvariantConv2d(inputs, outputs, size, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from .batch_invariant import BatchInvariantConv2d
+
 TEMPLATE_CELLS = 7  # of 15: those behind the target itself, whose features have seen least of the border
 
 
@@ -47,4 +49,4 @@ def crop_middle(features: Tensor) -> Tensor:
 
 
 def _adjust(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(BatchInvariantConv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))

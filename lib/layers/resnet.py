@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from .batch_invariant import BatchInvariantConv2d
+
 EXPANSION = 4  # output channels of a bottleneck over its inner ones
 STRIDE = 8
 _BASE = 64  # channels of the first convolution
@@ -36,11 +38,11 @@ class Bottleneck(nn.Module):
         """middle: the 3x3 convolution of `inner` channels; shortcut: a projection, where the shape changes."""
         super().__init__()
         outputs = EXPANSION * inner
-        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.conv1 = BatchInvariantConv2d(inputs, inner, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.conv2 = middle
         self.bn2 = nn.BatchNorm2d(inner)
-        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.conv3 = BatchInvariantConv2d(inner, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
         self.downsample = None if shortcut is None else nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
 
@@ -59,10 +61,10 @@ class ResNetStem(nn.Module):
         """width: multiple of ResNet-50's channels."""
         super().__init__()
         base = channels_of(1, width)
-        self.conv1 = nn.Conv2d(3, base, 7, stride=2, bias=False)
+        self.conv1 = BatchInvariantConv2d(3, base, 7, stride=2, bias=False)
         self.bn1 = nn.BatchNorm2d(base)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        shortcut = nn.Conv2d(base, EXPANSION * base, 1, bias=False)
+        shortcut = BatchInvariantConv2d(base, EXPANSION * base, 1, bias=False)
         blocks = [Bottleneck(base, base, _middle(base), shortcut)]
         blocks += [Bottleneck(EXPANSION * base, base, _middle(base)) for _ in range(2)]
         self.layer1 = nn.Sequential(*blocks)
@@ -166,7 +168,12 @@ def make_level(level: int, width: float = 1.0) -> nn.Sequential:
         "padding": spread if stride == 1 else 0,
         "bias": False,
     }
-    first = Bottleneck(inputs, inner, nn.Conv2d(inner, inner, 3, **options), nn.Conv2d(inputs, outputs, 3, **options))
+    first = Bottleneck(
+        inputs,
+        inner,
+        BatchInvariantConv2d(inner, inner, 3, **options),
+        BatchInvariantConv2d(inputs, outputs, 3, **options),
+    )
     return nn.Sequential(first, *(Bottleneck(outputs, inner, _middle(inner, dilation)) for _ in range(blocks - 1)))
 
 
@@ -183,4 +190,4 @@ def widen_projections(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _middle(inner: int, dilation: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inner, inner, 3, padding=dilation, dilation=dilation, bias=False)
+    return BatchInvariantConv2d(inner, inner, 3, padding=dilation, dilation=dilation, bias=False)

@@ -25,7 +25,7 @@ from lib.datasets.sequence import Frames, Sequence
 from lib.models import build_model
 from lib.train import run
 from lib.train.checkpoints import find_newest
-from lib.train.data import augment, loader
+from lib.train.data import augment, drawn
 from lib.train.data.augment import CropRecipe, draw_crop, jitter
 from lib.train.data.loader import build_loader
 from lib.train.data.sample import read_batches
@@ -240,10 +240,10 @@ def test_model_of_one_modality_gets_one():
 
 def test_processes_share_an_epoch_without_waiting_for_each_other(monkeypatch):
     whole = batches(config("DATA.TRAIN.SAMPLE_PER_EPOCH=7", "TRAIN.BATCH_SIZE=1"))
-    monkeypatch.setattr(loader, "world_size", lambda: 2)
+    monkeypatch.setattr(drawn, "world_size", lambda: 2)
     parts = []
     for number in (0, 1):
-        monkeypatch.setattr(loader, "rank", lambda number=number: number)
+        monkeypatch.setattr(drawn, "rank", lambda number=number: number)
         parts.append(batches(config("DATA.TRAIN.SAMPLE_PER_EPOCH=7", "TRAIN.BATCH_SIZE=1")))
     assert [len(part) for part in parts] == [3, 3]
     together = itertools.chain.from_iterable(zip(*parts, strict=True))
@@ -258,7 +258,7 @@ def test_epoch_without_a_step_is_one_clear_line():
 
 
 def test_unreadable_samples_are_counted_warned_of_once_and_passed_over(caplog):
-    loader._warn_once.cache_clear()
+    drawn._warn_once.cache_clear()
     mixed = [[squares(), squares(2, broken=True)]]
     with caplog.at_level(logging.WARNING):
         samples = batches(config("DATA.TRAIN.SAMPLE_PER_EPOCH=40"), mixed)

@@ -23,8 +23,8 @@ class CroppedSet(NamedTuple):
     proposals: list[Proposals]  # for each of `test`
 
 
-#: Labels are counted from the middle of the first pixel, as in the published trackers' training; tracking reads the boxes
-#: of IoU-Net the same way.
+#: Labels are counted from the middle of the first pixel, as in the published trackers' training; tracking reads
+#: the boxes of IoU-Net the same way.
 FIRST_PIXEL = np.array([0.5, 0.5, 0.0, 0.0])
 
 

@@ -13,6 +13,7 @@ from lib.core.errors import InputError
 from lib.datasets.readers import lasot, tabled
 from lib.datasets.readers.tc128 import read_tc128
 from lib.test.analysis import sources
+from lib.test.evaluation import open as opening
 from lib.test.video.video import write_image
 
 LENGTH = 5
@@ -76,7 +77,7 @@ def evaluate(monkeypatch, tmp_path, capsys):
 
     def call(name: str, local: dict[str, str], *words: str) -> str:
         module = {"test": test_command, "analysis_results": score}[name]
-        monkeypatch.setattr(module, "load_tracker", lambda *_, **__: fake_tracker(modalities=1), raising=False)
+        monkeypatch.setattr(opening, "load_tracker", lambda *_, **__: fake_tracker(modalities=1))
         monkeypatch.setattr(module, "read_local", lambda part: local)
         monkeypatch.setattr(sources, "read_local", lambda part: local)
         monkeypatch.setattr("sys.argv", [name, *words])
