@@ -19,6 +19,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))  # a file of 631 bytes can state 4 billion
@@ -28,10 +29,22 @@ import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 
 SAME_RATE, SAME_ASPECT = 0.01, 0.02  # relative differences up to which two recordings agree
+SAME_HEADER = 0.02  # relative difference up to which a file's rate is that of its frames
 FOLDER_RATE, SANE_RATES = 25.0, (1 / 3600, 1000.0)  # frames per second: of folders, and those that a file may state
 TIE = 1e-6  # seconds by which one of two frames must be nearer than the other
+HALF = 0.5  # share of the images of the shorter folder; with fewer shared numbers the numbers are taken for unrelated
+MOST_LOST, LEAST_TRIES = 1000, 8  # damaged frames in a row after which a video has ended; tries at its stated end
+GREY_16 = 0x10003159  # FFmpeg's code of 16-bit grey pixels, which OpenCV would cut to 8 bit
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 DIGITS = re.compile(r"(\d+)")
+STAMPS = (  # times in names: seconds since 1970; date and time; time. Groups: date, time, decimals
+    re.compile(r"(?<!\d)()(1\d{9})(?:\.(\d+)|_?(\d{3}|\d{6}|\d{9}))?$"),
+    re.compile(
+        r"(?<!\d)((?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d)[-_.T ]*([0-2]\d[-_.:h]?[0-5]\d[-_.:m]?[0-5]\d)"
+        r"(?:[.,](\d{1,9})|[-_]?(\d{3}|\d{6}|\d{9}))?Z?$"
+    ),
+    re.compile(r"(?<!\d)(?<!\d[-_.T ])()([0-2]\d[-:h][0-5]\d[-:m][0-5]\d)(?:[.,](\d{1,9})|[-_](\d{3}|\d{6}))?$"),
+)
 COPY = re.compile(r"(?:copy of )?(.+?)(?: ?\(\d+\)|[ _-]+(?:copy|kopie|copie|copia)(?: ?\(?\d+\)?)?)?")
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH  # 16 bit stays 16 bit
 
@@ -274,8 +287,8 @@ def join(images: Sequence[np.ndarray]) -> np.ndarray:
 
 def decode(path: Path, flags: int) -> np.ndarray | None:
     """An image file as OpenCV reads it; None where it is damaged, of another kind, or states too many pixels."""
-    try:
-        return cv2.imread(str(path), flags)
+    try:  # imread of OpenCV 5.0 cannot transpose TIFF files, which their orientation tag may ask for
+        return cv2.imdecode(np.fromfile(path, np.uint8), flags)
     except cv2.error:
         return None
 
@@ -339,9 +352,13 @@ class Images:
     def __init__(self, paths: Sequence[Path]):
         self.paths, self.span = paths, measure_range(paths)
 
-    def times(self) -> np.ndarray:
-        """The time of each frame in seconds, at the rate that is taken for folders."""
-        return np.arange(len(self.paths)) / FOLDER_RATE
+    def clock(self) -> tuple[np.ndarray, float]:
+        """The time of each frame in seconds from the first one, and frames per second: as the names of the images tell,
+        else the rate that is taken for folders."""
+        stamps = read_stamps(self.paths)
+        if stamps is None:
+            return np.arange(len(self.paths)) / FOLDER_RATE, FOLDER_RATE
+        return stamps - stamps[0], rate_of(stamps)
 
     def read(self, index: int) -> np.ndarray | None:
         """[H, W, 3] uint8 BGR; None behind the last one."""
@@ -355,41 +372,113 @@ class Images:
 
 
 class Video:
-    """A video file, read in order."""
+    """A video file, read in order. A frame that cannot be decoded keeps its place and shows the picture before it (at
+    the start the one after it)."""
 
     def __init__(self, path: Path):
-        self.path, self.capture, self.place, self.image = path, cv2.VideoCapture(str(path)), -1, None
-        if not self.capture.isOpened():
+        """Reads the whole file once."""
+        self.path, self.place = path, -1
+        self.capture, scan = cv2.VideoCapture(str(path)), cv2.VideoCapture(str(path))
+        self.header, declared = scan.get(cv2.CAP_PROP_FPS), int(scan.get(cv2.CAP_PROP_FRAME_COUNT))
+        times, failed = list[float](), 0
+        while failed <= min(MOST_LOST, max(LEAST_TRIES, declared - len(times))):
+            if scan.grab():
+                times += [np.nan] * failed + [scan.get(cv2.CAP_PROP_POS_MSEC) / 1000]
+                failed = 0
+            else:
+                failed += 1
+        if not times:
             raise InputError(f"{path}: cannot be read as a video; convert it to mp4 or to a folder of images")
+        if int(scan.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) == GREY_16:
+            raise InputError(f"{path}: a video of 16-bit values; convert it to a folder of 16-bit images")
+        whole, places = np.flatnonzero(np.isfinite(times)), np.arange(len(times))
+        self.shown = whole[(np.searchsorted(whole, places, side="right") - 1).clip(0)]
+        known = np.array(times)[whole]
+        self.times = np.interp(places, whole, known)
+        if len(whole) > 1:  # lost frames at the start have times before the first one that is there
+            self.times[: whole[0]] -= np.median(np.diff(known) / np.diff(whole)) * np.arange(whole[0], 0, -1)
+        lost = len(times) - len(whole)
+        if lost:
+            print(f"{path}: {lost} of {len(times)} frames are damaged; the picture before stands in their place")
+        if declared > len(times):
+            if path.suffix.lower() == ".gif":
+                raise InputError(f"{path}: the frames of this GIF have no delays; convert it to mp4")
+            print(f"{path}: declares {declared} frames, {len(times)} can be read")
 
-    def times(self) -> np.ndarray:
-        """As `Images.times`, by the file; by its rate where the file's times do not ascend. Decodes the whole file."""
-        capture, found = cv2.VideoCapture(str(self.path)), list[float]()
-        while capture.grab():
-            found.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        if (np.diff(found) > 0).all():
-            return np.array(found) - found[:1]
-        return np.arange(len(found)) / (rate if SANE_RATES[0] <= rate <= SANE_RATES[1] else FOLDER_RATE)
+    def clock(self) -> tuple[np.ndarray, float]:
+        """As `Images.clock`, by the times of the frames; by the file's rate where they do not ascend."""
+        steps = np.diff(self.times)
+        usual = rate_of(self.times) if len(steps) and (steps >= 0).all() else 0.0
+        if not is_sane(usual):
+            rate = self.header if is_sane(self.header) else FOLDER_RATE
+            return np.arange(len(self.times)) / rate, rate
+        mean = len(steps) / (self.times[-1] - self.times[0])
+        stated = self.header > 0 and min(abs(rate / self.header - 1) for rate in (usual, mean)) <= SAME_HEADER
+        return self.times - self.times[0], self.header if stated else usual
 
     def read(self, index: int) -> np.ndarray | None:
         """As `Images.read`; `index` is not less than the one before."""
-        while self.place < index:
+        if index >= len(self.shown):
+            return None
+        while self.place < self.shown[index]:
             found, self.image = self.capture.read()
             self.place += 1
-            if not found:
-                return None
+            if self.place == self.shown[index] and not found:
+                raise InputError(f"{self.path}: frame {index + 1} cannot be decoded")
         return self.image
 
 
-def open_sources(sources: Sequence[Path]) -> list[Images | Video]:
-    """Folders of images or videos; of two folders the images that belong together."""
+def rate_of(times: np.ndarray) -> float:
+    """The usual number of frames per second."""
+    return 1 / max(float(np.median(np.diff(times))), 1e-9)
+
+
+def is_sane(rate: float) -> bool:
+    """Whether a camera can have so many frames per second."""
+    return SANE_RATES[0] <= rate <= SANE_RATES[1]
+
+
+def read_stamps(paths: Sequence[Path]) -> np.ndarray | None:
+    """The times in the names of a folder's images, in seconds, by the rules of lib/datasets/times.py; None for other
+    names, and for times that do not ascend."""
+    for pattern in STAMPS:
+        found = [pattern.search(path.stem) for path in paths]
+        try:
+            times = np.array([read_stamp(*match.groups()) for match in found if match])
+        except ValueError:  # the 31st of February
+            continue
+        if 1 < len(times) == len(paths) and (np.diff(times) > 0).all() and is_sane(rate_of(times)):
+            return times
+    return None
+
+
+def read_stamp(date: str, clock: str, *decimals: str | None) -> float:
+    """Seconds since 1970 of a match of one of STAMPS."""
+    fraction = next(filter(None, decimals), "0")
+    if len(clock) == 10:
+        return float(f"{clock}.{fraction}")
+    day = re.sub(r"\D", "", date) or "19700101"
+    moment = datetime.strptime(day + re.sub(r"\D", "", clock), "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+    return moment.timestamp() + float(f"0.{fraction}")
+
+
+def open_sources(sources: Sequence[Path]) -> tuple[list[Images | Video], Iterable[tuple[int, ...]]]:
+    """Folders of images or videos, and the places in them of what belongs together: two folders are paired by number,
+    videos and folders that are named by times of their own by time."""
     for source in sources:
         if not source.exists():
             raise InputError(f"{source}: no such folder or video file")
-    if not all(source.is_dir() for source in sources):
-        return [Images(list_images(source)) if source.is_dir() else Video(source) for source in sources]
-    return [Images(paths) for paths in pair([list_images(source) for source in sources])]
+    if len(sources) > 1 and all(source.is_dir() for source in sources):
+        folders: Sequence[list[Path]] = [list_images(source) for source in sources]
+        clocks = own_clocks(folders)
+        if clocks is not None:
+            return [Images(paths) for paths in folders], match_times(clocks, stamped=True)
+        folders = pair(folders)
+        return [Images(paths) for paths in folders], ((k, k) for k in range(len(folders[0])))
+    recordings = [Images(list_images(source)) if source.is_dir() else Video(source) for source in sources]
+    if len(recordings) == 1:
+        return recordings, ((k,) for k in itertools.count())
+    return recordings, match_times([recording.clock() for recording in recordings])
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -398,7 +487,7 @@ def list_images(folder: Path) -> list[Path]:
     paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
     if not paths:
         raise InputError(f"{folder}: no images; expected {', '.join(suffix[1:] for suffix in SUFFIXES)} files")
-    parts = {path: DIGITS.split(path.stem.lower()) for path in paths}
+    parts = split_names(paths)
     stems = {path.stem.lower() for path in paths}
     for path in paths:
         copied = COPY.fullmatch(path.stem.lower())
@@ -416,14 +505,35 @@ def list_images(folder: Path) -> list[Path]:
     return paths
 
 
+def split_names(paths: Sequence[Path]) -> dict[Path, list[str]]:
+    """Letters, digits, letters, … of names without their suffixes. Digits behind a decimal point get equally many where
+    they are a fraction, as in times in seconds: 12.5 and 12.05, not 1.9 and 1.10."""
+    parts = {path: DIGITS.split(path.stem.lower()) for path in paths}
+    for k in range(3, max(map(len, parts.values()), default=0), 2):
+        after = [split for split in parts.values() if len(split) > k and split[k - 1] == "."]
+        if any((split[k][0] == "0" and split[k] != "0") or len(split[k - 2]) > 8 for split in after):
+            for split in parts.values():
+                if len(split) == k and not split[-1]:
+                    split[k - 1 :] = [".", "0", ""]
+            width = max(len(split[k]) for split in after)
+            for split in parts.values():
+                if len(split) > k and split[k - 1] == ".":
+                    split[k] = split[k].ljust(width, "0")
+    return parts
+
+
 def number_images(folders: Sequence[list[Path]]) -> list[list[tuple[int, ...]]]:
-    """The numbers in the names of the images, without those that are the same in all of them, such as 640x480."""
-    rows = [[tuple(map(int, DIGITS.findall(path.stem))) for path in paths] for paths in folders]
+    """The numbers in the names of the images: the column of them that counts the images, else all that vary."""
+    parts = split_names([path for paths in folders for path in paths])
+    rows = [[tuple(map(int, parts[path][1::2])) for path in paths] for paths in folders]
     if len({len(row) for part in rows for row in part}) > 1:
         return [[row[-1:] for row in part] for part in rows]
-    width = len(rows[0][0])
-    varying = [k for k in range(width) if any(len({row[k] for row in part}) > 1 for part in rows)] or [width - 1]
-    return [[tuple(row[k] for k in varying) for row in part] for part in rows]
+    columns = [[[row[k] for row in part] for part in rows] for k in range(len(rows[0][0]))]
+    varying = [column for column in columns if any(len(set(part)) > 1 for part in column)] or columns[-1:]
+    counting = [column for column in varying if all(part == sorted(set(part)) for part in column)]
+    if counting:
+        varying = [min(counting, key=lambda column: max(part[-1] - part[0] for part in column))]
+    return [list(zip(*(column[k] for column in varying), strict=True)) for k in range(len(rows))]
 
 
 def pair(folders: Sequence[list[Path]]) -> Sequence[list[Path]]:
@@ -433,14 +543,15 @@ def pair(folders: Sequence[list[Path]]) -> Sequence[list[Path]]:
     if all(second == first for second in others):
         return folders
     second, names = others[0], [str(paths[0].parent) for paths in folders]
-    shared, equal = set(first) & set(second), len(first) == len(second)
-    steps = {tuple(np.subtract(one, two)) for one, two in zip(first, second, strict=False) if len(one) == len(two)}
-    few = 2 * len(shared) < min(len(first), len(second))
-    times = len(first[0]) > 1 or first[-1][0] - first[0][0] > 2 * len(first)
-    if equal and (len(steps) == 1 or (few and times)):
-        print(f"{names[0]} and {names[1]}: the numbers differ; the images are paired in order")
-        return folders
-    if few:
+    shared, few = set(first) & set(second), HALF * min(len(first), len(second))
+    if len(first) == len(second):
+        simple = len(first[0]) == len(second[0]) == 1
+        shifted = simple and len({one[0] - two[0] for one, two in zip(first, second, strict=True)}) == 1
+        regular = simple and all(HALF * (part[-1][0] - part[0][0]) < len(part) for part in numbers)
+        if shifted or (not regular and len(shared) < few):
+            print(f"{names[0]} and {names[1]}: the numbers differ; the images are paired in order")
+            return folders
+    if len(shared) < few:
         raise InputError(
             f"{', '.join(names)}: {len(shared)} numbers are in both; give images of one moment the same one"
         )
@@ -464,11 +575,8 @@ def read_frames(
     if len(sources) < modalities:
         stands_in = "black" if missing == "black" else "a grey copy of the visible one"
         print(f"there is no infrared stream; {stands_in} stands in for it")
-    recordings = open_sources(sources[:modalities])
-    order: Iterable[tuple[int, ...]] = ((index,) for index in itertools.count())
-    if len(recordings) > 1:
-        order = enumerate(match_times(*(recording.times() for recording in recordings)))
-    for places in order:
+    recordings, order = open_sources(sources[:modalities])
+    for number, places in enumerate(order):
         images = [recording.read(place) for recording, place in zip(recordings, places, strict=True)]
         found = [image for image in images if image is not None]
         if len(found) < len(images):
@@ -476,47 +584,62 @@ def read_frames(
         if len(found) < modalities:
             grey = cv2.cvtColor(cv2.cvtColor(found[0], cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
             found.append(np.zeros_like(grey) if missing == "black" else grey)
-        yield join(match_sizes(found, places[0] == 0))
+        yield join(match_sizes(found, number == 0))
 
 
-def match_times(visible: np.ndarray, infrared: np.ndarray) -> list[int]:
-    """The infrared frame of each visible frame: in order at one rate, else the nearest in time, by the rules of
-    lib/datasets/times.py. Frames behind the end of the shorter recording are left out."""
+def own_clocks(folders: Sequence[list[Path]]) -> list[tuple[np.ndarray, float]] | None:
+    """The times, on one scale, and rates of two folders whose images are named by times of which less than half are
+    in both; else None. Times that do not overlap are counted from each folder's first image."""
+    stamps = [times for times in map(read_stamps, folders) if times is not None]
+    first, second = number_images(folders)
+    if len(stamps) < 2 or len(set(first) & set(second)) >= HALF * min(len(first), len(second)):
+        return None
+    one, two = stamps
+    zero = [0, 0] if one[0] <= two[-1] and two[0] <= one[-1] else [one[0], two[0]]
+    return [(times - start, rate_of(times)) for times, start in zip(stamps, zero, strict=True)]
+
+
+def match_times(clocks: Sequence[tuple[np.ndarray, float]], stamped: bool = False) -> list[tuple[int, int]]:
+    """The places of the frames of two recordings that belong together, by the rules of lib/datasets/times.py: in order
+    at one rate, else each visible frame with the infrared frame nearest in time.
+
+    clocks: times of the frames and frames per second; stamped: both are told by names of images."""
+    (visible, rate), (infrared, other) = clocks
     length = min(len(visible), len(infrared))
-    if length < 2:
-        return list(range(length))
-    steps = [float(np.median(np.diff(times))) for times in (visible, infrared)]
-    together = (np.abs(visible[:length] - infrared[:length]) <= min(steps) / 2).all()
-    if together and abs(steps[1] / steps[0] - 1) <= SAME_RATE:
-        partners = np.arange(length)
+    even = not stamped and all(
+        (np.abs(times - np.arange(len(times)) / pace) <= 0.5 / pace).all() for times, pace in clocks
+    )
+    together = (np.abs(visible[:length] - infrared[:length]) <= 0.5 / max(rate, other)).all()
+    if together or (even and abs(other / rate - 1) <= SAME_RATE):
+        pairs = [(k, k) for k in range(length)]
     else:
-        rates = [f"{1 / step:.4g}" for step in steps]
-        print(f"{rates[0]} and {rates[1]} frames/s: each visible frame gets the infrared frame nearest in time")
-        regular = is_even(visible, steps[0]) and is_even(infrared, steps[1])
-        partners = (match_even if regular else match_nearest)(visible, infrared, steps)
-    if len(partners) < len(visible) or abs(visible[-1] - infrared[-1]) > max(steps):
-        print(f"the recordings differ in length: only the first {len(partners)} frames are used")
-    return partners.tolist()
+        kind = f"{rate:.4g} and {other:.4g} frames/s" if even else "the recordings have times of their own"
+        print(f"{kind}: each visible frame gets the infrared frame nearest in time")
+        pairs = match_even(clocks) if even else match_nearest(clocks)
+    for name, times, places in zip(("visible", "infrared"), (visible, infrared), zip(*pairs, strict=True), strict=True):
+        ends = times[places[0]] - times[0], times[-1] - times[places[-1]]
+        if max(ends) > 1 / min(rate, other):
+            print(f"the recordings differ in time: frames {places[0] + 1} to {places[-1] + 1} of {name} are used")
+    return pairs
 
 
-def is_even(times: np.ndarray, step: float) -> bool:
-    """Whether no frame is half a step too early or too late."""
-    return bool((np.abs(times - np.arange(len(times)) * step) <= step / 2).all())
-
-
-def match_even(visible: np.ndarray, infrared: np.ndarray, steps: Sequence[float]) -> np.ndarray:
+def match_even(clocks: Sequence[tuple[np.ndarray, float]]) -> list[tuple[int, int]]:
     """For two constant rates."""
-    pace, last = steps[0] / steps[1], len(infrared) - 1
-    used = min(len(visible), int((last + 0.5) / pace) + 1)
-    return np.minimum(np.round(np.arange(used) * pace).astype(int), last)
+    (visible, rate), (infrared, other) = clocks
+    pace, last = other / rate, len(infrared) - 1
+    used = range(min(len(visible), int((last + 0.5) / pace) + 1))
+    return [(k, min(round(k * pace), last)) for k in used]
 
 
-def match_nearest(visible: np.ndarray, infrared: np.ndarray, steps: Sequence[float]) -> np.ndarray:
-    """By the times alone."""
-    shown = visible[visible <= infrared[-1] + max(steps) / 2]
-    after = np.searchsorted(infrared, shown).clip(1, len(infrared) - 1)
-    nearer = np.abs(infrared[after] - shown) + TIE < np.abs(shown - infrared[after - 1])
-    return np.where(nearer, after, after - 1)
+def match_nearest(clocks: Sequence[tuple[np.ndarray, float]]) -> list[tuple[int, int]]:
+    """By the times alone. Frames before the first and behind the last one of the other recording are left out."""
+    (visible, rate), (infrared, other) = clocks
+    margin = 0.5 / min(rate, other)
+    shown = np.flatnonzero((visible >= infrared[0] - margin) & (visible <= infrared[-1] + margin))
+    after = np.searchsorted(infrared, visible[shown]).clip(1, max(1, len(infrared) - 1))
+    before, after = after - 1, np.minimum(after, len(infrared) - 1)
+    nearer = np.abs(infrared[after] - visible[shown]) + TIE < np.abs(visible[shown] - infrared[before])
+    return list(zip(shown.tolist(), np.where(nearer, after, before).tolist(), strict=True))
 
 
 def match_sizes(images: list[np.ndarray], say: bool) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ TIFF file itself, a JPEG segment or a PNG chunk.
 import functools
 import logging
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -50,6 +51,9 @@ def hide_orientation(data: np.ndarray) -> tuple[np.ndarray, int]:
         return data, UPRIGHT
     hidden = data.copy()
     hidden[place : place + 2] = np.frombuffer(struct.pack(f"{order}H", UPRIGHT), np.uint8)
+    if data[:8].tobytes() == PNG_START:  # else libpng would print a line about the checksum
+        end = min(start + int.from_bytes(data[start - 8 : start - 4].tobytes(), "big"), len(data) - 4)
+        hidden[end : end + 4] = np.frombuffer(zlib.crc32(hidden[start - 4 : end]).to_bytes(4, "big"), np.uint8)
     return hidden, value
 
 

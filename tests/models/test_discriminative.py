@@ -58,9 +58,7 @@ def test_a_target_that_is_saved_and_loaded_goes_on_as_it_would_have_and_as_it_do
 
 def test_random_numbers_are_those_of_the_name_and_the_frame():
     tracker = micro.tracker("dimp")
-    first, same, other = (
-        learner_of(start(tracker, 0, names=(name, ""))[0]) for name in ("right", "right", "another")
-    )
+    first, same, other = (learner_of(start(tracker, 0, names=(name, ""))[0]) for name in ("right", "right", "another"))
     draws = [one.draw(3, 4) for one in (first, same, other)]
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
     first.age += 1

@@ -114,7 +114,11 @@ def _scan(capture: cv2.VideoCapture, declared: int) -> tuple[np.ndarray, np.ndar
     if not whole.size:
         return found, places
     shown = whole[(np.searchsorted(whole, places, side="right") - 1).clip(0)]
-    return np.interp(places, whole, found[whole]), shown
+    seconds = np.interp(places, whole, found[whole])
+    if len(whole) > 1:  # lost frames at the start have times before the first one that is there
+        step = np.median(np.diff(found[whole]) / np.diff(whole))
+        seconds[: whole[0]] -= step * np.arange(whole[0], 0, -1)
+    return seconds, shown
 
 
 class PageFrames(Frames):

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from films import put_gif
+from films import damage, put_avi, put_deep_video, put_gif
+from oriented import put_oriented
 from trees import put_images
 
 from lib.core.errors import InputError
 from lib.core.onnx_file import PACKAGES
+from lib.datasets.image import read_image
 from lib.datasets.layout import list_images
 from lib.test.video.pairing import open_frames
 from lib.test.video.video import write_image, write_video
@@ -126,6 +128,78 @@ def test_a_video_with_a_pause_is_paired_by_the_times_of_its_frames(deployed, tmp
         np.testing.assert_array_equal(alone, frames)
         assert len(alone) > 4
         assert "nearest in time" in capsys.readouterr().out
+
+
+def seconds(*moments):
+    return [f"{1689857600 + moment:.3f}.png" for moment in moments]
+
+
+def at(*times):
+    return [f"2023-07-20T{time}.5.png" for time in times]
+
+
+@pytest.mark.parametrize(
+    ("visible", "infrared", "pairs"),
+    [
+        (seconds(0, 0.1, 0.2, 0.3), seconds(0.03, 0.13, 0.33, 0.43), [(0, 0), (1, 1), (2, 1), (3, 2)]),
+        (seconds(0, 0.1, 0.2, 0.3, 0.4), seconds(0.21, 0.29, 0.52), [(2, 0), (3, 1), (4, 1)]),
+        (seconds(0, 0.1, 0.2), seconds(1000.7, 1000.8, 1001.2), [(0, 0), (1, 1), (2, 1)]),
+        (seconds(0, 0.1, 0.2, 0.3), seconds(0, 0.1, 0.3), [(0, 0), (1, 1), (3, 2)]),
+        (at("10-59-56", "10-59-57", "11-00-00"), at("10-59-55", "10-59-58", "11-00-01"), [(0, 0), (1, 1), (2, 2)]),
+        (["10-59-56.png", "10-59-58.png"], ["10-59-54.png", "10-59-57.png", "10-59-59.png"], [(0, 1), (1, 1)]),
+        (
+            ["1_1689857632010.png", "2_1689857632110.png"],
+            ["1_1689857632510.png", "2_1689857632910.png"],
+            [(0, 0), (1, 1)],
+        ),
+        (["cam1_01.png", "cam1_02.png", "cam1_03.png"], ["cam2_01.png", "cam2_03.png"], [(0, 0), (2, 1)]),
+        (["1.05.png", "1.1.png"], ["1.05.png", "1.1.png"], [(0, 0), (1, 1)]),
+        (["1.png", "2.png", "9.png"], ["30.png", "50.png", "70.png"], [(0, 0), (1, 1), (2, 2)]),
+        (["1.png", "2.png", "3.png", "5.png"], ["3.png", "5.png", "6.png", "7.png"], [(2, 0), (3, 1)]),
+    ],
+)
+def test_pairs_of_names_with_times_and_more_numbers(deployed, tmp_path, visible, infrared, pairs):
+    put_images(tmp_path / "v", visible)
+    put_images(tmp_path / "i", infrared)
+    alone, frames = both(deployed, tmp_path / "v", tmp_path / "i")
+    np.testing.assert_array_equal(alone, frames)
+    assert [(frame[0, 0, 0] // 10, frame[0, 0, 3] // 10) for frame in alone] == pairs
+
+
+def test_a_folder_named_by_times_beside_a_video(deployed, tmp_path):
+    video = put_gif(tmp_path / "v.gif", list(range(0, 50, 5)), [10] * 10)
+    for level, name in enumerate(seconds(0, 0.1, 0.2, 0.6, 0.7, 0.8)):
+        write_image(tmp_path / "i" / name, np.full((24, 24, 3), 10 * level, np.uint8))
+    alone, frames = both(deployed, video, tmp_path / "i")
+    np.testing.assert_array_equal(alone, frames)
+    assert [frame[0, 0, 3] // 10 for frame in alone] == [0, 1, 2, 2, 2, 3, 3, 4, 5]
+
+
+@pytest.mark.parametrize("lost", [[5, 6], [0, 1]])
+def test_damaged_frames_keep_their_places(deployed, tmp_path, lost, capsys):
+    whole = put_avi(tmp_path / "whole.avi", list(range(0, 200, 10)))
+    torn = damage(put_avi(tmp_path / "torn.avi", list(range(0, 200, 10))), lost)
+    for pair in ((whole, torn), (torn, whole)):
+        alone, frames = both(deployed, *pair)
+        np.testing.assert_array_equal(alone, frames)
+    assert len(list(deployed.read_frames([torn]))) == len(alone) == 20
+    assert capsys.readouterr().out.count("torn.avi: 2 of 20 frames are damaged") == 3
+
+
+def test_videos_that_opencv_reads_in_part_are_refused(deployed, tmp_path):
+    with pytest.raises(deployed.InputError, match="have no delays; convert it to mp4"):
+        deployed.Video(put_gif(tmp_path / "v.gif", [10, 20, 30]))
+    deep = put_deep_video(tmp_path / "v.mkv", np.full((3, 48, 64), 30000, np.uint16))
+    with pytest.raises(deployed.InputError, match="16-bit values; convert it to a folder of 16-bit images"):
+        deployed.Video(deep)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("value", [1, 3, 6, 7])
+def test_orientation_tags_are_obeyed_as_in_the_toolbox(deployed, tmp_path, suffix, value):
+    path = put_oriented(tmp_path / f"1{suffix}", value)
+    found = deployed.read_image(path, None)[..., ::-1]
+    np.testing.assert_allclose(found, read_image(path), atol=6)
 
 
 @pytest.fixture

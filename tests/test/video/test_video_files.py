@@ -31,7 +31,11 @@ def test_a_damaged_packet_keeps_its_place_and_is_said(tmp_path, caplog):
 
 def test_a_video_that_begins_with_damage(tmp_path):
     whole = levels_of(VideoFrames(put_avi(tmp_path / "film.avi", list(range(10, 110, 10)))))
-    assert levels_of(VideoFrames(damage(tmp_path / "film.avi", [0, 1]))) == [whole[2]] * 2 + whole[2:]
+    video = VideoFrames(damage(put_avi(tmp_path / "cut.avi", list(range(10, 110, 10))), [0, 1]))
+    assert levels_of(video) == [whole[2]] * 2 + whole[2:]
+    np.testing.assert_allclose(video.clock.times, np.arange(10) / 10, atol=0.06)
+    pairs = open_frames(tmp_path / "cut.avi", tmp_path / "film.avi").pairs
+    assert pairs.first.tolist() == pairs.second.tolist() == list(range(10))
 
 
 def test_a_video_that_is_cut_off_says_so(tmp_path, caplog):
