@@ -14,7 +14,7 @@ from lib.datasets.sequence import INFRARED, VISIBLE, Frames, Sequence
 from lib.models import build_method
 from lib.models.base import Network, PairBatch
 from lib.models.method import Answer
-from lib.models.one_stream_method import OneStreamMethod
+from lib.models.one_stream.method import OneStreamMethod
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import EXACT, Mode
 from lib.test.tracker.protocol import Tracker

@@ -11,7 +11,7 @@ import torch
 
 from lib.core.config import load_config
 from lib.models import build_model
-from lib.models.alpha_refine import AlphaRefine
+from lib.models.alpha_refine.network import AlphaRefine
 from lib.models.weights import load_state
 
 DATA = golden.folder("alpha_refine")

@@ -15,7 +15,7 @@ from golden import folder
 
 from lib.core.config import load_config
 from lib.models import build_model
-from lib.models.siamdma import SiamDMA
+from lib.models.siamese.siamdma import SiamDMA
 from lib.models.weights import load_state
 
 DATA = folder("siamdma")

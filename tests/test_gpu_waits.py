@@ -9,7 +9,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.core import distributed, tree
-from lib.layers.box_optimizer import jitter_boxes
+from lib.layers.filters.box_optimizer import jitter_boxes
 from lib.models import TRACKERS, build_method, build_model
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import ForwardPass, Mode

@@ -45,6 +45,25 @@ ROOMS = {
     "benchmarks": {"tracker", "evaluation", "results", "metrics", "analysis", "report"},
 }
 
+#: Families of trackers and kinds of layers, in folders: which others each one builds on.
+FAMILIES = {
+    "models": {
+        "one_stream": set(),
+        "siamese": set(),
+        "fear": {"siamese"},
+        "discriminative": set(),
+        "online": set(),
+        "alpha_refine": set(),
+    },
+    "layers": {
+        "transformer": set(),
+        "trunks": set(),
+        "refine": set(),
+        "siamese": {"transformer", "trunks", "refine"},
+        "filters": {"trunks"},
+    },
+}
+
 _ADDRESS = re.compile(r"^\.[\w.]+:\w+$")  # an entry of a lazy table, within its package
 
 
@@ -121,6 +140,16 @@ def test_rooms_import_one_way(path):
     assert not sideways, f"lib/test/{room} may not import {', '.join(sorted(sideways))}"
 
 
+@pytest.mark.parametrize("package", FAMILIES)
+def test_families_build_on_others_one_way(package):
+    room = ROOT / "lib" / package
+    assert {path.name for path in room.iterdir() if (path / "__init__.py").is_file()} == set(FAMILIES[package])
+    for path in (path for path in room.rglob("*.py") if path.parent != room):
+        family = path.relative_to(room).parts[0]
+        sideways = parts_of(parse(path), package_of(path), f"lib.{package}") - FAMILIES[package][family] - {family}
+        assert not sideways, f"{name_of(path)} may not import {', '.join(sorted(sideways))}"
+
+
 @pytest.mark.parametrize("path", CLI, ids=name_of)
 def test_commands_use_training_or_testing(path):
     assert not {"train", "test"} <= parts_of(parse(path), package_of(path))
@@ -152,7 +181,7 @@ def test_the_library_imports_no_entry_point_and_no_test(path):
 
 
 def test_trackers_without_a_vit_do_not_wait_for_timm():
-    code = "import sys, lib.cli.track, lib.models.dasiamrpn; print({'timm', 'torchvision'} & sys.modules.keys())"
+    code = "import sys, lib.cli.track, lib.models.siamese.siamrpn; print({'timm', 'torchvision'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stdout + done.stderr
 

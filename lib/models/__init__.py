@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 __all__ = ["TRACKERS", "build_method", "build_model", "network_class"]
 
 TRACKERS = {
-    "ostrack": ".ostrack:OSTrack",
-    "tbsi_track": ".tbsi_track:TBSITrack",
-    "iimf_track": ".iimf_track:IIMFTrack",
-    "siamrpn": ".siamrpn:SiamRPN",
-    "dasiamrpn": ".dasiamrpn:DaSiamRPN",
-    "fear": ".fear:Fear",
-    "iimf_lite": ".iimf_lite:IIMFLite",
-    "siamdma": ".siamdma:SiamDMA",
-    "alpha_refine": ".alpha_refine:AlphaRefine",
-    "siamrpnpp": ".siamrpnpp:SiamRPNPP",
-    "rt_mdnet": ".rt_mdnet:RTMDNet",
-    "dimp": ".discriminative:DiMP",
-    "prdimp": ".discriminative:PrDiMP",
-    "siammask": ".siammask:SiamMask",
-    "eco": ".eco:ECO",
-    "atom": ".atom:Atom",
+    "ostrack": ".one_stream.ostrack:OSTrack",
+    "tbsi_track": ".one_stream.tbsi_track:TBSITrack",
+    "iimf_track": ".one_stream.iimf_track:IIMFTrack",
+    "siamrpn": ".siamese.siamrpn:SiamRPN",
+    "dasiamrpn": ".siamese.dasiamrpn:DaSiamRPN",
+    "fear": ".fear.network:Fear",
+    "iimf_lite": ".fear.iimf_lite:IIMFLite",
+    "siamdma": ".siamese.siamdma:SiamDMA",
+    "alpha_refine": ".alpha_refine.network:AlphaRefine",
+    "siamrpnpp": ".siamese.siamrpnpp:SiamRPNPP",
+    "rt_mdnet": ".online.rt_mdnet:RTMDNet",
+    "dimp": ".discriminative.network:DiMP",
+    "prdimp": ".discriminative.network:PrDiMP",
+    "siammask": ".siamese.siammask:SiamMask",
+    "eco": ".online.eco:ECO",
+    "atom": ".discriminative.atom:Atom",
 }
 
 

@@ -177,7 +177,8 @@ class Network(nn.Module):
         return {}
 
     def add_lora(self, rank: int, alpha: float) -> None:
-        """Train the attention weights at low rank (lib.layers.lora). Raises InputError for a network without a ViT."""
+        """Train the attention weights at low rank (layers.transformer.lora). Raises InputError for a network without a
+        ViT."""
         raise InputError("TRAIN.LORA_RANK: this network has no ViT; set it to 0")
 
     def set_epoch(self, epoch: int) -> None:

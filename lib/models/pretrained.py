@@ -18,7 +18,7 @@ from ..core.errors import InputError
 from ..core.paths import FILES
 from . import TRACKERS
 from .base import Network
-from .vit_weights import from_npz
+from .one_stream.vit_weights import from_npz
 from .weights import identify
 
 log = logging.getLogger(__name__)

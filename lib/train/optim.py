@@ -7,7 +7,7 @@ import torch
 from easydict import EasyDict
 from torch import nn
 
-from ..layers.lora import is_lora
+from ..layers.transformer.lora import is_lora
 from ..models.training import Trainable
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from ..core.distributed import average_buffers, is_main, rank
 from ..core.errors import InputError
 from ..core.progress import show_progress
-from ..layers.lora import merged_state
+from ..layers.transformer.lora import merged_state
 from ..models.base import Network
 from ..models.training import TrainBatch
 from .archive import Archive

@@ -7,7 +7,7 @@ import test_training as basics
 import torch
 
 from lib.core.checkpoint import load_checkpoint
-from lib.layers.lora import add_lora, is_lora, merged_state
+from lib.layers.transformer.lora import add_lora, is_lora, merged_state
 from lib.models import build_model
 from lib.models.weights import load_state
 from lib.train.optim import build_optimizer

@@ -8,11 +8,11 @@ import torch
 from golden_discriminative import gauss32
 from torch.nn.functional import conv2d
 
-from lib.layers.box_optimizer import BoxSteps, climb, jitter_boxes, mean_of_best
-from lib.layers.discriminative_losses import grid_divergence, hinged_square_loss, sampled_divergence
-from lib.layers.iou_net import IoUNet
-from lib.layers.steepest_descent import GaussNewton, Newton, RadialTable
-from lib.layers.target_filter import FilterInitializer, apply_filter, filter_gradient
+from lib.layers.filters.box_optimizer import BoxSteps, climb, jitter_boxes, mean_of_best
+from lib.layers.filters.iou_net import IoUNet
+from lib.layers.filters.losses import grid_divergence, hinged_square_loss, sampled_divergence
+from lib.layers.filters.steepest_descent import GaussNewton, Newton, RadialTable
+from lib.layers.filters.target_filter import FilterInitializer, apply_filter, filter_gradient
 
 OPTIMIZERS = {"dimp_gn": GaussNewton, "prdimp_newton": Newton}
 

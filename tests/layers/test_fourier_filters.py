@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lib.layers import fourier
-from lib.layers.conjugate_gradient import conjugate_gradient
-from lib.layers.eco_filter import FilterProblem, Penalty, compress, first_compression
+from lib.layers.filters import fourier
+from lib.layers.filters.conjugate_gradient import conjugate_gradient
+from lib.layers.filters.eco_filter import FilterProblem, Penalty, compress, first_compression
 
 
 def whole(series):

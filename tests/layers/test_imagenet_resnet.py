@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lib.layers.imagenet_resnet import BLOCKS, STRIDES, ImageNetResNet, read_depth
 from lib.layers.timm_parts import timm
+from lib.layers.trunks.imagenet_resnet import BLOCKS, STRIDES, ImageNetResNet, read_depth
 
 
 @pytest.mark.parametrize("depth", BLOCKS)

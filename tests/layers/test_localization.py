@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.layers.first_samples import FirstSamples, blur_image, rotate_image
-from lib.layers.localization import FLAGS, LocalizationRules
+from lib.layers.filters.first_samples import FirstSamples, blur_image, rotate_image
+from lib.layers.filters.localization import FLAGS, LocalizationRules
 
 DIMP = ("dimp50", "superdimp", "prdimp50")
 RULES = LocalizationRules(found=0.25, distractor=0.8, hard=0.5, neighbourhood=2.2, displacement=0.8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.layers.losses import side_distance_loss
-from lib.layers.point_labels import EllipseRule, side_distances
+from lib.layers.siamese.point_labels import EllipseRule, side_distances
 
 POINTS = torch.arange(-96.0, 97, 8)
 EVERY = EllipseRule(most_positive=625, most_negative=625, most_foreign=625)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from golden_discriminative import gauss
 
-from lib.layers.gauss_newton import gauss_newton
-from lib.layers.localization import FLAGS, LocalizationRules
-from lib.layers.response import ResponseRules, activate, learn_both, learn_filter, project, respond
-from lib.layers.score_interpolation import interpolate_scores
-from lib.layers.target_filter import radius_map
+from lib.layers.filters.gauss_newton import gauss_newton
+from lib.layers.filters.localization import FLAGS, LocalizationRules
+from lib.layers.filters.response import ResponseRules, activate, learn_both, learn_filter, project, respond
+from lib.layers.filters.score_interpolation import interpolate_scores
+from lib.layers.filters.target_filter import radius_map
 
 RULES = ResponseRules(least=0.05, filter_regularization=0.1, projection_regularization=1e-4)
 CELLS, STRIDE = 18, 16

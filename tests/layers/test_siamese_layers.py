@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from lib.layers.ban import LevelHead, MultiBANHead, boxes_from_sides, grid_points
 from lib.layers.correlation import correlate_by_places, correlate_depthwise
-from lib.layers.cross_domain import CrossDomainSiameseAttention, SpatialModulation, channel_map, tokens
-from lib.layers.level_fusion import DualLevelFusionAttention, PaddingConv
-from lib.layers.neck import crop_middle
 from lib.layers.normalize import GreyInfrared, RawBGR
-from lib.layers.resnet import ResNetLevels, ResNetTrunk, widen_projections
+from lib.layers.siamese.ban import LevelHead, MultiBANHead, boxes_from_sides, grid_points
+from lib.layers.siamese.cross_domain import CrossDomainSiameseAttention, SpatialModulation, channel_map, tokens
+from lib.layers.siamese.level_fusion import DualLevelFusionAttention, PaddingConv
+from lib.layers.siamese.neck import crop_middle
+from lib.layers.trunks.resnet import ResNetLevels, ResNetTrunk, widen_projections
 
 
 def images(*shape, seed=0):

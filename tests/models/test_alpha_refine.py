@@ -18,10 +18,10 @@ from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.core.target import Target
 from lib.core.target_mask import TargetMask
-from lib.layers.refine_heads import CellBoxHead
+from lib.layers.refine.heads import CellBoxHead
 from lib.models import build_method, build_model
-from lib.models.alpha_refine import in_order, mask_extent
-from lib.models.alpha_refine_names import read_layout
+from lib.models.alpha_refine.names import read_layout
+from lib.models.alpha_refine.network import in_order, mask_extent
 from lib.models.method import CropState, TargetAnswer
 from lib.models.weights import identify, load_state
 

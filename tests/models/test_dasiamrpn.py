@@ -14,10 +14,10 @@ from lib.core.config import load_config
 from lib.core.crop import cut
 from lib.core.frame import Streams
 from lib.models import build_method, build_model
-from lib.models.dasiamrpn import Memory, Prediction, Template
-from lib.models.distractors import discriminator, first_frame, similarity
-from lib.models.siamese import hann_window
-from lib.models.siamrpn import Kernels
+from lib.models.siamese.dasiamrpn import Memory, Prediction, Template
+from lib.models.siamese.distractors import discriminator, first_frame, similarity
+from lib.models.siamese.network import hann_window
+from lib.models.siamese.siamrpn import Kernels
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.protocol import read_frame
 

@@ -12,7 +12,7 @@ from fake_model import moving_sequence
 
 from lib.core import tree
 from lib.core.frame import INFRARED, Frame
-from lib.layers.localization import FLAGS, HARD_NEGATIVE, NORMAL, NOT_FOUND
+from lib.layers.filters.localization import FLAGS, HARD_NEGATIVE, NORMAL, NOT_FOUND
 from lib.models import build_method
 
 SEQUENCES = [moving_sequence("right", step=(6, 0)), moving_sequence("left", step=(-5, 2), colour=(10, 250, 90) * 2)]

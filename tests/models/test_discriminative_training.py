@@ -9,12 +9,12 @@ from test_near_pairs import video
 
 from lib.core.config import load_config
 from lib.datasets.synthetic.stream import stream
-from lib.layers.discriminative_losses import grid_divergence, hinged_square_loss
-from lib.layers.imagenet_resnet import ImageNetResNet
-from lib.layers.iou_net import Modulation
+from lib.layers.filters.iou_net import Modulation
+from lib.layers.filters.losses import grid_divergence, hinged_square_loss
+from lib.layers.trunks.imagenet_resnet import ImageNetResNet
 from lib.models import build_model
-from lib.models.discriminative_parts import Maps
-from lib.models.discriminative_training import ScoreTraining, box_losses
+from lib.models.discriminative.parts import Maps
+from lib.models.discriminative.training import ScoreTraining, box_losses
 from lib.models.pretrained import load_pretrained
 from lib.train.data.loader import build_loader
 from lib.train.optim import build_optimizer

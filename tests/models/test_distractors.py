@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from lib.core.errors import InputError
-from lib.layers.roi import match_features, sample_features, suppress
-from lib.layers.trunks import AlexNetTrunk
-from lib.models.distractors import LearningRule, begin, discriminator, first_frame, similarity
-from lib.models.long_term import LongTerm
-from lib.models.siamese import Proposals, context_sides
+from lib.layers.siamese.roi import match_features, sample_features, suppress
+from lib.layers.trunks.alexnet import AlexNetTrunk
+from lib.models.siamese.distractors import LearningRule, begin, discriminator, first_frame, similarity
+from lib.models.siamese.long_term import LongTerm
+from lib.models.siamese.network import Proposals, context_sides
 
 
 def unit_blocks(rng, count):

@@ -14,7 +14,7 @@ from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.models import build_method, build_model
-from lib.models.eco_method import whole_size
+from lib.models.online.eco_method import whole_size
 from lib.models.weights import load_state
 from lib.test.tracker.forward_pass import Mode
 

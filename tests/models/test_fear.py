@@ -15,11 +15,11 @@ from lib.core.errors import InputError
 from lib.core.frame import Frame, Streams
 from lib.core.paths import ROOT
 from lib.core.view import place_stretched
-from lib.layers.fear_head import FearMaps, correlate_cells
+from lib.layers.siamese.fear_head import FearMaps, correlate_cells
 from lib.models import build_method, build_model
-from lib.models.fear import Memory
-from lib.models.fear_method import boxes_from_distances, cell_points
-from lib.models.fear_training import balanced_binary_loss, cells_inside, smoothed_iou_loss
+from lib.models.fear.method import boxes_from_distances, cell_points
+from lib.models.fear.network import Memory
+from lib.models.fear.training import balanced_binary_loss, cells_inside, smoothed_iou_loss
 from lib.models.method import TargetAnswer
 from lib.models.weights import identify, load_state
 from lib.test.tracker.crop_tracker import CropTracker

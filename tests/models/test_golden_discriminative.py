@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lib.core.boxes import cxcywh_to_xywh
-from lib.layers.box_optimizer import BoxSteps, climb
-from lib.layers.target_filter import apply_filter
+from lib.layers.filters.box_optimizer import BoxSteps, climb
+from lib.layers.filters.target_filter import apply_filter
 
 DIMP = ("dimp50", "superdimp", "prdimp50")
 ALL = (*DIMP, "atom")

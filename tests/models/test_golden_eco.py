@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lib.core.config import load_config
-from lib.layers import fourier
-from lib.layers.eco_features import pool_halves
-from lib.layers.eco_filter import Penalty
+from lib.layers.filters import fourier
+from lib.layers.filters.eco_filter import Penalty
+from lib.layers.trunks.eco_features import pool_halves
 
 STORED = golden.read("eco")
 STAGES, FOURIER = STORED["stages"], STORED["fourier"]

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib.layers.mdnet import FIELD, STRIDE, HeadWeights, binary_loss, score_boxes
 from lib.layers.roi_align import roi_align
-from lib.models.box_regression import fit_regressor, predict_changes, regress_boxes
-from lib.models.mdnet_boxes import overlaps_with
-from lib.models.mdnet_scene import Scene, grow, read_boxes, scene_around
+from lib.layers.trunks.mdnet import FIELD, STRIDE, HeadWeights, binary_loss, score_boxes
+from lib.models.online.box_regression import fit_regressor, predict_changes, regress_boxes
+from lib.models.online.mdnet_boxes import overlaps_with
+from lib.models.online.mdnet_scene import Scene, grow, read_boxes, scene_around
 
 STORED = golden.read("rt_mdnet")
 STAGES, PIPELINE, RIDGE = STORED["stages"], STORED["pipeline"], STORED["bbox_regression"]
@@ -96,7 +96,7 @@ def test_from_a_frame_to_the_best_candidates_and_box_regression(model):
 
 
 def test_a_view_that_ends_with_the_scene_gives_the_same_features_as_the_whole_frame(model):
-    from lib.models.mdnet_scene import place_scene
+    from lib.models.online.mdnet_scene import place_scene
 
     image = torch.from_numpy(golden.image_u8(31, 240, 320)).permute(2, 0, 1)
     boxes = np.array([[-3.0, -2, 30, 30], [20, 14, 38, 30]], np.float32)

@@ -13,10 +13,10 @@ from lib.core.config import load_config
 from lib.core.frame import Frame
 from lib.core.paths import ROOT
 from lib.datasets.camera import keep_camera
-from lib.layers.stream_fusion import find_evidence
+from lib.layers.siamese.stream_fusion import find_evidence
 from lib.models import build_method, build_model
-from lib.models.fear_method import boxes_from_distances
-from lib.models.iimf_lite import Memory, Prediction, is_flat
+from lib.models.fear.iimf_lite import Memory, Prediction, is_flat
+from lib.models.fear.method import boxes_from_distances
 from lib.models.weights import load_state
 from lib.test.tracker.crop_tracker import CropTracker
 

@@ -16,9 +16,9 @@ from lib.core.checkpoint import load_weights, save_checkpoint, save_weights
 from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.core.target import Target
-from lib.layers.candidates import choose_judges, kept_share
 from lib.layers.timm_parts import timm
-from lib.layers.vit import run_block
+from lib.layers.transformer.candidates import choose_judges, kept_share
+from lib.layers.transformer.vit import run_block
 from lib.models import TRACKERS, build_model
 from lib.models.base import Network
 from lib.models.method import CropState
@@ -381,7 +381,7 @@ def test_models_are_importable_alone_and_build_only_what_is_asked_for():
         "import sys; from lib.models import build_model\n"
         "from lib.core.config import load_config\n"
         "build_model(load_config('iimf_track', 'tiny'))\n"
-        "assert 'lib.models.ostrack' not in sys.modules and 'cv2' not in sys.modules\n"
+        "assert 'lib.models.one_stream.ostrack' not in sys.modules and 'cv2' not in sys.modules\n"
         "assert not any(name.startswith(('lib.train', 'lib.test')) for name in sys.modules)\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

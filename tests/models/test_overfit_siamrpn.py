@@ -6,10 +6,10 @@ from scenes import eight_pairs
 
 from lib.core.boxes import cxcywh_to_xyxy, iou_and_union, xywh_to_cxcywh
 from lib.core.config import load_config
-from lib.layers.anchors import decode
+from lib.layers.siamese.anchors import decode
 from lib.models import build_model
-from lib.models.siamese import from_crop_units
-from lib.models.siamese_method import target_probability
+from lib.models.siamese.method import target_probability
+from lib.models.siamese.network import from_crop_units
 
 
 def judge(model, batch):

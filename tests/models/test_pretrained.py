@@ -9,9 +9,9 @@ import torch
 from compare import message_of, same
 
 from lib.core.checkpoint import load_weights
-from lib.layers.vit import create_vit
+from lib.layers.transformer.vit import create_vit
+from lib.models.one_stream.vit_weights import from_npz
 from lib.models.pretrained import load_pretrained, read_public
-from lib.models.vit_weights import from_npz
 
 TRACKERS = ("ostrack", "tbsi_track", "iimf_track")
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib.layers.attention import CastBlock, GatherBlock, SpreadBlock
-from lib.layers.candidates import CandidateTokens, choose_judges, eliminate
 from lib.layers.timm_parts import DropPath
-from lib.layers.vit import run_block
+from lib.layers.transformer.attention import CastBlock, GatherBlock, SpreadBlock
+from lib.layers.transformer.candidates import CandidateTokens, choose_judges, eliminate
+from lib.layers.transformer.vit import run_block
 from lib.models import build_model
 
 JUDGES = ("ostrack-ce-GT_BOX", "DATA.TEMPLATE.SIZE=64", "TEST.TEMPLATE_SIZE=64")

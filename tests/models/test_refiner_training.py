@@ -9,7 +9,7 @@ from test_near_pairs import video
 from lib.core.config import load_config
 from lib.datasets import DATASETS, TRAINING
 from lib.datasets.synthetic.stream import stream
-from lib.layers.imagenet_resnet import ImageNetResNet
+from lib.layers.trunks.imagenet_resnet import ImageNetResNet
 from lib.models import build_model
 from lib.models.pretrained import load_pretrained
 from lib.train.data.loader import build_loader

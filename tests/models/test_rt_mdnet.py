@@ -15,8 +15,8 @@ from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.layers.roi_align import place_adaptive_samples, place_samples, roi_align
 from lib.models import build_model
-from lib.models.box_regression import fit_regressor, predict_changes
-from lib.models.mdnet_boxes import Spread, draw_boxes, draw_examples, overlaps_with, seeded
+from lib.models.online.box_regression import fit_regressor, predict_changes
+from lib.models.online.mdnet_boxes import Spread, draw_boxes, draw_examples, overlaps_with, seeded
 from lib.models.weights import load_state
 
 VARIANT = "rt_mdnet"
@@ -166,7 +166,7 @@ def test_learning_finds_a_target_again_that_an_unlearned_classifier_does_not_fin
     jump = moving_sequence("jump", step=(12, 6))
     (target,) = tracker.start([jump.frames[0]], [jump.boxes[0]], ["jump"])
     (moved,) = tracker.track([target], [jump.frames[1]])
-    from lib.models.mdnet_boxes import overlaps_with
+    from lib.models.online.mdnet_boxes import overlaps_with
 
     assert overlaps_with(moved.box[None], jump.boxes[1])[0] > overlaps_with(target.box[None], jump.boxes[1])[0] + 0.1
 

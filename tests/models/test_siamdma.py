@@ -14,13 +14,13 @@ import torch
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.core.frame import Frame
-from lib.layers.ban import boxes_from_sides, grid_points
-from lib.layers.cross_domain import channel_map, tokens
-from lib.layers.level_fusion import side_by_side
+from lib.layers.siamese.ban import boxes_from_sides, grid_points
+from lib.layers.siamese.cross_domain import channel_map, tokens
+from lib.layers.siamese.level_fusion import side_by_side
 from lib.models import build_method, build_model
-from lib.models.siamdma import Memory, Prediction
-from lib.models.siamdma_names import NOT_USED
-from lib.models.siamese import hann_window
+from lib.models.siamese.network import hann_window
+from lib.models.siamese.siamdma import Memory, Prediction
+from lib.models.siamese.siamdma_names import NOT_USED
 from lib.test.tracker.crop_tracker import CropTracker
 
 LEVELS = ("res3", "res4")

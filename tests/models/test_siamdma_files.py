@@ -12,7 +12,7 @@ from lib.core.errors import InputError
 from lib.layers.timm_parts import timm
 from lib.models import build_model
 from lib.models.pretrained import load_pretrained
-from lib.models.siamdma_names import download_resnet, start_weights
+from lib.models.siamese.siamdma_names import download_resnet, start_weights
 from lib.models.weights import identify, load_state
 
 RAW = "DATA.INPUT=pysot"

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from lib.core.config import load_config
-from lib.layers.anchor_labels import IGNORED, NEGATIVE, POSITIVE
-from lib.layers.ban import grid_points
 from lib.layers.losses import balanced_cross_entropy
-from lib.layers.point_labels import EllipseRule, PointLabels
+from lib.layers.siamese.anchor_labels import IGNORED, NEGATIVE, POSITIVE
+from lib.layers.siamese.ban import grid_points
+from lib.layers.siamese.point_labels import EllipseRule, PointLabels
 from lib.models.base import PAIR_KINDS
-from lib.models.siamdma import Prediction
-from lib.models.siamdma_training import SiamDMATraining
+from lib.models.siamese.siamdma import Prediction
+from lib.models.siamese.siamdma_training import SiamDMATraining
 
 RULES = SiamDMATraining.from_config(load_config("siamdma", "siamdma"), 4)
 WHOLE = EllipseRule(most_positive=625, most_negative=625, most_foreign=625)

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from lib.core.config import load_config
-from lib.layers.anchor_labels import Labels
-from lib.layers.anchors import anchor_boxes, anchor_shapes
 from lib.layers.losses import balanced_cross_entropy
-from lib.layers.mask_windows import Cells
-from lib.models.siammask import Prediction
-from lib.models.siamrpn_training import AnchorTraining
+from lib.layers.siamese.anchor_labels import Labels
+from lib.layers.siamese.anchors import anchor_boxes, anchor_shapes
+from lib.layers.siamese.mask_windows import Cells
+from lib.models.siamese.siammask import Prediction
+from lib.models.siamese.siamrpn_training import AnchorTraining
 
 NAME = "siammask_r50_l3"
 MASKS = "TEST.MASK=true"

@@ -13,10 +13,10 @@ import torch
 from lib.core.errors import InputError
 from lib.core.frame import Frame
 from lib.core.sampled_mask import SampledMask, hull_box, same_area_box
-from lib.layers.mask_windows import SCALES, Cells, cut_windows, place_in_region, read_coarse
+from lib.layers.siamese.mask_windows import SCALES, Cells, cut_windows, place_in_region, read_coarse
 from lib.models import build_method
-from lib.models.siammask import Prediction
-from lib.models.siammask_method import corners_of
+from lib.models.siamese.siammask import Prediction
+from lib.models.siamese.siammask_method import corners_of
 from lib.models.weights import identify, load_state
 from lib.test.tracker.crop_tracker import CropTracker
 

@@ -10,14 +10,14 @@ import torch
 from lib.core.boxes import cxcywh_to_xyxy, iou_and_union, xywh_to_cxcywh, xyxy_to_xywh
 from lib.core.config import load_config
 from lib.core.errors import InputError
-from lib.layers.anchor_labels import LabelRule, draw_order, first_in_order, near_cells
-from lib.layers.anchors import anchor_boxes, anchor_shapes, decode, encode
 from lib.layers.correlation import correlate, correlate_grouped
 from lib.layers.losses import balanced_cross_entropy
-from lib.layers.trunks import AlexNetTrunk
+from lib.layers.siamese.anchor_labels import LabelRule, draw_order, first_in_order, near_cells
+from lib.layers.siamese.anchors import anchor_boxes, anchor_shapes, decode, encode
+from lib.layers.trunks.alexnet import AlexNetTrunk
 from lib.models import build_model
-from lib.models.siamrpn_names import SCALE, export
-from lib.models.siamrpn_training import AnchorTraining, object_scores
+from lib.models.siamese.siamrpn_names import SCALE, export
+from lib.models.siamese.siamrpn_training import AnchorTraining, object_scores
 from lib.models.weights import identify, load_state
 
 ANCHORS = anchor_boxes(anchor_shapes([0.33, 0.5, 1, 2, 3], [8], 8), 17, 8)

@@ -13,7 +13,7 @@ import torch
 
 from lib.core.checkpoint import load_weights, save_checkpoint
 from lib.core.errors import InputError
-from lib.models.siamrpn_names import export
+from lib.models.siamese.siamrpn_names import export
 from lib.models.weights import load_state
 from tracking import convert_checkpoint
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from lib.core.config import load_config
-from lib.layers.anchor_labels import Labels
-from lib.layers.anchors import anchor_boxes, anchor_shapes
 from lib.layers.losses import balanced_cross_entropy
-from lib.models.siamese import hann_window
-from lib.models.siamrpn import Prediction
-from lib.models.siamrpn_training import AnchorTraining
+from lib.layers.siamese.anchor_labels import Labels
+from lib.layers.siamese.anchors import anchor_boxes, anchor_shapes
+from lib.models.siamese.network import hann_window
+from lib.models.siamese.siamrpn import Prediction
+from lib.models.siamese.siamrpn_training import AnchorTraining
 
 R50, ALEX = "siamrpn_r50_l234_dwxcorr", "siamrpn_alex_dwxcorr"
 #: Narrow networks of the same kind, whose outputs are replaced.

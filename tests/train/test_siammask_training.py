@@ -12,11 +12,11 @@ import torch
 from lib.core.config import load_config
 from lib.core.errors import InputError
 from lib.datasets import DATASETS
-from lib.layers.anchor_labels import Labels
-from lib.layers.mask_windows import Cells, label_windows
+from lib.layers.siamese.anchor_labels import Labels
+from lib.layers.siamese.mask_windows import Cells, label_windows
 from lib.models import build_model
 from lib.models.base import PairBatch
-from lib.models.siammask_training import MaskLabels, MaskTraining
+from lib.models.siamese.siammask_training import MaskLabels, MaskTraining
 from lib.train.data.context import mirror
 from lib.train.data.masked_crops import MaskedContextCrops
 from lib.train.data.sampler import Pair

@@ -10,10 +10,10 @@ import torch
 
 from lib.core.config import load_config
 from lib.datasets import DATASETS
-from lib.layers.anchors import anchor_boxes, anchor_shapes
+from lib.layers.siamese.anchors import anchor_boxes, anchor_shapes
 from lib.models import build_model
 from lib.models.base import PairBatch
-from lib.models.siamrpn_training import AnchorTraining
+from lib.models.siamese.siamrpn_training import AnchorTraining
 from lib.train import run
 from lib.train.optim import build_optimizer
 from lib.train.schedule import build_scheduler, warm_up

@@ -9,7 +9,7 @@ import test_training as basics
 import torch
 
 from lib.core.checkpoint import load_checkpoint, load_weights
-from lib.layers.vit import VisionEncoder
+from lib.layers.transformer.vit import VisionEncoder
 from lib.train.optim import build_optimizer
 from lib.train.step import TrainStep
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
 from ...core.view import EXEMPLAR
-from ...models.siamrpn import SiamRPN
+from ...models.siamese.siamrpn import SiamRPN
 
 #: Fixed in OpenCV's code: channels of the trunk, anchors, side of the search region.
 CHANNELS, ANCHORS, SEARCH_SIZE = 256, 5, 271

@@ -42,7 +42,7 @@ def test_a_network_has_the_operations_that_pytorch_counts_and_those_of_its_fused
         return scaled_dot_product_attention(query, key, value, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lib.layers.attention.scaled_dot_product_attention", watched)
+        patch.setattr("lib.layers.transformer.attention.scaled_dot_product_attention", watched)
         patch.setattr("torch.nn.functional.scaled_dot_product_attention", watched)
         network(memory, pairs.search)
     assert seen and operations(found) == counter.get_total_flops() + sum(seen)

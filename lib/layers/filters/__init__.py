@@ -1,0 +1,1 @@
+"""Filters that are learned online, and IoU-Net."""

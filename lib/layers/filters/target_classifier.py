@@ -1,0 +1,49 @@
+"""DiMP's classifier: features, a first filter and its optimiser (ICCV 2019, section 3). Names of weights are the public
+files'.
+
+B targets, N images of a target, C channels, H W cells of the features, k side of a filter. Boxes are xywh, pixels.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..trunks.imagenet_resnet import BasicBlock
+from .steepest_descent import Descent, SteepestDescent
+from .target_filter import FilterInitializer, InstanceL2Norm
+
+
+class TargetClassifier(nn.Module):
+    """Learns a filter from images of a target."""
+
+    def __init__(self, inputs: int, channels: int, size: int, optimizer: SteepestDescent, *, blocks: int = 0):
+        """inputs: channels of the backbone's map of stride 16; channels: of the filter; size: k; blocks: residual
+        blocks before the last convolution."""
+        super().__init__()
+        self.size = size
+        self.filter_initializer = FilterInitializer(channels, size, optimizer.stride)
+        self.filter_optimizer = optimizer
+        last = nn.Conv2d(inputs, channels, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(last.weight)
+        norm = InstanceL2Norm(math.sqrt(1 / (channels * size * size)))
+        self.feature_extractor = nn.Sequential(*(BasicBlock(inputs, inputs) for _ in range(blocks)), last, norm)
+
+    def extract(self, coarse: Tensor) -> Tensor:
+        """The backbone's map of stride 16, [..., C', H, W] -> features [..., C, H, W] in float32 or better"""
+        features = self.feature_extractor(coarse.flatten(0, -4)).unflatten(0, coarse.shape[:-3])
+        return features if features.dtype == torch.float64 else features.float()
+
+    def learn(
+        self,
+        features: Tensor,
+        boxes: Tensor,
+        weights: Tensor | None = None,
+        *,
+        iterations: int,
+        with_losses: bool = False,
+    ) -> Descent:
+        """The first filter and those after each iteration: features [B, N, C, H, W], boxes [B, N, 4], weights of the
+        images [B, N] -> Descent"""
+        first = self.filter_initializer(features, boxes)
+        return self.filter_optimizer(first, features, boxes, weights, iterations=iterations, with_losses=with_losses)

@@ -1,0 +1,1 @@
+"""Necks, correlation, fusion, heads and labels of Siamese trackers."""

@@ -1,0 +1,1 @@
+"""Trackers that learn a filter of the target: DiMP, PrDiMP, ATOM."""

@@ -1,0 +1,1 @@
+"""FEAR, and IIMF lite on its trunk."""

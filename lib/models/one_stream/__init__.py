@@ -1,0 +1,1 @@
+"""OSTrack's family: one transformer for template and search region."""

@@ -1,0 +1,1 @@
+"""Trackers with nothing to train offline here: RT-MDNet, ECO."""

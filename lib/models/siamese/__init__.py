@@ -1,0 +1,1 @@
+"""Siamese trackers: what the template shows is looked for by correlation."""
