@@ -33,7 +33,7 @@ from ..test.evaluation.open import Run
 from ..test.evaluation.sequences import named_sequences
 from ..test.metrics import protocol_of
 from ..test.tuning.many_settings import CHECKED, JOINT
-from ..test.tuning.report import TuningSet, best_record, default_objective, rank_trials, trials_table, write_trials
+from ..test.tuning.report import TuningSet, default_objective, rank_trials, sort_records, trials_table, write_trials
 from ..test.tuning.search import (
     TOGETHER,
     SettingSearch,
@@ -189,7 +189,7 @@ def run_refinement(args: argparse.Namespace, search: SettingSearch, network: Run
     """Run the trials around the best one so far. Values that a key does not allow are left out."""
     records = read_records(search.folder, search.videos, search.checkpoint)
     objective = args.objective or default_objective(records)
-    best = best_record(records, objective)
+    best = sort_records(records, objective, decisive(network.cfg))[0]
     trials, refused = allowed_trials(args.tracker, args.config, args.set, refine(axes, best["test"], depth))
     where = " ".join(f"{axis.key}={best['test'][axis.key]}" for axis in axes)
     left_out = f"; {refused} with values that a key does not allow are left out" if refused else ""

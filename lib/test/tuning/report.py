@@ -63,18 +63,27 @@ def rank_trials(
     """All trials in the order of an objective. Raises InputError where there are none and for an unknown objective."""
     if not records:
         raise InputError(f"{title}: no trial is complete yet; name the keys to search with --search KEY=VALUES")
-    best_record(records, objective)  # refuses an unknown objective
-    ranked = sorted(records, key=lambda record: _descending(number(record["figures"][objective])))
+    ranked = sort_records(records, objective, configured)
     names = dict.fromkeys(key for record in records for key in record["test"])
     keys = tuple(key for key in names if len({json.dumps(record["test"].get(key)) for record in records}) > 1)
     return RankedTrials(title, objective, tuple(ranked), keys, configured, tuned_on)
 
 
-def best_record(records: Many[dict[str, Any]], objective: str) -> dict[str, Any]:
-    """The record of the best trial; records: one or more. Raises InputError for an unknown objective."""
+def sort_records(records: Many[dict[str, Any]], objective: str, configured: Setting) -> list[dict[str, Any]]:
+    """Records of trials, one or more, the best first. Of equal ones that comes first which changes fewer keys of the
+    configuration, then that with smaller values, key by key in the order of the alphabet.
+
+    Raises InputError for an unknown objective.
+    """
     if objective not in (known := list(records[0]["figures"])):
         raise InputError(f"--objective {objective}: no such figure; there are {', '.join(known)}")
-    return min(records, key=lambda record: _descending(number(record["figures"][objective])))
+
+    def place(record: dict[str, Any]) -> tuple[Any, ...]:
+        test = record["test"]
+        changed = [(key, *_in_order(test[key])) for key in sorted(test) if test[key] != configured.get(key)]
+        return _descending(number(record["figures"][objective])), len(changed), changed
+
+    return sorted(records, key=place)
 
 
 def default_objective(records: Many[dict[str, Any]]) -> str:
@@ -145,6 +154,12 @@ def word(value: Any) -> str:
 
 def number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _in_order(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, then all others by their text."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return (0, float(value), "") if is_number else (1, 0.0, json.dumps(value))
 
 
 def _descending(value: float) -> float:

@@ -29,7 +29,14 @@ from lib.test.results.files import read_result, write_result
 from lib.test.tuning import search as tuning
 from lib.test.tuning.many_settings import ManySettings, load_settings
 from lib.test.tuning.maps import key_pairs, map_figure
-from lib.test.tuning.report import TuningSet, default_objective, rank_trials, trials_table, write_trials
+from lib.test.tuning.report import (
+    TuningSet,
+    default_objective,
+    rank_trials,
+    sort_records,
+    trials_table,
+    write_trials,
+)
 from lib.test.tuning.search import (
     SettingSearch,
     Trial,
@@ -515,6 +522,26 @@ def test_table_is_sorted_and_says_what_to_take(found, tmp_path):
         rank_trials("x", "pr", found.records, found.configured, tuned_on=SET)
     with pytest.raises(InputError, match="no trial is complete yet"):
         rank_trials("x", "SR", [], found.configured, tuned_on=SET)
+
+
+def test_equal_trials_have_an_order_that_no_name_changes():
+    """The nearest to the configuration comes first, then the one with the smaller values, numbers by size."""
+    rows = [(0.5, 2, "x"), (0.5, 3, "x"), (0.5, 10, "x"), (0.5, 2, "y"), (0.7, 1, "x"), (0.7, 1, "y")]
+    expected = [(0.9, 5, "z"), *rows, (float("nan"), 2, "x")]
+    settings = {"A": rows[0][0], "B": rows[0][1], "C": rows[0][2]}
+    configured = {f"TEST.{key}": value for key, value in settings.items()} | {"TEST.SAME": 1}
+    success = [0.8, *[0.6] * len(rows), None]
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        names = rng.permutation(len(expected))
+        records = [
+            record(f"{name:02}", good or 0.0, A=a, B=b, C=c)
+            for name, good, (a, b, c) in zip(names, success, expected, strict=True)
+        ]
+        records[-1]["figures"]["SR"] = None
+        by_name = sorted(records, key=lambda one: one["folder"])
+        assert sort_records(by_name, "SR", configured) == records
+        assert rank_trials("x", "SR", by_name, configured, tuned_on=SET).best == records[0]
 
 
 def test_map_has_a_cell_per_pair_and_marks_the_best(found):
