@@ -11,6 +11,7 @@ from compare import message_of
 from fake_model import moving_sequence
 
 from lib.core import tree
+from lib.core.boxes import xywh_to_cxcywh
 from lib.core.frame import INFRARED, Frame
 from lib.layers.filters.localization import FLAGS, HARD_NEGATIVE, NORMAL, NOT_FOUND
 from lib.models import build_method
@@ -114,6 +115,30 @@ def test_a_network_without_a_trained_iou_net_keeps_the_size():
     size = target.box[2:]
     (target,) = tracker.track([target], [SEQUENCES[0].frames[1]])
     np.testing.assert_allclose(target.box[2:], size, rtol=1e-5)
+
+
+def test_boxes_of_iou_net_begin_and_end_as_in_the_published_code(monkeypatch):
+    """Places there are y x of pixels' middles: pos = corner + (size - 1) / 2. In: the box's corner is its place in the
+    crop minus (size - 1) / 2. Out: the corner plus size / 2 is the place; what went in would come out half a pixel of
+    the crop further right and lower, which the steps of IoU-Net, trained with such labels, take back."""
+    tracker = micro.tracker("dimp", "TEST.BOX.RANDOM=0")
+    (target,) = start(tracker, 0)
+    frame = Frame(SEQUENCES[0].frames[1][:1], SEQUENCES[0].frames[1][0].shape[:2])
+    (view,), side, box = tracker.method.views(target, frame), tracker.method.search_size, np.array([70.0, 40, 20, 30])
+    begun_at, step = [], torch.tensor([0.75, -1.25, 2, 4])
+    monkeypatch.setattr(
+        "lib.models.discriminative_method.climb",
+        lambda score, boxes, steps: (begun_at.append(boxes[0, 0]), (boxes + step, torch.zeros(boxes.shape[:2])))[1],
+    )
+    given = torch.from_numpy(xywh_to_cxcywh(view.to_crop(box)))[None]
+    (refined,) = tracker.method.refine(target.state.memory, None, given, side).numpy()
+    scale, middle = view.extent[0] / side, np.array(view.corner) + (np.array(view.extent) - 1) / 2
+    place = (box[:2] + (box[2:] - 1) / 2 - middle) / scale + (side - 1) / 2
+    size = box[2:] / scale
+    np.testing.assert_allclose(begun_at[0], [*(place - (size - 1) / 2), *size], rtol=1e-6)
+    corner, size = begun_at[0][:2].numpy() + step[:2].numpy(), size + step[2:].numpy()
+    place = (corner + size / 2 - (side - 1) / 2) * scale + middle
+    np.testing.assert_allclose(view.to_frame(refined), [*(place - (size * scale - 1) / 2), *(size * scale)], rtol=1e-6)
 
 
 def test_the_place_in_a_region_that_moved_inside_the_frame_is_known():

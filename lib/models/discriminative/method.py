@@ -172,7 +172,8 @@ class DiscriminativeMethod(OneView):
         )
         better, scores = climb(lambda free: network(memory.modulation, seen.iou, free), start, self.steps)
         best, any_left = mean_of_best(better, scores, rules.BEST, rules.ASPECT)
-        # IoU-Net was trained with boxes whose middle is counted from the middle of the first pixel.
+        # As in the published code: boxes go in by the edges of pixels, and come out as IoU-Net's training counts them,
+        # from the middle of the first pixel.
         refined = (xywh_to_cxcywh(best) + boxes.new_tensor([0.5, 0.5, 0, 0])) / side
         return torch.where(any_left[:, None], refined, boxes)
 
