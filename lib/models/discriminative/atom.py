@@ -18,7 +18,7 @@ from ..method import Method
 from .atom_method import AtomMethod
 from .network import Discriminative
 from .parts import STRIDE, Embedded, Maps, Prediction
-from .training import box_losses
+from .training import FrozenLayers, box_losses
 
 
 class Atom(Discriminative):
@@ -28,14 +28,7 @@ class Atom(Discriminative):
     marks: Sequence[str] = ("iou_net.",)
 
     def __init__(self, cfg: EasyDict):
-        super().__init__(cfg)
-        self.backbone.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "Atom":
-        """Training mode, without the backbone."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
+        super().__init__(cfg, FrozenLayers.EVERY)
 
     def features(self, maps: Maps) -> Tensor:
         """As Discriminative: the backbone's own, scaled."""

@@ -6,7 +6,7 @@ Boxes inside the networks are xywh in pixels of their crop, where the centre of 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from easydict import EasyDict
@@ -38,14 +38,22 @@ class Discriminative(Network):
     #: Prefix in public files -> prefix here.
     renamed: ClassVar[dict[str, str]] = {"feature_extractor.": "backbone.", "bb_regressor.": "iou_net."}
 
-    def __init__(self, cfg: EasyDict):
+    def __init__(self, cfg: EasyDict, frozen: int):
+        """frozen: layers of the backbone, as FrozenLayers counts them."""
         super().__init__()
         self.normalize = Normalize(cfg.DATA.MEAN, cfg.DATA.STD, self.modalities)
         self.backbone = ImageNetResNet(cfg.MODEL.BACKBONE.DEPTH, last=3, width=cfg.MODEL.BACKBONE.WIDTH)
+        self.frozen = FrozenLayers(self.backbone, frozen)
         channels = self.backbone.channels
         self.iou_net = IoUNet(channels[FINE], channels[COARSE], cfg.MODEL.IOU_NET.CHANNELS)
         self.box_weight: float = cfg.TRAIN.BOX_WEIGHT
         self.template_factor: float = cfg.DATA.SEARCH.FACTOR
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, only for the layers that learn."""
+        super().train(mode)
+        self.frozen.keep()
+        return self
 
     def extract(self, images: Tensor) -> Maps:
         """[..., 3, S, S] normalised -> Maps"""
@@ -115,7 +123,7 @@ class DiMP(Discriminative):
     marks: Sequence[str] = ("classifier.filter_optimizer.log_step_length", ".label_map_predictor.", "iou_net.")
 
     def __init__(self, cfg: EasyDict):
-        super().__init__(cfg)
+        super().__init__(cfg, cfg.TRAIN.FROZEN_LAYERS)
         rules = cfg.MODEL.CLASSIFIER
         self.classifier = TargetClassifier(
             self.backbone.channels[COARSE], rules.CHANNELS, rules.FILTER_SIZE, self.build_optimizer(rules),
@@ -125,13 +133,6 @@ class DiMP(Discriminative):
         self.score_training = ScoreTraining.from_config(cfg)
         self.head_rate: float = cfg.TRAIN.HEAD_MULTIPLIER
         self.optimizer_rate: float = cfg.TRAIN.OPTIMIZER_MULTIPLIER
-        self.frozen = FrozenLayers(self.backbone, cfg.TRAIN.FROZEN_LAYERS)
-
-    def train(self, mode: bool = True) -> "DiMP":
-        """Training mode, only for the layers that learn."""
-        super().train(mode)
-        self.frozen.keep()
-        return self
 
     def build_optimizer(self, rules: EasyDict) -> SteepestDescent:
         """The optimiser of MODEL.CLASSIFIER."""

@@ -5,6 +5,7 @@ xywh in pixels of their image.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from easydict import EasyDict
@@ -67,8 +68,10 @@ class ScoreTraining:
 class FrozenLayers:
     """The first layers of a ResNet, which do not learn; their BatchNorm keeps its running statistics."""
 
+    EVERY: ClassVar[int] = 5
+
     def __init__(self, backbone: nn.Module, layers: int):
-        """layers: how many: the first convolution with its BatchNorm, then `layer1` and so on."""
+        """layers: how many: the first convolution with its BatchNorm, then `layer1` and so on; EVERY: all there are."""
         names = [("conv1", "bn1"), *((f"layer{number}",) for number in range(1, 5))][:layers]
         self.parts = [backbone.get_submodule(name) for group in names for name in group if hasattr(backbone, name)]
         for part in self.parts:

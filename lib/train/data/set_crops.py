@@ -9,7 +9,7 @@ import numpy as np
 from easydict import EasyDict
 
 from ...core.crop import cut
-from ...core.sample_view import INSIDE, REPEAT, place_sample
+from ...core.sample_view import REPEAT, place_sample
 from ...datasets.sequence import Sequence
 from .augment import CropRecipe, LabelledCrop, ReadRow, jitter
 from .proposals import DensityProposals, IoUProposals, Proposals, read_proposals
@@ -43,13 +43,12 @@ class SetCrops:
 
     @classmethod
     def from_config(cls, cfg: EasyDict) -> "SetCrops":
-        """From DATA."""
+        """From DATA, and TEST.BORDER and TEST.MOST_SHRINKING, as in tracking."""
         data = cfg.DATA
         search, frames = data.SEARCH, (data.TRAIN_FRAMES, data.TEST_FRAMES)
         train, test = (CropRecipe(search.FACTOR, search.SIZE, k.CENTER_JITTER, k.SCALE_JITTER) for k in frames)
-        border = INSIDE if search.BORDER == "inside_major" else REPEAT
         photos = data.GREY, data.BRIGHTNESS, data.FLIP
-        return cls(train, test, read_proposals(cfg), *photos, border, search.MAX_SCALE_CHANGE)
+        return cls(train, test, read_proposals(cfg), *photos, cfg.TEST.BORDER, cfg.TEST.MOST_SHRINKING)
 
     def __call__(
         self, sequence: Sequence, train: tuple[int, ...], test: tuple[int, ...], read: ReadRow, rng: np.random.Generator
