@@ -8,10 +8,10 @@ import pytest
 import torch
 from golden_discriminative import gauss
 
+from lib.layers.filters.fourier import interpolate
 from lib.layers.filters.gauss_newton import gauss_newton
 from lib.layers.filters.localization import FLAGS, LocalizationRules
 from lib.layers.filters.response import ResponseRules, activate, learn_both, learn_filter, project, respond
-from lib.layers.filters.score_interpolation import interpolate_scores
 from lib.layers.filters.target_filter import radius_map
 
 RULES = ResponseRules(least=0.05, filter_regularization=0.1, projection_regularization=1e-4)
@@ -71,7 +71,7 @@ def test_update_of_the_filter():
     expect("clf.update.filter_minus_start (5 CG)", learned - start)
     scores = respond(features[:, 4:], learned)
     expect("clf.update.score.raw (test, initial projection)", scores)
-    expect("clf.update.score.interpolated (1,1,288,288), centred", interpolate_scores(scores, STRIDE * CELLS))
+    expect("clf.update.score.interpolated (1,1,288,288), centred", interpolate(scores, STRIDE * CELLS))
 
 
 @pytest.mark.parametrize("case", golden.read("atom")["localisation"]["cases"], ids=lambda case: case["case"])
@@ -80,7 +80,7 @@ def test_published_places(case):
     rows, columns = torch.meshgrid(torch.arange(CELLS), torch.arange(CELLS), indexing="ij")
     peaks = case["peaks_amp_row_col"]
     raw = sum(a * torch.exp(-((rows - y).square() + (columns - x).square()) / (2 * 1.2**2)) for a, y, x in peaks)
-    scores = interpolate_scores(raw, STRIDE * CELLS)[None]
+    scores = interpolate(raw, STRIDE * CELLS)[None]
     if case["interpolated"]:
         assert golden.worst(scores, case["interpolated"]) <= 1
     side = STRIDE * CELLS * setup["target_scale"]

@@ -1,5 +1,5 @@
-"""Fourier series of feature maps and score maps on a period, for filters that are learned in the Fourier domain (C-COT,
-ECCV 2016; ECO, CVPR 2017).
+"""Fourier series of feature maps and score maps on a period: for filters that are learned in the Fourier domain (C-COT,
+ECCV 2016; ECO, CVPR 2017), and for values between cells.
 
 A real map has the centred half of its series: rows -k to k, columns 0 to k, complex; the other columns are the
 conjugates. C channels, n cells of a map, N = 2 k + 1 frequencies, K = k + 1 columns.
@@ -51,6 +51,16 @@ def sample(series: Tensor, size: int) -> Tensor:
     empty = series.new_zeros(*series.shape[:-2], size - rows, columns)
     whole = pad(torch.view_as_real(torch.cat([upper, empty, lower], dim=-2)), (0, 0, 0, size // 2 + 1 - columns))
     return torch.fft.irfft2(torch.view_as_complex(whole.contiguous()), s=(size, size)) * size**2
+
+
+def interpolate(maps: Tensor, size: int) -> Tensor:
+    """The periodic function with the frequencies of maps (ATOM, CVPR 2019): [..., n, n] -> [..., size, size]. Cell k is
+    at place k size / n.
+
+    The highest frequency of an even number of cells counts whole on both sides, where half is exact, so that the values
+    at the cells differ a little from the map's. The published tracker's thresholds were chosen with this.
+    """
+    return sample(to_series(maps) / maps.shape[-1] ** 2, size)
 
 
 def add_series(parts: list[Tensor]) -> Tensor:

@@ -12,9 +12,9 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
+from ...layers.filters.fourier import interpolate
 from ...layers.filters.localization import Localized
 from ...layers.filters.response import ResponseRules, learn_both, learn_filter, project, respond
-from ...layers.filters.score_interpolation import interpolate_scores
 from ...layers.filters.target_filter import centre_in_cells, radius_map
 from ..sample_memory import SampleMemory
 from .method import DiscriminativeMethod
@@ -69,7 +69,7 @@ class AtomMethod(DiscriminativeMethod):
         pairs = zip(features[:, None], filters.projection, strict=True)
         projected = torch.stack([project(own, projection) for own, projection in pairs])
         response = respond(projected, filters.filters)[:, 0]
-        return interpolate_scores(response, STRIDE * features.shape[-1])
+        return interpolate(response, STRIDE * features.shape[-1])
 
     def locate(self, scores: Tensor, size: Tensor, last: Tensor, cells: int) -> Localized:
         """As DiscriminativeMethod; displacements count from the middle of the search region."""
