@@ -6,7 +6,7 @@ Boxes inside the networks are xywh in pixels of their crop, where the centre of 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from easydict import EasyDict
@@ -49,7 +49,7 @@ class Discriminative(Network):
         self.box_weight: float = cfg.TRAIN.BOX_WEIGHT
         self.template_factor: float = cfg.DATA.SEARCH.FACTOR
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Discriminative":
         """Training mode, only for the layers that learn."""
         super().train(mode)
         self.frozen.keep()
