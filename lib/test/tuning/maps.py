@@ -1,6 +1,7 @@
 """Maps of a search: the score over pairs of settings."""
 
 import itertools
+import textwrap
 from collections.abc import Sequence as Many
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ NUMBERED = 8  # values of a key; with more values the cells are too small for nu
 MOST_KEYS = 4  # with a panel for each pair of them
 COLUMNS = 3
 COLOURS = "cividis"
+_TITLE = 48  # characters of a title that fit above a panel
 
 
 def key_pairs(found: RankedTrials) -> list[tuple[str, str]]:
@@ -40,6 +42,7 @@ def map_figure(found: RankedTrials, pairs: Many[tuple[str, str]]) -> Figure:
     rows = -(-len(pairs) // columns)
     figure = Figure(figsize=(columns * WIDTH, rows * WIDTH * 0.85), layout="constrained")
     title = f"{found.title}: {found.objective}" + (", best over the other keys" if len(found.keys) > 2 else "")
+    title = textwrap.fill(title, columns * _TITLE)
     for place, (across, up) in enumerate(pairs):
         axes = figure.add_subplot(rows, columns, place + 1)
         _draw_panel(figure, axes, found, across, up)
@@ -93,7 +96,7 @@ def _mark(axes: Axes, found: RankedTrials, place: Any, lift: float) -> None:
         if sign is not None:
             x, y = place(record)
             style = {"markersize": 8, "markerfacecolor": "white"} if sign == "*" else {"markerfacecolor": "none"}
-            axes.plot(x, y + lift, sign, markeredgecolor="black", **style)
+            axes.plot(x, y + lift, sign, markeredgecolor="black", path_effects=HALO, **style)
 
 
 def _place(record: dict[str, Any], key: str, values: list[Any]) -> int:

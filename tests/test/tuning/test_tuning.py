@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fake_model import CONFIG, FakeModel, MovingSquare, follow_alone, follow_together, make_tracker, moving_sequence
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from micro import VARIANTS, config
 from safetensors.torch import save_file
 
@@ -554,6 +555,19 @@ def test_map_has_a_cell_per_pair_and_marks_the_best(found):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2", "3"]
     with pytest.raises(InputError, match=r"--map TEST\.SAME: the trials differ in TEST\.A, TEST\.B"):
         map_figure(found, [("TEST.A", "TEST.SAME")])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_long_title_stays_inside_the_picture(count):
+    rows = [(0.0, 1.0, 5.0), (1.0, 2.0, 6.0), (1.0, 1.0, 7.0)]
+    records = [record(f"r{k}", k / 4, A=a, B=b, C=c) for k, (a, b, c) in enumerate(rows)]
+    name = "siamdma/synthetic_small_cdsa_aux on lasher_unaligned_val97 without the sequences of another one"
+    found = rank_trials(name, "SR", records, {}, tuned_on=SET)
+    figure = map_figure(found, key_pairs(found)[: 2 * count - 3])
+    FigureCanvasAgg(figure).draw()
+    title = figure.axes[0].title if count == 2 else figure._suptitle
+    box, whole = title.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1 and box.y1 <= whole.y1 and box.width > whole.width / 3
 
 
 def test_a_panel_for_each_pair_of_keys():
