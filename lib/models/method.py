@@ -59,6 +59,7 @@ class Method(ABC):
     updates_template: bool = False  # whether `update_views` may return views
     absorbs: bool = False  # whether first and update views are learned by `absorb` (of one target) in place of `begin`
     calibrates: bool = False  # whether a new target is also searched in its first frame, for `calibrate`
+    first_masks: bool = False  # whether a new target's mask is searched in its first frame
     search_grid: ClassVar[tuple[str, ...]] = ()  # KEY=VALUES that a search for settings tries unless it is told others
     template_size: int  # side of the template, pixels of the network's input
     search_size: int  # side of the usual search region, pixels of the network's input

@@ -90,6 +90,22 @@ def test_reported_box_fits_the_mask_and_the_search_does_not_follow_it():
     assert (pickle.loads(pickle.dumps(last)).mask.values == last.mask.values).all()
 
 
+def test_first_frame_has_a_mask_where_the_search_finds_the_given_target():
+    images = pysot.frame(31)
+    for shift, masks in ((0.0, "true"), (0.0, "false"), (99.0, "true")):
+        tracker = scripted("proposal", 30.0, f"TEST.MASK={masks}")
+        network, plain = tracker.method.network, tracker.method.network.forward
+        network.forward = lambda *given, shift=shift, plain=plain: plain(*given)._replace(
+            deltas=torch.tensor([shift, 0, 0, 0])[:, None, None, None].expand(1, 4, 5, 25, 25)
+        )
+        (target,) = tracker.start([images], STARTS[:1])
+        assert target.box.tolist() == STARTS[0].tolist() and target.state.settings.own is None and target.age == 0
+        assert (target.mask is None) == (shift > 0 or masks == "false")
+        if target.mask is not None:
+            rows, columns = np.nonzero(target.mask.in_frame((240, 320)) > 0.15)
+            assert len(rows) > 100 and np.abs([columns.mean() - 130, rows.mean() - 100]).max() < 2
+
+
 def test_mask_that_is_too_small_leaves_the_proposal():
     for source in ("mask", "corners", "area"):
         ((target,), *_) = follow(scripted(source, 3.0), STARTS[:1])

@@ -38,6 +38,7 @@ class SiamMaskMethod(SiamRPNPPMethod):
         self.source: str = test.BOX
         self.threshold, self.least_area = test.MASK_THRESHOLD, test.MASK_AREA
         self.masks: bool = test.MASK or self.source != "proposal"
+        self.first_masks = test.MASK
 
     def first_views(self, target: Target, frame: Frame) -> list[View]:
         """As the base's, around the proposal's box."""

@@ -91,7 +91,8 @@ class CropTracker:
         with self.gradient_mode():
             views = [self.method.first_views(target, frame) for target, frame in zip(targets, read, strict=True)]
             targets = self._learn(targets, views, read)
-            return self._calibrate(targets, read) if self.method.calibrates else targets
+            targets = self._calibrate(targets, read) if self.method.calibrates else targets
+            return self._find_masks(targets, read) if self.method.first_masks else targets
 
     def track(
         self, targets: Sequence[Target], frames: Sequence[Images | Frame], observe: Observer | None = None
@@ -188,6 +189,15 @@ class CropTracker:
                 known[place] = replace(targets[place], state=state._replace(settings=settings))
         return known
 
+    def _find_masks(self, targets: list[Target], frames: Sequence[Frame]) -> list[Target]:
+        """The targets with the masks of a search in the frame whose boxes were given, where it finds something whose
+        middle is in the given box."""
+        found = self.track(targets, frames)
+        return [
+            replace(one, mask=there.mask) if (np.abs(_middle(there) - _middle(one)) < one.box[2:] / 2).all() else one
+            for one, there in zip(targets, found, strict=True)
+        ]
+
     def _learn(self, targets: list[Target], views: Sequence[list[View]], frames: Sequence[Frame]) -> list[Target]:
         """The targets with what is learned from their views."""
         if not self.method.absorbs:
@@ -239,6 +249,10 @@ def _cut(pair: tuple[Frame, View]) -> np.ndarray:
     PyTorch, whose threads would have to wake up, would take longer to bring the channels to the front."""
     frame, view = pair
     return np.stack([cv2.split(cut(image, view.of(number))) for number, image in enumerate(frame.images)])
+
+
+def _middle(target: Target) -> np.ndarray:
+    return target.box[:2] + target.box[2:] / 2
 
 
 def _with_memory(target: Target, memory: Any) -> Target:
