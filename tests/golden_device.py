@@ -116,6 +116,18 @@ def fear(name: str, device: torch.device) -> Numbers:
         yield key, float(gap / (2e-3 if key == "bbox" else 1e-4 * facts["std"]))
 
 
+def base_tracker(name: str, device: torch.device) -> Numbers:
+    """The trackers that learn online, and SiamMask: every stage of their files, in units of the files' tolerance."""
+    import golden_stages
+    import golden_stages_online as online
+    from golden_discriminative import worst
+
+    parts = [{**golden_stages.STAGES, **online.STAGES}[name], *online.FURTHER.get(name, ())]
+    for part in parts:
+        for stage, tensor, record in part(device):
+            yield stage, worst(tensor, record)
+
+
 #: Case -> how it is compared, and the golden file or network
 CASES: dict[str, tuple[Callable[[str, torch.device], Numbers], str]] = {
     **{name: (one_stream, name) for name in ("iimf_sot", "iimf_in1k", "tbsi_in1k", "ostrack", "ostrack_ce")},
@@ -126,10 +138,12 @@ CASES: dict[str, tuple[Callable[[str, torch.device], Numbers], str]] = {
     "siamrpnpp_alex": (siamrpnpp, "siamrpn_alex_dwxcorr"),
     "alpha_refine": (alpha_refine, "w02_noise"),
     "fear_xs": (fear, "fear_xs"),
+    **{name: (base_tracker, name) for name in ("superdimp", "dimp50", "prdimp50", "atom", "rt_mdnet", "eco")},
+    "siammask": (base_tracker, "siammask_r50_l3"),
 }
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: boxes climb by gradients
 def measure(job: MeasurementJob) -> MeasurementJob:
     """The largest deviation, where it is, and all of them."""
     if job["golden"]:

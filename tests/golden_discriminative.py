@@ -36,7 +36,7 @@ def gauss32(seed: int, *shape: int) -> torch.Tensor:
 
 def worst(tensor: torch.Tensor | np.ndarray, record: dict[str, Any]) -> float:
     """The largest difference to a record at its places, in units of what is allowed: at most 1 is right."""
-    flat = torch.as_tensor(tensor).detach().double().flatten()
+    flat = torch.as_tensor(tensor).detach().cpu().double().flatten()
     assert math.prod(record["shape"]) == len(flat), (record["shape"], tuple(torch.as_tensor(tensor).shape))
     allowed = max(20 * record.get("fp64_max_abs_diff", 0), 1e-4 * record.get("std", 0), 1e-6)
     known = record["all"] if "all" in record else record["samples"]

@@ -23,9 +23,10 @@ LARGE, SMALL = list(NETWORKS)[:2]
 LEARNERS = ("dimp/superdimp",)
 
 #: Golden numbers of the public models, by their names in `tests/golden_device.py`
-GOLDEN = ("iimf_sot", "fear_xs", "siamrpn_vot", "siamdma", "ostrack", "tbsi_in1k", "alpha_refine", "siamrpnpp_r50",
-          "iimf_in1k", "ostrack_ce", "siamrpnpp_alex", "siamrpn_big")  # fmt: skip
-_GOLDEN_REHEARSED = ("fear_xs", "siamrpnpp_alex")
+GOLDEN = ("iimf_sot", "fear_xs", "superdimp", "siamrpn_vot", "siamdma", "ostrack", "tbsi_in1k", "alpha_refine",
+          "siammask", "rt_mdnet", "eco", "atom", "prdimp50", "dimp50", "siamrpnpp_r50", "iimf_in1k", "ostrack_ce",
+          "siamrpnpp_alex", "siamrpn_big")  # fmt: skip
+_GOLDEN_REHEARSED = ("fear_xs", "siamrpnpp_alex", "eco")
 _GOLDEN_SCRIPT = ROOT / "tests" / "golden_device.py"
 
 _NARROW_VIT = [

@@ -4,15 +4,16 @@ import golden_online as golden
 import numpy as np
 import pytest
 import torch
+from golden_stages import CPU
+from golden_stages_online import STAGES, rt_mdnet_scene
 
-from lib.layers.roi_align import roi_align
-from lib.layers.trunks.mdnet import FIELD, STRIDE, HeadWeights, binary_loss, score_boxes
+from lib.layers.trunks.mdnet import FIELD, binary_loss
 from lib.models.online.box_regression import fit_regressor, predict_changes, regress_boxes
 from lib.models.online.mdnet_boxes import overlaps_with
 from lib.models.online.mdnet_scene import Scene, grow, read_boxes, scene_around
 
 STORED = golden.read("rt_mdnet")
-STAGES, PIPELINE, RIDGE = STORED["stages"], STORED["pipeline"], STORED["bbox_regression"]
+PIPELINE, RIDGE = STORED["pipeline"], STORED["bbox_regression"]
 
 
 @pytest.fixture(scope="module")
@@ -20,35 +21,11 @@ def model():
     return golden.original_model("rt_mdnet")
 
 
-def head_weights(model):
-    branch = golden.original_weights("rt_mdnet")
-    shared = model.first_weights(torch.Generator())
-    return HeadWeights(*shared[:4], branch["branches.0.1.weight"], branch["branches.0.1.bias"])
-
-
-def right(tensor, record):
-    assert golden.worst(tensor, record) <= 1
-
-
-@torch.no_grad()
-def test_stages(model):
-    x = golden.pixels(STORED["recipe"]["inputs"]["x"]["seed"], STORED["recipe"]["inputs"]["x"]["shape"]) - 128
-    maps = {}
-    for name in ("conv1", "conv2", "conv3"):
-        x = maps[name] = model.layers.get_submodule(name)(x)
-        right(x, STAGES[name])
-    rois = torch.tensor(STORED["rois_batch_x1y1x2y2"])
-    image = rois[:, 0].long()
-    seven = roi_align(x, rois[:, 1:], 1 / STRIDE, image=image)
-    right(seven, STAGES["roi.samples_7x7 (8,512,7,7)"])
-    features = torch.nn.functional.max_pool2d(seven, 3, 2)
-    right(features, STAGES["roi.features (8,512,3,3)"])
-    weights, flat = head_weights(model), features.flatten(1)
-    hidden = torch.nn.functional.linear(flat, weights.fc4, weights.fc4_bias).relu()
-    right(hidden, STAGES["fc4"])
-    right(torch.nn.functional.linear(hidden, weights.fc5, weights.fc5_bias).relu(), STAGES["fc5"])
-    scores = score_boxes(weights, flat)
-    right(scores, STAGES["fc6 scores (8,2)"])
+def test_stages():
+    found = {stage: (tensor, golden.worst(tensor, record)) for stage, tensor, record in STAGES["rt_mdnet"](CPU)}
+    assert set(found) == set(STORED["stages"])
+    assert max(gap for _, gap in found.values()) <= 1, found
+    scores, _ = found["fc6 scores (8,2)"]
     assert binary_loss(scores[:3], scores[3:]).item() == pytest.approx(STORED["binary_loss"]["value"], rel=1e-4)
 
 
@@ -64,17 +41,11 @@ def test_from_a_frame_to_the_best_candidates_and_box_regression(model):
     rois = grow(given, *(torch.tensor(part, dtype=torch.float32) for part in scene), 1.2)
     rois[:, 2:] -= FIELD
     np.testing.assert_allclose(rois, np.array(PIPELINE["rois"])[:, 1:], atol=2e-3)
-    seen = {}
-    handles = [
-        model.normalize.register_forward_hook(lambda *given: seen.update(crop=given[2])),
-        model.layers.conv3.register_forward_hook(lambda *given: seen.update(conv3=given[2])),
-    ]
-    features = read_boxes(model, image, torch.zeros(2), scene, given, 1.2)
-    right(seen["crop"], PIPELINE["crop_minus_128"])
-    right(seen["conv3"], PIPELINE["conv3"])
-    right(features.unflatten(1, (512, 3, 3)), PIPELINE["roi_features"])
-    scores = score_boxes(head_weights(model), features)
-    right(scores, PIPELINE["scores"])
+    found = {}
+    for stage, tensor, record in rt_mdnet_scene():
+        assert golden.worst(tensor, record) <= 1, stage
+        found[stage] = tensor
+    scores = found["scores"]
     best = scores[:, 1].topk(5)
     assert best.indices.tolist() == PIPELINE["top5_index"]
     assert best.values.mean().item() == pytest.approx(PIPELINE["top5_mean"], rel=1e-4)
@@ -82,12 +53,9 @@ def test_from_a_frame_to_the_best_candidates_and_box_regression(model):
 
     examples = torch.tensor(RIDGE["examples_xywh"])
     near = read_boxes(model, image, torch.zeros(2), scene, examples, 1.2)
-    for handle in handles:
-        handle.remove()
     truth = torch.tensor(RIDGE["gt_xywh"])
     np.testing.assert_allclose(overlaps_with(examples.numpy(), truth.numpy()), RIDGE["overlap"], atol=1e-5)
     regressor = fit_regressor(near, examples, truth, 1000.0)
-    right(regressor.weight, RIDGE["coef"])
     np.testing.assert_allclose(regressor.intercept, RIDGE["intercept"], rtol=1e-3, atol=1e-6)
     changes = predict_changes(regressor, near)[:8]
     np.testing.assert_allclose(changes, RIDGE["raw_prediction_first8"], rtol=1e-3, atol=1e-5)

@@ -10,21 +10,18 @@ import micro
 import numpy as np
 import pytest
 import torch
+from golden_stages import CPU
+from golden_stages_online import STAGES
 
 from lib.core.config import load_config
 from lib.layers.losses import balanced_cross_entropy
 from lib.layers.siamese.anchor_labels import Labels
 from lib.layers.siamese.anchors import anchor_boxes, anchor_shapes
-from lib.layers.siamese.mask_windows import Cells
 from lib.models.siamese.siammask import Prediction
 from lib.models.siamese.siamrpn_training import AnchorTraining
 
 NAME = "siammask_r50_l3"
 MASKS = "TEST.MASK=true"
-
-
-def expect(stage, tensor):
-    assert golden.worst(tensor, golden.read(NAME)["stages"][stage]) <= 1, stage
 
 
 @pytest.mark.slow
@@ -39,43 +36,9 @@ def test_weights_of_the_recipe():
 
 
 @pytest.mark.slow
-@torch.inference_mode()
 def test_every_stage():
-    model = pysot.public_model(NAME)
-    features = {}
-    for time, image in zip("zx", pysot.inputs(NAME), strict=True):
-        maps = model.backbone(image)
-        for level, name in ((1, "stem"), (2, "layer1"), (3, "layer2"), (4, "layer3")):
-            expect(f"backbone.{time}.{name}", maps[level][:, 0])
-        features[time] = model.neck(maps, template=time == "z")[:, 0, 0]
-        expect(f"neck.{time}", features[time])
-    memory = model.embed(pysot.inputs(NAME)[0])
-    expect("mask.conv_kernel", memory.mask_kernel)
-    expect("mask.conv_search", model.mask_head.conv_search(features["x"]))
-    found = model(memory, pysot.inputs(NAME)[1])
-    expect("head.cls", found.logits.flatten(1, 2))
-    expect("head.loc", found.deltas.flatten(1, 2))
-    expect("mask.corr_feature", found.correlation)
-    expect("mask.coarse", model.mask_head.read(found.correlation))
-    expect_refined(model, found)
-
-
-def expect_refined(model, found):
-    """The refinement at three cells, with what its parts give on the way."""
-    parts = {}
-    for name, part in model.refine_head.named_children():
-        part.register_forward_hook(lambda module, given, made, name=name: parts.update({name: made}))
-    stages = golden.read(NAME)["stages"]
-    for row, column in ((3, 20), (0, 24), (12, 12)):
-        places = (torch.full((2,), place) for place in (row, column))
-        logits = model.masks(found, Cells(torch.arange(2), *places))
-        expect(f"refine.{row}_{column}.logits", logits.flatten(1))
-        names = [stage.split(".")[2] for stage in stages if stage.startswith(f"refine.{row}_{column}.")]
-        for name in names:
-            if name != "logits":
-                expect(f"refine.{row}_{column}.{name}", parts[name])
-    for part in model.refine_head.children():
-        part._forward_hooks.clear()
+    found = {stage: golden.worst(tensor, record) for stage, tensor, record in STAGES[NAME](CPU)}
+    assert set(found) == set(golden.read(NAME)["stages"]) and max(found.values()) <= 1, found
 
 
 @pytest.mark.slow
