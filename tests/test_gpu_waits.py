@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lib.core import distributed, tree
+from lib.core import distributed
 from lib.layers.filters.box_optimizer import jitter_boxes
 from lib.models import TRACKERS, build_method, build_model
 from lib.test.tracker.crop_tracker import CropTracker
@@ -138,26 +138,11 @@ def test_an_ordinary_copy_is_one_that_waits():
     assert moves == ["up and wait", "up and wait", "up"]
 
 
-class ReusedMemory:
-    """A compiled pass of a CUDA graph: every call writes its results to the same tensors."""
-
-    def __init__(self, module):
-        self.module, self.results = module, None
-
-    def __call__(self, *given):
-        fresh = self.module(*given)
-        if self.results is None:
-            self.results = tree.map_tensors(torch.clone, fresh)
-        for kept, new in zip(tree.tensors(self.results), tree.tensors(fresh), strict=True):
-            kept.copy_(new)
-        return self.results
-
-
 @pytest.mark.parametrize("batched", [True, False])
 def test_what_a_graph_gave_outlives_its_next_call(monkeypatch, batched):
     """Heat maps are read after all passes of a frame: three where targets do not share one. `batch` also leaves places
     free here."""
-    monkeypatch.setattr(torch, "compile", lambda module, **_: ReusedMemory(module))
+    monkeypatch.setattr(torch, "compile", lambda module, **_: fake_gpu.ReusedMemory(module))
     seen = {True: [], False: []}
     frame = golden.frame(1, 2, 120, 160)
     for compiled in (True, False):

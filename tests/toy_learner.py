@@ -78,6 +78,7 @@ class ToyMethod(Method):
     """The best cell of two views of different width."""
 
     needs_gradients = True
+    compilable = "predict"
     template_size = search_size = SIZE
 
     def __init__(self, network, test):

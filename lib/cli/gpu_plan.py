@@ -19,7 +19,7 @@ NETWORKS = {
     "siamdma/siamdma": "",
 }
 LARGE, SMALL = list(NETWORKS)[:2]
-#: Networks that learn each target while they track: neither compiled nor batched, and measured as a whole.
+#: Networks that learn each target while they track: what is compiled, and timed as a pass, is the network alone.
 LEARNERS = ("dimp/superdimp",)
 
 #: Golden numbers of the public models, by their names in `tests/golden_device.py`
@@ -84,6 +84,8 @@ class Plan:
             *self.training(("bf16 compiled", "bf16 LoRA 16")),
             *self.modes(self.others()),
             *self.passes(self.others(), ("bf16 compiled", "bf16")),
+            *self.modes(self.here(LEARNERS)),
+            *self.passes(self.here(LEARNERS), ("bf16 compiled", "bf16", "fp32 compiled", "fp32")),
             *(step for network in self.here(LEARNERS) for step in self.tracking(network)),
             *self.passes([LARGE], ("fp16 compiled",)),
             *(self.modes([SMALL], "fp32 compiled") if self.rehearses else []),
@@ -165,8 +167,10 @@ class Plan:
         ways = [("bf16", False, "fast", batch) for batch in (1, 8, 32)]
         ways += [("fp32", False, "exact", batch) for batch in (1, 8, 32)]
         ways += [("bf16", True, "fast", batch) for batch in (1, 8)]
-        if self.rehearses or network in LEARNERS:
-            ways = [("bf16", False, "fast", 2)] if self.rehearses else [("fp32", False, "exact", 1)]
+        if self.rehearses:
+            ways = [("bf16", False, "fast", 2)]
+        elif network in LEARNERS:
+            ways = [("fp32", False, "exact", 1), ("bf16", False, "fast", 1), ("bf16", True, "fast", 1)]
         for precision, compiled, crops, batch in ways:
             data = str(self.scratch.files / "frames" / "testingset")
             known: dict[str, Any] = {"precision": precision, "compiled": compiled, "crops": crops, "batch": batch}

@@ -55,7 +55,8 @@ class Method(ABC):
 
     batched: bool = True  # whether a forward pass may hold several targets
     needs_gradients: bool = False  # whether `begin` and `search` use gradients (inside torch.enable_grad)
-    compilable: bool = True  # whether a graph for torch.compile stands for `predict` and `decide`
+    compilable: ClassVar[str] = "search"  # torch.compile's graph: "search" is `predict` and `decide`; "predict" is that
+    # alone, from pixels without memory, for methods that learn from each frame; "": none
     updates_template: bool = False  # whether `update_views` may return views
     absorbs: bool = False  # whether first and update views are learned by `absorb` (of one target) in place of `begin`
     calibrates: bool = False  # whether a new target is also searched in its first frame, for `calibrate`

@@ -106,7 +106,7 @@ def test_the_plan_for_a_gpu_names_what_there_is(tmp_path):
     assert [step.job["case"] for step in steps if step.kind == "golden"] == list(GOLDEN)
     assert set(GOLDEN) == set(golden_device.CASES)
     planned = {f"{step.job['script']}/{step.job['config']}" for step in steps if step.kind == "passes"}
-    assert planned == {name for name in NETWORKS if (ROOT / f"experiments/{name}.yaml").is_file()}
+    assert planned == {name for name in (*NETWORKS, *LEARNERS) if (ROOT / f"experiments/{name}.yaml").is_file()}
     learners = {f"{step.job['script']}/{step.job['config']}" for step in steps if step.kind == "tracking"} - {LARGE}
     assert learners == {name for name in LEARNERS if (ROOT / f"experiments/{name}.yaml").is_file()}
 

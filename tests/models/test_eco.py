@@ -161,7 +161,7 @@ def test_published_files_and_bad_ones(tmp_path):
 
 
 def test_compiling_it_is_refused_in_one_line():
-    with pytest.raises(InputError, match="--compile: this tracker learns while it tracks; leave the option out"):
+    with pytest.raises(InputError, match="--compile: nothing of this tracker can be compiled; leave the option out"):
         micro.tracker("eco", mode=Mode(compiled=True))
 
 

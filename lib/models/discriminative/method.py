@@ -41,6 +41,7 @@ class DiscriminativeMethod(OneView):
     """What the family shares. A kind of filter is a subclass."""
 
     needs_gradients = True
+    compilable = "predict"
     absorbs = True
     network: "Discriminative"
 

@@ -60,7 +60,7 @@ class Prediction(NamedTuple):
 class ECOMethod(Method):
     """The highest response over all scales."""
 
-    compilable = False
+    compilable = ""
     search_grid = ("TEST.SEARCH_FACTOR=4,4.5,5", "TEST.SCALE_STEP=1.01,1.02,1.03")
     network: "ECO"
 

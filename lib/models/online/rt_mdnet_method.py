@@ -69,6 +69,7 @@ class RTMDNetMethod(Method):
 
     batched = False
     needs_gradients = True
+    compilable = ""
     updates_template = True
     absorbs = True
     search_grid = (

@@ -18,13 +18,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ...core.checkpoint import load_weights
 from ...core.config import load_config
 from ...core.distributed import own_device
+from ...core.errors import InputError
 from ...core.measure.device_speed import measure_device, seconds_of
 from ...core.measure.gpu import describe_device
 from ...core.measure.job import MeasurementJob, answer_job
 from ...core.measure.peak_memory import peak_memory
 from ...models import build_method, build_model
 from ...models.weights import load_state
-from ..tracker.forward_pass import CompiledPass, ForwardPass, Mode
+from ..tracker.forward_pass import FixedBatch, ForwardPass, Mode, NetworkPass
 from .products import Product, moved_bytes, operations, products_of, repeat_products
 
 
@@ -58,14 +59,18 @@ def open_bench(job: MeasurementJob) -> "Bench":
     if job["checkpoint"]:
         load_state(network, load_weights(job["checkpoint"]), source=job["checkpoint"])
     method = build_method(network.to(device).eval(), cfg)
-    return Bench(ForwardPass(method, mode.dtype), mode, device, job["passes"])
+    if not method.compilable:
+        name = f"{job['script']}/{job['config']}"
+        raise InputError(f"{name}: a pass depends on what was learned; use `benchmark track`")
+    forward = ForwardPass(method, mode.dtype)
+    return Bench(forward if method.compilable == "search" else NetworkPass(method), mode, device, job["passes"])
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
     """A network with the options of its measurement."""
 
-    forward: ForwardPass
+    forward: ForwardPass | NetworkPass
     mode: Mode
     device: torch.device
     passes: int
@@ -76,7 +81,7 @@ class Bench:
         with torch.no_grad():
             memory, pixels, prior = self.inputs(batch)
         products = self.count(batch)
-        run: Any = CompiledPass(self.forward, batch, self.device) if self.mode.compiled else self.forward
+        run: Any = FixedBatch(self.forward, batch, self.device) if self.mode.compiled else self.forward
         products_alone = repeat_products(products, self.mode.dtype, self.device)
 
         def forward() -> None:
@@ -106,14 +111,17 @@ class Bench:
             given = self.inputs(batch)
             return products_of(lambda: self.forward(*given))
 
-    def inputs(self, batch: int) -> tuple[Any, Tensor, Tensor]:
-        """Memory, search crops [B, 1, M, 3, S, S] uint8 and last sizes [B, 1, 2], from noise images."""
+    def inputs(self, batch: int) -> tuple[Any, Tensor, Any]:
+        """Memory, search crops [B, 1, M, 3, S, S] uint8 and last sizes [B, 1, 2], from noise images; of a network
+        without what was learned, the crops alone."""
         generator, method = torch.Generator().manual_seed(0), self.forward.method
 
         def crops(size: int) -> Tensor:
             shape = (batch, 1, method.modalities, 3, size, size)
             return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(self.device)
 
+        if isinstance(self.forward, NetworkPass):
+            return None, crops(method.search_size), None
         box = torch.tensor([0.5, 0.5, 0.5, 0.5], device=self.device).expand(batch, 1, 4)
         memory = method.begin(crops(method.template_size), box)
         return memory, crops(method.search_size), box[..., 2:] / 2

@@ -118,21 +118,51 @@ class ForwardPass(nn.Module):
         return Output(answers, None if answer.memory is memory else answer.memory, answer.prediction, masks)
 
 
+class NetworkPass(nn.Module):
+    """What a network computes from search regions, whatever was learned."""
+
+    def __init__(self, method: Method):
+        super().__init__()
+        self.network, self.method = method.network, method
+
+    def forward(self, memory: None, pixels: Tensor, prior: None) -> Any:
+        """As `Method.predict`."""
+        return self.method.predict(memory, pixels)
+
+
 class CompiledPass:
-    """A forward pass compiled for a fixed number of targets: fused kernels, on a GPU one CUDA graph."""
+    """A forward pass whose work is compiled for a fixed number of targets.
+
+    Of a method that learns from each frame only the network is compiled; what it learns is computed as without it.
+    """
 
     def __init__(self, forward: ForwardPass, batch: int, device: torch.device):
-        """Raises InputError for a method that learns while it tracks: a compiled graph has no gradients."""
-        if forward.method.needs_gradients or not forward.method.compilable:
-            raise InputError("--compile: this tracker learns while it tracks; leave the option out")
-        self.batch, self.begin, self.score_map = batch, forward.begin, forward.score_map
+        """Raises InputError for a method of which nothing can be compiled."""
+        if not forward.method.compilable:
+            raise InputError("--compile: nothing of this tracker can be compiled; leave the option out")
+        self.begin, self.score_map, self.decide = forward.begin, forward.score_map, forward.decide
+        self.whole = forward.method.compilable == "search"
+        self.graph = FixedBatch(forward if self.whole else NetworkPass(forward.method), batch, device)
+
+    def __call__(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
+        """As ForwardPass, for at most `batch` targets."""
+        if self.whole:
+            return self.graph(memory, pixels, prior)
+        return self.decide(memory, self.graph(None, pixels, None), pixels, prior)
+
+
+class FixedBatch:
+    """A module compiled for a fixed number of targets: fused kernels, on a GPU one CUDA graph."""
+
+    def __init__(self, module: nn.Module, batch: int, device: torch.device):
+        self.batch = batch
         mode = "reduce-overhead" if device.type == "cuda" else None
         # On a CPU the compiler may rearrange the weights for its kernels: they do not change while tracking.
         options: dict[str, Any] | None = {"freezing": True} if device.type == "cpu" else None
-        self.graph = torch.compile(forward, dynamic=False, mode=mode, options=options)
+        self.graph = torch.compile(module, dynamic=False, mode=mode, options=options)
 
-    def __call__(self, memory: Any, pixels: Tensor, prior: Tensor) -> Output:
-        """As ForwardPass, for at most `batch` targets. The last target is repeated to fill the batch."""
+    def __call__(self, memory: Any, pixels: Tensor, prior: Any) -> Any:
+        """As the module, for at most `batch` targets. The last target is repeated to fill the batch."""
         count = len(pixels)
         torch.compiler.cudagraph_mark_step_begin()
         full = tree.map_tensors(lambda part: fill_up(part, self.batch), (memory, pixels, prior))

@@ -34,6 +34,20 @@ def test_a_pass_is_timed_beside_its_products():
     assert record["square_operations_per_s"] > 1e9 and record["peak_mib"] >= record["before_mib"]
 
 
+@pytest.mark.parametrize("variant", ["dimp", "atom"])
+def test_of_a_tracker_that_learns_the_network_is_timed(variant):
+    script, config, changes = micro.VARIANTS[variant]
+    record = model_job.measure(job(script=script, config=config, set=changes, batches=[2], passes=1))
+    assert record["batches"]["2"]["operations"] > 0
+    assert record["parameters"] == sum(weight.numel() for weight in micro.model(variant).parameters())
+
+
+def test_where_no_pass_is_alone_one_line_says_so():
+    script, config, changes = micro.VARIANTS["rt_mdnet"]
+    with pytest.raises(InputError, match="rt_mdnet/rt_mdnet: a pass depends on what was learned; use `benchmark tr"):
+        model_job.measure(job(script=script, config=config, set=changes, batches=[1], passes=1))
+
+
 def test_bf16_halves_the_weights():
     full, half = (model_job.measure(job(batches=[1], passes=1, precision=name)) for name in ("fp32", "bf16"))
     assert half["weights_mib"] < 0.6 * full["weights_mib"]

@@ -7,6 +7,7 @@ import micro
 import numpy as np
 import pytest
 import torch
+from fake_gpu import ReusedMemory
 from trees import SYNTHETIC_SEQUENCE
 
 from lib.core.config import load_config
@@ -14,7 +15,7 @@ from lib.core.errors import InputError
 from lib.datasets.readers.folder import read_folder
 from lib.models import TRACKERS, build_method
 from lib.test.evaluation.open import load_tracker
-from lib.test.tracker.forward_pass import ForwardPass, Mode, fill_up
+from lib.test.tracker.forward_pass import ForwardPass, Mode, NetworkPass, fill_up
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,8 +98,23 @@ def test_places_that_are_left_are_filled_with_the_last_row():
     assert torch.equal(fill_up(rows, 5), rows[[0, 1, 2, 2, 2]]) and fill_up(rows, 3) is rows
 
 
+@pytest.mark.parametrize("name", micro.LEARNERS)
+def test_of_a_tracker_that_learns_the_network_alone_is_compiled(monkeypatch, demo, name):
+    """What the network gives is written over in the next frame; what was learned from it stays."""
+    given = []
+
+    def compile_nothing(module, **_):
+        assert isinstance(module, NetworkPass)
+        return ReusedMemory(lambda *inputs: given.append(inputs) or module(*inputs))
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    found = follow(micro.tracker(name, mode=Mode(compiled=True, batch=2)), demo, 4)
+    assert [(memory, len(pixels), prior) for memory, pixels, prior in given] == [(None, 2, None)] * 3
+    np.testing.assert_allclose(found, follow(micro.tracker(name), demo, 4), atol=1e-3)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ostrack", "dasiamrpn"])  # one that learns nothing, one whose memory changes
+@pytest.mark.parametrize("name", ["ostrack", "dasiamrpn", "dimp"])  # nothing learned, in the graph, beside it
 def test_compiled_passes_give_the_boxes_of_eager_ones(demo, name):
     expected = follow(micro.tracker(name), demo, 5)
     compiled = micro.tracker(name, mode=Mode(compiled=True, batch=2))
