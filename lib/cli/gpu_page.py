@@ -111,6 +111,22 @@ def training_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
     return Table(f"A training step: {_network(outcomes[0])}, {outcomes[0].step.job['batch']} pairs", rows)
 
 
+def providers_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
+    """ONNX Runtime on the CPU, by CUDA, by TensorRT."""
+    rows = [
+        ["network", "provider", "equal boxes", "largest 1 - IoU", "largest, pixels", "ms a frame", "first frame, s"]
+    ]
+    for one in outcomes:
+        for name, facts in one.answer["providers"].items():
+            texts = [facts.get("error", ""), "", "", "", ""]
+            if not texts[0]:
+                texts = [f"{facts['equal']} of {facts['boxes']}", f"{facts['most']:.2g}", f"{facts['pixels']:.2g}",
+                         f"{1e3 * median(facts['frame_s']):.2f}", f"{facts['first_s']:.1f}"]  # fmt: skip
+            rows.append([_network(one), name, *texts])
+    notes = ("By deploy/track_onnx.py, crops included; one step from where the CPU is. Start: with the first frame.",)
+    return Table("ONNX Runtime's providers", rows, notes)
+
+
 def facts_table(title: str) -> Callable[[Many[Outcome], dict[str, Any]], Table]:
     """A table of whatever a step answers."""
 
@@ -132,6 +148,7 @@ TABLES: dict[str, Callable[[Many[Outcome], dict[str, Any]], Table]] = {
     "passes": passes_table,
     "tracking": tracking_table,
     "training": training_table,
+    "onnx": providers_table,
     "exchange": facts_table("Exchange between processes: differences relative to the largest value"),
     "resume": facts_table("A training run that was killed and went on"),
     "reference": facts_table("The public code beside this one"),

@@ -29,6 +29,10 @@ GOLDEN = ("iimf_sot", "fear_xs", "superdimp", "siamrpn_vot", "siamdma", "ostrack
 _GOLDEN_REHEARSED = ("fear_xs", "siamrpnpp_alex", "eco")
 _GOLDEN_SCRIPT = ROOT / "tests" / "golden_device.py"
 
+#: Of ONNX Runtime, and the script that uses them.
+PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+_DEPLOYED = ROOT / "deploy" / "track_onnx.py"
+
 _NARROW_VIT = [
     "MODEL.BACKBONE.TYPE=vit_tiny_patch16_224", "MODEL.BACKBONE.EMBED_DIM=24", "MODEL.BACKBONE.NUM_HEADS=2",
     "MODEL.BACKBONE.DEPTH=4", "MODEL.HEAD.NUM_CHANNELS=16", "MODEL.PRETRAIN_FILE=''",
@@ -82,6 +86,7 @@ class Plan:
             *self.passes([SMALL], ("bf16 compiled", "bf16")),
             *self.reference_steps(),
             *self.training(("bf16 compiled", "bf16 LoRA 16")),
+            *self.onnx_steps(),
             *self.modes(self.others()),
             *self.passes(self.others(), ("bf16 compiled", "bf16")),
             *self.modes(self.here(LEARNERS)),
@@ -195,3 +200,11 @@ class Plan:
             job = self.job(LARGE, reference=folder, folder=str(self.scratch.files / "reference"), passes=20)
             job["set"] = [*job["set"], *PUBLIC_SIDES]
             yield Step("reference", "lib.test.benchmarks.reference_job", job, 120, kind="reference")
+
+    def onnx_steps(self) -> Iterator[Step]:
+        """ONNX Runtime's providers; none in an installed package, which lacks the script."""
+        if _DEPLOYED.is_file():
+            counts = {"frames": 4 if self.rehearses else 20, "data_dir": str(ROOT / "docs" / "demo_sequence")}
+            folder = str(self.scratch.files / "onnx")
+            job = self.job(SMALL, checkpoint=True, providers=PROVIDERS, folder=folder, **counts)
+            yield Step(f"onnx {SMALL}", "lib.test.benchmarks.providers_job", job, 150, kind="onnx")
