@@ -12,15 +12,17 @@ from ..core.paths import ROOT
 #: toolbox lacks are left out.
 NETWORKS = {
     "tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot": "",
-    "iimf_track/tiny": "iimf_tiny",
+    "iimf_track/tiny": "iimf_tiny.safetensors",
     "tbsi_track/tbsi_vitb_256_32x4_4e4_lasher_15ep_in1k": "",
     "ostrack/vitb_256_mae_32x4_ep300": "",
-    "iimf_lite/xs": "iimf_lite_xs",
+    "iimf_lite/xs": "iimf_lite_xs.safetensors",
     "siamdma/siamdma": "",
 }
+PRETRAINED = ROOT / "pretrained_models"
 LARGE, SMALL = list(NETWORKS)[:2]
-#: Networks that learn each target while they track: what is compiled, and timed as a pass, is the network alone.
-LEARNERS = ("dimp/superdimp",)
+#: Networks that learn each target while they track, and the public file of their weights: what is compiled, and timed
+#: as a pass, is the network alone. Boxes are compared where the file is there: without it they are chance.
+LEARNERS = {"dimp/superdimp": "super_dimp.pth.tar"}
 
 #: Golden numbers of the public models, by their names in `tests/golden_device.py`
 GOLDEN = ("iimf_sot", "fear_xs", "superdimp", "siamrpn_vot", "siamdma", "ostrack", "tbsi_in1k", "alpha_refine",
@@ -89,7 +91,7 @@ class Plan:
             *self.onnx_steps(),
             *self.modes(self.others()),
             *self.passes(self.others(), ("bf16 compiled", "bf16")),
-            *self.modes(self.here(LEARNERS)),
+            *self.modes(self.here(name for name, file in LEARNERS.items() if (PRETRAINED / file).is_file())),
             *self.passes(self.here(LEARNERS), ("bf16 compiled", "bf16", "fp32 compiled", "fp32")),
             *(step for network in self.here(LEARNERS) for step in self.tracking(network)),
             *self.passes([LARGE], ("fp16 compiled",)),
@@ -102,8 +104,8 @@ class Plan:
         if network:
             script, _, config = network.partition("/")
             narrow = NARROW[script] if self.rehearses else []
-            weights = NETWORKS.get(network, "") if checkpoint and not narrow else ""
-            path = str(ROOT / "pretrained_models" / f"{weights}.safetensors") if weights else ""
+            weights = {**NETWORKS, **LEARNERS}.get(network, "") if checkpoint and not narrow else ""
+            path = str(PRETRAINED / weights) if weights else ""
             given |= {"script": script, "config": config, "set": list(narrow), "checkpoint": path}
         return given | known
 
