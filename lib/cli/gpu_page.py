@@ -8,6 +8,7 @@ from typing import Any
 from ..core.measure.benchmark import machine_words
 from ..core.measure.steps import DONE, Outcome
 from ..core.table import Table, format_markdown
+from ..test.benchmarks.track import split
 
 Rows = list[list[str]]
 
@@ -87,13 +88,11 @@ def passes_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
 
 def tracking_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
     """Files to files."""
-    rows = [["way", "frames/s", "network", "crops", "waiting for frames", "rest", "peak MiB", "GPU MiB"]]
+    rows = [["way", "frames/s", "network", "learning", "first frames", "crops", "waiting for frames", "rest",
+             "peak MiB", "GPU MiB"]]  # fmt: skip
     for one in outcomes:
-        facts, stages = one.answer, one.answer["stages"]
-        whole = facts["track_s"]
-        waiting = whole - stages["track"] - stages["write"]
-        shares = [stages["network"] / whole, stages["crops"] / whole, waiting / whole]
-        texts = [f"{share:.1%}" for share in (*shares, 1 - sum(shares))]
+        facts, whole = one.answer, one.answer["track_s"]
+        texts = [f"{share:.1%}" for share in split(facts | {"by_core": False})["shares"].values()]
         memory = [f"{facts['peak_mib']:.0f}", _gpu_mib(facts)]
         rows.append([one.step.name.removeprefix("track "), f"{facts['frames'] / whole:.1f}", *texts, *memory])
     return Table("Tracking from JPEG files to result files", rows)

@@ -15,8 +15,10 @@ import pytest
 from lib.cli.gpu_page import TABLES, write_page
 from lib.cli.gpu_plan import GOLDEN, LARGE, LEARNERS, NARROW, NETWORKS, PUBLIC_SIDES, Plan
 from lib.core.config import load_config
+from lib.core.errors import InputError
 from lib.core.measure.steps import DONE, FAILED, LEFT_OUT, STOPPED, Outcome, Scratch, Step, run_steps
 from lib.core.process import is_running
+from lib.test.benchmarks import providers_job
 from lib.test.benchmarks.modes_job import compare_boxes
 from lib.test.benchmarks.track import VARIANTS
 
@@ -148,6 +150,20 @@ def test_the_page_shows_what_was_measured():
     assert r"| x | failed | 3 | ValueError: a \| b |" in page
 
 
+def test_what_onnx_runtime_lacks_is_said_on_the_page(monkeypatch):
+    def missing():
+        raise InputError("onnx: not installed")
+
+    monkeypatch.setattr(providers_job, "check_packages", missing)
+    answer = providers_job.measure({"providers": ["TensorrtExecutionProvider"]})
+    facts = {"equal": 4, "boxes": 4, "most": 0.0, "pixels": 0.0, "frame_s": [0.002, 0.001, 0.003], "first_s": 7.0}
+    answer["providers"]["CPUExecutionProvider"] = facts
+    step = Step("onnx", "", {"script": "a", "config": "b"}, 1, kind="onnx")
+    page = write_page([Outcome(step, DONE, 1.0, answer)])
+    assert "| a/b | TensorrtExecutionProvider | onnx: not installed |" in page
+    assert "| a/b | CPUExecutionProvider | 4 of 4 | 0 | 0 | 2.00 | 7.0 |" in page
+
+
 #: A stand-in for the public code, in its layout: this toolbox under another name, with narrow layers.
 CLONE = {
     "lib/__init__.py": "",
@@ -225,8 +241,10 @@ def test_the_rehearsal(tmp_path):
     assert answers["reference"]["pred_boxes"] < 1e-5 and answers["reference"]["score_map"] < 1e-5
     modes = answers[f"modes {LARGE}"]["modes"]
     assert modes["fp32"]["equal"] == modes["fp32"]["boxes"] == 8 and 0 < modes["bf16"]["most"] < 1
+    known = answers["onnx iimf_track/tiny"]["providers"]
+    assert known["CPUExecutionProvider"]["equal"] == 4 and "TensorrtExecutionProvider" in known
     page = (out / "results.md").read_text()
     titles = ("device alone", "Outputs", "Boxes of every", "A forward pass", "Tracking from", "A training", "Exchange",
-              "killed", "public code", "Frames")  # fmt: skip
+              "killed", "public code", "Frames", "providers")  # fmt: skip
     assert all(title in page for title in titles)
     assert before == [files_of(folder) for folder in (*watched, home)]

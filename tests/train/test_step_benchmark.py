@@ -3,6 +3,7 @@
 import json
 import sys
 
+import micro
 import pytest
 import torch
 
@@ -60,6 +61,15 @@ def test_a_step_is_the_trainers_own(monkeypatch):
     assert 0 < answer["before_mib"] <= answer["peak_mib"]
     assert answer["device"] == {"torch": torch.__version__, "threads": str(torch.get_num_threads())}
     assert "gpu_peak_mib" not in answer
+
+
+@pytest.mark.parametrize("variant", ["fear", "siamrpnpp-alex", "siamdma-baseline", "dimp", "atom", "alpha_refine"])
+def test_every_family_learns_from_its_own_kind_of_batch(variant):
+    """Pairs, pairs with masks, sets of frames; none of these networks has blocks that compute again."""
+    script, config, changes = micro.VARIANTS[variant]
+    known = {"script": script, "config": config, "set": [*VARIANTS["fp32"], *changes], "steps": 1}
+    answer = step_job.time_steps(job(**known, set_where_known=["TRAIN.CHECKPOINT_BLOCKS=false"]))
+    assert len(answer["step_s"]) == 1 and answer["step_s"][0] > 0
 
 
 def record(rate, **more):

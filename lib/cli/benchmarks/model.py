@@ -1,7 +1,11 @@
 """Measure latency and throughput of a network's forward pass, its operations, parameters and memory.
 
+A pass goes from crops to boxes; what is computed once per target is timed apart (template). Of trackers that learn from
+each frame (DiMP and its family, ATOM) it is the network alone; `benchmark track` shows what they learn.
+
 rgbt benchmark model                                      ViT-B IIMF and tiny
 rgbt benchmark model --networks iimf_track/tiny --variants fp32 bf16 --batches 1 8
+rgbt benchmark model --networks alpha_refine/secm_r34 --set MODEL.PRETRAIN_FILE= TEST.MASK=true
 rgbt benchmark model --device cuda --json model.json --markdown model.md
 """
 

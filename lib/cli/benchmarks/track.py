@@ -4,6 +4,10 @@ rgbt benchmark track                                      the bundled sequence, 
 rgbt benchmark track --network tbsi_track/vitb_256_tbsi_32x1_1e4_lasher_15ep_sot --max_frames 20
 rgbt benchmark track --data_dir ~/sequences --variants fp32 "bf16 compiled" --batches 1 8
 rgbt benchmark track --variants fp32 --backend torch onnxruntime --threads 1
+rgbt benchmark track --network dimp/superdimp --variants fp32 --max_frames 21 --threads 1
+
+Learning: what a tracker that learns from each frame does beside its network. First frames: templates, and what is
+learned from them.
 """
 
 import argparse

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"networks, and pairs of a step (default: {_LARGE}:32, on a CPU :1, and {_SMALL}:16)",
     )  # fmt: skip
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS),
-                        help="precisions and savings (default: all)")  # fmt: skip
+                        help="default: all; checkpointing: networks with a ViT")  # fmt: skip
     parser.add_argument("--steps", type=int, default=5, help="timed steps of a run, after the first one (default: 5)")
     add_cores(parser)
     add_device(parser)

@@ -88,7 +88,19 @@ def summarise_passes(records: Records) -> dict[str, dict[str, Any]]:
 
 def passes_table(network: MeasuredNetwork, summary: Mapping[str, Any], device: dict[str, str], repeats: int) -> Table:
     """One row for each variant and batch."""
-    rows = [["", "batch", "ms a pass", "of core time", "frames/s", "ratio", "GFLOP/s", "beside its products"]]
+    rows = [
+        [
+            "",
+            "batch",
+            "template, ms",
+            "ms a pass",
+            "of core time",
+            "frames/s",
+            "ratio",
+            "GFLOP/s",
+            "beside its products",
+        ]
+    ]
     rows[0] += ["peak MiB", "GPU MiB"]
     for variant, row in summary.items():
         for batch, figures in row["batches"].items():
@@ -96,7 +108,8 @@ def passes_table(network: MeasuredNetwork, summary: Mapping[str, Any], device: d
             ratio = f"{row['ratio']['median']:.2f}" if batch == min(row["batches"]) else ""
             speed = [*times, f"{batch / figures['pass_s']:.2f}", ratio, f"{figures['operations_per_s'] / 1e9:.0f}"]
             memory = [f"{row['peak_mib']:.0f}", f"{figures.get('gpu_peak_mib', '')}"]
-            rows.append([variant, str(batch), *speed, f"{figures['beside_products']:.2f}", *memory])
+            template = f"{figures['template_s'] * 1e3:.1f}" if "template_s" in figures else ""
+            rows.append([variant, str(batch), template, *speed, f"{figures['beside_products']:.2f}", *memory])
     if not any(row[-1] for row in rows[1:]):
         rows = [row[:-1] for row in rows]
     return Table(f"One forward pass: {network.script}/{network.config}", rows, _notes(summary, device, repeats))
@@ -117,6 +130,8 @@ def _batch(runs: list[dict[str, Any]], clock: str) -> dict[str, Any]:
     turns = [zip(run[f"pass_{clock}"], run[f"products_{clock}"], strict=True) for run in runs]
     figures["beside_products"] = median(median(a / b for a, b in run) for run in turns)
     figures["operations_per_s"] = runs[0]["operations"] / figures[f"pass_{clock}"]
+    if all(run.get("template_s") for run in runs):
+        figures["template_s"] = median(median(run["template_s"]) for run in runs)
     figures["first_s"] = max(run["first_s"] for run in runs)  # later repetitions use compiled code
     return figures | {key: runs[0][key] for key in ("operations", "moved_bytes", "gpu_peak_mib") if key in runs[0]}
 

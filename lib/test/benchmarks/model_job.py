@@ -93,6 +93,7 @@ class Bench:
         again = [] if self.device.type == "cpu" else [forward]  # a CUDA graph is recorded in the second pass
         for action in (*again, forward, products_alone):
             seconds_of(action, self.device)  # warm-up
+        template = self.time_template(batch)
         turns = [
             (*seconds_of(forward, self.device), *seconds_of(products_alone, self.device)) for _ in range(self.passes)
         ]
@@ -102,7 +103,20 @@ class Bench:
         sums = {"operations": operations(products), "moved_bytes": moved_bytes(products, self.mode.dtype)}
         if self.device.type == "cuda":
             sums["gpu_peak_mib"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20)
-        return {"first_s": first, **{name: list(column) for name, column in columns.items()}, **sums}
+        return {
+            "first_s": first,
+            "template_s": template,
+            **{name: list(column) for name, column in columns.items()},
+            **sums,
+        }
+
+    def time_template(self, batch: int) -> list[float]:
+        """Seconds for what is computed once per target; none of a network that is timed without it."""
+        if isinstance(self.forward, NetworkPass):
+            return []
+        method = self.forward.method
+        crops, box = self.crops(batch, method.template_size), self.middle(batch)
+        return [seconds_of(lambda: method.begin(crops, box), self.device)[0] for _ in range(self.passes + 1)][1:]
 
     def count(self, batch: int) -> Counter[Product]:
         """The products of a pass, counted on tensors without data. Gradients are enabled: without them,
@@ -114,17 +128,21 @@ class Bench:
     def inputs(self, batch: int) -> tuple[Any, Tensor, Any]:
         """Memory, search crops [B, 1, M, 3, S, S] uint8 and last sizes [B, 1, 2], from noise images; of a network
         without what was learned, the crops alone."""
-        generator, method = torch.Generator().manual_seed(0), self.forward.method
-
-        def crops(size: int) -> Tensor:
-            shape = (batch, 1, method.modalities, 3, size, size)
-            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(self.device)
-
+        method = self.forward.method
         if isinstance(self.forward, NetworkPass):
-            return None, crops(method.search_size), None
-        box = torch.tensor([0.5, 0.5, 0.5, 0.5], device=self.device).expand(batch, 1, 4)
-        memory = method.begin(crops(method.template_size), box)
-        return memory, crops(method.search_size), box[..., 2:] / 2
+            return None, self.crops(batch, method.search_size), None
+        box = self.middle(batch)
+        memory = method.begin(self.crops(batch, method.template_size), box)
+        return memory, self.crops(batch, method.search_size), box[..., 2:] / 2
+
+    def crops(self, batch: int, size: int) -> Tensor:
+        """Noise images [B, 1, M, 3, S, S] uint8."""
+        shape, generator = (batch, 1, self.forward.method.modalities, 3, size, size), torch.Generator().manual_seed(0)
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(self.device)
+
+    def middle(self, batch: int) -> Tensor:
+        """A box in the middle of each crop, [B, 1, 4]."""
+        return torch.tensor([0.5, 0.5, 0.5, 0.5], device=self.device).expand(batch, 1, 4)
 
 
 if __name__ == "__main__":

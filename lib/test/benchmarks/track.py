@@ -23,7 +23,7 @@ VARIANTS = {
     for crops in CROPS
     for name, variant in PASSES.items()
 }
-STAGES = ("network", "crop", "decode", "rest")
+STAGES = ("network", "learning", "start", "crop", "decode", "rest")
 _BY_CORE = "shares and ratio of the time of all threads on the core, which other programs hardly change."
 _BY_CLOCK = "shares of the time on the clock. Frames are decoded in threads beside the rest; waiting was not hidden."
 Records = dict[str, list[dict[str, Any]]]
@@ -83,13 +83,15 @@ def split(record: dict[str, Any]) -> dict[str, Any]:
     """A record with frames per second and the share of each stage: of the core time where it is known, else of the wall
     time.
 
-    In wall time, decoding runs in threads beside the other stages: its share is the time that the tracker waited for
-    frames, together with the engine's own work between two frames.
+    Learning is what a tracker that learns from each frame does beside its network. In wall time, decoding runs in
+    threads beside the other stages: its share is the time that the tracker waited for frames, together with the
+    engine's own work between two frames.
     """
     stages, whole = record["stages"], record["track_core_s" if record["by_core"] else "track_s"]
-    seconds = {"network": stages["network"], "crop": stages["crops"], "decode": stages["decode"]}
+    seconds = {"network": stages["network"] - stages["learning"], "learning": stages["learning"]}
+    seconds |= {"start": stages["start"], "crop": stages["crops"], "decode": stages["decode"]}
     if not record["by_core"]:
-        seconds["decode"] = whole - stages["track"] - stages["write"]
+        seconds["decode"] = whole - stages["start"] - stages["track"] - stages["write"]
     seconds["rest"] = whole - sum(seconds.values())
     rates = {"frames_per_s": record["frames"] / record["track_s"]}
     rates["frames_per_core_s"] = record["frames"] / record["track_core_s"]
@@ -123,7 +125,8 @@ def tracking_table(network: MeasuredNetwork, summary: Mapping[str, Any], device:
     """One row for each variant and batch."""
     first = next(iter(summary.values()))
     last = "decoding" if first["by_core"] else "waiting for frames"
-    rows = [["", "frames/s", "of core time", "ratio", "network", "crops", last, "rest", "half MiB", "peak MiB"]]
+    rows = [["", "frames/s", "of core time", "ratio", "network", "learning", "first frames", "crops", last, "rest"]]
+    rows[0] += ["half MiB", "peak MiB"]
     for side, row in summary.items():
         speed = [f"{row[key]:.2f}" for key in ("frames_per_s", "frames_per_core_s")]
         shares, memory = (

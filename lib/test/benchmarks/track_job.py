@@ -95,16 +95,30 @@ def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") 
         load_state(network, load_weights(job["checkpoint"]), source=job["checkpoint"])
     mode = Mode(*(job[option.name] for option in fields(Mode)))
 
+    def wait() -> None:
+        if device.type != "cpu":
+            getattr(torch, device.type).synchronize()
+
     @contextlib.contextmanager
     def stage(name: str) -> Iterator[None]:
         """The network's time ends when the device has finished: tracking waits for it anyway."""
         with watch(name):
             yield
-            if name == "network" and device.type != "cpu":
-                getattr(torch, device.type).synchronize()
+            if name == "network":
+                wait()
 
     if mode.backend == TORCH:
-        return TimedTracker(CropTracker(build_method(network, cfg), device, mode, stage=stage), watch)
+        method = build_method(network, cfg)
+        if method.compilable != "search":
+            decide = method.decide
+
+            def timed(*given: Any) -> Any:
+                wait()
+                with watch("learning"):
+                    return decide(*given)
+
+            method.decide = timed  # type: ignore[method-assign]
+        return TimedTracker(CropTracker(method, device, mode, stage=stage), watch)
     weights = digest(job["checkpoint"]) if job["checkpoint"] else "random"
     forward = open_graphs(cfg, weights, lambda: network, folder=Path(job["cache"]))
     return TimedTracker(CropTracker(forward.method, device, mode, forward=forward, stage=stage), watch)
@@ -113,9 +127,9 @@ def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") 
 class Stopwatch:
     """Seconds of stages, from any thread."""
 
-    #: Reading and decoding (in threads, beside the other stages); the tracker as a whole; of this the crops and the
-    #: network; writing results.
-    STAGES = ("decode", "track", "crops", "network", "write")
+    #: Reading and decoding (in threads, beside the other stages); first frames; the tracker in later frames; of this
+    #: the crops and the network; of the network's time what trackers that learn from each frame do beside it; writing.
+    STAGES = ("decode", "start", "track", "crops", "network", "learning", "write")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
@@ -168,7 +182,7 @@ class TimedFrames(Frames):
 
 @dataclass(frozen=True, eq=False)
 class TimedTracker:
-    """A tracker whose time in `track` is measured."""
+    """A tracker whose time in `start` and `track` is measured."""
 
     tracker: CropTracker
     watch: Stopwatch
@@ -180,8 +194,9 @@ class TimedTracker:
         return self.tracker.streams
 
     def start(self, *given: Any) -> list[Target]:
-        """As the tracker's."""
-        return self.tracker.start(*given)
+        """As the tracker's, measured."""
+        with self.watch("start"):
+            return self.tracker.start(*given)
 
     def track(self, *given: Any) -> list[Target]:
         """As the tracker's, measured."""

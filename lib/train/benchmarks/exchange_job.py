@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from easydict import EasyDict
 from torch import Tensor, nn
 
 from ...core.config import load_config
@@ -25,8 +26,8 @@ from ...core.errors import InputError
 from ...core.measure.benchmark import measurement_command, measurement_environment
 from ...core.measure.job import MeasurementJob, answer_job
 from ...models import build_model
+from ...models.base import PairBatch
 from ..step import SharedStep, TrainStep, autocast, to_device
-from .step_job import noise
 
 _MODULE = f"{__package__}.exchange_job"
 _RANK = "RGBT_EXCHANGE"  # environment variable of a process of a try: the folder of its results
@@ -103,7 +104,7 @@ def take_part(job: MeasurementJob) -> MeasurementJob:
     cfg = load_config(job["script"], job["config"], job["set"])
     torch.manual_seed(0)
     model = build_model(cfg).to(device)
-    own = noise(cfg, job["batch"], model.modalities)
+    own = _noise(cfg, job["batch"], model.modalities)
     batch = to_device(own.apply(lambda part: part.roll(rank, -1)), device, model.normalize)
     step = SharedStep(TrainStep(model))
     results: dict[str, Any] = {"backend": np.array(dist.get_backend())}
@@ -122,6 +123,17 @@ def take_part(job: MeasurementJob) -> MeasurementJob:
     time.sleep(_PAUSE)
     dist.destroy_process_group()
     return {}
+
+
+def _noise(cfg: EasyDict, pairs: int, modalities: int) -> PairBatch:
+    """A batch in the form of the loader's: images [B, M, 3, S, S] uint8, boxes in the middle of their crops."""
+    generator = torch.Generator().manual_seed(0)
+    box = torch.tensor([0.375, 0.375, 0.25, 0.25]).expand(pairs, 4)
+
+    def images(size: int) -> torch.Tensor:
+        return torch.randint(0, 256, (pairs, modalities, 3, size, size), generator=generator, dtype=torch.uint8)
+
+    return PairBatch(images(cfg.DATA.TEMPLATE.SIZE), box, images(cfg.DATA.SEARCH.SIZE), box)
 
 
 def _statistics(model: nn.Module) -> list[Tensor]:

@@ -18,7 +18,9 @@ Records = dict[str, list[dict[str, Any]]]
 #: Parts of a variant's name -> settings; all others are off
 PRECISIONS = {"fp32": ["TRAIN.AMP=false"], "bf16": ["TRAIN.AMP=true", "TRAIN.AMP_DTYPE=bfloat16"]}
 SAVINGS = {"": [], "compiled": ["TRAIN.COMPILE=true"], "checkpointing": ["TRAIN.CHECKPOINT_BLOCKS=true"]}
-_OFF = ["TRAIN.COMPILE=false", "TRAIN.CHECKPOINT_BLOCKS=false", "TRAIN.GLOBAL_BATCH=0", "TRAIN.EMA_DECAY=0"]
+_OFF = ["TRAIN.COMPILE=false", "TRAIN.GLOBAL_BATCH=0", "TRAIN.EMA_DECAY=0"]
+#: Turned off unless a variant sets it; networks without a ViT lack it.
+_OFF_WHERE_KNOWN = ["TRAIN.CHECKPOINT_BLOCKS=false"]
 
 #: Variant -> settings of the configuration
 VARIANTS = {
@@ -54,6 +56,7 @@ def measure_steps(
     with the last line of a process that fails.
     """
     job: dict[str, Any] = {"script": work.script, "config": work.config, "batch": work.batch}
+    job["set_where_known"] = _OFF_WHERE_KNOWN
     with tempfile.TemporaryDirectory() as cache:
         job |= {"steps": steps, "device": device, "threads": threads, "cache": cache}
 

@@ -1,23 +1,23 @@
 """Training steps of one network in their own process, so that time and memory are measured separately.
 
-Job and answer are JSON on the standard streams. Images are noise: the cost of a step does not depend on them.
+Job and answer are JSON on the standard streams. Every step learns from the same batch of the synthetic set.
 
-A job holds script, config, set, batch, steps, device, threads (0: PyTorch's choice), cache.
+A job holds script, config, set, set_where_known (like set, of keys that a configuration may lack), batch, steps,
+device, threads (0: PyTorch's choice), cache.
 """
 
 import time
 from pathlib import Path
 
 import torch
-from easydict import EasyDict
 
-from ...core.config import load_config
+from ...core.config import flatten, load_config
 from ...core.distributed import own_device
 from ...core.measure.gpu import Utilisation, describe_device
 from ...core.measure.job import MeasurementJob, answer_job
 from ...core.measure.peak_memory import peak_memory
 from ...models import build_model
-from ...models.base import PairBatch
+from ...models.training import TrainBatch
 from ..run import build_loaders, build_trainer, seed_everything
 from ..skip import Skips
 from ..trainer import Trainer
@@ -32,13 +32,16 @@ def time_steps(job: MeasurementJob) -> MeasurementJob:
     data = ["DATA.TRAIN.DATASETS_NAME=[synthetic_train]", "DATA.TRAIN.DATASETS_RATIO=[1]",
             f"DATA.TRAIN.SAMPLE_PER_EPOCH={job['batch']}", f"TRAIN.BATCH_SIZE={job['batch']}",
             "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]", "TRAIN.NUM_WORKER=0"]  # fmt: skip
-    cfg = load_config(job["script"], job["config"], [*data, *job["set"]])
+    known = flatten(load_config(job["script"], job["config"]))
+    optional = ["DATA.TRAIN.MAX_INTERVALS=[]", *job.get("set_where_known", [])]  # a value for each data set
+    optional = [change for change in optional if change.partition("=")[0] in known]
+    cfg = load_config(job["script"], job["config"], [*optional, *data, *job["set"]])
     before = peak_memory()
     seed_everything(cfg.TRAIN.SEED)
     model = build_model(cfg).to(device)
     trainer = build_trainer(cfg, model, build_loaders(cfg, {"photos_dir": ""}), Path(), device=device)
     trainer.step.train()
-    batch, skips = noise(cfg, job["batch"], model.modalities), Skips(0.0, 1)
+    batch, skips = next(iter(trainer.train_loader)).batch, Skips(0.0, 1)
     first, _ = _step(trainer, batch, skips)
     with Utilisation(device) as utilisation:
         seconds, core = zip(*(_step(trainer, batch, skips) for _ in range(job["steps"])), strict=True)
@@ -51,18 +54,7 @@ def time_steps(job: MeasurementJob) -> MeasurementJob:
     return answer
 
 
-def noise(cfg: EasyDict, pairs: int, modalities: int) -> PairBatch:
-    """A batch as the loader makes it: images [B, M, 3, S, S] uint8, boxes in the middle of their crops."""
-    generator = torch.Generator().manual_seed(0)
-    box = torch.tensor([0.375, 0.375, 0.25, 0.25]).expand(pairs, 4)
-
-    def images(size: int) -> torch.Tensor:
-        return torch.randint(0, 256, (pairs, modalities, 3, size, size), generator=generator, dtype=torch.uint8)
-
-    return PairBatch(images(cfg.DATA.TEMPLATE.SIZE), box, images(cfg.DATA.SEARCH.SIZE), box)
-
-
-def _step(trainer: Trainer, batch: PairBatch, skips: Skips) -> tuple[float, float]:
+def _step(trainer: Trainer, batch: TrainBatch, skips: Skips) -> tuple[float, float]:
     """Seconds of one step, from the batch in memory to the new weights: elapsed time and core time."""
     begin, begin_core = time.perf_counter(), time.process_time()
     trainer.gather_gradients(trainer.to_device(batch), complete=True)

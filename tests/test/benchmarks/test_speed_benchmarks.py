@@ -28,6 +28,7 @@ def test_a_pass_is_timed_beside_its_products():
     record = model_job.measure(job(batches=[1, 2], passes=2))
     one, two = record["batches"]["1"], record["batches"]["2"]
     assert len(one["pass_s"]) == len(one["products_s"]) == 2 and min(one["pass_s"] + one["products_s"]) > 0
+    assert len(one["template_s"]) == 2 and min(one["template_s"]) > 0
     assert two["operations"] == 2 * one["operations"] > 0
     assert record["parameters"] == sum(weight.numel() for weight in micro.model("iimf_track").parameters())
     assert record["weights_mib"] * 2**20 > 4 * record["parameters"]
@@ -38,7 +39,7 @@ def test_a_pass_is_timed_beside_its_products():
 def test_of_a_tracker_that_learns_the_network_is_timed(variant):
     script, config, changes = micro.VARIANTS[variant]
     record = model_job.measure(job(script=script, config=config, set=changes, batches=[2], passes=1))
-    assert record["batches"]["2"]["operations"] > 0
+    assert record["batches"]["2"]["operations"] > 0 and not record["batches"]["2"]["template_s"]
     assert record["parameters"] == sum(weight.numel() for weight in micro.model(variant).parameters())
 
 
@@ -90,6 +91,15 @@ def test_every_second_of_tracking_belongs_to_a_stage(crops, threads, monkeypatch
     )
     summary = summarise_tracking({"fp32, batch 2": [record]})
     assert "15 frames" in format_text(tracking_table(MeasuredNetwork("a", "b"), summary, {}, 1))
+
+
+def test_what_a_tracker_learns_is_a_stage_of_its_own():
+    script, config, changes = micro.VARIANTS["dimp"]
+    known = {"batch": 1, "crops": "exact", "data_dir": str(DEMO), "copies": 1, "frames": 4}
+    record = split(track_job.measure(job(script=script, config=config, set=changes, **known)))
+    assert min(record["shares"].values()) >= 0 and sum(record["shares"].values()) == pytest.approx(1)
+    assert record["shares"]["learning"] > 0.01 and record["shares"]["start"] > 0.01
+    assert record["stages"]["network"] > record["stages"]["learning"]
 
 
 def test_wrong_names_are_named():
