@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from lib.layers.filters.box_optimizer import BoxSteps, climb
-from lib.layers.filters.response import ResponseRules, activate, learn_both, learn_filter, project, respond
 from lib.layers.filters.fourier import interpolate
+from lib.layers.filters.response import ResponseRules, activate, learn_both, learn_filter, project, respond
 from lib.layers.filters.target_filter import apply_filter, radius_map
 
 CPU = torch.device("cpu")

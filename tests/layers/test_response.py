@@ -6,9 +6,9 @@ import pytest
 import torch
 from golden_stages import CELLS, CPU, STRIDE, atom_update
 
+from lib.layers.filters.fourier import interpolate
 from lib.layers.filters.gauss_newton import gauss_newton
 from lib.layers.filters.localization import FLAGS, LocalizationRules
-from lib.layers.filters.fourier import interpolate
 
 
 def test_update_of_the_filter():
