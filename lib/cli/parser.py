@@ -32,6 +32,10 @@ class Parser(argparse.ArgumentParser):
 
     def read(self) -> argparse.Namespace:
         """The parsed arguments; positional ones may stand anywhere among the options."""
+        for before, word in zip(["", *self.argv], self.argv, strict=False):
+            if not word or re.fullmatch(r"--\w+=", word):  # a default would be taken without a word
+                option = next((text.rstrip("=") for text in (word, before) if text.startswith("-")), "an argument")
+                self.error(f"{option}: the value is empty; is a variable of the shell not set?")
         args = self.parse_intermixed_args(list(_join_negative(self.argv)))
         for complete in self.afterwards:
             complete(args)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import InputError
 from .process import is_running
 
 _written: set[Path] = set()  # temporary paths that this process is writing
@@ -54,12 +55,14 @@ def write_atomically(path: str | Path, suffix: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder(path: str | Path) -> Iterator[Path]:
+def scratch_folder(path: str | Path, shown: str | Path = "") -> Iterator[Path]:
     """Yield a new temporary folder beside `path`, which is removed at the end unless it was renamed.
 
-    Missing folders are created. What killed processes left of earlier attempts at the same path is removed.
+    Missing folders are created. What killed processes left of earlier attempts at the same path is removed. Errors name
+    `shown`, which is `path` unless given, since the user knows nothing of the temporary folder.
     """
     path = Path(path)
+    known = str(shown or path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
     scratch = _temporary(path)
@@ -67,6 +70,11 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     _written.add(scratch)
     try:
         yield scratch
+    except OSError as error:
+        error.filename, error.filename2 = str(error.filename or known).replace(str(scratch), known), None
+        raise
+    except InputError as error:
+        raise InputError(str(error).replace(str(scratch), known)) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         _written.discard(scratch)
@@ -77,7 +85,7 @@ def fill_folder(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder inside `folder`. On success its files are moved into `folder`, in the order in which
     they were written, and replace files of the same names; on any failure they are removed."""
     folder = Path(folder)
-    with scratch_folder(folder / _SCRATCH) as scratch:
+    with scratch_folder(folder / _SCRATCH, folder) as scratch:
         yield scratch
         for path in sorted(scratch.iterdir(), key=lambda path: path.stat().st_mtime_ns):
             path.replace(folder / path.name)

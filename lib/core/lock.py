@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import shlex
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def hold(folder: str | Path, remedy: str, name: str = "") -> Iterator[None]:
 def _take(path: Path) -> IO[str] | None:
     """The locked file, with a line about this process in it; None where another process holds it."""
     while True:
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        file = _open(path)
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -68,11 +69,32 @@ def _take(path: Path) -> IO[str] | None:
         if _is_at(path, file):
             break
         file.close()  # the run before removed this file after it was opened here
-    file.truncate(0)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:_LONGEST]
-    file.write(f"process {os.getpid()} on {platform.node()} (since {time.strftime('%Y-%m-%d %H:%M:%S')}: {command})\n")
-    file.flush()
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()} (since {since}: {command})\n")
+        file.flush()
+    except OSError as error:  # a full disk
+        path.unlink()
+        error.filename = str(path)
+        raise
     return file
+
+
+def _open(path: Path) -> IO[str]:
+    """A lock file, which is made where it is missing. Raises InputError for a link, whose target would be overwritten,
+    and for what is no file."""
+    try:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR):
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(number).st_mode):
+            return open(number, "r+", encoding="utf-8")
+        os.close(number)
+    raise InputError(f"{path}: is no plain file, so it cannot be the lock of a run; remove it")
 
 
 def _is_at(path: Path, file: IO[str]) -> bool:

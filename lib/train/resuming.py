@@ -12,7 +12,7 @@ from ..core.errors import InputError
 from ..core.schema import read_yaml
 from ..models.weights import load_state
 from .archive import FREE
-from .checkpoints import epoch_checkpoints
+from .checkpoints import epoch_checkpoints, epoch_of
 from .trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -37,15 +37,27 @@ def load_newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def resume(trainer: Trainer, path: Path, content: dict[str, Any]) -> None:
-    """Go on from the content of a checkpoint. Raises InputError for one that holds only weights, as public ones do."""
+    """Go on from the content of a checkpoint. Raises InputError for one that holds only weights, as public ones do, for
+    one of another epoch than its name says, and where its optimizer or schedule does not fit."""
     missing = [key for key in trainer.state() if key not in content]
     if missing:
         raise InputError(
             f"{path}: lacks {missing[0]!r}, so training cannot be resumed from it; move it away, or choose another "
             "--save_dir (to start from its weights set MODEL.PRETRAIN_FILE)"
         )
+    if content["epoch"] != epoch_of(path):
+        raise InputError(
+            f"{path}: is of epoch {content['epoch']}, its name says {epoch_of(path)}; rename it or move it away"
+        )
     load_state(trainer.model, content.get("training", content["net"]), str(path))
-    trainer.restore(content)
+    try:
+        trainer.restore(content)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0] if isinstance(error, ValueError | RuntimeError) else repr(error)
+        raise InputError(
+            f"{path}: its optimizer or schedule does not fit this run ({reason}); move it away, or choose another "
+            "--save_dir (to start from its weights set MODEL.PRETRAIN_FILE)"
+        ) from None
     log.info("goes on after epoch %d: %s", trainer.epoch, path)
 
 

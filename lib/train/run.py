@@ -194,8 +194,11 @@ def save_setup(folder: Path, cfg: EasyDict) -> None:
     """Write the resolved configuration and the environment beside the checkpoints. Raises InputError where existing
     checkpoints were made with other settings."""
     path = folder / "config.yaml"
-    if find_newest(folder) is not None and path.exists():
-        check_same_settings(path, cfg)
+    if find_newest(folder) is not None:
+        if path.exists():
+            check_same_settings(path, cfg)
+        else:
+            log.warning("%s: is missing, so nothing tells whether the checkpoints here had this run's settings", path)
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
     environment = {

@@ -224,6 +224,8 @@ class Trainer:
     def restore(self, content: dict[str, Any]) -> None:
         """Continue from a `state`; the network's weights are loaded elsewhere."""
         self.optimizer.load_state_dict(content["optimizer"])
+        if "last_epoch" not in content["scheduler"]:  # PyTorch would take any names
+            raise ValueError("its schedule has no last_epoch")
         self.scheduler.load_state_dict(content["scheduler"])
         self.scaler.load_state_dict(content["scaler"])
         if self.average is not None:

@@ -50,6 +50,20 @@ def test_tracker_and_config_in_front_or_by_name(command, words):
     assert (args.tracker, args.config) == ("iimf_track", "tiny")
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--save_dir", ""], "--save_dir"),
+        (["--save_dir="], "--save_dir"),
+        (["--device", "cpu", ""], "an argument"),
+    ],
+)
+def test_an_empty_value_does_not_mean_the_default(words, named, capsys):
+    with pytest.raises(SystemExit):
+        train.make_parser(["iimf_track", "tiny", *words]).read()
+    assert f"error: {named}: the value is empty; is a variable of the shell not set?" in capsys.readouterr().err
+
+
 def test_the_other_forms_of_scoring_and_validating():
     assert validate.parse_arguments(["iimf_track", "tiny", "--checkpoint", "x"]).config == "tiny"
     assert transform.parse_arguments(["a", "b", "--format", "lasher", "--out", "x"]).tracker == "a"

@@ -11,6 +11,7 @@ import pytest
 
 from lib.core import atomic
 from lib.core.atomic import fill_folder, is_empty_folder, scratch_folder, write_atomically
+from lib.core.errors import InputError
 from lib.core.process import is_running
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,17 @@ def test_error_of_the_disk_names_the_file_that_the_user_knows(tmp_path, named):
         words = [str(temporary) if word == "temporary" else word for word in named]
         raise OSError(errno.ENOSPC, "No space left on device", *words)
     assert raised.value.filename == str(tmp_path / "a.txt") and raised.value.filename2 is None
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), OSError, InputError])
+def test_errors_in_a_temporary_folder_name_the_one_that_the_user_knows(tmp_path, error):
+    for make, known in ((fill_folder, tmp_path / "out"), (scratch_folder, tmp_path / "out")):
+        with pytest.raises((OSError, InputError)) as raised, make(known) as scratch:
+            if error is OSError:
+                raise OSError(errno.ENOSPC, "full", str(scratch / "a.mp4"))
+            raise InputError(f"{scratch / 'a.mp4'}: not whole") if error is InputError else error
+        found = getattr(raised.value, "filename", str(raised.value).partition(":")[0])
+        assert found == str(known / "a.mp4" if isinstance(error, type) else known)
 
 
 def test_process_that_has_ended_does_not_run():

@@ -94,3 +94,49 @@ def test_a_system_without_locks_is_named(tmp_path, monkeypatch, caplog):
     with lock.hold(tmp_path, "wait"):
         pass
     assert caplog.messages == [f"{tmp_path}: this system has no locks on files; let no other run write here"]
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe"])
+def test_a_lock_that_is_no_file_is_refused_and_nothing_behind_it_is_lost(tmp_path, kind):
+    (tmp_path / "notes").write_text("years of work")
+    path = tmp_path / "results" / ".lock"
+    path.parent.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / ("notes" if kind == "link" else "nothing"))
+    with pytest.raises(InputError, match=r"results/\.lock: is no plain file, .*; remove it"), hold(path.parent, ""):
+        pass
+    assert (tmp_path / "notes").read_text() == "years of work" and not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"\xff\x00" * 3000, b"process 1 on another-host (since 2020)\n"])
+def test_whatever_a_dead_run_left_in_its_lock_stops_nobody(tmp_path, left):
+    (tmp_path / ".lock").write_bytes(left)
+    with hold(tmp_path, ""):
+        (line,) = (tmp_path / ".lock").read_text().splitlines()
+        assert line.startswith(f"process {os.getpid()} ")
+    assert not list(tmp_path.iterdir())
+
+
+class Full:
+    """A file on a full disk."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_named_and_leaves_no_lock(tmp_path, monkeypatch):
+    plain = lock._open
+    monkeypatch.setattr(lock, "_open", lambda path: Full(plain(path)))
+    with pytest.raises(OSError) as raised, hold(tmp_path, ""):
+        pass
+    assert raised.value.filename == str(tmp_path / ".lock") and not list(tmp_path.iterdir())

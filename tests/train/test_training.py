@@ -23,7 +23,7 @@ from lib.core.checkpoint import load_checkpoint, save_checkpoint
 from lib.core.errors import InputError
 from lib.datasets.sequence import Frames, Sequence
 from lib.models import build_model
-from lib.train import run
+from lib.train import resuming, run
 from lib.train.checkpoints import find_newest
 from lib.train.data import augment, drawn
 from lib.train.data.augment import CropRecipe, draw_crop, jitter
@@ -491,6 +491,26 @@ def test_public_checkpoint_in_the_folder_is_nothing_to_go_on_with(make_trainer, 
         runs.resume(trainer, find_newest(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epoch", 1, "is of epoch 1, its name says 3; rename it or move it away"),
+        ("epoch", "three", "is of epoch three, its name says 3"),
+        ("scheduler", {}, r"does not fit this run \(its schedule has no last_epoch\); move it away"),
+        ("scheduler", 5, "does not fit this run"),
+        ("optimizer", {"state": {}, "param_groups": []}, "does not fit this run .*number of parameter groups"),
+        ("optimizer", {"state": {}}, r"does not fit this run \(KeyError\('param_groups'\)\)"),
+        ("optimizer", "Adam", "does not fit this run"),
+    ],
+)
+def test_a_checkpoint_that_training_cannot_go_on_from_is_refused(make_trainer, tmp_path, key, value, message):
+    trainer = make_trainer()
+    trainer.epoch = 3
+    content = {**trainer.state(), key: value}
+    with pytest.raises(InputError, match=rf"IIMFTrack_ep0003\.pth\.tar: .*{message}"):
+        resuming.resume(make_trainer(), tmp_path / "IIMFTrack_ep0003.pth.tar", content)
+
+
 def test_newest_checkpoint_is_that_of_the_latest_epoch(tmp_path):
     assert find_newest(tmp_path) is None
     for name in ("A_ep0009.pth.tar", "A_ep10000.pth.tar", "B_ep0999.pth.tar", "A_ep0011.pth", "A_epx.pth.tar"):
@@ -506,6 +526,14 @@ def test_run_with_other_settings_does_not_go_on_in_the_same_folder(tmp_path):
         run.save_setup(tmp_path, config("TRAIN.LR=0.1"))
     (tmp_path / "A_ep0001.pth.tar").unlink()
     run.save_setup(tmp_path, config("TRAIN.LR=0.1"))
+
+
+def test_checkpoints_without_a_record_of_their_settings_are_said(tmp_path, caplog):
+    (tmp_path / "A_ep0001.pth.tar").touch()
+    run.save_setup(tmp_path, config())
+    assert (
+        "config.yaml: is missing, so nothing tells whether the checkpoints here had this run's settings" in caplog.text
+    )
 
 
 def test_means_are_weighted_and_summed_over_processes():

@@ -76,7 +76,7 @@ def find_finished(
     Raises InputError where results in the folder belong to other data or, without a record of it, begin with another
     box, and for two sequences that would write the same file.
     """
-    check_names([*known, *origins])
+    check_names([*known, *origins], folder)
     done, unknown = set(), 0
     for sequence in sequences:
         now, path = origins[sequence.name], result_paths(folder, sequence.name)[0]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ...core.errors import InputError
 from ...core.lock import hold
-from ...core.names import check_name
+from ...core.names import check_distinct, check_name
 from ...core.words import counted
 from ...datasets.annotation import read_boxes
 from ...datasets.sequence import Frames
@@ -89,9 +89,11 @@ def write_known(sources: Sequence[Source], known: Sequence[list[Known]], out: Pa
     """A sequence in RGBT234's layout in `out` for each known target of each video; those that exist are left as they
     are. One line says what was written.
 
-    Raises InputError where a video has fewer frames than its boxes, and while another run writes.
+    Raises InputError where a video has fewer frames than its boxes, for two names that are one in `out`, and while
+    another run writes.
     """
     written = there = 0
+    check_distinct([target.name for targets in known for target in targets], out)
     with hold(out, "choose another --out"):
         for source, targets in zip(sources, tqdm(known, unit="video", dynamic_ncols=True), strict=True):
             missing = [target for target in targets if not (out / target.name).exists()]

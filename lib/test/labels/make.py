@@ -13,6 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ...core.bounded import parse_json
 from ...core.errors import InputError
 from ...core.lock import hold
+from ...core.names import check_distinct
 from ...core.words import counted
 from ...datasets.sequence import INFRARED, VISIBLE, Frames
 from ..tracker.protocol import Tracker
@@ -69,8 +70,10 @@ def make_labels(tracker: Tracker, by: str, sources: Sequence[Source], out: Path,
     """A folder for each video in `out`, as `lib.test.labels.writing` describes; one line for each video is logged.
 
     by: what the tracker is called in the reports. Videos that were finished with the same options are skipped. Raises
-    InputError for a folder that holds something else, while another run writes, and for videos that cannot be read.
+    InputError for a folder that holds something else, for two names that are one in `out`, while another run writes,
+    and for videos that cannot be read.
     """
+    check_distinct([source.name for source in sources], out)
     with hold(out, "choose another --out"):
         begun = [(source, {"tracker": by, "video": source.files, **asdict(search)}) for source in sources]
         finished = [_is_finished(out / source.name, options) for source, options in begun]

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
-from ...core.names import check_name
+from ...core.names import check_distinct, check_name
 from ...datasets.annotation import SEPARATOR, parse_numbers, read_lines
 from ...datasets.sequence import Sequence
 from .dialect import BESIDE, read_result
@@ -83,9 +83,11 @@ def write_result(
         _write_rows(boxes_path, np.round(boxes, 4) + 0.0, "%.4f")  # + 0.0: no minus before a zero
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Raises InputError for two sequences that would write the same file, as `walk` and `walk_time`."""
+def check_names(names: Iterable[str], folder: str | Path) -> None:
+    """Raises InputError for two sequences that would write the same file in a folder, as `walk` and `walk_time`, and on
+    file systems that ignore case `Walk` and `walk`."""
     known = set(names)
+    check_distinct(known, folder)
     for name in sorted(known):
         for ending in BESIDE:
             other = name + ending.removesuffix(".txt")

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...core.atomic import write_atomically
 from ...core.errors import InputError
+from ...core.names import check_distinct
 from ...core.registry import choose
 
 
@@ -58,6 +59,7 @@ def _write(files: Mapping[str, str], out: Path) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not empty; choose another --out, nothing is overwritten")
+    check_distinct(files, out)
     for name, text in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -122,10 +122,17 @@ def test_a_malformed_result_is_nothing_to_replace(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["walk_time", "walk_confidence"])
-def test_names_that_would_share_a_file_are_refused(other):
-    check_names(["walk", "time", "walk_times"])
+def test_names_that_would_share_a_file_are_refused(tmp_path, other):
+    check_names(["walk", "time", "walk_times"], tmp_path)
     with pytest.raises(InputError, match=f"walk and {other}: both sequences would write {other}.txt; rename"):
-        check_names(["a", other, "walk"])
+        check_names(["a", other, "walk"], tmp_path)
+
+
+def test_names_that_differ_in_case_are_refused_where_they_are_one_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.core.names.ignores_case", lambda folder: folder == tmp_path)
+    with pytest.raises(InputError, match=r"Walk and walk: would be one file in .*; rename the folder"):
+        check_names(["walk", "b", "Walk"], tmp_path)
+    check_names(["walk", "b", "Walk"], tmp_path / "other")
 
 
 @pytest.mark.parametrize(("boxes", "word"), [(BOXES[:1], "do not match"), (BOXES * [1, np.nan, 1, 1], "frame 1")])
