@@ -117,7 +117,7 @@ def make_tracker(job: MeasurementJob, device: torch.device, watch: "Stopwatch") 
                 with watch("learning"):
                     return decide(*given)
 
-            method.decide = timed  # type: ignore[method-assign]
+            method.decide = timed  # type: ignore[method-assign, assignment]
         return TimedTracker(CropTracker(method, device, mode, stage=stage), watch)
     weights = digest(job["checkpoint"]) if job["checkpoint"] else "random"
     forward = open_graphs(cfg, weights, lambda: network, folder=Path(job["cache"]))
