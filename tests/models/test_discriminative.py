@@ -127,7 +127,7 @@ def test_boxes_of_iou_net_begin_and_end_as_in_the_published_code(monkeypatch):
     (view,), side, box = tracker.method.views(target, frame), tracker.method.search_size, np.array([70.0, 40, 20, 30])
     begun_at, step = [], torch.tensor([0.75, -1.25, 2, 4])
     monkeypatch.setattr(
-        "lib.models.discriminative_method.climb",
+        "lib.models.discriminative.method.climb",
         lambda score, boxes, steps: (begun_at.append(boxes[0, 0]), (boxes + step, torch.zeros(boxes.shape[:2])))[1],
     )
     given = torch.from_numpy(xywh_to_cxcywh(view.to_crop(box)))[None]
