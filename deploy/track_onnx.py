@@ -60,7 +60,8 @@ class Target:
         self.box = box  # [4] float64
         self.memory = memory  # outputs of the template graph
         self.bias = np.ones(2)  # factors by which the network overestimates width and height
-        self.fill = np.zeros(0, np.uint8)  # [3 M] padding colour of stretched crops
+        self.fill = np.zeros(0, np.uint8)  # [3 M] padding colour of stretched crops and of those with context
+        self.shift = 0.0  # pixels from the box's centre to that of the next crop with context
         self.score = 1.0
         self.age = 0  # frames since the first one
 
@@ -88,7 +89,8 @@ class OnnxTracker:
         check_rules(folder, about)
         self.modalities: int = about["modalities"]
         self.template_size, self.search_size = about["template_size"], about["search_size"]
-        self.template_factor, self.search_factor = about["template_factor"], about["search_factor"]
+        self.template_factor, self.search_factor = about.get("template_factor"), about.get("search_factor")
+        self.context: float | None = about.get("context")  # share of w + h around the target in crops with context
         self.margin: int = about["margin"]
         self.calibrates, self.size_rate = about.get("calibrates", False), about.get("size_rate", 1.0)
         self.hold_score: float = about.get("hold_score", 0.0)
@@ -105,6 +107,8 @@ class OnnxTracker:
         warn_of_corners(first, *frame.shape[:2])
         if self.stretched:
             return self.start_stretched(frame, first)
+        if self.context is not None:
+            return self.start_with_context(frame, first)
         crop, scale = cut(frame, first, self.template_factor, self.template_size)
         middle = (self.template_size - 1) / 2 / self.template_size
         inside = np.array([middle, middle, *(first[2:] * scale / self.template_size)])
@@ -119,6 +123,8 @@ class OnnxTracker:
         """Track the target in the next frame. Returns its box [4]; `target.score` is the network's confidence."""
         if self.stretched:
             return self.track_stretched(target, frame)
+        if self.context is not None:
+            return self.track_with_context(target, frame)
         answer, prior, side, learned = self.predict(target, frame)
         size = answer[2:4]
         if self.calibrates or self.size_rate != 1:
@@ -143,9 +149,8 @@ class OnnxTracker:
 
     def start_stretched(self, frame: np.ndarray, first: np.ndarray) -> Target:
         """As `start`, with crops that keep no aspect ratio."""
-        colour = [frame[..., 3 * k : 3 * k + 3].mean(axis=(0, 1)).astype(np.uint8) for k in range(self.modalities)]
         target = Target(first, {})
-        target.fill = np.concatenate(colour)
+        target.fill = mean_colour(frame)
         target.memory = self.read_template(target, frame)
         return target
 
@@ -192,6 +197,30 @@ class OnnxTracker:
         old = target.memory["features"]
         target.memory = target.memory | {"features": old + np.float32(self.update_share) * (fresh["features"] - old)}
 
+    def start_with_context(self, frame: np.ndarray, first: np.ndarray) -> Target:
+        """As `start`, with squares of the target and its context (SiamRPN++, SiamMask, SiamDMA)."""
+        target = Target(first, {})
+        target.fill, target.shift = mean_colour(frame), -0.5
+        side = math.floor(context_side(first, self.context) + 0.5)
+        crop = cut_with_context(frame, first[:2] + first[2:] / 2 - 0.5, side, self.template_size, target.fill)
+        target.memory = run(self.first, {"template": crop[None]})
+        return target
+
+    def track_with_context(self, target: Target, frame: np.ndarray) -> np.ndarray:
+        """As `track`, with squares of the target and its context."""
+        side = context_side(target.box, self.context) * self.search_size / self.template_size
+        middle = target.box[:2] + target.box[2:] / 2 + target.shift
+        crop = cut_with_context(frame, middle, side, self.search_size, target.fill)
+        prior = (target.box[2:] / side).astype(np.float32)
+        answer = run(self.second, {**target.memory, "search": crop[None], "prior": prior[None]})
+        box, target.score = answer["boxes"][0].astype(np.float64), float(answer["scores"][0])
+        if np.isfinite(box).all() and np.isfinite(target.score):
+            target.box = clip_centre(middle + (box[:2] - 0.5) * side, box[2:] * side, *frame.shape[:2], self.margin)
+        else:
+            target.box, target.score = target.box + np.array([target.shift, target.shift, 0, 0]), 0.0
+        target.shift = 0.0
+        return target.box
+
     def padding(self, frame: np.ndarray, fill: np.ndarray) -> np.ndarray:
         """The padding colour [3 M]: of an image of one colour that colour, where the network leaves such images out."""
         if not self.own_colour:
@@ -206,9 +235,13 @@ class OnnxTracker:
 
 def check_rules(folder: str | Path, about: dict[str, object]) -> None:
     """Raise InputError for graphs whose crops or rules of tracking are not followed here."""
-    if about["geometry"] not in ("FamilyGeometry", "StretchedGeometry"):
+    if about["geometry"] not in ("FamilyGeometry", "StretchedGeometry", "ContextGeometry"):
         raise InputError(
             f"{folder}: {about['geometry']} crops are not supported here; see docs/export.md of the toolbox"
+        )
+    if about.get("box", "proposal") != "proposal":
+        raise InputError(
+            f"{folder}: TEST.BOX is {about['box']}, which is not followed here; export again with proposal"
         )
     if about.get("motion"):
         raise InputError(f"{folder}: TEST.MOTION is {about['motion']}, which is not followed here; export again with 0")
@@ -244,15 +277,42 @@ def cut_stretched(
     its width and height in pixels of the image [2]."""
     extent = np.maximum(np.rint(box[2:] * factor), 1).astype(int)
     x, y = np.rint(box[:2] + box[2:] / 2 - extent / 2).astype(int).tolist()
+    return cut_rectangle(image, (x, y), extent, size, fill), extent
+
+
+def cut_with_context(image: np.ndarray, centre: np.ndarray, side: float, size: int, fill: np.ndarray) -> np.ndarray:
+    """The square of `side` pixels, rounded, around a place x y, of colour `fill` [C] outside the image: [S, S, C]."""
+    whole = math.floor(side + 0.5)
+    x, y = np.floor(centre - (whole + 1) / 2 + 0.5).astype(int).tolist()
+    return cut_rectangle(image, (x, y), np.array([whole, whole]), size, fill)
+
+
+def cut_rectangle(
+    image: np.ndarray, corner: tuple[int, int], extent: np.ndarray, size: int, fill: np.ndarray
+) -> np.ndarray:
+    """The rectangle of this width and height from a column and row on, of colour `fill` outside the image: [S, S, C]"""
+    x, y = corner
     width, height = extent.tolist()
     part = image[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
     if not part.size:
-        return np.broadcast_to(fill, (size, size, fill.size)).copy(), extent
+        return np.broadcast_to(fill, (size, size, fill.size)).copy()
     whole = np.empty((height, width, fill.size), np.uint8)
     whole[:] = fill
     top, left = max(0, -y), max(0, -x)
     whole[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return whole if extent.tolist() == [size, size] else cv2.resize(whole, (size, size)), extent
+    return whole if extent.tolist() == [size, size] else cv2.resize(whole, (size, size))
+
+
+def context_side(box: np.ndarray, context: float) -> float:
+    """Side of the square of a box and its context: sqrt((w + p) (h + p)) with p = context (w + h)."""
+    padding = context * (box[2] + box[3])
+    return math.sqrt((box[2] + padding) * (box[3] + padding))
+
+
+def mean_colour(frame: np.ndarray) -> np.ndarray:
+    """The mean of each channel, rounded down: [H, W, 3 M] -> [3 M] uint8"""
+    images = np.split(frame, frame.shape[2] // 3, axis=2)
+    return np.concatenate([image.mean(axis=(0, 1)).astype(np.uint8) for image in images])
 
 
 def whole_box(box: np.ndarray) -> np.ndarray:
@@ -267,6 +327,14 @@ def clip(box: np.ndarray, height: int, width: int, margin: int) -> np.ndarray:
     low = np.clip(box[:2], 0, limits - margin)
     high = np.clip(box[:2] + box[2:], margin, limits)
     return np.concatenate([low, np.maximum(high - low, margin)])
+
+
+def clip_centre(centre: np.ndarray, size: np.ndarray, height: int, width: int, margin: int) -> np.ndarray:
+    """The box whose centre is moved into the image, and whose sides are made at least `margin` and at most those of
+    the image."""
+    limits = np.array([width, height], np.float64)
+    extent = np.clip(size, margin, limits)
+    return np.concatenate([np.clip(centre, 0, limits) - extent / 2, extent])
 
 
 def warn_of_corners(box: np.ndarray, height: int, width: int) -> None:

@@ -139,6 +139,7 @@ def test_parts_that_do_not_go_together_are_one_clear_line(variant, changes, part
     [
         ("siamrpnpp-long", "TEST.MODE=long_term", r"TEST\.MODE.*set TEST\.MODE=plain"),
         ("siamrpnpp", "TEST.TEMPLATE_UPDATE.INTERVAL=3", r"TEST\.TEMPLATE_UPDATE\.INTERVAL=0"),
+        ("siamrpnpp", "TEST.SMALL_TARGET_SHARE=0.1", r"set TEST\.SMALL_TARGET_SHARE=0"),
     ],
 )
 def test_what_no_graph_can_do_is_said(variant, change, message):

@@ -15,7 +15,7 @@ from ...core.errors import InputError
 from ...core.frame import Frame
 from ...core.rounding import round_half_up
 from ...core.target import Target
-from ...core.view import EXEMPLAR, View, context_side, place_with_context
+from ...core.view import EXEMPLAR, MARGIN, View, context_side, place_with_context
 from ..base import Network, ScoreMap
 from ..method import Answer
 from .long_term import LongTerm
@@ -167,19 +167,24 @@ class PysotMethod(ProposalMethod):
         return super().prepare_next(replace(target, state=target.state._replace(settings=moved)), frame)
 
     def graph_settings(self) -> dict[str, Any]:
-        """Sides of the crops and share of context. Raises InputError for what is no part of a graph: template updates,
-        a growing search region."""
+        """Sides of the crops, share of context, margin of clipping. Raises InputError for what is no part of a graph:
+        template updates, search regions of several sizes."""
         if self.updates_template:
             raise InputError(
                 "TEST.TEMPLATE_UPDATE: a graph has no template updates; set TEST.TEMPLATE_UPDATE.INTERVAL=0"
             )
         if self.long_term is not None:
             raise InputError("TEST.MODE: a graph has search regions of one size; set TEST.MODE=plain")
+        if self.small_share > 0:
+            raise InputError(
+                "TEST.SMALL_TARGET_SHARE: a graph has search regions of one size; set TEST.SMALL_TARGET_SHARE=0"
+            )
         return {
             "geometry": "ContextGeometry",
             "template_size": self.template_size,
             "search_size": self.search_size,
             "context": self.context,
+            "margin": MARGIN,
         }
 
 

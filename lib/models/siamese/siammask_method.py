@@ -40,6 +40,10 @@ class SiamMaskMethod(SiamRPNPPMethod):
         self.masks: bool = test.MASK or self.source != "proposal"
         self.first_masks = test.MASK
 
+    def graph_settings(self) -> dict[str, Any]:
+        """As the base's, and which box is reported: a graph's answer is the proposal's."""
+        return {**super().graph_settings(), "box": self.source}
+
     def first_views(self, target: Target, frame: Frame) -> list[View]:
         """As the base's, around the proposal's box."""
         return super().first_views(self._at_proposal(target, frame.size), frame)

@@ -3,10 +3,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
+import micro
 import numpy as np
 import pytest
+import torch
 from fake_model import follow_alone
 
 from lib.core.boxes import clip_box
@@ -14,7 +17,7 @@ from lib.core.config import load_config
 from lib.core.crop import cut
 from lib.core.errors import InputError
 from lib.core.onnx_file import PACKAGES
-from lib.core.view import place_square, place_stretched
+from lib.core.view import context_side, mean_colour, place_square, place_stretched, place_with_context
 from lib.datasets.readers.folder import read_folder
 from lib.test.evaluation.open import load_tracker
 from lib.test.export.graphs import describe, make_graphs, write_graph
@@ -33,8 +36,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.slow
 def test_boxes_equal_the_toolbox(deployed, tmp_path):
     tracker = load_tracker(load_config("iimf_track", "tiny"), ROOT / "pretrained_models/iimf_tiny.safetensors", "cpu")
-    for name, part in make_graphs(tracker.method).items():
-        write_graph(part, tmp_path / f"{name}.onnx", describe(tracker.method))
+    write_graphs(tracker.method, tmp_path)
     (sequence,) = read_folder(DEMO)
     expected = np.stack(follow_alone(tracker, sequence))
     box = ",".join(map(repr, sequence.boxes[0].tolist()))
@@ -65,24 +67,121 @@ def tracked_alone(folder: Path, *sources: object, box: str) -> np.ndarray:
 def test_boxes_of_stretched_crops_equal_the_toolbox(tracker, weights, changes, cameras, tmp_path):
     cfg = load_config(tracker, "xs", list(changes))
     own = load_tracker(cfg, ROOT / f"pretrained_models/{weights}.safetensors", "cpu")
-    for name, part in make_graphs(own.method).items():
-        write_graph(part, tmp_path / f"{name}.onnx", describe(own.method))
-    for camera in cameras:
-        (tmp_path / camera).mkdir()
-        for path in sorted((DEMO / camera).iterdir())[:8]:
-            shutil.copy(path, tmp_path / camera)
+    write_graphs(own.method, tmp_path)
     (sequence,) = read_folder(DEMO)
-    kept = len(cameras)
-    frames = [sequence.frames[index][:kept] for index in range(8)]
-    targets = own.start([frames[0]], [sequence.boxes[0]], ["demo"])
-    expected = [targets[0].box]
-    for images in frames[1:]:
-        targets = own.track(targets, [images])
-        expected.append(targets[0].box)
-    sources = [word for camera in cameras for word in (f"--{camera}", tmp_path / camera)]
+    frames = [sequence.frames[index][: len(cameras)] for index in range(8)]
+    expected = follow(own, frames, sequence.boxes[0])
+    sources = copied_frames(cameras, tmp_path)
     found = tracked_alone(tmp_path, *sources, box=",".join(map(repr, sequence.boxes[0].tolist())))
     assert np.ptp(found[:, 0]) >= 1
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def write_graphs(method, folder):
+    for name, part in make_graphs(method).items():
+        write_graph(part, folder / f"{name}.onnx", describe(method))
+
+
+def follow(tracker, frames, first):
+    targets = tracker.start([frames[0]], [first], ["demo"])
+    boxes = [targets[0].box]
+    for images in frames[1:]:
+        targets = tracker.track(targets, [images])
+        boxes.append(targets[0].box)
+    return boxes
+
+
+def copied_frames(cameras, folder):
+    """The first eight frames of the demo, as words of the command line."""
+    for camera in cameras:
+        (folder / camera).mkdir()
+        for path in sorted((DEMO / camera).iterdir())[:8]:
+            shutil.copy(path, folder / camera)
+    return [word for camera in cameras for word in (f"--{camera}", folder / camera)]
+
+
+@pytest.mark.slow
+def test_boxes_of_crops_with_context_equal_the_toolbox(tmp_path):
+    """A small SiamDMA with random weights, whose box drifts."""
+    own = micro.tracker("siamdma")
+    (sequence,) = read_folder(DEMO)
+    first = sequence.boxes[0] + (0.4, 0.3, 0, 0)
+    expected = follow(own, [sequence.frames[index] for index in range(8)], first)
+    write_graphs(own.method, tmp_path)
+    sources = copied_frames(("visible", "infrared"), tmp_path)
+    found = tracked_alone(tmp_path, *sources, box=",".join(map(repr, first.tolist())))
+    assert np.ptp(found, axis=0).max() >= 1
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+class UnwrittenGraph:
+    """A graph that is computed by PyTorch, in the place of a session of ONNX Runtime. A box is no input of it."""
+
+    def __init__(self, graph, about):
+        self.graph, self.about = graph, about
+
+    def get_modelmeta(self):
+        return SimpleNamespace(custom_metadata_map={"rgbt_tracking": self.about})
+
+    def get_inputs(self):
+        return [SimpleNamespace(name=name) for name in self.graph.inputs if name != "box"]
+
+    def get_outputs(self):
+        return [SimpleNamespace(name=name) for name in self.graph.outputs]
+
+    @torch.no_grad()
+    def run(self, names, given):
+        given = {"box": np.zeros((1, 4), np.float32), **given}
+        return [value.numpy() for value in self.graph.module(*(torch.from_numpy(given[k]) for k in self.graph.inputs))]
+
+
+@pytest.mark.parametrize(
+    ("variant", "changes", "cameras"),
+    [
+        ("siamdma", (), 2),
+        ("siamdma-baseline", ("TEST.CONTEXT=0.3",), 2),
+        ("siamrpnpp", ("TEST.STREAM=visible",), 1),
+        ("siammask", ("TEST.MASK=false",), 1),
+    ],
+)
+def test_rules_of_crops_with_context_equal_the_toolbox(deployed, monkeypatch, tmp_path, variant, changes, cameras):
+    """As above, without files of graphs; one box begins at the frame's edge."""
+    own = micro.tracker(variant, *changes)
+    for name in ("template", "search"):
+        (tmp_path / f"{name}.onnx").touch()
+    known = {name: UnwrittenGraph(part, describe(own.method)) for name, part in make_graphs(own.method).items()}
+    monkeypatch.setattr(
+        deployed.onnxruntime, "InferenceSession", lambda path, options, providers: known[Path(path).stem]
+    )
+    random = np.random.default_rng(0)
+    images = [[cv2.resize(random.integers(0, 256, (9, 12, 3), np.uint8), (240, 180)) for _ in range(cameras)]
+              for _ in range(6)]  # fmt: skip
+    for first in ((50.4, 60.3, 40.0, 30.0), (-3.7, 150.2, 21.0, 44.5)):
+        expected = follow(own, images, np.array(first))
+        tracker = deployed.OnnxTracker(tmp_path)
+        frames = [np.concatenate(frame, axis=2) for frame in images]
+        target = tracker.start(frames[0], first)
+        found = [target.box, *(tracker.track(target, frame) for frame in frames[1:])]
+        assert np.ptp(found, axis=0).max() > 0.2
+        np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_crops_with_context_equal_the_toolbox(deployed):
+    random = np.random.default_rng(0)
+    image, outside = random.integers(0, 256, (90, 120, 6), np.uint8), 0
+    fill = np.arange(6, dtype=np.uint8)
+    for _ in range(200):
+        box = np.concatenate([random.uniform(-100, 200, 2), random.uniform(0, 60, 2)])
+        size, side = int(random.choice([64, 127])), random.uniform(1, 200)
+        view = place_with_context(box, side, size, size / side, fill)
+        pixels = deployed.cut_with_context(image, box[:2] + box[2:] / 2, side, size, fill)
+        np.testing.assert_array_equal(pixels, cut(image, view))
+        assert deployed.context_side(box, 0.3) == context_side(box, 0.3)
+        outside += sum(view.outside(image.shape[:2])) > 0
+    assert outside > 100
+    np.testing.assert_array_equal(
+        deployed.mean_colour(image), np.concatenate([mean_colour(image[..., :3]), mean_colour(image[..., 3:])])
+    )
 
 
 def test_stretched_crops_equal_the_toolbox(deployed):
@@ -104,8 +203,9 @@ def test_rules_that_the_script_does_not_follow_are_refused(deployed):
     known = {"geometry": "StretchedGeometry", "motion": 0.0}
     deployed.check_rules("out", known)
     for change, message in (
+        ({"box": "area"}, "out: TEST.BOX is area, which is not followed here; export again with proposal"),
         ({"motion": 0.5}, "out: TEST.MOTION is 0.5, which is not followed here; export again with 0"),
-        ({"geometry": "ContextGeometry"}, "out: ContextGeometry crops are not supported here"),
+        ({"geometry": "RefinerGeometry"}, "out: RefinerGeometry crops are not supported here"),
     ):
         with pytest.raises(ValueError, match=message):
             deployed.check_rules("out", known | change)
