@@ -32,7 +32,7 @@ from ..test.labels.make import Source, make_labels
 from ..test.labels.spans import Rules
 from ..test.labels.video import Search
 from ..test.tracker.protocol import Tracker
-from .options import Group, add_changes, add_device, add_out, add_tracker, add_weights
+from .options import Group, add_changes, add_device, add_out, add_seed, add_tracker, add_weights
 from .parser import Argv, Parser
 
 TRACKER, CONFIG = "fear", "xs"
@@ -75,7 +75,7 @@ def _add_search(group: Group) -> None:
                        help="most new targets each time; of more some are drawn (default: %(default)s)")  # fmt: skip
     group.add_argument("--both", action="store_true",
                        help="pairs: no labels from one stream where the other one is not sure")  # fmt: skip
-    group.add_argument("--seed", type=int, default=Search.seed, help="of the drawing (default: %(default)s)")
+    add_seed(group, "of the drawing", Search.seed)
 
 
 def main(argv: Argv = None) -> None:
@@ -98,7 +98,6 @@ def read_search(args: argparse.Namespace) -> Search:
         ("hop", 1),
         ("targets", 1),
         ("span", args.least_frames),
-        ("seed", 0),
     ):
         if getattr(args, name) < least:
             raise InputError(f"--{name} {getattr(args, name)}: expected {least} or more")

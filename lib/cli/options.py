@@ -142,6 +142,18 @@ def add_out(group: Group, *aliases: str, what: str, metavar: str = "DIR", **more
     group.add_argument("--out", *aliases, metavar=metavar, help=what, **more)
 
 
+def add_seed(group: Group, what: str, default: int = 0) -> None:
+    """`args.seed`, 0 or more."""
+    group.add_argument("--seed", type=_seed, default=default, help=f"{what} (default: %(default)s)")
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
+    return number
+
+
 def add_max_frames(group: Group, *aliases: str, what: str, default: int | None = None) -> None:
     """`args.max_frames`. aliases: as for `add_out`."""
     group.add_argument("--max_frames", *aliases, type=int, metavar="N", default=default, help=what)

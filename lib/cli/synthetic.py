@@ -17,7 +17,7 @@ from ..core.errors import InputError, run
 from ..core.paths import typed_command
 from ..core.words import counted
 from ..datasets.synthetic import contact_sheet, stream, write_sequences
-from .options import add_out
+from .options import add_out, add_seed
 from .parser import Argv, Parser
 
 SETS = {"train": "training", "val": "testing"}
@@ -78,7 +78,7 @@ def parse_arguments(argv: Argv) -> argparse.Namespace:
     parser.add_argument("--number", type=int, default=20, help="number of sequences (default: 20)")
     parser.add_argument("--frames", type=int, default=120, help="frames of each sequence (default: 120)")
     parser.add_argument("--size", default="320x256", help="frame size in pixels, WIDTHxHEIGHT (default: 320x256)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: 0)")
+    add_seed(parser, "of the random generator")
     parser.add_argument(
         "--split",
         choices=SETS,

@@ -53,6 +53,7 @@ from .options import (
     add_data,
     add_device,
     add_out,
+    add_seed,
     add_sequence,
     add_tracker,
     add_weights,
@@ -88,10 +89,7 @@ def _add_space(group: Group) -> None:
         help="then try half steps of the grid around the best settings; N: that often, the steps halved each time",
     )  # fmt: skip
     group.add_argument("--random", type=int, metavar="N", help="try N random settings instead of every combination")
-    group.add_argument(
-        "--seed", type=int, default=0,
-        help="of --random and --subset; a larger N begins with the same settings (default: 0)",
-    )  # fmt: skip
+    add_seed(group, "of --random and --subset; a larger N begins with the same settings")
     group.add_argument("--objective", help="figure that trials are sorted by: SR, PR, F, MaxGM, … (default: SR or AO)")
     add_changes(group)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from .errors import InputError
 from .paths import PACKAGE
 from .process import PARENT, TERMINAL
 
@@ -22,6 +23,7 @@ end_with_parent()
 os.environ[PARENT] = str(os.getpid())
 from torch.distributed.run import main
 main()"""
+LAST_PORT = 65535
 _REFUSAL = "error: "  # beginning of the last line of a process that ends with an InputError
 #: What torchrun prints after its traceback when machines do not find each other -> the remedy.
 _REASONS = (
@@ -59,8 +61,26 @@ def add_launch_arguments(parser: argparse.ArgumentParser, again: str) -> None:
 
 
 def is_launcher(args: argparse.Namespace) -> bool:
-    """Whether this process has to start torchrun: the mode needs it, and torchrun did not start this process."""
-    return args.mode != "single" and "TORCHELASTIC_RUN_ID" not in os.environ
+    """Whether this process has to start torchrun: the mode needs it, and torchrun did not start this process. Raises
+    InputError for options that no mode, or not this one, can follow."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return False
+    _check(args)
+    return args.mode != "single"
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name, least in (("nproc_per_node", 1), ("world_size", 1), ("rank", 0), ("wait", 1), ("max_restarts", 0)):
+        if getattr(args, name) < least:
+            raise InputError(f"--{name} {getattr(args, name)}: expected {least} or more")
+    if not 1 <= args.port <= LAST_PORT:
+        raise InputError(f"--port {args.port}: expected 1 to {LAST_PORT}")
+    if args.mode == "single" and args.nproc_per_node > 1:
+        raise InputError(f"--nproc_per_node {args.nproc_per_node}: several processes need --mode multiple")
+    if args.mode != "multi_node" and args.world_size > 1:
+        raise InputError(f"--world_size {args.world_size}: several machines need --mode multi_node")
+    if args.rank >= args.world_size:
+        raise InputError(f"--rank {args.rank}: the machines of --world_size {args.world_size} are numbered from 0")
 
 
 def torchrun_command(args: argparse.Namespace, name: str, again: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from ..core.errors import InputError
 from ..core.paths import SOURCE
 from ..core.registry import choose, resolve
 from .index import open_index
-from .pack import is_packed
+from .pack import is_begun, is_packed
 from .sequence import Frames, Sequence
 from .source import OPTION, naming_source
 
@@ -170,6 +170,8 @@ def _find(known: str, part: str, name: str, folders: Mapping[str, str]) -> tuple
     packed = folders.get("packed_dir", "")
     if packed and is_packed(Path(packed) / known):
         return ".pack:read_pack", Path(packed) / known
+    if packed and is_begun(Path(packed) / known):
+        log.warning("%s: is not complete, so the images themselves are read; pack it again", Path(packed) / known)
     entry = DATASETS[known]
     folder = folders.get(entry.key, "")
     if entry.key != "photos_dir" and not (folder and (Path(folder) / part).is_dir()):

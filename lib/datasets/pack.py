@@ -38,6 +38,11 @@ def is_packed(folder: Path) -> bool:
     return (folder / IMAGES).is_file() or (folder / FORMER).is_file()
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether a folder holds a part of a packed set that is not complete."""
+    return not is_packed(folder) and ((folder / INDEX).is_file() or unfinished(folder / IMAGES).is_file())
+
+
 def pack(sequences: Many[Sequence], folder: Path) -> None:
     """Write the sequences of a set into `folder`. The images get their name last, so a folder with them is complete;
     an interrupted run goes on where it stopped.
@@ -115,8 +120,8 @@ def _write_index(sequences: Many[Sequence], sizes: list[int], path: Path) -> Non
 
 
 def read_pack(folder: Path) -> list[Sequence]:
-    """The sequences of a packed set. Raises InputError when a file is missing, cut short or of another version, and for
-    a sequence whose name leads to another folder."""
+    """The sequences of a packed set. Raises InputError when a file is missing, cut short or of another version, for two
+    sequences of one name, and for a name that leads to another folder."""
     if not (folder / IMAGES).is_file() and (folder / FORMER).is_file():
         raise InputError(_repack(folder))
     images = Path(os.path.realpath(folder / IMAGES))  # a process may open the file under one name only
@@ -125,6 +130,8 @@ def read_pack(folder: Path) -> list[Sequence]:
         described, arrays = _read_index(folder)
         if len(arrays["sizes"]) != number:
             raise ValueError("other images than the store has")
+        if len({entry["name"] for entry in described}) < len(described):
+            raise ValueError("two sequences of one name")
         return list(_unpack(images, described, arrays))
     except InputError:
         raise

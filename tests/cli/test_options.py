@@ -1,5 +1,7 @@
 """Options are said once and mean the same in every command."""
 
+import argparse
+
 import pytest
 
 from lib.cli import score, test, track, train, transform, tune, validate, vot
@@ -62,6 +64,14 @@ def test_an_empty_value_does_not_mean_the_default(words, named, capsys):
     with pytest.raises(SystemExit):
         train.make_parser(["iimf_track", "tiny", *words]).read()
     assert f"error: {named}: the value is empty; is a variable of the shell not set?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["synthetic", "tune", "labels"])
+def test_a_seed_below_0_is_refused(options, name):
+    seed = options(name)["--seed"]
+    assert seed.type("7") == 7 and seed.type("0") == seed.default == 0
+    with pytest.raises(argparse.ArgumentTypeError, match="-1: expected 0 or more"):
+        seed.type("-1")
 
 
 def test_the_other_forms_of_scoring_and_validating():

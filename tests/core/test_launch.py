@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import test_training as basics
 
+from lib.cli import train
 from lib.core.checkpoint import load_checkpoint
-from lib.core.launch import explain, run_processes
+from lib.core.errors import InputError
+from lib.core.launch import explain, is_launcher, run_processes
 from lib.core.process import is_running
 
 ROOT = Path(__file__).parents[2]
@@ -155,3 +157,33 @@ def second_rank(save_dir):
         if str(save_dir).encode() in command and re.search(rb"(^|\0)RANK=1\0", surroundings):
             return int(folder.name)
     raise AssertionError("rank 1 does not run")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--mode multiple --nproc_per_node 0", "--nproc_per_node 0: expected 1 or more"),
+        ("--mode multi_node --world_size 0", "--world_size 0: expected 1 or more"),
+        ("--mode multi_node --world_size 2 --rank 2", "--rank 2: the machines of --world_size 2 are numbered from 0"),
+        ("--mode multi_node --world_size 2 --rank -1", "--rank -1: expected 0 or more"),
+        ("--mode multi_node --world_size 2 --port 99999", "--port 99999: expected 1 to 65535"),
+        ("--mode multi_node --world_size 2 --wait 0", "--wait 0: expected 1 or more"),
+        ("--mode multiple --max_restarts -1", "--max_restarts -1: expected 0 or more"),
+        ("--nproc_per_node 4", "--nproc_per_node 4: several processes need --mode multiple"),
+        ("--mode multiple --world_size 2", "--world_size 2: several machines need --mode multi_node"),
+    ],
+)
+def test_processes_and_machines_that_cannot_be_are_refused(monkeypatch, words, message):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    args = train.make_parser(["iimf_track", "tiny", *words.split()]).read()
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        is_launcher(args)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")  # torchrun hands the options on as they are
+    assert not is_launcher(args)
+
+
+def test_usual_processes_and_machines(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    for words, expected in (("", False), ("--mode multiple --nproc_per_node 4", True),
+                            ("--mode multi_node --world_size 2 --rank 1", True)):  # fmt: skip
+        assert is_launcher(train.make_parser(["iimf_track", "tiny", *words.split()]).read()) is expected

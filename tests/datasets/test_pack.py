@@ -309,3 +309,26 @@ def test_a_name_that_leads_to_another_folder_is_refused(tmp_path, name):
     np.savez(tmp_path / "packed" / "index.npz", **arrays)
     with pytest.raises(InputError, match="packed: sequence .* cannot be the name of a file"):
         read_pack(tmp_path / "packed")
+
+
+def test_a_name_that_stands_twice_is_refused(pack, lasher):
+    pack("lasher_test", "--out", lasher["packed_dir"])
+    folder = Path(lasher["packed_dir"], "lasher_test")
+    content = dict(np.load(folder / "index.npz"))
+    header = json.loads(content["header"].tobytes())
+    header["sequences"][1]["name"] = header["sequences"][0]["name"]
+    content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(folder / "index.npz", **content)
+    with pytest.raises(InputError, match="incomplete; remove the folder and pack the data set again"):
+        read_pack(folder)
+
+
+@pytest.mark.parametrize("left", ["index.npz", "images.lmdb.partial"])
+def test_a_set_that_is_not_packed_to_its_end_is_said(lasher, left, caplog):
+    folder = Path(lasher["packed_dir"], "lasher_test")
+    folder.mkdir(parents=True)
+    assert len(load_dataset("lasher_test", lasher)) == 2 and "not complete" not in caplog.text
+    (folder / left).touch()
+    assert len(load_dataset("lasher_test", lasher)) == 2
+    line = f"{folder}: is not complete, so the images themselves are read; pack it again"
+    assert caplog.messages.count(line) == 1
