@@ -511,6 +511,15 @@ def test_a_checkpoint_that_training_cannot_go_on_from_is_refused(make_trainer, t
         resuming.resume(make_trainer(), tmp_path / "IIMFTrack_ep0003.pth.tar", content)
 
 
+def test_loader_processes_say_nothing_where_the_main_one_has_ended():
+    code = "import sys; from lib.train.data.drawn import _set_up_worker; _set_up_worker(0)\ntry: raise {}\n"
+    code += "except BaseException: sys.excepthook(*sys.exc_info())"
+    for error, said in (("EOFError", ""), ("BrokenPipeError", ""), ("KeyError(7)", "KeyError: 7")):
+        command = [sys.executable, "-c", code.format(error)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert (done.stderr.splitlines() or [""])[-1] == said
+
+
 def test_newest_checkpoint_is_that_of_the_latest_epoch(tmp_path):
     assert find_newest(tmp_path) is None
     for name in ("A_ep0009.pth.tar", "A_ep10000.pth.tar", "B_ep0999.pth.tar", "A_ep0011.pth", "A_epx.pth.tar"):

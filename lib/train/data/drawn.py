@@ -3,8 +3,10 @@ sets of frames have in common."""
 
 import functools
 import logging
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import cv2
@@ -115,6 +117,14 @@ def _set_up_worker(number: int) -> None:
     torch.set_num_threads(1)
     for lines in (depth.log, orientation.log):
         limit_lines(1 if number == 0 else 0, lines)  # of thousands of streams
+    sys.excepthook = _end_quietly
+
+
+def _end_quietly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Called for an error that nobody catches. No traceback where the main process, which says why it ends, has ended
+    while it took a batch."""
+    if not issubclass(kind, EOFError | ConnectionError):
+        sys.__excepthook__(kind, error, trace)
 
 
 @functools.cache
