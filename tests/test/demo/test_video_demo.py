@@ -129,7 +129,7 @@ def test_run_that_is_killed_leaves_its_folder_to_the_next_one(demo, sequence_fol
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "", "10,10,0,5", "10,10,5,nan", "1;2;3;4"])
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "10,10,0,5", "10,10,5,nan", "1;2;3;4"])
 def test_malformed_box_is_one_line(demo, sequence_folder, text):
     with pytest.raises(InputError, match="expected x,y,w,h in pixels") as error:
         demo("--sequence", sequence_folder, f"--box={text}")
