@@ -119,7 +119,7 @@ class Network(nn.Module):
 
     def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a public file under this network's names; unknown keys keep their names."""
-        return dict(weights)
+        return {self.rename(key): value for key, value in weights.items()}
 
     def publish(self, naming: str) -> dict[str, Tensor]:
         """The weights under the names of another code base, or of this one ("toolbox"). Raises InputError for an

@@ -88,10 +88,6 @@ class Discriminative(Network):
                 return here + key.removeprefix(there)
         return key
 
-    def adopt(self, weights: Any) -> dict[str, Tensor]:
-        """Weights of a public file under this network's names."""
-        return {self.rename(key): value for key, value in weights.items()}
-
     def read(self, prediction: Any) -> Tensor:
         """The best cell, and the target's size in its template."""
         shown = self.score_map(prediction)

@@ -4,7 +4,6 @@ features of PyTracking's version.
 B images, C channels, n cells on each side of a map, S side of an image.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from easydict import EasyDict
@@ -57,7 +56,3 @@ class ECO(FeatureNetwork):
     def rename(cls, key: str) -> str:
         """The name that a key of the published file has here: there the ResNet's lack `resnet.`."""
         return f"resnet.{key}" if key.startswith(("conv1.", "bn1.", "layer")) else key
-
-    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The published weights under this network's names."""
-        return {self.rename(key): value for key, value in weights.items()}

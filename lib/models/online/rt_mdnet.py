@@ -3,7 +3,6 @@
 B scenes, C channels, K boxes, D = 9 C features of a box.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -62,7 +61,3 @@ class RTMDNet(FeatureNetwork):
     def rename(cls, key: str) -> str:
         """The name that a key of the published file has here: there it lacks `layers.`."""
         return f"layers.{key}" if key.partition(".")[0] in ("conv1", "conv2", "conv3", "fc4", "fc5") else key
-
-    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The published weights under this network's names."""
-        return {self.rename(key): value for key, value in weights.items()}
