@@ -18,7 +18,11 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 
 #: What the page's tracker consists of; in the files of the second line one line is new.
-GATE_TRACK = {"lib/models/gate_track.py", "experiments/gate_track/defaults.yaml", "experiments/gate_track/small.yaml"}
+GATE_TRACK = {
+    "lib/models/one_stream/gate_track.py",
+    "experiments/gate_track/defaults.yaml",
+    "experiments/gate_track/small.yaml",
+}
 LINES = {"lib/models/__init__.py", "tests/micro.py"}
 
 _FILE = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```", re.M | re.S)
@@ -103,7 +107,7 @@ def test_add_a_tracker(copy):
     assert "boxes: largest difference" in printed, "the export was compared"
     assert len(list((copy / "output" / "gate_torch").glob("*.pt2"))) == 2
     for tool in ("check", "format --check"):
-        call(copy, f"{sys.executable} -m ruff {tool} lib/models/gate_track.py")
+        call(copy, f"{sys.executable} -m ruff {tool} lib/models/one_stream/gate_track.py")
 
 
 @pytest.mark.slow
