@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from pathlib import Path
@@ -29,6 +30,7 @@ from .store_writer import StoreWriter, fill_store, unfinished
 VERSION = 3
 IMAGES, INDEX = "images.lmdb", "index.npz"
 FORMER = "images.bin"  # of version 2
+_AGAIN = "remove the folder and pack the data set again"
 ABOUT = {"content": "image files"}
 ARRAYS = {"boxes": 4, "boxes_infrared": 4, "annotated": 1, "visible_share": 1, "objects": 6}  # columns
 
@@ -130,14 +132,14 @@ def read_pack(folder: Path) -> list[Sequence]:
         described, arrays = _read_index(folder)
         if len(arrays["sizes"]) != number:
             raise ValueError("other images than the store has")
-        if len({entry["name"] for entry in described}) < len(described):
-            raise ValueError("two sequences of one name")
+        twice = [name for name, count in Counter(entry["name"] for entry in described).items() if count > 1]
+        if twice:
+            raise InputError(f"{folder}: two sequences in {INDEX} are called {twice[0]}; {_AGAIN}")
         return list(_unpack(images, described, arrays))
     except InputError:
         raise
     except Exception:  # NumPy's and Python's readers of zip files raise any error on damaged bytes
-        remedy = "remove the folder and pack the data set again"
-        raise InputError(f"{folder}: {IMAGES} or {INDEX} is incomplete; {remedy}") from None
+        raise InputError(f"{folder}: {IMAGES} or {INDEX} is incomplete; {_AGAIN}") from None
 
 
 def _read_index(folder: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:

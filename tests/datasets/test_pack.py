@@ -319,7 +319,9 @@ def test_a_name_that_stands_twice_is_refused(pack, lasher):
     header["sequences"][1]["name"] = header["sequences"][0]["name"]
     content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(folder / "index.npz", **content)
-    with pytest.raises(InputError, match="incomplete; remove the folder and pack the data set again"):
+    name = header["sequences"][0]["name"]
+    line = f"two sequences in index.npz are called {name}; remove the folder and pack the data set again"
+    with pytest.raises(InputError, match=line):
         read_pack(folder)
 
 
