@@ -227,3 +227,19 @@ def test_mean_averages_scores_and_weighs_boxes_by_them():
     torch.testing.assert_close(ranked.scores[0], ((a + b) / 2).flatten())
     alone = method.rank(logits[:, 1], distances[:, 1], prior)
     assert all(torch.equal(one[1], other[1]) for one, other in zip(ranked, alone, strict=True))
+
+
+@pytest.mark.parametrize("fusion", ["max", "mean"])
+def test_a_method_of_one_camera_reads_its_map_alone(fusion):
+    """Also where the other camera shows something, as in the pictures that exported graphs are compared on."""
+    method = micro.tracker("iimf_lite", f"TEST.FUSION={fusion}").method.make_variant("infrared")
+    random = torch.Generator().manual_seed(0)
+    sizes = method.template_size, method.search_size
+    template, search = (torch.randint(0, 256, (1, 1, 2, 3, side, side), generator=random).byte() for side in sizes)
+    memory, prior = method.begin(template, torch.ones(1, 1, 4)), torch.full((1, 1, 2), 0.2)
+    found = method.predict(memory, search)
+    sink = torch.tensor([0.0, 10, 0])[None, :, None, None]
+    found = found._replace(logits=found.logits - 10, stream_logits=found.stream_logits - sink)
+    ranked = method.rank(found.logits, found.distances, prior[:, 0])
+    answer = method.decide(memory, found, search, prior)
+    assert torch.equal(answer.boxes[0], ranked.boxes[0, ranked.ranks.argmax()])

@@ -62,8 +62,8 @@ class IIMFLiteMethod(FearMethod):
         return self.network(memory, images) if camera is None else self.network.search_alone(memory, images, camera)
 
     def decide(self, memory: "Memory", prediction: "Prediction", pixels: Tensor, prior: Tensor) -> Answer:
-        """As FEAR's, on the maps that TEST.FUSION makes of the streams."""
-        if self.fusion == "learned":
+        """As FEAR's, on the maps that TEST.FUSION makes of the streams; for targets in one camera alone, on its map."""
+        if self.fusion == "learned" or self.camera is not None:
             return super().decide(memory, prediction, pixels, prior)
         join = self._higher_rank if self.fusion == "max" else self._mean_scores
         ranked = join(prediction, ~self.network.absent(memory, self.images(pixels)), prior[:, 0])
