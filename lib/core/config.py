@@ -102,7 +102,7 @@ def _parse_override(text: str, option: str) -> dict[str, Any]:
     if not separator or not key:
         raise InputError(f"{option} {text}: expected KEY=VALUE, for example TRAIN.LR=1e-4")
     try:
-        return {key.strip(): parse_yaml(value)}
+        return {key.strip(): parse_yaml(value) if value.strip() else ""}
     except ValueError as error:
         what = f"{value[:_SHOWN]!r} is not a YAML value ({error})"
         raise InputError(f"{option} {text[:_SHOWN]}: {what}; quote it, for example '[1, 2]'") from None

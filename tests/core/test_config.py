@@ -268,6 +268,7 @@ def test_wrong_configuration_is_one_clear_line(text, tmp_path):
         (("iimf_track", TINY, ["TRAIN.LR=[1"]), ["--set TRAIN.LR=[1", "not a YAML value", "quote it"]),
         (("iimf_track", TINY, ["TRAIN.LT=1"]), ["--set", "TRAIN.LT", "did you mean TRAIN.LR?"]),
         (("iimf_track", TINY, ["TRAIN.LR=-1"]), ["--set", "TRAIN.LR", "-1", "expected a value in (0, 10]"]),
+        (("iimf_track", TINY, ["TRAIN.LR="]), ["--set", "TRAIN.LR", "''", "expected a number"]),
     ],
 )  # fmt: skip
 def test_wrong_name_or_override_is_one_clear_line(arguments, parts):
@@ -281,6 +282,12 @@ def test_override_wins_and_numbers_may_lack_a_point():
     cfg = load_config("iimf_track", TINY, ["TRAIN.LR=1e-3", "MODEL.BACKBONE.TBSI_LOC=[2, 4]"])
     assert cfg.TRAIN.LR == 1e-3
     assert cfg.MODEL.BACKBONE.TBSI_LOC == [2, 4]
+
+
+@pytest.mark.parametrize("written", ["", "''", '""'])
+def test_nothing_behind_the_equals_sign_is_the_empty_text(written):
+    assert load_config("alpha_refine", "secm_r34").MODEL.PRETRAIN_FILE
+    assert load_config("alpha_refine", "secm_r34", [f"MODEL.PRETRAIN_FILE={written}"]).MODEL.PRETRAIN_FILE == ""
 
 
 def test_saved_configuration_is_read_back_to_the_same_values(tmp_path):
