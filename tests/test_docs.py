@@ -2,6 +2,7 @@
 code, README's Python runs."""
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -12,6 +13,8 @@ import cv2
 import pytest
 
 from lib.cli.commands import SCRIPTS, module_name
+from lib.core.config import EXPERIMENTS, list_configs, load_config
+from lib.core.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -110,6 +113,39 @@ def as_module(words):
 def test_named_commands_exist(page):
     for first, second in _INLINE.findall(read(page)):
         assert first in SCRIPTS or f"{first} {second}" in SCRIPTS, f"rgbt {first} {second}"
+
+
+_SET = re.compile(r"--set((?:[\s\\]+[A-Z][A-Z0-9_.]*=[^\s`]*)+)")
+
+
+def settings(text):
+    """The KEY=VALUE words behind each `--set`."""
+    return [word.rstrip(",;:)") for words in _SET.findall(text) for word in words.replace("\\", " ").split()]
+
+
+@functools.cache
+def schemas():
+    trackers = sorted(path.parent.name for path in EXPERIMENTS.glob("*/defaults.yaml"))
+    return [(tracker, list_configs(tracker)[0]) for tracker in trackers]
+
+
+def is_accepted(setting):
+    """Whether the schema of any tracker takes the setting."""
+    for tracker, config in schemas():
+        try:
+            load_config(tracker, config, [setting])
+            return True
+        except InputError:
+            continue
+    return False
+
+
+def test_settings_of_pages_and_help_are_accepted():
+    helps = [ast.get_docstring(ast.parse(read(path))) or "" for path in ROOT.glob("lib/cli/**/*.py")]
+    found = {setting for text in [*map(read, PAGES), *helps] for setting in settings(text)} - {"KEY=VALUE"}
+    assert len(found) > 15
+    assert not is_accepted("TRAIN.LR=fast")
+    assert not [setting for setting in sorted(found) if not is_accepted(setting)]
 
 
 def options(words):
