@@ -6,7 +6,8 @@
     rgbt check folder --data_dir ~/videos
 
 Checked are the folders and files of every sequence, the numbers of images and annotation rows, the boxes, and the first
-image of every stream (--images for more). The exit status is 1 when something is wrong.
+image of every stream (--images for more). Of a set that was packed, and of crops, the structure of the LMDB file is
+checked as well. The exit status is 1 when something is wrong.
 """
 
 import argparse
@@ -18,8 +19,10 @@ from ..core.errors import InputError, run
 from ..core.paths import read_local
 from ..core.registry import choose
 from ..core.words import counted
-from ..datasets import DATASETS, folders_of, load_dataset
-from ..datasets.check import KINDS, Findings, Problem, check_sequences, read_all
+from ..datasets import DATASETS, find_dataset, folders_of, load_dataset
+from ..datasets.check import KINDS, Findings, Problem, check_sequences, check_stores, read_all
+from ..datasets.pack import IMAGES as PACKED
+from ..datasets.readers.cropped import STORE as CROPS
 from ..datasets.readers.folder import read_folder
 from .options import add_out
 from .parser import Argv, Parser
@@ -49,9 +52,11 @@ def main(argv: Argv = None) -> None:
         raise InputError(f"--images {args.images}: expected a number above 0, or 'all'")
     if args.out is not None and args.out.exists():
         raise InputError(f"{args.out}: exists; choose another file for --out")
-    sequences, problems = read_all(choose_reader(args))
+    read, stores = choose_reader(args)
+    broken = check_stores(stores)
+    sequences, problems = read_all(read) if not broken else ([], [])
     findings = check_sequences(sequences, None if args.images == "all" else int(args.images))
-    findings = findings._replace(problems=problems + findings.problems)
+    findings = findings._replace(problems=broken + problems + findings.problems)
     if args.out is not None:
         with write_atomically(args.out) as temporary:
             notes = [Problem("note", line) for lines in findings.notes.values() for line in lines]
@@ -63,17 +68,21 @@ def main(argv: Argv = None) -> None:
         raise SystemExit(1)
 
 
-def choose_reader(args: argparse.Namespace) -> functools.partial:
-    """The reader of the data set that the command line names."""
+def choose_reader(args: argparse.Namespace) -> tuple[functools.partial, list[Path]]:
+    """The reader of the data set that the command line names, and its LMDB files."""
     if args.name.lower() == "folder":
         if not args.data_dir:
             raise InputError("folder needs --data_dir DIR, a folder of sequences")
-        return functools.partial(read_folder, args.data_dir)
-    key = DATASETS[choose("data set", args.name, DATASETS)].key
-    if key == "photos_dir":
+        return functools.partial(read_folder, args.data_dir), []
+    name = choose("data set", args.name, DATASETS)
+    if DATASETS[name].key == "photos_dir":
         raise InputError(f"{args.name}: is made when it is asked for; there is nothing on disk to check")
+    packed = read_local("train")["packed_dir"]
     folders = folders_of(args.name, args.data_dir, lambda: read_local("train") | {"packed_dir": ""})
-    return functools.partial(load_dataset, args.name, folders, indexed=False)
+    places = [Path(packed, name, PACKED)] if packed and not args.data_dir else []
+    places.append(find_dataset(args.name, folders)[1] / CROPS)
+    read = functools.partial(load_dataset, args.name, folders, indexed=False)
+    return read, [place for place in places if place.is_file()]
 
 
 def report(findings: Findings, out: Path | None) -> None:

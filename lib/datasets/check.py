@@ -21,10 +21,12 @@ from .damage import decoder_words, find_damage
 from .readings import other_reading
 from .sequence import FileFrames, Sequence
 from .still_images import StillImages
+from .store import verify_store
 from .streams import doubt_streams
 
 #: kind of problem -> its row in the report
 KINDS = {
+    "store": "files of packed images or crops that are damaged",
     "sequence": "sequences missing or not readable",
     "count": "counts that differ, or numbers of frames (streams, annotation, set)",
     "missing": "images missing",
@@ -68,6 +70,17 @@ def read_all(read: "functools.partial[Many[Sequence]]") -> tuple[Many[Sequence],
             sequences, unreadable = [], [*unreadable, str(error)]
     kinds = {"sequence": unreadable, "count": differing}
     return sequences, [Problem(kind, line) for kind, lines in kinds.items() for line in lines]
+
+
+def check_stores(stores: Many[Path]) -> list[Problem]:
+    """What is wrong with the structure of these LMDB files. A damaged one ends a process that reads it."""
+    problems = []
+    for store in stores:
+        try:
+            verify_store(store)
+        except InputError as error:
+            problems.append(Problem("store", str(error)))
+    return problems
 
 
 def check_sequences(sequences: Many[Sequence], images: int | None) -> Findings:

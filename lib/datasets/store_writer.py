@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
-from .store import META, UNFINISHED, VERSION, load_lmdb, needed_bytes, one_line, open_environment, parse_about
+from .store import (
+    META,
+    UNFINISHED,
+    VERSION,
+    load_lmdb,
+    needed_bytes,
+    one_line,
+    open_environment,
+    parse_about,
+    verify_store,
+)
 
 COMMIT_IMAGES, COMMIT_BYTES = 1000, 1 << 26  # that are written at once
 FIRST_MAP = 1 << 28  # bytes; twice as many whenever they are full. The file itself is as large as its content.
@@ -32,6 +42,8 @@ class StoreWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         #: when an earlier run put the last image in, ns; 0 where there was none
         self.before = self._temporary.stat().st_mtime_ns if self._temporary.exists() else 0
+        if self.before and self._temporary.stat().st_size:
+            verify_store(self._temporary)
         self._environment = open_environment(self._temporary, map_size=FIRST_MAP)
         self._full: type[Exception] = load_lmdb(path).MapFullError
         try:

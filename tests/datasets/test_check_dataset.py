@@ -10,6 +10,8 @@ from trees import ROWS, put_images, put_pair
 
 from lib.cli import check as check_command
 from lib.core.errors import InputError
+from lib.datasets import load_dataset
+from lib.datasets.pack import pack
 from lib.test.video.video import write_image
 
 ROOT = Path(__file__).parents[2]
@@ -166,3 +168,21 @@ def test_annotations_in_another_reading_are_counted(check, tmp_path, rows, words
     _, output = check("folder", "--data_dir", tmp_path)
     assert counted(output, "annotations that are hardly x y w h in pixels") == bool(words)
     assert f"walk: boxes stick out of its 8x8 image and look like {words}; write x y w h" in output or not words
+
+
+def test_damaged_packed_copy_is_found(check, tmp_path, monkeypatch):
+    home, packed = tmp_path / "mine", tmp_path / "packed"
+    put_pair(home / "a", rows=WHOLE)
+    local = {"videos_dir": str(home), "packed_dir": str(packed)}
+    monkeypatch.setattr(check_command, "read_local", lambda stage: local)
+    pack(load_dataset("videos", {"videos_dir": str(home)}), packed / "videos")
+    status, output = check("videos")
+    assert status == 0 and "nothing is wrong" in output
+    store = packed / "videos" / "images.lmdb"
+    content = bytearray(store.read_bytes())
+    leaf = max(place for place in range(8192, len(content), 4096) if content[place + 10] == 2)
+    content[leaf] ^= 64
+    store.write_bytes(content)
+    status, output = check("videos")
+    assert status == 1 and counted(output, "files of packed images or crops that are damaged") == 1
+    assert f"{store}: is damaged" in output

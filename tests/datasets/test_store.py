@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 from lib.core.errors import InputError
 from lib.datasets import store, store_writer
-from lib.datasets.store import StoredFrames, image_key, read_about, read_value
-from lib.datasets.store_writer import fill_store
+from lib.datasets.store import StoredFrames, image_key, read_about, read_value, verify_store
+from lib.datasets.store_writer import fill_store, unfinished
 
 ABOUT = {"content": "image files"}
 NOBODY = 65534
@@ -295,7 +295,7 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     frames = fill(tmp_path / "a.lmdb")
     monkeypatch.setitem(sys.modules, "lmdb", None)
     for use in (lambda: frames[0], lambda: read_about(frames.store), lambda: fill(tmp_path / "b.lmdb")):
-        with pytest.raises(InputError, match=r"[ab].lmdb.*: .*pip install lmdb \(the extra \[lmdb\]\)"):
+        with pytest.raises(InputError, match=r"[ab].lmdb.*: .*pip install -U lmdb \(the extra \[lmdb\]\)"):
             use()
     assert [one.name for one in tmp_path.iterdir()] == ["a.lmdb"]
 
@@ -319,3 +319,80 @@ def test_finished_file_belongs_to_the_user_as_others_do(tmp_path):
     (tmp_path / "b").write_text("")
     assert stat.S_IMODE((tmp_path / "a.lmdb").stat().st_mode) == stat.S_IMODE((tmp_path / "b").stat().st_mode)
     assert store.VERSION == 1
+
+
+def damage(path, place, value):
+    with open(path, "rb+") as file:
+        file.seek(place)
+        file.write(value)
+
+
+def pages(path, kinds):
+    """Places of the pages of these kinds (LMDB 0.9: 1 branch, 2 leaf, 4 a value's first), which are 4 kB."""
+    content = path.read_bytes()
+    found = [place for place in range(0, len(content), 4096) if content[place + 10] in kinds and place > 4096]
+    return [place for place in found if int.from_bytes(content[place : place + 8], sys.byteorder) == place // 4096]
+
+
+def test_whole_store_is_verified_and_read_alike(tmp_path):
+    frames = fill(tmp_path / "a.lmdb", 60, content=lambda value: picture(value) + bytes(9000))
+    verify_store(tmp_path / "a.lmdb")
+    assert shown(frames)[7] == [7, 107]
+
+
+KEYS, VALUES = (1, 2), (4,)
+
+
+@pytest.mark.parametrize(("kinds", "place"), [(KEYS, 0), (KEYS, 10), (KEYS, 12), (KEYS, 16), (VALUES, 0), (VALUES, 10)])
+def test_damaged_page_is_one_line_wherever_it_is(tmp_path, kinds, place):
+    path = tmp_path / "a.lmdb"
+    fill(path, 60, content=lambda value: picture(value) + bytes(9000))
+    for page in pages(path, kinds)[-2:]:  # the first ones may be out of use
+        before = path.read_bytes()
+        damage(path, page + place, b"\xff\xff")
+        with pytest.raises(InputError, match="a.lmdb: is damaged .*; remove it and make it again") as raised:
+            verify_store(path)
+        assert "\n" not in str(raised.value)
+        path.write_bytes(before)
+
+
+def test_any_damage_is_one_line_or_leaves_a_store_that_can_be_read(tmp_path):
+    """Bytes changed at random in the pages of keys; what passes is read in a process that no signal may end."""
+    path, rng = tmp_path / "a.lmdb", np.random.default_rng(0)
+    frames = fill(path, 60, content=lambda value: picture(value) + bytes(9000))
+    whole, places = path.read_bytes(), pages(path, (1, 2))
+    refused, passed = 0, []
+    for number in range(40):
+        content = bytearray(whole)
+        for page in rng.choice([0, 4096, *places], 2):
+            content[page + int(rng.integers(4096))] ^= 1 << int(rng.integers(8))
+        place = tmp_path / f"{number}.lmdb"
+        place.write_bytes(content)
+        try:
+            verify_store(place)
+            passed.append(StoredFrames(place, "man2", frames.numbers, frames.modalities))
+        except InputError as error:
+            assert str(error).startswith(f"{place}: ")
+            refused += 1
+    assert refused > 10
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map_async(read_or_refuse, passed).get(timeout=60)
+
+
+def read_or_refuse(frames):
+    for index in range(len(frames)):
+        try:
+            frames.content(index)
+        except InputError:
+            continue
+
+
+def test_damaged_unfinished_store_does_not_go_on(tmp_path):
+    path = tmp_path / "a.lmdb"
+    with pytest.raises(KeyboardInterrupt), fill_store(path, ABOUT) as writer:
+        for frame in range(60):
+            writer.put(image_key("man2", "visible", frame), picture(frame) + bytes(9000))
+        raise KeyboardInterrupt
+    damage(unfinished(path), pages(unfinished(path), (1, 2))[-1], b"\xff")
+    with pytest.raises(InputError, match="a.lmdb.partial: is damaged .*; remove it"), fill_store(path, ABOUT):
+        pass
