@@ -5,7 +5,9 @@ from dataclasses import replace
 import micro
 import numpy as np
 import pytest
+from fake_model import moving_sequence
 
+from lib.core import tree
 from lib.core.frame import Frame
 from lib.core.target import Target
 from lib.models import build_method, build_model
@@ -42,6 +44,28 @@ def test_small_targets_get_their_own_search_size():
     siamese = method("siamrpn", "TEST.SMALL_TARGET_SHARE=0.004", "TEST.SEARCH_SIZE=271")
     assert siamese.initial_settings(FRAME, np.array([0.0, 0, 4.3, 4.3])).search_size == 287
     assert siamese.initial_settings(FRAME, np.array([0.0, 0, 4.5, 4.5])).search_size == 271
+
+
+@pytest.mark.parametrize("variant", ["dimp", "prdimp", "atom", "eco", "rt_mdnet"])
+def test_a_frame_whose_answer_is_not_finite_teaches_nothing(variant, monkeypatch):
+    interval = "TEST.UPDATE.INTERVAL=1" if variant == "rt_mdnet" else "TEST.LEARN.INTERVAL=1"
+    tracker, sequence = micro.tracker(variant, interval), moving_sequence("right", 4, (4, 0))
+    (begun,) = tracker.start([sequence.frames[0]], [sequence.boxes[0]], ["right"])
+    predict = tracker.method.predict
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            tracker.method, "predict", lambda *given: tree.map_tensors(lambda part: part * np.nan, predict(*given))
+        )
+        (held,) = tracker.track([begun], [sequence.frames[1]])
+    assert not held.found and held.score == 0 and np.array_equal(held.box, begun.box)
+    for index in (2, 3):
+        (held,) = tracker.track([held], [sequence.frames[index]])
+        assert np.isfinite(held.box).all() and held.score > 0
+    (learner,) = held.state.memory.learner.items
+    if variant != "rt_mdnet":  # keeps samples of frames alone in which it found the target
+        memories = [block.samples for block in learner.blocks] if variant == "eco" else [learner.samples]
+        kept = [part for memory in memories for part in tree.tensors(memory.samples)]
+        assert all(part.isfinite().all() for part in kept)
 
 
 @pytest.mark.parametrize("size", [(30, 110), (110, 30)])

@@ -155,7 +155,9 @@ class DiscriminativeMethod(OneView):
         boxes = torch.cat([torch.where(lost, last, found.place), size], dim=1)
         if self.box.KIND == "iou_net":
             boxes = torch.where(lost, boxes, self.refine(memory, seen, boxes, pixels.shape[-1]))
-        memory = self.learn(memory, seen.features, cxcywh_to_xywh(boxes) * pixels.shape[-1], found.flag.tolist())
+        broken = ~(boxes.isfinite().all(1) & found.score.isfinite())
+        flags = found.flag.masked_fill(broken, NOT_FOUND).tolist()  # such a sample would spoil the filter for good
+        memory = self.learn(memory, seen.features, cxcywh_to_xywh(boxes) * pixels.shape[-1], flags)
         shown = Prediction(scores, seen, size)
         place = torch.zeros_like(found.flag)
         return Answer(boxes, found.score.clamp(_LEAST_SCORE, 1), ~lost[:, 0], place, memory, shown)

@@ -154,16 +154,20 @@ class ECOMethod(Method):
         factor = torch.as_tensor(self.factors, dtype=torch.float32, device=view.device)[view]
         boxes = torch.cat([0.5 + moved.flip(1), prior[rows, view, :2] * factor[:, None]], dim=1)
         middle = [shift(part.samples[rows, view], 2 * torch.pi * moved[:, None]) for part in blocks]
-        memory = self._learn(memory, middle)
+        memory = self._learn(memory, middle, highest.isfinite().tolist())
         shown = scores[rows, view].roll((size // 2, size // 2), (1, 2))
         found = torch.ones_like(view, dtype=torch.bool)
         score = highest.clamp(_LEAST_SCORE, 1)
         return Answer(boxes, score, found, view, memory, prediction._replace(scores=shown))
 
-    def _learn(self, memory: Memory, samples: list[Tensor]) -> Memory:
-        """The memory after a frame; samples: of each block [B, D, N, K]."""
+    def _learn(self, memory: Memory, samples: list[Tensor], usable: list[bool]) -> Memory:
+        """The memory after a frame; samples: of each block [B, D, N, K]; usable: whether a target's are finite. Others
+        would spoil its filters for good."""
         changed: dict[int, tuple[Block, ...]] = {}
         for k, learner in enumerate(memory.learner.items):
+            if not usable[k]:
+                learner.age += 1
+                continue
             blocks = [tree.part(block, k) for block in (memory.shallow, memory.deep)]
             own = [part[k : k + 1] for part in samples]
             due = learner.add(own, self.rules, self.learning.INTERVAL)
