@@ -14,3 +14,8 @@ def own_precision(tensor: Tensor) -> AbstractContextManager[Any]:
     if device == "meta" or not torch.is_autocast_enabled(device):
         return nullcontext()
     return torch.autocast(device, enabled=False)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or in float64 where it has that."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

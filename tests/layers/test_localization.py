@@ -79,3 +79,12 @@ def test_mirroring_blurring_rotating():
     assert not blurred[0, 0].any() and blurred.sum().item() == pytest.approx(1)
     spread = [(blurred[0, 1].sum(k) * axis.square()).sum().item() ** 0.5 for k in (1, 0)]
     assert spread[0] == pytest.approx(2, abs=0.3) and spread[1] == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("change", [lambda image: rotate_image(image, 45), lambda image: blur_image(image, (3.0, 1.0))])
+def test_half_precision_moves_no_pixel(change, dtype):
+    """Half precision does not tell neighbouring columns apart from 256 on: places rounded up lie behind the image."""
+    image = torch.rand(1, 1, 300, 300, generator=torch.Generator().manual_seed(0)).to(dtype)
+    changed = change(image)
+    assert changed.dtype == dtype and torch.equal(changed, change(image.float()).to(dtype))

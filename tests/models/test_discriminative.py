@@ -15,6 +15,7 @@ from lib.core.boxes import xywh_to_cxcywh
 from lib.core.frame import INFRARED, Frame
 from lib.layers.filters.localization import FLAGS, HARD_NEGATIVE, NORMAL, NOT_FOUND
 from lib.models import build_method
+from lib.test.tracker.forward_pass import Mode
 
 SEQUENCES = [moving_sequence("right", step=(6, 0)), moving_sequence("left", step=(-5, 2), colour=(10, 250, 90) * 2)]
 
@@ -55,6 +56,17 @@ def test_a_target_that_is_saved_and_loaded_goes_on_as_it_would_have_and_as_it_do
     np.testing.assert_allclose(thawed.box, together[1].box, rtol=0, atol=1e-3)
     torch.testing.assert_close(filters_of(thawed), filters_of(together[1]), rtol=0, atol=1e-3)
     assert not filters_of(thawed).requires_grad
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_samples_in_bf16_are_those_in_fp32(seed):
+    """They are cut from an image of 288 pixels, whose columns bf16 does not tell apart."""
+    kept = []
+    for precision in ("fp32", "bf16"):
+        tracker = micro.tracker("dimp", "TEST.SEARCH_SIZE=144", mode=Mode(precision), seed=seed)
+        kept.append(tree.tensors(learner_of(start(tracker, 0)[0]).samples.samples)[0])
+    gaps, sizes = ((part.flatten(1).norm(dim=1)) for part in (kept[1] - kept[0], kept[0]))
+    assert (gaps[sizes > 0] / sizes[sizes > 0]).max() < 0.05
 
 
 def test_random_numbers_are_those_of_the_name_and_the_frame():

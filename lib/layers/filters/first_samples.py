@@ -1,7 +1,8 @@
 """Samples that a filter is first learned from: one image of a target, moved, mirrored, blurred and rotated (ATOM, CVPR
 2019, section 4; DiMP, ICCV 2019).
 
-S side of a sample, E side of the larger image that samples are cut from, pixels; N samples.
+S side of a sample, E side of the larger image that samples are cut from, pixels; N samples. Images may be in half
+precision; they are blurred and rotated in float32, since half precision does not tell the columns of an image apart.
 """
 
 import functools
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+
+from ..precision import at_least_float32
 
 Change = Callable[[Tensor], Tensor]
 
@@ -60,21 +63,23 @@ class FirstSamples:
 
 def blur_image(images: Tensor, deviations: Sequence[float]) -> Tensor:
     """Gaussian blur: [N, C, H, W], deviations in y and x in pixels -> same shape; the border is repeated."""
-    blurred = images.flatten(0, 1)[:, None]
+    blurred = at_least_float32(images).flatten(0, 1)[:, None]
     for axis, deviation in enumerate(deviations):
         reach = math.ceil(2 * deviation)
         kernel = torch.exp(-torch.arange(-reach, reach + 1, device=images.device).square() / (2 * deviation**2))
-        kernel = (kernel / kernel.sum()).to(images.dtype)
+        kernel = (kernel / kernel.sum()).to(blurred.dtype)
         around = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
         shape = (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
         blurred = conv2d(pad(blurred, around, mode="replicate"), kernel.view(shape))
-    return blurred.view(images.shape)
+    return blurred.view(images.shape).to(images.dtype)
 
 
 def rotate_image(images: Tensor, angle: float) -> Tensor:
     """Rotation about the middle by degrees, counter-clockwise, bilinear: [N, C, H, H] -> same shape; the border is
     repeated."""
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    turn = images.new_tensor([[cosine, -sine, 0], [sine, cosine, 0]]).expand(len(images), 2, 3)
+    exact = at_least_float32(images)
+    turn = exact.new_tensor([[cosine, -sine, 0], [sine, cosine, 0]]).expand(len(images), 2, 3)
     grid = affine_grid(turn, list(images.shape), align_corners=True)
-    return grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    turned = grid_sample(exact, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return turned.to(images.dtype)

@@ -6,9 +6,9 @@ B targets, N images of a target, C channels, H W cells of the features, k side o
 
 import math
 
-import torch
 from torch import Tensor, nn
 
+from ..precision import at_least_float32
 from ..trunks.imagenet_resnet import BasicBlock
 from .steepest_descent import Descent, SteepestDescent
 from .target_filter import FilterInitializer, InstanceL2Norm
@@ -32,7 +32,7 @@ class TargetClassifier(nn.Module):
     def extract(self, coarse: Tensor) -> Tensor:
         """The backbone's map of stride 16, [..., C', H, W] -> features [..., C, H, W] in float32 or better"""
         features = self.feature_extractor(coarse.flatten(0, -4)).unflatten(0, coarse.shape[:-3])
-        return features if features.dtype == torch.float64 else features.float()
+        return at_least_float32(features)
 
     def learn(
         self,
