@@ -134,17 +134,17 @@ def test_signed_numbers_and_other_floats(tmp_path, caplog, kind, low, high):
     found = read_all(folder)[..., 1].astype(int)
     assert np.abs(found - grey_frames()).max() <= 2 and f"float values {low} to {high}" in caplog.text
     script = deployed()
-    span = script.measure_range(sorted(folder.iterdir()))
-    shown = np.stack([script.read_image(path, span)[..., 1] for path in sorted(folder.iterdir())])
+    span = script.images.measure_range(sorted(folder.iterdir()))
+    shown = np.stack([script.images.read_image(path, span)[..., 1] for path in sorted(folder.iterdir())])
     np.testing.assert_array_equal(shown, found)
 
 
 def deployed():
-    """deploy/track_onnx.py."""
+    """deploy/onnx_tracking."""
     pytest.importorskip("onnxruntime")
     sys.path.insert(0, str(ROOT / "deploy"))
     try:
-        return importlib.import_module("track_onnx")
+        return importlib.import_module("onnx_tracking")
     finally:
         sys.path.remove(str(ROOT / "deploy"))
 

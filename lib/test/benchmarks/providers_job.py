@@ -1,5 +1,5 @@
 """Compares ONNX Runtime's providers (CUDA, TensorRT) with its CPU provider on one network, in a separate process, as
-`deploy/track_onnx.py` uses them.
+`deploy/onnx_tracking` uses them.
 
 Every provider starts where the CPU's is and takes one step, in every frame. What is not installed is said.
 
@@ -8,6 +8,7 @@ A job holds script, config, set, checkpoint (""; then weights are random), provi
 """
 
 import importlib.util
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +32,7 @@ from ..evaluation.record import digest
 from .modes_job import compare_boxes
 
 CPU = "CPUExecutionProvider"
-SCRIPT = ROOT / "deploy" / "track_onnx.py"
+DEPLOYED = ROOT / "deploy" / "onnx_tracking"
 
 
 def measure(job: MeasurementJob) -> MeasurementJob:
@@ -43,7 +44,7 @@ def measure(job: MeasurementJob) -> MeasurementJob:
         return {"providers": {name: {"error": str(error)} for name in job["providers"]}}
     import onnxruntime
 
-    deployed, graphs = load_script(), write_graphs(job)
+    deployed, graphs = load_deployed(), write_graphs(job)
     sequence = read_folder(job["data_dir"])[0]
     answers: dict[str, Any] = {}
     plain: list[np.ndarray] = []
@@ -71,11 +72,13 @@ def measure(job: MeasurementJob) -> MeasurementJob:
     return {"providers": answers, "version": onnxruntime.__version__}
 
 
-def load_script() -> ModuleType:
-    """deploy/track_onnx.py, which belongs to no package."""
-    spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
+def load_deployed() -> ModuleType:
+    """deploy/onnx_tracking, which belongs to no package."""
+    spec = importlib.util.spec_from_file_location(
+        DEPLOYED.name, DEPLOYED / "__init__.py", submodule_search_locations=[str(DEPLOYED)]
+    )
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

@@ -46,10 +46,13 @@ def test_boxes_equal_the_toolbox(deployed, tmp_path):
 
 
 def tracked_alone(folder: Path, *sources: object, box: str) -> np.ndarray:
-    """The boxes that the script writes in a process of its own, where neither PyTorch nor this repository is."""
-    alone = "import sys; sys.modules.update(torch=None, lib=None); sys.argv[0] = {0!r}; import runpy; "
-    alone += "runpy.run_path({0!r}, run_name='__main__')"
-    command = [sys.executable, "-c", alone.format(str(ROOT / "deploy/track_onnx.py")), str(folder), "--box", box]
+    """The boxes that a copy of the script writes in a process of its own, where neither PyTorch nor this repository
+    is."""
+    copied = shutil.copytree(ROOT / "deploy", folder / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
+    alone = "import sys; sys.modules.update(torch=None, lib=None); sys.path[0] = {0!r}; import runpy; "
+    alone += "sys.argv[0] = {1!r}; runpy.run_path({1!r}, run_name='__main__')"
+    script = alone.format(str(copied), str(copied / "track_onnx.py"))
+    command = [sys.executable, "-c", script, str(folder), "--box", box]
     subprocess.run([*command, *map(str, sources), "--output", "boxes.txt"], check=True, cwd=folder)
     return np.loadtxt(folder / "boxes.txt")
 
@@ -151,7 +154,7 @@ def test_rules_of_crops_with_context_equal_the_toolbox(deployed, monkeypatch, tm
         (tmp_path / f"{name}.onnx").touch()
     known = {name: UnwrittenGraph(part, describe(own.method)) for name, part in make_graphs(own.method).items()}
     monkeypatch.setattr(
-        deployed.onnxruntime, "InferenceSession", lambda path, options, providers: known[Path(path).stem]
+        deployed.tracker.onnxruntime, "InferenceSession", lambda path, options, providers: known[Path(path).stem]
     )
     random = np.random.default_rng(0)
     images = [[cv2.resize(random.integers(0, 256, (9, 12, 3), np.uint8), (240, 180)) for _ in range(cameras)]
@@ -174,13 +177,13 @@ def test_crops_with_context_equal_the_toolbox(deployed):
         box = np.concatenate([random.uniform(-100, 200, 2), random.uniform(0, 60, 2)])
         size, side = int(random.choice([64, 127])), random.uniform(1, 200)
         view = place_with_context(box, side, size, size / side, fill)
-        pixels = deployed.cut_with_context(image, box[:2] + box[2:] / 2, side, size, fill)
+        pixels = deployed.crops.cut_with_context(image, box[:2] + box[2:] / 2, side, size, fill)
         np.testing.assert_array_equal(pixels, cut(image, view))
-        assert deployed.context_side(box, 0.3) == context_side(box, 0.3)
+        assert deployed.crops.context_side(box, 0.3) == context_side(box, 0.3)
         outside += sum(view.outside(image.shape[:2])) > 0
     assert outside > 100
     np.testing.assert_array_equal(
-        deployed.mean_colour(image), np.concatenate([mean_colour(image[..., :3]), mean_colour(image[..., 3:])])
+        deployed.crops.mean_colour(image), np.concatenate([mean_colour(image[..., :3]), mean_colour(image[..., 3:])])
     )
 
 
@@ -192,7 +195,7 @@ def test_stretched_crops_equal_the_toolbox(deployed):
         box = np.rint(np.concatenate([random.uniform(-200, 200, 2), random.uniform(0, 60, 2)]))
         factor, size = random.choice([1.4, 5.0]), int(random.choice([64, 128]))
         view = place_stretched(box, factor, size, fill)
-        pixels, extent = deployed.cut_stretched(image, box, factor, size, fill)
+        pixels, extent = deployed.crops.cut_stretched(image, box, factor, size, fill)
         np.testing.assert_array_equal(pixels, cut(image, view))
         assert tuple(extent) == view.extent and (size / extent[0], size / extent[1]) == view.scale
         outside += sum(view.outside(image.shape[:2])) > 0
@@ -201,19 +204,19 @@ def test_stretched_crops_equal_the_toolbox(deployed):
 
 def test_rules_that_the_script_does_not_follow_are_refused(deployed):
     known = {"geometry": "StretchedGeometry", "motion": 0.0}
-    deployed.check_rules("out", known)
+    deployed.tracker.check_rules("out", known)
     for change, message in (
         ({"box": "area"}, "out: TEST.BOX is area, which is not followed here; export again with proposal"),
         ({"motion": 0.5}, "out: TEST.MOTION is 0.5, which is not followed here; export again with 0"),
         ({"geometry": "RefinerGeometry"}, "out: RefinerGeometry crops are not supported here"),
     ):
         with pytest.raises(ValueError, match=message):
-            deployed.check_rules("out", known | change)
+            deployed.tracker.check_rules("out", known | change)
 
 
 def test_two_corners_instead_of_a_size_are_named(deployed, capsys):
     for box in ((60, 50, 230, 70), (200, 150, 30, 20), (60, 50, 90, 70)):
-        deployed.warn_of_corners(np.array(box), 180, 240)
+        deployed.tracker.warn_of_corners(np.array(box), 180, 240)
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("box 60,50,230,70 sticks out") and said.endswith("give x,y,w,h: 60,50,170,20")
 
@@ -228,9 +231,9 @@ def test_crops_equal_the_toolbox(deployed):
             view = place_square(box, factor, size, image.shape[:2])
         except InputError:
             with pytest.raises(ValueError, match="outside"):
-                deployed.cut(image, box, factor, size)
+                deployed.crops.cut(image, box, factor, size)
             continue
-        pixels, scale = deployed.cut(image, box, factor, size)
+        pixels, scale = deployed.crops.cut(image, box, factor, size)
         np.testing.assert_array_equal(pixels, cut(image, view))
         assert (scale, scale) == view.scale
 
@@ -238,7 +241,7 @@ def test_crops_equal_the_toolbox(deployed):
 def test_clipping_equals_the_toolbox(deployed):
     random = np.random.default_rng(0)
     for box in np.concatenate([random.uniform(-60, 160, (300, 2)), random.uniform(0, 120, (300, 2))], axis=1):
-        np.testing.assert_array_equal(deployed.clip(box, 90, 120, 10), clip_box(box, 90, 120))
+        np.testing.assert_array_equal(deployed.crops.clip(box, 90, 120, 10), clip_box(box, 90, 120))
 
 
 def test_images_are_joined_visible_first_and_red_first(deployed):

@@ -1,4 +1,4 @@
-"""deploy/track_onnx.py reads recordings as the toolbox does: names, missing images, sizes, videos, wrong arguments."""
+"""deploy/onnx_tracking reads recordings as the toolbox does: names, missing images, sizes, videos, wrong arguments."""
 
 import importlib.util
 import os
@@ -58,9 +58,9 @@ def test_order_of_names_is_that_of_the_toolbox(deployed, tmp_path, names):
         expected = [path.name for path in list_images(tmp_path / "a")]
     except InputError:
         with pytest.raises(deployed.InputError):
-            deployed.list_images(tmp_path / "a")
+            deployed.numbering.list_images(tmp_path / "a")
     else:
-        assert [path.name for path in deployed.list_images(tmp_path / "a")] == expected == names
+        assert [path.name for path in deployed.numbering.list_images(tmp_path / "a")] == expected == names
 
 
 @pytest.mark.parametrize(
@@ -188,22 +188,22 @@ def test_damaged_frames_keep_their_places(deployed, tmp_path, lost, capsys):
 
 def test_videos_that_opencv_reads_in_part_are_refused(deployed, tmp_path):
     with pytest.raises(deployed.InputError, match="have no delays; convert it to mp4"):
-        deployed.Video(put_gif(tmp_path / "v.gif", [10, 20, 30]))
+        deployed.recordings.Video(put_gif(tmp_path / "v.gif", [10, 20, 30]))
     deep = put_deep_video(tmp_path / "v.mkv", np.full((3, 48, 64), 30000, np.uint16))
     with pytest.raises(deployed.InputError, match="16-bit values; convert it to a folder of 16-bit images"):
-        deployed.Video(deep)
+        deployed.recordings.Video(deep)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
 @pytest.mark.parametrize("value", [1, 3, 6, 7])
 def test_orientation_tags_are_obeyed_as_in_the_toolbox(deployed, tmp_path, suffix, value):
     path = put_oriented(tmp_path / f"1{suffix}", value)
-    found = deployed.read_image(path, None)[..., ::-1]
+    found = deployed.images.read_image(path, None)[..., ::-1]
     np.testing.assert_allclose(found, read_image(path), atol=6)
 
 
 @pytest.fixture
-def command(deployed, tmp_path, monkeypatch):
+def command(script, tmp_path, monkeypatch):
     """Runs the script with a tracker that keeps its box; the frames that it saw."""
     put_images(tmp_path / "v", ["1.png", "2.png", "3.png"])
     put_images(tmp_path / "i", ["1.png", "2.png", "3.png"])
@@ -222,9 +222,9 @@ def command(deployed, tmp_path, monkeypatch):
 
         own = {"stream": "visible", "missing_infrared": "grey copy"}
         tracker = SimpleNamespace(modalities=modalities, start=start, track=track, **own)
-        monkeypatch.setattr(deployed, "OnnxTracker", lambda folder, providers: tracker)
+        monkeypatch.setattr(script, "OnnxTracker", lambda folder, providers: tracker)
         monkeypatch.setattr(sys, "argv", ["track_onnx.py", "graphs", *words])
-        deployed.main()
+        script.main()
         return seen
 
     return run
