@@ -59,13 +59,14 @@ def _filters(name: str, model: Any, maps: list[Any]) -> Named:
     yield "clf_feat.train (images,sequences,C,H,W)", train[:, None]
     yield "clf_feat.test", test[:, None]
     boxes = torch.tensor(golden.read(name)["recipe"]["train_boxes_xywh"], device=train.device)[None]
-    target = model.classifier.filter_optimizer.make_target(train[None], boxes, model.classifier.size)
+    optimizer, first = model.classifier.filter_optimizer, model.classifier.filter_initializer(train[None], boxes)
+    target = optimizer.make_target(train[None], boxes, model.classifier.size)
     if name == "prdimp50":
         yield "optimizer.label_density (3,1,H,W)", target[0, :, None]
     else:
         stages = ("optimizer.label_map (3,H,W)", "optimizer.target_mask", "optimizer.spatial_weight")
         yield from ((stage, part[0]) for stage, part in zip(stages, target, strict=True))
-    course = model.classifier.learn(train[None], boxes, iterations=5, with_losses=True)
+    course = optimizer(first, train[None], boxes, iterations=5, with_losses=True)
     yield "filter.init", course.filters[0]
     yield from ((f"filter.iter{step}", course.filters[step]) for step in range(1, 6))
     yield "filter.iter5_minus_init", course.filters[5] - course.filters[0]
@@ -77,7 +78,7 @@ def _filters(name: str, model: Any, maps: list[Any]) -> Named:
     if name == "prdimp50":
         yield "score.test.iter5.softmax", model.likelihood(scores)
     shares = torch.tensor([[0.5, 0.3, 0.2]], device=train.device)
-    weighted = model.classifier.learn(train[None], boxes, shares, iterations=5, with_losses=True)
+    weighted = optimizer(first, train[None], boxes, shares, iterations=5, with_losses=True)
     yield "filter.iter5_minus_init.sample_weight_.5_.3_.2", weighted.filters[5] - weighted.filters[0]
     yield "filter.losses.sample_weight", torch.cat(weighted.losses)
 

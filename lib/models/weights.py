@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ..core.errors import InputError
@@ -61,6 +62,17 @@ def rename_prefix(key: str, prefixes: Mapping[str, str]) -> str:
         if key.startswith(before):
             return after + key.removeprefix(before)
     return key
+
+
+def add_counters(named: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights with the counters of BatchNorm, which old files lack, where they have its statistics. own: the network's
+    state dict."""
+    counters = {
+        key: torch.zeros_like(value)
+        for key, value in own.items()
+        if key.endswith("num_batches_tracked") and key.replace("num_batches_tracked", "running_var") in named
+    }
+    return counters | named
 
 
 def _explain(held: str, wanted: str, missing: list[str], unexpected: list[str]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..precision import at_least_float32
 from ..trunks.imagenet_resnet import BasicBlock
-from .steepest_descent import Descent, SteepestDescent
+from .steepest_descent import SteepestDescent
 from .target_filter import FilterInitializer, InstanceL2Norm
 
 
@@ -34,16 +34,7 @@ class TargetClassifier(nn.Module):
         features = self.feature_extractor(coarse.flatten(0, -4)).unflatten(0, coarse.shape[:-3])
         return at_least_float32(features)
 
-    def learn(
-        self,
-        features: Tensor,
-        boxes: Tensor,
-        weights: Tensor | None = None,
-        *,
-        iterations: int,
-        with_losses: bool = False,
-    ) -> Descent:
-        """The first filter and those after each iteration: features [B, N, C, H, W], boxes [B, N, 4], weights of the
-        images [B, N] -> Descent"""
+    def learn(self, features: Tensor, boxes: Tensor, iterations: int) -> list[Tensor]:
+        """The first filter and those after each iteration, [B, C, k, k]: features [B, N, C, H, W], boxes [B, N, 4]"""
         first = self.filter_initializer(features, boxes)
-        return self.filter_optimizer(first, features, boxes, weights, iterations=iterations, with_losses=with_losses)
+        return self.filter_optimizer(first, features, boxes, iterations=iterations).filters

@@ -222,8 +222,7 @@ class DiMPMethod(DiscriminativeMethod):
 
     def first_filters(self, features: Tensor, boxes: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The classifier's first filter after FIRST.STEPS."""
-        course = self.network.classifier.learn(features[None], boxes[None], iterations=self.first_steps)
-        return course.filters[-1], features
+        return self.network.classifier.learn(features[None], boxes[None], self.first_steps)[-1], features
 
     def score(self, filters: Tensor, features: Tensor) -> Tensor:
         """The correlation."""

@@ -22,6 +22,7 @@ from ...layers.trunks.imagenet_resnet import ImageNetResNet, timm_resnet
 from ..base import Network, ScoreMap
 from ..frame_set import FrameSetBatch
 from ..method import Method
+from ..weights import rename_prefix
 from .method import DiMPMethod
 from .parts import COARSE, FINE, STRIDE, Embedded, Maps, Prediction, Seen
 from .training import FrozenLayers, ScoreTraining, box_losses
@@ -83,10 +84,7 @@ class Discriminative(Network):
     @classmethod
     def rename(cls, key: str) -> str:
         """The name that a key of a public file has here."""
-        for there, here in cls.renamed.items():
-            if key.startswith(there):
-                return here + key.removeprefix(there)
-        return key
+        return rename_prefix(key, cls.renamed)
 
     def read(self, prediction: Any) -> Tensor:
         """The best cell, and the target's size in its template."""
@@ -145,9 +143,9 @@ class DiMP(Discriminative):
         """template [B, 1, 3, S, S] normalised: one image to learn from; box [B, 4] cxcywh in units of the template"""
         maps = self.extract(template)
         boxes = self.target_box(template, box)
-        course = self.classifier.learn(self.features(maps), boxes[:, None], iterations=self.iterations)
+        course = self.classifier.learn(self.features(maps), boxes[:, None], self.iterations)
         modulation = self.iou_net.modulate(maps.fine[:, 0], maps.coarse[:, 0], boxes)
-        return Embedded(course.filters[-1], modulation, boxes[:, 2:] / template.shape[-1])
+        return Embedded(course[-1], modulation, boxes[:, 2:] / template.shape[-1])
 
     def forward(self, memory: Embedded, search: Tensor) -> Prediction:
         """Embedded and search [B, 1, 3, S, S] normalised -> Prediction"""
@@ -164,9 +162,9 @@ class DiMP(Discriminative):
     def step(self, batch: FrameSetBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses of the filters and of the boxes."""
         train, test = self.extract(batch.train), self.extract(batch.test)
-        course = self.classifier.learn(self.features(train), batch.train_boxes, iterations=self.iterations)
+        course = self.classifier.learn(self.features(train), batch.train_boxes, self.iterations)
         features = self.features(test)
-        scores = [apply_filter(features, filters) for filters in course.filters]
+        scores = [apply_filter(features, filters) for filters in course]
         losses, figures = self.score_training(scores, batch.test_boxes, self.classifier)
         box, iou = box_losses(self.iou_net, train, test, batch)
         return losses | {"box": self.box_weight * box}, figures | {"iou": iou}

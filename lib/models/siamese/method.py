@@ -3,8 +3,10 @@
 B targets, A anchors, n score cells on each side. Boxes are cxcywh in pixels of the crop, relative to its centre.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,8 +41,23 @@ class ProposalNetwork(Network):
     stride: int = 8  # pixels of the search region between two cells
     extra_cells: int = 0  # n = (side of the search region - 127) / stride + 1 + extra_cells
     size_step: int = 8  # the side of a search region is 127 plus a multiple of it
+    #: The module whose `rename`, `adopt` and `export` know the public names of the weights.
+    names: ClassVar[ModuleType]
     backbone: Any
     training_rules: Any
+
+    @classmethod
+    def rename(cls, key: str) -> str:
+        """As the module's."""
+        return cls.names.rename(key)
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As the module's."""
+        return self.names.adopt(weights, self.state_dict())
+
+    def publish(self, naming: str) -> dict[str, Tensor]:
+        """As the module's `export`."""
+        return self.names.export(self.state_dict(), naming)
 
     def read_boxes(self, prediction: Any) -> Tensor:
         """The box of each proposal: [B, 4, ...] with the dimensions behind the logits' second one."""

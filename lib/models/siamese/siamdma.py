@@ -6,6 +6,7 @@ B targets, L levels of the trunk, C channels, n score cells and m = n + 6 featur
 """
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -22,10 +23,10 @@ from ...layers.siamese.neck import Neck, level_name
 from ...layers.trunks.resnet import STRIDE, ResNetTrunk, channels_of
 from ..base import PairBatch, ScoreMap
 from ..method import Method
+from . import siamdma_names
 from .method import ProposalNetwork
 from .network import from_crop_units
 from .siamdma_method import SiamDMAMethod
-from .siamdma_names import NOT_USED, adopt, download_resnet, export, rename, start_weights
 from .siamdma_training import SiamDMATraining
 
 INPUTS = ("imagenet", "pysot")
@@ -56,8 +57,9 @@ class SiamDMA(ProposalNetwork):
     training_crops = "streams"
     backbone_key = "MODEL.BACKBONE.WIDTH"
     marks: Sequence[str] = ("backbone.streams.", "head.levels.")
-    dropped_keys: Sequence[str] = NOT_USED
+    dropped_keys: Sequence[str] = siamdma_names.NOT_USED
     precise: Sequence[str] = ("head.levels.*.loc.head.*", "head.loc_scale", "head.loc_weight")
+    names: ClassVar[ModuleType] = siamdma_names
     method_class: ClassVar[type[Method]] = SiamDMAMethod
     input_form: Tensor
 
@@ -150,28 +152,14 @@ class SiamDMA(ProposalNetwork):
         boxes = from_crop_units(xywh_to_cxcywh(batch.search_box), batch.search.shape[-1])
         return self.training_rules(prediction, batch._replace(search_box=boxes))
 
-    @classmethod
-    def rename(cls, key: str) -> str:
-        """The name that a key of the author's files has here."""
-        return rename(key)
-
-    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The author's weights under this network's names. Raises InputError for weights that were made for another
-        input than DATA.INPUT's, or with two stems that differ."""
-        return adopt(weights, self.state_dict())
-
-    def publish(self, naming: str) -> dict[str, Tensor]:
-        """The weights as the author names them, or as they are."""
-        return export(self.state_dict(), naming)
-
     def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights to start from: a SiamDMA, a SiamBAN or another tracker of pysot, or a ResNet-50 of pysot or
         torchvision. Both cameras get the same."""
-        return start_weights(weights, self.state_dict())
+        return siamdma_names.start_weights(weights, self.state_dict())
 
     def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
         """torchvision's ImageNet weights of ResNet-50, downloaded. Raises InputError where that fails."""
-        return download_resnet()
+        return siamdma_names.download_resnet()
 
     def rate_factor(self, name: str) -> float:
         """The infrared camera has further to go from its start on visible images."""

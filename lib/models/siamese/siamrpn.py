@@ -3,7 +3,7 @@
 B targets, C channels of the trunk, A anchors, n score cells on each side, N = A n^2, S side of the search region.
 """
 
-from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 from easydict import EasyDict
@@ -17,9 +17,9 @@ from ...layers.siamese.heads import UPChannelRPN
 from ...layers.trunks.alexnet import AlexNetTrunk
 from ..base import PairBatch
 from ..method import Method
+from . import siamrpn_names
 from .method import ProposalMethod, ProposalNetwork
 from .network import from_crop_units
-from .siamrpn_names import adopt, export, rename
 from .siamrpn_training import AnchorTraining
 
 
@@ -98,6 +98,7 @@ class SiamRPN(AnchorNetwork):
 
     backbone_key = "MODEL.BACKBONE.WIDTH"
     marks = ("rpn_head.",)
+    names: ClassVar[ModuleType] = siamrpn_names
     method_class: ClassVar[type[Method]] = SiamRPNMethod
 
     def __init__(self, cfg: EasyDict):
@@ -114,16 +115,3 @@ class SiamRPN(AnchorNetwork):
     def forward(self, memory: Any, search: Tensor) -> Any:
         """Kernels and search [B, 1, 3, S, S], S = 127 + 8 (n - 1) -> Prediction"""
         return Prediction(*self.rpn_head(self.backbone(search[:, 0]), memory.cls, memory.loc))
-
-    @classmethod
-    def rename(cls, key: str) -> str:
-        """The name that a key of any public naming has here."""
-        return rename(key)
-
-    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of any public naming under this network's names and at its `corr_scale`."""
-        return adopt(weights, self.state_dict())
-
-    def publish(self, naming: str) -> dict[str, Tensor]:
-        """Weights for the original release or pysot, which have no `corr_scale`."""
-        return export(self.state_dict(), naming)

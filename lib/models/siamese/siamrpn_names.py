@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...core.registry import choose
-from ..weights import rename_prefix
+from ..weights import add_counters, rename_prefix
 
 SCALE = "rpn_head.corr_scale"
 _KERNEL_MAKERS = ("rpn_head.template_cls_conv.", "rpn_head.template_loc_conv.")
@@ -46,10 +46,7 @@ def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
     if SCALE in own:
         named = _scaled(named, float(scale / own[SCALE].to(scale.device)))
         named[SCALE] = own[SCALE]
-    for key, value in own.items():
-        if key.endswith("num_batches_tracked") and key.replace("num_batches_tracked", "running_var") in named:
-            named.setdefault(key, torch.zeros_like(value))
-    return named
+    return add_counters(named, own)
 
 
 def rename(key: str) -> str:

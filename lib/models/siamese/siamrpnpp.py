@@ -4,6 +4,7 @@ B targets, L levels, C channels, A anchors, n score cells and k kernel cells on 
 """
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 from easydict import EasyDict
@@ -17,12 +18,12 @@ from ...layers.trunks.alexnet import AlexNetTrunk
 from ...layers.trunks.mobilenet import LAYERS, LEVELS, MobileNetTrunk, scale
 from ...layers.trunks.resnet import ResNetTrunk, channels_of
 from ..method import Method
+from . import siamrpnpp_names
 from .long_term import build_long_term
 from .method import PysotMethod
 from .siamdma_names import download_resnet
 from .siamrpn import AnchorNetwork, Prediction
 from .siamrpn_training import AnchorTraining
-from .siamrpnpp_names import adopt, export, rename, start_weights
 
 _ALEXNET_LEVELS = [5]  # its last convolution
 
@@ -68,6 +69,7 @@ class SiamRPNPP(AnchorNetwork):
     """SiamRPN++'s network on a ResNet-50, a MobileNetV2 or an AlexNet."""
 
     backbone_key = "MODEL.BACKBONE.TYPE"
+    names: ClassVar[ModuleType] = siamrpnpp_names
     marks: Sequence[str] = ("rpn_head.levels.", ".cls.conv_kernel.", ".loc.conv_kernel.")
     precise: Sequence[str] = ("rpn_head.levels.*.loc.head.*", "rpn_head.loc_weight")
     method_class: ClassVar[type[Method]] = SiamRPNPPMethod
@@ -114,22 +116,9 @@ class SiamRPNPP(AnchorNetwork):
             return [self.backbone(image[:, 0])]
         return self.neck(self.backbone(image), template=template)[:, :, 0].unbind(1)
 
-    @classmethod
-    def rename(cls, key: str) -> str:
-        """The name that a key of pysot's files has here."""
-        return rename(key)
-
-    def adopt(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """pysot's weights under this network's names."""
-        return adopt(weights, self.state_dict())
-
-    def publish(self, naming: str) -> dict[str, Tensor]:
-        """The weights as pysot names them, or as they are."""
-        return export(self.state_dict(), naming)
-
     def fit(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights to start from: a tracker of pysot, or an ImageNet trunk of pysot or torchvision."""
-        return start_weights(weights, self.state_dict())
+        return siamrpnpp_names.start_weights(weights, self.state_dict())
 
     def timm_weights(self, cfg: EasyDict) -> dict[str, Tensor]:
         """torchvision's ImageNet weights of ResNet-50, downloaded. Raises InputError where that fails, and for another

@@ -7,11 +7,11 @@ level where there is one (`neck.downsample`, `rpn_head`).
 import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from ...core.registry import choose
 from ...layers.trunks.resnet import widen_projections
+from ..weights import add_counters
 
 #: pysot's ImageNet AlexNet: its layer -> indices of convolution and BatchNorm here.
 _ALEXNET = {"1": (0, 1), "2": (4, 5), "3": (8, 9), "4": (11, 12), "5": (14, 15)}
@@ -42,10 +42,7 @@ def adopt(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
     for key, value in weights.items():
         parts = rename(key).split(".")
         named[".".join(names.get(part, part) for part in parts)] = value
-    for key, value in own.items():
-        if key.endswith("num_batches_tracked") and key.replace("num_batches_tracked", "running_var") in named:
-            named.setdefault(key, torch.zeros_like(value))
-    return named
+    return add_counters(named, own)
 
 
 def export(weights: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
