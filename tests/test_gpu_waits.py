@@ -1,5 +1,7 @@
 """Where a program would wait for a GPU, found without one. docs/gpu.md has the list of what was looked at."""
 
+from pathlib import Path
+
 import fake_gpu
 import golden
 import micro
@@ -9,8 +11,11 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.core import distributed
+from lib.core.tree import Owned
 from lib.layers.filters.box_optimizer import jitter_boxes
 from lib.models import TRACKERS, build_method, build_model
+from lib.models.discriminative.atom_method import Response
+from lib.models.discriminative.parts import Memory
 from lib.test.tracker.crop_tracker import CropTracker
 from lib.test.tracker.forward_pass import ForwardPass, Mode
 from lib.train.average import WeightAverage
@@ -58,6 +63,50 @@ def test_a_training_step_stays_on_the_device(variant):
         sum(losses.values()).backward()
     assert not copies.places
     assert any(parameter.grad is not None for parameter in network.parameters())
+
+
+class Draws:
+    """Random numbers of a target, on the host."""
+
+    def draw(self, *shape):
+        return torch.rand(shape)
+
+
+@pytest.mark.parametrize("variant", ["dimp", "prdimp", "atom"])
+def test_of_a_tracker_that_learns_a_target_the_search_stays_on_the_device(variant):
+    """From the region to the refined boxes; then it reads whether the target was found. What goes up is pinned."""
+    network = network_there(variant).eval()
+    method = build_method(network, micro.config(variant))
+    shapes = (2, 1, 1, 3, method.search_size, method.search_size), (2, 2)
+    pixels = torch.empty(shapes[0], dtype=torch.uint8, device=fake_gpu.DEVICE)
+    size = torch.empty(shapes[1], device=fake_gpu.DEVICE)
+    if variant == "atom":
+        channels, side = method.channels, method.size
+        filters = Response(*(size.new_empty(2, channels, *rest) for rest in ((side, side), (256 // 16,))))
+    else:
+        filters = size.new_empty(2, 8, 4, 4)
+    template = torch.empty(2, 1, 3, *pixels.shape[-2:], device=fake_gpu.DEVICE)
+    with torch.no_grad():
+        modulation = network.iou_net.modulate(*network.extract(template[:, 0]), template.new_empty(2, 4))
+        memory = Memory(filters, modulation, Owned(Draws(), Draws()))
+        with fake_gpu.Copies() as copies:
+            seen = method.predict(memory, pixels)
+            found = method.locate(method.score(filters, seen.features), size, torch.full_like(size, 0.5), 4)
+            boxes = method.refine(memory, seen, torch.cat([found.place, size], 1), method.search_size)
+    assert boxes.shape == (2, 4) and boxes.device == found.flag.device == fake_gpu.DEVICE
+    assert [Path(place).name.partition(":")[0] for place in copies.places] == ["upload.py"]
+
+
+@pytest.mark.parametrize("variant", ["dimp", "prdimp"])
+def test_a_filter_is_learned_on_the_device(variant):
+    method = build_method(network_there(variant).eval(), micro.config(variant))
+    image = torch.empty(3, method.template_size, method.template_size, device=fake_gpu.DEVICE)
+    with torch.no_grad():
+        memory = method._start(image, image.new_empty(4), "walk")
+        with fake_gpu.Copies() as copies:
+            filters = method.improve(memory.filters, memory.learner.items[0].samples, 2)
+    assert filters.shape == memory.filters.shape and filters.device == fake_gpu.DEVICE
+    assert [Path(place).name.partition(":")[0] for place in copies.places] == ["upload.py"]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ M places of a memory, N samples of the first frame.
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..core import tree
+from ..core.upload import upload
 
 
 class SampleMemory:
@@ -55,4 +55,4 @@ class SampleMemory:
         """The samples so far, a tree with the leading dimensions 1 and their number; their weights [1, number]"""
         samples = tree.map_tensors(lambda part: part[None, : self.count], self.samples)
         like = tree.tensors(self.samples)[0]
-        return samples, torch.tensor(self.weights[None, : self.count], dtype=torch.float32, device=like.device)
+        return samples, upload(self.weights[None, : self.count].astype(np.float32), like.device)

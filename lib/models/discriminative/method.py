@@ -21,6 +21,7 @@ from ...core.frame import Frame, Streams
 from ...core.sample_view import REPEAT, place_sample
 from ...core.target import Target
 from ...core.tree import Owned
+from ...core.upload import upload
 from ...core.view import View
 from ...layers.filters.box_optimizer import BoxSteps, climb, jitter_boxes, mean_of_best
 from ...layers.filters.first_samples import FirstSamples
@@ -103,7 +104,7 @@ class DiscriminativeMethod(OneView):
         """With the target's place in a search region that it need not be in the middle of."""
         memory: Memory = target.state.memory
         place = xywh_to_cxcywh(views[0].to_crop(target.box))[None, :2]
-        return memory._replace(last=torch.from_numpy(place).to(memory.modulation.fine))
+        return memory._replace(last=upload(place.astype(np.float32), memory.modulation.fine.device))
 
     def _start(self, image: Tensor, box: Tensor, name: str) -> Memory:
         """image [3, E, E] normalised, box [4] cxcywh in units of it"""
@@ -171,13 +172,14 @@ class DiscriminativeMethod(OneView):
         network, rules = self.network.iou_net, self.box
         noise = torch.stack([learner.draw(rules.RANDOM, 4) for learner in memory.learner.items]) - 0.5
         start = jitter_boxes(
-            cxcywh_to_xywh(boxes) * side, noise.to(boxes.device), rules.JITTER_POSITION, rules.JITTER_SIZE
+            cxcywh_to_xywh(boxes) * side, upload(noise, boxes.device), rules.JITTER_POSITION, rules.JITTER_SIZE
         )
         better, scores = climb(lambda free: network(memory.modulation, seen.iou, free), start, self.steps)
         best, any_left = mean_of_best(better, scores, rules.BEST, rules.ASPECT)
         # As in the published code: boxes go in by the edges of pixels, and come out as IoU-Net's training counts them,
         # from the middle of the first pixel.
-        refined = (xywh_to_cxcywh(best) + boxes.new_tensor([0.5, 0.5, 0, 0])) / side
+        refined = xywh_to_cxcywh(best)
+        refined = torch.cat([refined[:, :2] + 0.5, refined[:, 2:]], dim=1) / side
         return torch.where(any_left[:, None], refined, boxes)
 
     def learn(self, memory: Memory, features: Tensor, boxes: Tensor, flags: list[int]) -> Memory:

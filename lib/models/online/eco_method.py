@@ -18,6 +18,7 @@ from ...core.frame import Frame, Streams
 from ...core.sample_view import place_sample
 from ...core.target import Target
 from ...core.tree import Owned
+from ...core.upload import upload
 from ...core.view import View
 from ...layers.filters.first_samples import FirstSamples
 from ...layers.filters.fourier import add_series, sample, shift
@@ -151,7 +152,7 @@ class ECOMethod(Method):
         row = torch.stack([cell.div(size, rounding_mode="floor"), cell % size], dim=1)
         moved = ((row + size // 2) % size - size // 2).float() / size
         rows = torch.arange(len(view), device=view.device)
-        factor = torch.as_tensor(self.factors, dtype=torch.float32, device=view.device)[view]
+        factor = upload(self.factors.astype(np.float32), view.device)[view]
         boxes = torch.cat([0.5 + moved.flip(1), prior[rows, view, :2] * factor[:, None]], dim=1)
         middle = [shift(part.samples[rows, view], 2 * torch.pi * moved[:, None]) for part in blocks]
         memory = self._learn(memory, middle, highest.isfinite().tolist())

@@ -17,6 +17,7 @@ from ...core.errors import InputError
 from ...core.frame import Frame, Streams
 from ...core.target import Target
 from ...core.tree import Owned
+from ...core.upload import upload
 from ...core.view import View
 from ...layers.trunks.mdnet import score_boxes
 from ..method import Answer, Method, TargetAnswer
@@ -110,9 +111,7 @@ class RTMDNetMethod(Method):
         candidates = self.draw_candidates(target, frame.size)
         scene, device = self._scene(target, candidates), self.network.device
         known = (candidates, scene.box, scene.scale, views[0].corner)
-        boxes, box, scale, corner = (
-            torch.tensor(np.array([part]), dtype=torch.float32, device=device) for part in known
-        )
+        boxes, box, scale, corner = (upload(np.array([part], np.float32), device) for part in known)
         draw = torch.tensor([[name_number(target.name), target.age]])
         place = Place(boxes, box, scale, corner, torch.tensor([frame.size]), draw)
         return Memory(target.state.memory.learner, place)
