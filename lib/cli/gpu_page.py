@@ -6,28 +6,30 @@ from statistics import median
 from typing import Any
 
 from ..core.measure.benchmark import machine_words
-from ..core.measure.steps import DONE, Outcome
+from ..core.measure.steps import DONE, FAILED, STATES, STOPPED, Outcome
 from ..core.table import Table, format_markdown
 from ..test.benchmarks.track import split
 
 Rows = list[list[str]]
 
 
-def write_page(outcomes: Many[Outcome]) -> str:
-    """The page."""
+def write_page(outcomes: Many[Outcome], *, rehearses: bool = False) -> str:
+    """The page. rehearses: whether networks are narrow."""
     done = [outcome for outcome in outcomes if outcome.state == DONE]
     rates: dict[str, Any] = next((one.answer["speeds"] for one in done if one.step.kind == "device"), {})
-    parts = []
+    parts = [
+        "# A rehearsal on a processor\n\n" + _REHEARSAL if rehearses else "# Measured on a GPU",
+        _summary(outcomes),
+    ]
     for kind, make in TABLES.items():
         own = [outcome for outcome in done if outcome.step.kind == kind]
         parts += [format_markdown(make(own, rates))] if own else []
     missing = [outcome for outcome in outcomes if outcome.state != DONE]
-    rows = [["step", "state", "s", "last line"], *([one.step.name, one.state, f"{one.seconds:.0f}", _last(one.error)]
-                                                   for one in missing)]  # fmt: skip
+    rows = [["step", "state", "s", "why"], *([one.step.name, one.state, f"{one.seconds:.0f}", _why(one)]
+                                             for one in missing)]  # fmt: skip
     notes = ("Traceback and further lines: results.json and logs/.",)
     parts += [format_markdown(Table("Steps without a result", rows, notes))] if missing else []
-    times = f"{len(done)} of {len(outcomes)} steps, {sum(one.seconds for one in outcomes):.0f} s of steps."
-    return "\n\n".join([*parts, times]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def device_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
@@ -126,14 +128,14 @@ def providers_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
     return Table("ONNX Runtime's providers", rows, notes)
 
 
-def facts_table(title: str) -> Callable[[Many[Outcome], dict[str, Any]], Table]:
-    """A table of whatever a step answers."""
+def facts_table(title: str, **words: str) -> Callable[[Many[Outcome], dict[str, Any]], Table]:
+    """A table of whatever a step answers, empty values left out. words: what keys of the answer are called."""
 
     def make(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
         rows = [["", "value"]]
         for one in outcomes:
-            rows += [[key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value)]
-                     for key, value in one.answer.items()]  # fmt: skip
+            rows += [[words.get(key, key.replace("_", " ")), f"{value:.4g}" if isinstance(value, float) else str(value)]
+                     for key, value in one.answer.items() if value != {}]  # fmt: skip
         return Table(title, rows)
 
     return make
@@ -148,11 +150,50 @@ TABLES: dict[str, Callable[[Many[Outcome], dict[str, Any]], Table]] = {
     "tracking": tracking_table,
     "training": training_table,
     "onnx": providers_table,
-    "exchange": facts_table("Exchange between processes: differences relative to the largest value"),
-    "resume": facts_table("A training run that was killed and went on"),
+    "exchange": facts_table(
+        "Exchange between processes: differences relative to the largest value",
+        ranks="processes",
+        gradients="exchanged gradients, from the mean of each process's own: about 0 is right",
+        buffers="running statistics, likewise",
+        differ="gradients of two processes, from each other: above 0, or nothing was exchanged",
+        not_possible="numbers of processes that were refused",
+    ),
+    "resume": facts_table(
+        "A training run that was killed and went on",
+        seconds="seconds until it was killed",
+        difference="weights at its end, from those of a run that was not killed: 0 is right on a processor",
+        last="last checkpoint",
+    ),
     "reference": facts_table("The public code beside this one"),
-    "frames": facts_table("Frames for tracking"),
+    "frames": facts_table("Frames for tracking", frames="pairs of images", mib="MiB"),
 }
+
+_REHEARSAL = (
+    "Networks are narrow and their weights random: times mean nothing here. That the steps run, and that all ways to "
+    "compute agree, does."
+)
+
+
+def _summary(outcomes: Many[Outcome]) -> str:
+    """How many steps there are of each state, and which public models are not right."""
+    counts = {state: sum(one.state == state for one in outcomes) for state in STATES}
+    words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    said = [f"{len(outcomes)} steps: {words}; {sum(one.seconds for one in outcomes):.0f} s of steps."]
+    deviations = {one.step.job["case"]: one.answer["worst"] for one in outcomes
+                  if one.step.kind == "golden" and one.state == DONE}  # fmt: skip
+    wrong = ", ".join(f"{name} ({worst:.2g})" for name, worst in deviations.items() if not worst <= 1)
+    if deviations:
+        verdict = f"beyond what is allowed: {wrong}" if wrong else "all right"
+        said.append(f"Public models: {len(deviations)} compared, {verdict}.")
+    return " ".join(said)
+
+
+def _why(outcome: Outcome) -> str:
+    """Why a step has no result."""
+    if outcome.state == FAILED:
+        return _last(outcome.error)
+    own = outcome.state == STOPPED and outcome.seconds >= outcome.step.seconds
+    return f"its {outcome.step.seconds:.0f} s were over" if own else "the minutes were over"
 
 
 def _network(outcome: Outcome) -> str:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -146,8 +147,25 @@ def test_the_page_shows_what_was_measured():
     failed = Outcome(Step("x", "", job, 1, kind="passes"), FAILED, 3.0, {}, "Traceback\nValueError: a | b")
     page = write_page([device, measured, failed])
     assert "| a/b | bf16 compiled | 4 | 2.00 | 2000.0 | 50.0% | 2.00 | 77 | 9.0 |" in page
-    assert "| bf16 | 800 | 4000 |" in page and "2 of 3 steps" in page
+    assert "| bf16 | 800 | 4000 |" in page and "3 steps: 2 done, 1 failed; 5 s of steps." in page
     assert r"| x | failed | 3 | ValueError: a \| b |" in page
+    assert page.startswith("# Measured on a GPU") and "narrow" in write_page([device], rehearses=True)
+
+
+def test_the_page_says_why_a_step_has_no_result_and_which_public_model_is_wrong():
+    def outcome(state, seconds, kind, job, **answer):
+        return Outcome(Step(f"{kind}, {state}, {seconds}", "", job, 9, kind=kind), state, seconds, answer, "a warning")
+
+    cases = (("eco", 0.1), ("atom", float("nan")))
+    golden = [outcome(DONE, 1.0, "golden", {"case": case}, worst=worst, at="bbox") for case, worst in cases]
+    late = [outcome(*end, "passes", {}) for end in ((STOPPED, 9.2), (STOPPED, 5.0), (LEFT_OUT, 0.0))]
+    exchanged = outcome(DONE, 1.0, "exchange", {}, gradients=0.0, not_possible={})
+    page = write_page([*golden, *late, exchanged])
+    assert "6 steps: 3 done, 2 stopped, 1 left out" in page
+    assert "Public models: 2 compared, beyond what is allowed: atom (nan)." in page
+    whys = ["its 9 s were over", "the minutes were over", "the minutes were over"]
+    assert re.findall(r"\| passes, .*\| ([^|]+) \|\n", page) == whys
+    assert "mean of each process's own: about 0 is right | 0 |" in page and "{}" not in page
 
 
 def test_what_onnx_runtime_lacks_is_said_on_the_page(monkeypatch):

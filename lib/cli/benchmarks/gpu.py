@@ -47,7 +47,8 @@ def measure(args: argparse.Namespace) -> Report:
         raise InputError(f"--reference {args.reference}: no folder lib there; give a clone of the public code")
     out, device = Path(args.out), choose_device_type(args.device)
     golden = str(Path(args.golden).resolve()) if args.golden else ""
-    steps = Plan(device, Scratch(out), golden, args.reference, args.threads).steps()
+    plan = Plan(device, Scratch(out), golden, args.reference, args.threads)
+    steps = plan.steps()
     kinds = {step.kind for step in steps}
     if unknown := set(args.only) - kinds:
         raise InputError(f"--only {sorted(unknown)[0]}: no such kind; known: {', '.join(sorted(kinds))}")
@@ -55,7 +56,7 @@ def measure(args: argparse.Namespace) -> Report:
 
     def report(outcomes: list[Outcome]) -> None:
         write_text(out / "results.json", json.dumps([one.content() for one in outcomes], indent=1) + "\n")
-        write_text(out / "results.md", write_page(outcomes))
+        write_text(out / "results.md", write_page(outcomes, rehearses=plan.rehearses))
 
     together = max(1, usable_cores() // (_CORES_OF_A_STEP if device == "cuda" else 1))
     outcomes = run_steps(steps, Scratch(out), seconds=60 * args.minutes, together=together, report=report)
