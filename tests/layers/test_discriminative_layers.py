@@ -9,10 +9,10 @@ from golden_discriminative import gauss32
 from torch.nn.functional import conv2d
 
 from lib.layers.filters.box_optimizer import BoxSteps, climb, jitter_boxes, mean_of_best
-from lib.layers.filters.iou_net import IoUNet
+from lib.layers.filters.iou_net import IoUFeatures, IoUNet, Modulation
 from lib.layers.filters.losses import grid_divergence, hinged_square_loss, sampled_divergence
 from lib.layers.filters.steepest_descent import GaussNewton, Newton, RadialTable
-from lib.layers.filters.target_filter import FilterInitializer, apply_filter, filter_gradient
+from lib.layers.filters.target_filter import FilterInitializer, InstanceL2Norm, apply_filter, filter_gradient
 
 OPTIMIZERS = {"dimp_gn": GaussNewton, "prdimp_newton": Newton}
 
@@ -114,6 +114,28 @@ def test_iou_net():
     torch.testing.assert_close(found.detach(), torch.tensor(known["iou"]), rtol=1e-4, atol=1e-6)
     (slope,) = torch.autograd.grad(found.sum(), boxes)
     torch.testing.assert_close(slope, torch.tensor(known["grad_boxes"]), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_filters_and_predicted_iou_stay_in_float32_under_mixed_precision(name):
+    torch.manual_seed(0)
+    features, boxes, weights = samples()
+    optimizer, net = OPTIMIZERS[name](), IoUNet(6, 5, 8).eval()
+    modulation = Modulation(torch.rand(2, 8), torch.rand(2, 8))
+    maps = IoUFeatures(torch.rand(2, 8, 36, 36), torch.rand(2, 8, 18, 18))
+
+    def learned():
+        course = optimizer(first_filter(), features, boxes, weights, iterations=2, with_losses=True)
+        return course.filters[-1], course.losses[-1], net(modulation, maps, boxes)
+
+    with torch.no_grad():
+        exact = learned()
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = learned()
+            first = FilterInitializer(32)(features, boxes)
+            scaled = InstanceL2Norm(1.0)(features[0].bfloat16())
+    assert all(torch.equal(one, other) for one, other in zip(exact, mixed, strict=True))
+    assert first.dtype == scaled.dtype == torch.float32
 
 
 def test_losses():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.boxes import xywh_to_xyxy
+from ..precision import at_least_float32, own_precision
 from ..prroi import precise_pool
 
 FINE, COARSE = 8, 16  # strides of the two feature maps
@@ -67,12 +68,18 @@ class IoUNet(nn.Module):
         return IoUFeatures(self.conv3_2t(self.conv3_1t(fine)), self.conv4_2t(self.conv4_1t(coarse)))
 
     def forward(self, modulation: Modulation, features: IoUFeatures, boxes: Tensor) -> Tensor:
-        """The predicted IoU of boxes [B, K, 4] in search regions -> [B, K]. It is differentiable in the boxes."""
+        """The predicted IoU of boxes [B, K, 4] in search regions -> [B, K] in float32 at least. It is differentiable in
+        the boxes."""
         corners = xywh_to_xyxy(boxes)
-        near = precise_pool(features.fine * modulation.fine[..., None, None], corners, _FINE_BINS, FINE)
-        far = precise_pool(features.coarse * modulation.coarse[..., None, None], corners, _COARSE_BINS, COARSE)
-        both = torch.cat([self.fc3_rt(near.flatten(0, 1)), self.fc4_rt(far.flatten(0, 1))], dim=1)
-        return self.iou_predictor(both).view(boxes.shape[:-1])
+        with own_precision(boxes):
+            fine, coarse = (
+                at_least_float32(seen) * at_least_float32(factor)[..., None, None]
+                for seen, factor in zip(features, modulation, strict=True)
+            )
+            near = precise_pool(fine, corners, _FINE_BINS, FINE)
+            far = precise_pool(coarse, corners, _COARSE_BINS, COARSE)
+            both = torch.cat([self.fc3_rt(near.flatten(0, 1)), self.fc4_rt(far.flatten(0, 1))], dim=1)
+            return self.iou_predictor(both).view(boxes.shape[:-1])
 
 
 class LinearBlock(nn.Module):

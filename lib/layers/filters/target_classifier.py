@@ -8,7 +8,6 @@ import math
 
 from torch import Tensor, nn
 
-from ..precision import at_least_float32
 from ..trunks.imagenet_resnet import BasicBlock
 from .steepest_descent import SteepestDescent
 from .target_filter import FilterInitializer, InstanceL2Norm
@@ -31,8 +30,8 @@ class TargetClassifier(nn.Module):
 
     def extract(self, coarse: Tensor) -> Tensor:
         """The backbone's map of stride 16, [..., C', H, W] -> features [..., C, H, W] in float32 or better"""
-        features = self.feature_extractor(coarse.flatten(0, -4)).unflatten(0, coarse.shape[:-3])
-        return at_least_float32(features)
+        features: Tensor = self.feature_extractor(coarse.flatten(0, -4))
+        return features.unflatten(0, coarse.shape[:-3])
 
     def learn(self, features: Tensor, boxes: Tensor, iterations: int) -> list[Tensor]:
         """The first filter and those after each iteration, [B, C, k, k]: features [B, N, C, H, W], boxes [B, N, 4]"""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import fold, unfold
 
 from ...core.boxes import xywh_to_xyxy
+from ..precision import at_least_float32, own_precision
 from ..prroi import precise_pool
 
 
@@ -24,16 +25,18 @@ def apply_filter(features: Tensor, filters: Tensor) -> Tensor:
     """
     size, (height, width) = filters.shape[-1], features.shape[-2:]
     cells = filters.flip(2, 3).flatten(2).mT[:, None]
-    maps = (cells @ features.flatten(3)).flatten(0, 1)
     shape = _score_size(height, size), _score_size(width, size)
-    return fold(maps, shape, size, padding=_padding(size)).view(*features.shape[:2], *shape)
+    with own_precision(features):
+        maps = (cells @ features.flatten(3)).flatten(0, 1)
+        return fold(maps, shape, size, padding=_padding(size)).view(*features.shape[:2], *shape)
 
 
 def filter_gradient(features: Tensor, residuals: Tensor, size: int) -> Tensor:
     """The transposed operation of `apply_filter`: [B, N, C, H, W] and [B, N, H', W'] -> [B, C, k, k], summed over the
     images. size: k."""
     cells = unfold(residuals.flatten(0, 1)[:, None], size, padding=_padding(size)).unflatten(0, residuals.shape[:2])
-    products = (cells @ features.flatten(3).mT).sum(1)
+    with own_precision(features):
+        products = (cells @ features.flatten(3).mT).sum(1)
     return products.mT.unflatten(2, (size, size)).flip(2, 3)
 
 
@@ -49,7 +52,7 @@ class FilterInitializer(nn.Module):
 
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
         """[B, N, C, H, W] and xywh in pixels of the images [B, N, 4] -> [B, C, k, k]"""
-        mapped = self.filter_conv(features.flatten(0, 1))
+        mapped = at_least_float32(self.filter_conv(features.flatten(0, 1)))
         pooled = precise_pool(mapped, xywh_to_xyxy(boxes.flatten(0, 1))[:, None], self.size, self.stride)
         return pooled[:, 0].unflatten(0, features.shape[:2]).mean(1)
 
@@ -62,8 +65,8 @@ class InstanceL2Norm(nn.Module):
         self.scale = scale
 
     def forward(self, features: Tensor) -> Tensor:
-        """[N, C, H, W] -> same shape"""
-        count = features[0].numel()
+        """[N, C, H, W] -> same shape, in float32 at least"""
+        features, count = at_least_float32(features), features[0].numel()
         total = features.square().sum((1, 2, 3), keepdim=True) + 1e-5
         return features * (self.scale * (count / total).sqrt())
 
