@@ -124,7 +124,7 @@ def providers_table(outcomes: Many[Outcome], rates: dict[str, Any]) -> Table:
                 texts = [f"{facts['equal']} of {facts['boxes']}", f"{facts['most']:.2g}", f"{facts['pixels']:.2g}",
                          f"{1e3 * median(facts['frame_s']):.2f}", f"{facts['first_s']:.1f}"]  # fmt: skip
             rows.append([_network(one), name, *texts])
-    notes = ("By deploy/onnx_tracking, crops included; one step from where the CPU is. Start: with the first frame.",)
+    notes = ("By deploy/onnx_tracking, crops included; one step from where the CPU is. First frame: with loading.",)
     return Table("ONNX Runtime's providers", rows, notes)
 
 
