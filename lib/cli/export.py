@@ -14,7 +14,7 @@ network, and kept only if they agree.
 import argparse
 from pathlib import Path
 
-from ..core.atomic import fill_folder
+from ..core.atomic import check_no_folder, fill_folder
 from ..core.errors import InputError, run
 from ..core.onnx_file import check_packages
 from ..models.method import Method
@@ -55,6 +55,7 @@ def main(argv: Argv = None) -> None:
     more = method.further_searches()
     files = FILES if args.format == "opencv" else graph_files(args.out, kind=args.format, more=more)
     names = [Path(file).name for file in files.values()]
+    check_no_folder(*(args.out / name for name in names))
     for target in (args.out / name for name in names):
         if target.exists() and not args.overwrite:
             raise InputError(f"{target}: exists already; choose another --out, or give --overwrite")

@@ -31,7 +31,7 @@ from ..datasets.sequence import Sequence
 from ..test.analysis.leaderboard import shortened
 from ..test.evaluation.engine import TrackingJob, run_tracking
 from ..test.evaluation.open import Run, load_refiner, open_refiner, open_replay
-from ..test.evaluation.record import digest, find_finished, record_run
+from ..test.evaluation.record import digest, find_finished, record_run, undo_without_results
 from ..test.evaluation.sequences import named_sequences
 from ..test.evaluation.workers import choose_devices
 from ..test.results.dialect import find_result, read_confidence, read_result
@@ -83,7 +83,7 @@ def main(argv: Argv = None) -> None:
     if folder.resolve() == args.results.resolve():
         raise InputError(f"--out {folder}: is the folder of the results themselves; choose another one")
     begin = time.perf_counter()
-    with hold(folder, "choose another folder (--out)"):
+    with hold(folder, "choose another folder (--out)"), undo_without_results(folder, SOURCES):
         pending = prepare(args, refiner, sequences, folder, mode)
         write = functools.partial(SaveRefined(args.results), functools.partial(write_result, folder))
         save, on_target = open_masks(args, refiner, folder, write)

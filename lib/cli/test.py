@@ -36,7 +36,7 @@ from ..datasets.sequence import Sequence
 from ..test.analysis.leaderboard import shortened
 from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_tracking, share_cores
 from ..test.evaluation.open import Run, load_run
-from ..test.evaluation.record import find_finished, record_run
+from ..test.evaluation.record import find_finished, record_run, undo_without_results
 from ..test.evaluation.sequences import named_sequences
 from ..test.results.files import result_folder, result_paths, write_result
 from ..test.results.origin import add_origins, origin_of, read_origins
@@ -104,15 +104,19 @@ def main(argv: Argv = None) -> None:
         refiner=network.refined_by, masks=masks_words(args, network),
     )  # fmt: skip
     if is_launcher(args):
-        if args.rank == 0:
-            with hold(folder, _ELSEWHERE):
-                record()  # refuses before many processes start
-        network.prepare(mode)
-        again = [*own_command("test"), *parser.argv]
-        raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{network.config}", again)))
+        with undo_without_results(folder) if args.world_size == 1 else nullcontext():
+            if args.rank == 0:
+                with hold(folder, _ELSEWHERE):
+                    record()  # refuses before many processes start
+            network.prepare(mode)
+            again = [*own_command("test"), *parser.argv]
+            raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{network.config}", again)))
     sharing = share_work()
     first = sharing is None or sharing.rank == 0
-    with hold(folder, _ELSEWHERE) if first else nullcontext():
+    with (
+        hold(folder, _ELSEWHERE) if first else nullcontext(),
+        undo_without_results(folder) if sharing is None else nullcontext(),
+    ):
         done = find_finished(folder, sequences, origins, read_origins(folder))
         if first:
             record()

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError
@@ -21,12 +21,36 @@ _ABANDONED = 24 * 3600  # seconds without a change, after which nobody writes a 
 
 
 @contextmanager
+def make_folder(folder: str | Path) -> Iterator[None]:
+    """Make a folder and those above it where they are missing. On any failure of the block those that were made here
+    and are empty are removed."""
+    folder = Path(folder)
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for one in missing:  # the innermost first
+            with suppress(OSError):
+                one.rmdir()
+        raise
+
+
+def check_no_folder(*paths: Path) -> None:
+    """Raise InputError where a folder has the name of a file that is to be written."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            raise InputError(f"{path}: is a folder, but a file is to get this name; rename it or move it away")
+
+
+@contextmanager
 def write_atomically(path: str | Path, suffix: str = "") -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it over `path` on success, remove it on any failure.
 
     The old file stays intact until the new one is complete and on disk, whatever interrupts the write
     (full disk, Ctrl-C, a crash). Missing folders are created. suffix: of the temporary path, for writers that need one.
-    What killed processes left of earlier attempts at the same path is removed.
+    What killed processes left of earlier attempts at the same path is removed. Raises InputError where `path` is a
+    folder.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "boxes.txt"
@@ -36,22 +60,23 @@ def write_atomically(path: str | Path, suffix: str = "") -> Iterator[Path]:
     '1\\t2\\t3\\t4\\n'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
-    temporary = _temporary(path, suffix)
-    _written.add(temporary)
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:  # the user knows nothing of the temporary file
-        if error.filename is None or str(temporary) in (error.filename, error.filename2):
-            error.filename, error.filename2 = str(path), None
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-        _written.discard(temporary)
+    check_no_folder(path)
+    with make_folder(path.parent):
+        remove_leftovers(path)
+        temporary = _temporary(path, suffix)
+        _written.add(temporary)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:  # the user knows nothing of the temporary file
+            if error.filename is None or str(temporary) in (error.filename, error.filename2):
+                error.filename, error.filename2 = str(path), None
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
+            _written.discard(temporary)
 
 
 @contextmanager
@@ -63,31 +88,34 @@ def scratch_folder(path: str | Path, shown: str | Path = "") -> Iterator[Path]:
     """
     path = Path(path)
     known = str(shown or path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
-    scratch = _temporary(path)
-    scratch.mkdir()
-    _written.add(scratch)
-    try:
-        yield scratch
-    except OSError as error:
-        error.filename, error.filename2 = str(error.filename or known).replace(str(scratch), known), None
-        raise
-    except InputError as error:
-        raise InputError(str(error).replace(str(scratch), known)) from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        _written.discard(scratch)
+    with make_folder(path.parent):
+        remove_leftovers(path)
+        scratch = _temporary(path)
+        scratch.mkdir()
+        _written.add(scratch)
+        try:
+            yield scratch
+        except OSError as error:
+            error.filename, error.filename2 = str(error.filename or known).replace(str(scratch), known), None
+            raise
+        except InputError as error:
+            raise InputError(str(error).replace(str(scratch), known)) from None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            _written.discard(scratch)
 
 
 @contextmanager
 def fill_folder(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder inside `folder`. On success its files are moved into `folder`, in the order in which
-    they were written, and replace files of the same names; on any failure they are removed."""
+    they were written, and replace files of the same names; on any failure they are removed. Raises InputError where a
+    folder has the name of one of them."""
     folder = Path(folder)
     with scratch_folder(folder / _SCRATCH, folder) as scratch:
         yield scratch
-        for path in sorted(scratch.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        written = sorted(scratch.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        check_no_folder(*(folder / path.name for path in written if path.is_file()))
+        for path in written:
             path.replace(folder / path.name)
 
 

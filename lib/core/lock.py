@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from .atomic import make_folder
 from .errors import InputError
 
 try:
@@ -31,17 +32,23 @@ _held: set[Path] = set()  # a process may lock the same file twice, so its own l
 
 @contextmanager
 def hold(folder: str | Path, remedy: str, name: str = "") -> Iterator[None]:
-    """Hold the lock of a folder, which is made where it is missing; name: of what is locked, where it is not the whole
-    folder. Where the system or the file system has no locks, one warning says so.
+    """Hold the lock of a folder, which is made where it is missing, and removed again where nothing is in it when the
+    block fails; name: of what is locked, where it is not the whole folder. Where the system or the file system has no
+    locks, one warning says so.
 
     Raises InputError, which names process and host and ends with the remedy, while another run holds it.
     """
+    with make_folder(Path(folder).resolve()), _locked(folder, remedy, name):
+        yield
+
+
+@contextmanager
+def _locked(folder: str | Path, remedy: str, name: str) -> Iterator[None]:
     if fcntl is None:
         log.warning("%s: this system has no locks on files; let no other run write here", folder)
         yield
         return
     path = Path(folder).resolve() / f".{name}{'.' if name else ''}lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
     file = None if path in _held else _take(path)
     if file is None:
         holder = path.read_text(encoding="utf-8", errors="replace")[: 2 * _LONGEST].strip() if path.is_file() else ""
@@ -58,7 +65,11 @@ def hold(folder: str | Path, remedy: str, name: str = "") -> Iterator[None]:
 def _take(path: Path) -> IO[str] | None:
     """The locked file, with a line about this process in it; None where another process holds it."""
     while True:
-        file = _open(path)
+        path.parent.mkdir(parents=True, exist_ok=True)  # a run that failed may have removed it as empty
+        try:
+            file = _open(path)
+        except FileNotFoundError:
+            continue
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from easydict import EasyDict
 
-from ..core.atomic import write_atomically
+from ..core.atomic import check_no_folder, write_atomically
 from ..core.bounded import parse_json
 from ..core.checkpoint import Ready, save_checkpoint
 from ..core.config import flatten
@@ -25,9 +25,18 @@ from .copies import CheckpointCopies, copy_checkpoint
 
 log = logging.getLogger(__name__)
 
+RECORD = "written.json"
+
 #: Keys that may change when a run is resumed: they set how long and how fast it trains, not what is learned.
 FREE = ("TEST.", "TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_", "TRAIN.SAVE_", "DATA.VAL.",
         "TRAIN.KEEP_", "TRAIN.FUSED", "TRAIN.CHECKPOINT_BLOCKS", "TRAIN.COMPILE", "TRAIN.CHANNELS_LAST")  # fmt: skip
+
+
+def check_names(folder: Path, copies: CheckpointCopies | None) -> None:
+    """Raise InputError where a folder has the name of a checkpoint, of a copy or of the record, which would only show
+    when the file is written."""
+    own = [*epoch_checkpoints(folder), *folder.glob("*_best.pth.tar"), folder / RECORD]
+    check_no_folder(*own, *(copies.existing() if copies else []))
 
 
 class Archive:
@@ -40,7 +49,7 @@ class Archive:
         Raises InputError for a damaged `written.json`, and where copies of another run would be replaced.
         """
         self.folder, self.keep, self.copies = folder, cfg.TRAIN.KEEP_CHECKPOINTS, copies
-        self.record = folder / "written.json"
+        self.record = folder / RECORD
         learned = {key: value for key, value in flatten(cfg).items() if not key.startswith(FREE)}
         self.run = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()
         content = self._read()

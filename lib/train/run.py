@@ -28,6 +28,7 @@ from ..datasets import load_dataset, load_training_set, load_validation_set
 from ..models import build_model
 from ..models.base import Network
 from ..models.pretrained import load_pretrained
+from .archive import check_names
 from .average import build_average
 from .checkpoints import find_newest
 from .copies import CheckpointCopies
@@ -70,6 +71,7 @@ def train(
     copies = CheckpointCopies(Path(weights_dir), f"{cfg.MODEL.NAME}_{config}") if weights_dir else None
     with process_group(device), _locks(checkpoints, copies):
         if is_main():
+            check_names(checkpoints, copies)
             log_file = save_dir / "logs" / f"{script}-{config}.log"
             _log_to(log_file)
             save_setup(checkpoints, cfg)

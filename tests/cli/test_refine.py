@@ -193,6 +193,13 @@ def run_refine(results, data, weights, *more):
     return results.parent / "theirs_refined_secm_r34"
 
 
+def test_weights_that_cannot_be_used_leave_nothing(results, data, weights):
+    weights[3].write_bytes(b"no weights")
+    with pytest.raises(InputError, match="refiner.safetensors: is not a whole checkpoint"):
+        run_refine(results, data, weights)
+    assert not list(results.parent.glob("theirs_refined*"))
+
+
 def test_a_result_folder_is_refined(tracked, results, data, weights, capsys):
     folder = run_refine(results, data, weights, "--batch", 2)
     rows = read_result(results / "a.txt")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib.core import atomic
-from lib.core.atomic import fill_folder, is_empty_folder, scratch_folder, write_atomically
+from lib.core.atomic import fill_folder, is_empty_folder, make_folder, scratch_folder, write_atomically
 from lib.core.errors import InputError
 from lib.core.process import is_running
 
@@ -132,3 +132,26 @@ def test_two_processes_write_one_file_without_a_common_temporary(tmp_path, monke
         monkeypatch.undo()
         assert path.read_text() == "second" and first.exists()
     assert path.read_text() == "first"
+
+
+@pytest.mark.parametrize("write", [write_atomically, scratch_folder, fill_folder, make_folder])
+def test_folders_that_a_failed_writer_made_are_removed(tmp_path, write):
+    (tmp_path / "old").mkdir()
+    for target in ("new/inner/a", "old/inner/a"):
+        with pytest.raises(KeyboardInterrupt), write(tmp_path / target):
+            raise KeyboardInterrupt
+    assert [path.relative_to(tmp_path).name for path in tmp_path.rglob("*")] == ["old"]
+    with pytest.raises(KeyboardInterrupt), write(tmp_path / "new/inner/a"):
+        (tmp_path / "new" / "kept").touch()
+        raise KeyboardInterrupt
+    assert names(tmp_path / "new") == ["kept"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(InputError, match="a.txt: is a folder, but a file is to"), write_atomically(tmp_path / "a.txt"):
+        raise AssertionError("is not reached")
+    with pytest.raises(InputError, match="a.txt: is a folder"), fill_folder(tmp_path) as scratch:
+        (scratch / "0.txt").touch()
+        (scratch / "a.txt").touch()
+    assert names(tmp_path) == ["a.txt"]

@@ -140,3 +140,14 @@ def test_a_full_disk_is_named_and_leaves_no_lock(tmp_path, monkeypatch):
     with pytest.raises(OSError) as raised, hold(tmp_path, ""):
         pass
     assert raised.value.filename == str(tmp_path / ".lock") and not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_a_failed_run_made_and_left_empty_is_removed(tmp_path):
+    for name in ("", "other"):
+        with pytest.raises(ValueError), hold(tmp_path / "a" / "b", "", name):
+            raise ValueError
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError), hold(tmp_path / "a" / "b", ""):
+        (tmp_path / "a" / "result").touch()
+        raise ValueError
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["result"]

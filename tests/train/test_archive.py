@@ -265,3 +265,23 @@ def test_two_trainings_do_not_write_into_one_folder(tmp_path, where):
             basics.config(), script="iimf_track", config="x", save_dir=tmp_path, weights_dir=str(tmp_path / "weights")
         )
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoints/train/iimf_track/x/IIMFTrack_ep0001.pth.tar",
+        "checkpoints/train/iimf_track/x/IIMFTrack_best.pth.tar",
+        "checkpoints/train/iimf_track/x/written.json",
+        "checkpoints/train/iimf_track/x/config.yaml",
+        "weights/iimf_track_x_e001.pth",
+        "weights/iimf_track_x_last.pth",
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_is_refused_before_training(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"{Path(name).name}: is a folder, but a file is to get this name"):
+        run.train(
+            basics.config(), script="iimf_track", config="x", save_dir=tmp_path, weights_dir=str(tmp_path / "weights")
+        )
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".log"]

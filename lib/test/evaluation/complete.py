@@ -11,7 +11,7 @@ from ..results.origin import add_origins, origin_of, read_origins
 from ..tracker.forward_pass import EXACT, Mode
 from .engine import TrackingJob, run_tracking
 from .open import Run, load_run
-from .record import find_finished, record_run
+from .record import find_finished, record_run, undo_without_results
 
 
 def complete_results(run: Run, sequences: Many[Sequence], folder: Path, data: str, mode: Mode = EXACT) -> int:
@@ -21,7 +21,7 @@ def complete_results(run: Run, sequences: Many[Sequence], folder: Path, data: st
     another run writes there, and as tracking does.
     """
     origins = {sequence.name: origin_of(sequence, data) for sequence in sequences}
-    with hold(folder, "choose another folder (--out)"):
+    with hold(folder, "choose another folder (--out)"), undo_without_results(folder):
         done = find_finished(folder, sequences, origins, read_origins(folder))
         record_run(folder, run.cfg, run.files, mode=mode, refiner=run.refined_by)
         pending = [sequence for sequence in sequences if sequence.name not in done]

@@ -8,20 +8,22 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from easydict import EasyDict
 
-from ...core.atomic import write_atomically
+from ...core.atomic import check_no_folder, make_folder, write_atomically
 from ...core.config import flatten, save_config
 from ...core.errors import InputError
 from ...core.schema import read_yaml
 from ...datasets.sequence import Sequence as Video
 from ..results.dialect import read_result
-from ..results.files import check_names, finished, holds_nothing, result_paths
+from ..results.files import check_names, confidence_path, finished, holds_nothing, result_paths
+from ..results.origin import RECORD as ORIGINS
 from ..results.origin import Origin, close, contradiction, shown
 from ..tracker.forward_pass import EXACT, Mode
 
@@ -67,6 +69,21 @@ def record_run(
             save_config(refiner[1], temporary)
 
 
+@contextmanager
+def undo_without_results(folder: Path, *more: str, results: str = "*.txt") -> Iterator[None]:
+    """Make a folder of results. Where the block fails before one is there, remove the records that it wrote and, where
+    it is empty then, the folder. more: names of further records. results: which files are results."""
+    with make_folder(folder):
+        written = [path for name in (RECORD, REFINER, ORIGINS, *more) if not (path := folder / name).exists()]
+        try:
+            yield
+        except BaseException:
+            if not next(folder.glob(results), None):
+                for path in written:
+                    path.unlink(missing_ok=True)
+            raise
+
+
 def find_finished(
     folder: Path, sequences: Sequence[Video], origins: Mapping[str, Origin], known: Mapping[str, Origin]
 ) -> set[str]:
@@ -74,12 +91,13 @@ def find_finished(
     results in the folder.
 
     Raises InputError where results in the folder belong to other data or, without a record of it, begin with another
-    box, and for two sequences that would write the same file.
+    box, for two sequences that would write the same file, and for a folder that has the name of a result.
     """
     check_names([*known, *origins], folder)
     done, unknown = set(), 0
     for sequence in sequences:
         now, path = origins[sequence.name], result_paths(folder, sequence.name)[0]
+        check_no_folder(*result_paths(folder, sequence.name), confidence_path(folder, sequence.name))
         if not path.is_file() or holds_nothing(path):
             continue
         _check_data(path, known.get(sequence.name), now)

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Many
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from ...core.schema import read_yaml
 from ...datasets.sequence import Sequence
 from ..analysis.leaderboard import ScoredSequence, evaluate, select_scored
 from ..evaluation.engine import TrackingJob, run_tracking
-from ..evaluation.record import digest, find_finished, record_run
+from ..evaluation.record import digest, find_finished, record_run, undo_without_results
 from ..metrics import OXUVA, VOT_LT, Protocol
 from ..results.files import result_paths, write_result
 from ..results.origin import Origin, add_origins, contradiction, origin_of, read_origins
@@ -161,7 +162,11 @@ def run_search(search: SettingSearch, devices: Many[str], batch: int = 1) -> Non
     Raises InputError when the folder holds results of another network or other data, when another search is writing
     there, and as `run_tracking` does.
     """
-    with hold(search.folder, "choose another --out"):
+    with ExitStack() as stack:
+        stack.enter_context(hold(search.folder, "choose another --out"))
+        stack.enter_context(undo_without_results(search.folder, results="*/*.txt"))
+        for trial in search.trials:
+            stack.enter_context(undo_without_results(search.folder / trial.name, RECORD))
         _run_search(search, devices, batch)
 
 

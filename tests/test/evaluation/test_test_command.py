@@ -1,3 +1,4 @@
+import functools
 import shlex
 import shutil
 from contextlib import suppress
@@ -15,6 +16,7 @@ from lib.core.lock import hold
 from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.analysis import sources
 from lib.test.evaluation import open as evaluation
+from lib.test.evaluation.open import load_tracker
 from lib.test.results.files import read_result
 from lib.test.video.video import write_image
 
@@ -189,6 +191,44 @@ def test_absent_checkpoint_is_one_line_and_leaves_nothing(command, data, tmp_pat
     with pytest.raises(InputError, match="no checkpoint of epoch 15"):
         command("--dataset_name", "folder", "--data_dir", data)
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--threads", "2"), ("--mode", "multiple", "--nproc_per_node", "2")])
+def test_a_checkpoint_that_cannot_be_used_leaves_nothing(command, data, tmp_path, monkeypatch, more):
+    """One that is missing, and one that turns out to be none when the tracker is made, here or in other processes."""
+    monkeypatch.setattr(test_command, "run_processes", lambda words: 1)
+    with pytest.raises(InputError, match="gone.pth: checkpoint does not exist"):
+        command("--dataset_name", "folder", "--data_dir", data, "--checkpoint", tmp_path / "gone.pth", *more)
+    (tmp_path / "torn.pth").write_bytes(b"no weights")
+    monkeypatch.setattr(evaluation, "load_tracker", load_tracker)
+    with pytest.raises((InputError, SystemExit)) as caught:
+        command("--dataset_name", "folder", "--data_dir", data, "--checkpoint", tmp_path / "torn.pth", *more)
+    assert "torn.pth: is not a whole checkpoint" in str(caught.value) or str(caught.value) == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["torn.pth"]
+
+
+def test_a_failure_after_a_result_keeps_it_and_its_records(command, data, checkpoints, tmp_path, monkeypatch):
+    written = functools.partial(fail_at, "b", test_command.write_result)
+    monkeypatch.setattr(test_command, "write_result", written)
+    with pytest.raises(InputError, match="full"):
+        command("--dataset_name", "folder", "--data_dir", data)
+    folder = tmp_path / "results" / "tbsi_track" / CONFIG
+    assert {"a.txt", "config.yaml", "data.json"} <= {path.name for path in folder.iterdir()}
+
+
+def fail_at(name, write, folder, sequence, *arguments, **more):
+    if sequence == name:
+        raise InputError("full")
+    write(folder, sequence, *arguments, **more)
+
+
+@pytest.mark.parametrize("name", ["b.txt", "b_time.txt", "b_confidence.txt", "config.yaml", "data.json"])
+def test_a_folder_in_the_place_of_a_result_is_refused_before_tracking(command, data, checkpoints, tmp_path, name):
+    folder = tmp_path / "results" / "tbsi_track" / CONFIG
+    (folder / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"{name}: is a folder, but a file is to get this name"):
+        command("--dataset_name", "folder", "--data_dir", data)
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
 def copy_data(data, folder, **shift):

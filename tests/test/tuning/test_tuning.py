@@ -667,6 +667,13 @@ def test_command_refuses_in_one_line(command, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_that_cannot_be_used_leave_nothing(command, tmp_path):
+    (tmp_path / "torn.pth").write_bytes(b"no weights")
+    with pytest.raises(InputError, match="torn.pth: is not a whole checkpoint"):
+        command("--search", "TEST.SEARCH_FACTOR=3,4", "--checkpoint", str(tmp_path / "torn.pth"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_long_term_rules_are_not_measured_twice(weights, tmp_path):
     search = replace(make_search(tmp_path, weights), protocol=VOT_LT)
     run_search(replace(search, trials=trials()[:1]), ["cpu"])
