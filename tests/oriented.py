@@ -18,9 +18,10 @@ def directory(value, order="<"):
     return struct.pack(f"{order}2sHIHHHIHHI", b"II" if order == "<" else b"MM", 42, 8, 1, 274, 3, 1, value, 0, 0)
 
 
-def put_oriented(path, value, order="<"):
-    """An image file with an orientation tag."""
-    plain = cv2.imencode(path.suffix, stored(), [cv2.IMWRITE_JPEG_QUALITY, 95] * (path.suffix == ".jpg"))[1].tobytes()
+def put_oriented(path, value, order="<", pixels=None):
+    """An image file with an orientation tag. pixels: what is stored; of another picture than `stored` no TIFF file."""
+    pixels = stored() if pixels is None else pixels
+    plain = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95] * (path.suffix == ".jpg"))[1].tobytes()
     tag = directory(value, order)
     if path.suffix == ".jpg":
         data = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(tag) + 8) + b"Exif\0\0" + tag + plain[2:]

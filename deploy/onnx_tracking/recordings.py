@@ -13,6 +13,7 @@ import numpy as np
 from .errors import InputError
 from .images import join, measure_range, read_image
 from .numbering import list_images, pair
+from .orientation import orientation_of
 from .times import FOLDER_RATE, is_sane, match_times, own_clocks, rate_of, read_stamps
 
 SAME_ASPECT = 0.02  # relative difference up to which two aspect ratios agree
@@ -26,6 +27,12 @@ class Images:
 
     def __init__(self, paths: Sequence[Path]):
         self.paths, self.span = paths, measure_range(paths)
+        orientation = orientation_of(paths[0])
+        if orientation != 1:
+            print(
+                f"{paths[0].parent}: the orientation tag (EXIF {orientation}) of its images is obeyed, so boxes are in "
+                "pixels of the turned pictures"
+            )
 
     def clock(self) -> tuple[np.ndarray, float]:
         """The time of each frame in seconds from the first one, and frames per second: as the names of the images tell,
@@ -155,6 +162,11 @@ def match_sizes(images: list[np.ndarray], say: bool) -> list[np.ndarray]:
         return images
     shapes = [image.shape[1] / image.shape[0] for image in images]
     if abs(shapes[1] / shapes[0] - 1) > SAME_ASPECT:
+        if abs(shapes[1] * shapes[0] - 1) <= SAME_ASPECT:
+            raise InputError(
+                f"visible is {sizes[0]}, infrared {sizes[1]}: one of them is turned, perhaps by a wrong orientation "
+                "tag (EXIF) in its files; correct the tag or the pictures"
+            )
         raise InputError(
             f"visible is {sizes[0]}, infrared {sizes[1]}: different aspect ratios, so the cameras see different parts "
             "of the scene; align them first, with tracking/video_demo.py --register of the toolbox"

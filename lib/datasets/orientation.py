@@ -23,6 +23,9 @@ EXIF = b"Exif\0\0"
 TAG = 274
 MOST_PARTS = 4096  # chunks or tags of a file that are looked at
 UPRIGHT = 1
+ONE_IS_TURNED = (  # of two streams of one scene, in messages
+    "one of them is turned, perhaps by a wrong orientation tag (EXIF) in its files; correct the tag or the pictures"
+)
 
 #: value of the tag -> is transposed, is mirrored from left to right, is turned upside down, in this order
 TURNS = {

@@ -16,6 +16,7 @@ from ..core.frame import BLACK, INFRARED, VISIBLE, Streams
 from .depth import Range, stream_range
 from .image import read_image, read_stored, shrink
 from .mask import Masks
+from .orientation import ONE_IS_TURNED
 
 
 class Frames(ABC):
@@ -186,8 +187,8 @@ def pick_modalities(images: abc.Sequence[np.ndarray], streams: Streams, name: st
         return [images[0], cv2.cvtColor(cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)]
     sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
     if sizes[0] != sizes[1]:
-        raise InputError(
-            f"{name}: {VISIBLE} image is {sizes[0]}, {INFRARED} image is {sizes[1]}; "
-            "the two must be registered to each other and equal in size"
-        )
+        what = "the two must be registered to each other and equal in size"
+        if images[0].shape[:2] == images[1].shape[1::-1]:
+            what = ONE_IS_TURNED
+        raise InputError(f"{name}: {VISIBLE} image is {sizes[0]}, {INFRARED} image is {sizes[1]}; {what}")
     return list(images)

@@ -7,10 +7,14 @@ import pytest
 from oriented import LEVELS, put_oriented, stored
 from trees import put_pair
 
+from lib.core.errors import InputError
+from lib.core.frame import Streams
 from lib.datasets import image, orientation
 from lib.datasets.image import read_image, read_stored
 from lib.datasets.readers.folder import read_folder
 from lib.datasets.readers.youtubebb import image_size
+from lib.datasets.sequence import pick_modalities
+from lib.test.video.pairing import match_size
 
 #: what a viewer shows of 2 rows "ab", "cd" of the file
 TURNED = {1: "ab/cd", 2: "ba/dc", 3: "dc/ba", 4: "cd/ab", 5: "ac/bd", 6: "ca/db", 7: "db/ca", 8: "bd/ac"}
@@ -58,6 +62,37 @@ def test_damaged_tags_are_no_tags(tmp_path, suffix):
         data[rng.integers(0, min(len(data), 120), 3)] = rng.integers(0, 256, 3)
         hidden, value = orientation.hide_orientation(data[: rng.integers(0, len(data))])
         assert value in TURNED and len(hidden) <= len(data)
+
+
+@pytest.mark.parametrize("stream", ["visible", "infrared"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("value", [value for value in TURNED if value > 1])
+def test_a_tag_in_one_stream_alone_turns_that_stream(tmp_path, decoder, caplog, stream, suffix, value):
+    """The other stream shows the same scene and has no tag."""
+    orientation._say.cache_clear()
+    upright = shown(value).astype(np.uint8)
+    for other in ("visible", "infrared"):
+        (tmp_path / "walk" / other).mkdir(parents=True)
+        path = tmp_path / "walk" / other / f"{other[0]}000000{suffix}"
+        put_oriented(path, *((value, "<") if other == stream else (1, "<", upright)))
+    (tmp_path / "walk" / "visible.txt").write_text("1,2,8,9\n")
+    sequence = read_folder(tmp_path)[0]
+    found = pick_modalities(sequence.frames[0], Streams(2), "walk")
+    np.testing.assert_allclose(found[0][..., 0], upright, atol=6)
+    np.testing.assert_allclose(found[1][..., 0], upright, atol=6)
+    (line,) = [message for message in caplog.messages if "EXIF" in message]
+    assert f"walk/{stream}: the orientation tag (EXIF {value})" in line
+
+
+@pytest.mark.parametrize("stream", ["visible", "infrared"])
+def test_a_wrong_tag_in_one_stream_is_named_as_the_reason_for_swapped_sizes(tmp_path, stream):
+    tagged = read_image(put_oriented(tmp_path / "a.png", 6))
+    plain = read_image(put_oriented(tmp_path / "b.png", 1))
+    images = [tagged, plain] if stream == "visible" else [plain, tagged]
+    with pytest.raises(InputError, match=r"walk: visible image is \d+x\d+, .*; one of them is turned, .*EXIF"):
+        pick_modalities(images, Streams(2), "walk")
+    with pytest.raises(InputError, match=r"v is \d+x\d+, i is .*: one of them is turned, .*EXIF"):
+        match_size(*images, ("v", "i"))
 
 
 def test_turned_pictures_are_said_once_a_folder(tmp_path, caplog):

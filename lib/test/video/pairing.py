@@ -13,6 +13,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...datasets.layout import first_existing, pick
 from ...datasets.matching import match_frames, own_times
+from ...datasets.orientation import ONE_IS_TURNED
 from ...datasets.readers.folder import PAIRED, SINGLE, read_folder
 from ...datasets.sequence import INFRARED, VISIBLE, FileFrames, Frames, Sequence
 from ...datasets.streams import doubt_streams, find_stream_folders
@@ -165,6 +166,8 @@ def match_size(visible: np.ndarray, infrared: np.ndarray, names: tuple[str, str]
         return None
     shapes = [image.shape[1] / image.shape[0] for image in (visible, infrared)]
     if abs(shapes[1] / shapes[0] - 1) > SAME_ASPECT:
+        if abs(shapes[1] * shapes[0] - 1) <= SAME_ASPECT:
+            raise InputError(f"{names[0]} is {sizes[0]}, {names[1]} is {sizes[1]}: {ONE_IS_TURNED}")
         raise InputError(
             f"{names[0]} is {sizes[0]}, {names[1]} is {sizes[1]}: different aspect ratios, so the cameras see "
             f"different parts of the scene; align them with --register {ESTIMATE} or --register FILE"

@@ -202,6 +202,34 @@ def test_orientation_tags_are_obeyed_as_in_the_toolbox(deployed, tmp_path, suffi
     np.testing.assert_allclose(found, read_image(path), atol=6)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_orientation_tag_is_said_and_named_where_it_swaps_the_sizes_of_one_stream(
+    deployed, tmp_path, capsys, suffix, order
+):
+    for folder, value in (("v", 6), ("i", 1)):
+        (tmp_path / folder).mkdir()
+        for number in (1, 2):
+            put_oriented(tmp_path / folder / f"{number}{suffix}", value, order)
+    assert len(list(deployed.read_frames([tmp_path / "v"]))) == 2
+    said = capsys.readouterr().out
+    assert said.count("EXIF") == 1 and f"{tmp_path / 'v'}: the orientation tag (EXIF 6) of its images is obeyed" in said
+    for sources in (("v", "i"), ("i", "v")):
+        with pytest.raises(deployed.InputError, match="one of them is turned, perhaps by a wrong orientation tag"):
+            list(deployed.read_frames([tmp_path / source for source in sources]))
+
+
+def test_damaged_orientation_tags_are_none(deployed, tmp_path):
+    rng = np.random.default_rng(0)
+    for suffix in (".jpg", ".png", ".tif"):
+        whole = np.fromfile(put_oriented(tmp_path / f"1{suffix}", 6), np.uint8)
+        for _ in range(60):
+            data = whole.copy()
+            data[rng.integers(0, min(len(data), 120), 3)] = rng.integers(0, 256, 3)
+            (tmp_path / "2.png").write_bytes(data[: rng.integers(0, len(data))].tobytes())
+            assert 1 <= deployed.orientation_of(tmp_path / "2.png") <= 8
+
+
 @pytest.fixture
 def command(script, tmp_path, monkeypatch):
     """Runs the script with a tracker that keeps its box; the frames that it saw."""
