@@ -1,6 +1,7 @@
 """What commands print: in any encoding, into a full disk, from another Python than that of install.sh."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,21 @@ def test_a_python_without_the_packages_is_told_what_to_type(tmp_path, there):
     assert done.stderr.endswith("source .venv/bin/activate\n" if there else "bash install.sh\n")
     other = subprocess.run([sys.executable, "x.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "Traceback" in other.stderr, "a program of the user's own gets Python's error"
+
+
+@pytest.mark.parametrize("folder", ["tracking", "."])
+def test_ctrl_c_while_a_script_loads_is_one_line_and_its_status(tmp_path, folder):
+    for name in ("lib/core", "tracking"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("lib/__init__.py", "lib/core/__init__.py", "lib/core/interpreter.py", "lib/core/registry.py",
+                 "lib/core/errors.py"):  # fmt: skip
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "lib" / "work.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / folder / "x.py").write_text(
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.path.insert(0, '.')\nimport lib.work\n"
+    )
+    done = subprocess.run([sys.executable, f"{folder}/x.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert ("Traceback" in done.stderr) == (folder == ".")
+    assert folder == "." or done.stderr == "interrupted while it was loading\n"
