@@ -13,8 +13,10 @@ rgbt benchmark metrics --json out.json --markdown out.md
 import argparse
 import importlib
 import json
+from pathlib import Path
 from types import ModuleType
 
+from ..core.atomic import check_no_folder
 from ..core.errors import InputError, run
 from ..core.table import format_markdown, format_text, write_text
 from .parser import Argv, Parser
@@ -53,6 +55,7 @@ def main(argv: Argv = None) -> None:
     module, args = parse_arguments(argv)
     if args.repeats < 1:
         raise InputError(f"--repeats {args.repeats}: expected 1 or more")
+    check_no_folder(*(Path(file) for file in (args.markdown, args.json) if file))
     report = module.measure(args)
     print("\n\n".join(map(format_text, report.tables)))
     if args.markdown:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import cv2
 
+from ..core.atomic import check_no_folder
 from ..core.errors import InputError, run
 from ..core.table import format_text, write_csv, write_text
 from ..core.words import counted
@@ -114,6 +115,7 @@ def main(argv: Argv = None) -> None:
     sets = [found for text in args.data_dir for found in read_sets(text)]
     check_distinct("set", [found.name for found in sets])
     out = Path(args.out)
+    check_no_folder(out / "page.md", out / "figures.csv")
     compared = [compare(found, contestants, out, args) for found in sets]
     tables = [
         (item.title, comparison_tables(item, args.reference, per_sequence=args.per_sequence)) for item in compared

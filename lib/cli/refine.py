@@ -42,7 +42,15 @@ from ..test.tracker.protocol import Tracker
 from ..test.tracker.refined import Refined
 from .options import add_data, add_device, add_out, add_sequence, add_workers
 from .parser import Argv, Parser
-from .refine_options import EXAMPLE, add_masks, add_refine, asked_refiner, masks_words, open_masks
+from .refine_options import (
+    EXAMPLE,
+    add_masks,
+    add_refine,
+    asked_refiner,
+    discard_unfinished,
+    masks_words,
+    open_masks,
+)
 from .test_options import add_speed
 
 log = logging.getLogger(__name__)
@@ -92,7 +100,8 @@ def main(argv: Argv = None) -> None:
         build = functools.partial(load_refined, args.results, refiner, mode=mode)
         job = TrackingJob(build, save, pending, batch=mode.batch, on_target=on_target)
         if pending:
-            run_tracking(job, refiner.devices[: len(pending)])
+            with discard_unfinished(on_target, pending):
+                run_tracking(job, refiner.devices[: len(pending)])
     frames, seconds = sum(map(len, pending)), time.perf_counter() - begin
     speed = f"{counted(frames, 'frame')} in {seconds:.1f} s, {frames / seconds:.1f} frames/s"
     print(f"refined: {folder} ({speed if frames else 'nothing was left to do'})")

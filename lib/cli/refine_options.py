@@ -2,11 +2,14 @@
 
 import argparse
 import functools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import InputError
+from ..datasets.sequence import Sequence
 from ..test.evaluation.engine import OnTarget, SaveResult
 from ..test.evaluation.open import NO_REFINER, Refine, Run
 from ..test.results.masks import FORMS, MaskWriter
@@ -80,6 +83,18 @@ def open_masks(
         return save, None
     writer = MaskWriter(folder / "masks", args.masks, threshold_of(args, run))
     return functools.partial(save_with_masks, writer, save), writer
+
+
+@contextmanager
+def discard_unfinished(on_target: OnTarget | None, sequences: Iterable[Sequence]) -> Iterator[None]:
+    """Where the block fails, remove the masks of sequences that are not finished. on_target: as `open_masks` returns
+    it."""
+    try:
+        yield
+    except BaseException:
+        if isinstance(on_target, MaskWriter):
+            on_target.discard(sequence.name for sequence in sequences)
+        raise
 
 
 def save_with_masks(

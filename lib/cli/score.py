@@ -13,8 +13,10 @@ Figures are in percent in tables, and in [0, 1] in the CSV file (tracker,dataset
 """
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from ..core.atomic import check_no_folder
 from ..core.errors import InputError, run
 from ..core.paths import FILES, read_local
 from ..core.table import format_text
@@ -84,6 +86,8 @@ def _add_files(group: Group) -> None:
 def main(argv: Argv = None) -> None:
     """Score, print the tables, write the files that the options name."""
     args = parse_arguments(argv)
+    files = [Path(name) for name in (args.csv, args.sequence_csv, args.markdown, args.latex, args.html) if name]
+    check_no_folder(*files)
     sources = read_sources(args)
     boards = read_boards(args, sources)
     wanted = TableOptions(*(getattr(args, name) for name in TableOptions._fields))

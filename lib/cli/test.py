@@ -54,7 +54,7 @@ from .options import (
     add_workers,
 )
 from .parser import Argv, Parser
-from .refine_options import add_masks, add_refine, masks_words, open_masks
+from .refine_options import add_masks, add_refine, discard_unfinished, masks_words, open_masks
 from .test_options import add_cameras, add_speed, add_watching, check_watching, open_watcher
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,10 @@ def main(argv: Argv = None) -> None:
         job = make_job(network, mode, save, pending, sharing.size if sharing else len(network.devices))
         begin = time.perf_counter()
         try:
-            with open_watcher(args, f"{args.tracker}-{folder.name}-test") as watcher:
+            with (
+                open_watcher(args, f"{args.tracker}-{folder.name}-test") as watcher,
+                discard_unfinished(on_target, pending) if sharing is None else nullcontext(),
+            ):
                 track(replace(job, watcher=watcher, on_target=on_target), network, sharing, args.device)
         except (InputError, OSError):
             report_rest(sequences, folder, parser.argv)

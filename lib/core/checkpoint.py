@@ -134,7 +134,8 @@ def _write(path: str | Path) -> Iterator[Path]:
         with write_atomically(path) as temporary:
             yield temporary
     except (RuntimeError, SafetensorError) as error:
-        free = shutil.disk_usage(Path(path).parent).free
+        there = next(folder for folder in Path(path).resolve().parents if folder.exists())
+        free = shutil.disk_usage(there).free
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"{path}: cannot be written ({reason}); {free / 1e6:.0f} MB are free on its disk: make room; "

@@ -51,6 +51,14 @@ def figures(tmp_path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.parametrize("name", ["page.md", "figures.csv"])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_tracking(sets, tracked, tmp_path, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"{name}: is a folder"):
+        compare_trackers.main([STATIC, *sets])
+    assert not tracked
+
+
 def test_a_repeated_run_tracks_new_trackers_alone(sets, tracked, tmp_path, capsys):
     compare_trackers.main([STATIC, "--per_sequence", *sets])
     assert [names for names, _ in tracked] == [["a", "b"], ["c"]]

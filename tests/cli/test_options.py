@@ -8,6 +8,7 @@ from lib.cli import score, test, track, train, transform, tune, validate, vot
 from lib.cli.commands import SCRIPTS, load_command
 from lib.cli.options import add_tracker
 from lib.cli.parser import Parser
+from lib.core.errors import InputError
 
 NAMED = [
     ["iimf_track", "tiny"],
@@ -124,3 +125,17 @@ def test_defaults_are_said_where_no_tracker_is_needed(capsys):
     parser = Parser("x", "Does this.", [])
     add_tracker(parser, what="default: a b", required=False)
     assert parser.read().tracker is None and "default: a b" in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["score", option, "FOLDER"] for option in ("--csv", "--sequence_csv", "--markdown", "--latex", "--html")),
+        *(["benchmark", "metrics", option, "FOLDER"] for option in ("--json", "--markdown")),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(tmp_path, words):
+    with pytest.raises(InputError, match="a.txt: is a folder, but a file is to get this name"):
+        (tmp_path / "a.txt").mkdir()
+        command, *rest = [str(tmp_path / "a.txt") if word == "FOLDER" else word for word in words]
+        load_command(command).main(rest)

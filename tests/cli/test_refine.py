@@ -193,6 +193,24 @@ def run_refine(results, data, weights, *more):
     return results.parent / "theirs_refined_secm_r34"
 
 
+@pytest.mark.parametrize(("form", "writer"), [("png", "cv2.imencode"), ("rle", "lib.test.results.masks.encode_mask")])
+def test_a_failure_leaves_no_unfinished_masks(results, data, weights, monkeypatch, form, writer):
+    places = iter(range(100))
+    write = functools.reduce(getattr, writer.split(".")[1:], __import__(writer.split(".")[0]))
+
+    def fail_late(*arguments):
+        if next(places) == 5:  # in the second sequence
+            raise OSError(28, "No space left on device")
+        return write(*arguments)
+
+    monkeypatch.setattr(writer, fail_late)
+    with pytest.raises(InputError, match="cannot be written: No space left"):
+        run_refine(results, data, weights, "--masks", form)
+    folder = results.parent / "theirs_refined_secm_r34"
+    left = [path.name for path in folder.glob("masks/*")]
+    assert len(left) == 1 and not left[0].endswith(".part") and len(list(folder.glob("?.txt"))) == 1
+
+
 def test_weights_that_cannot_be_used_leave_nothing(results, data, weights):
     weights[3].write_bytes(b"no weights")
     with pytest.raises(InputError, match="refiner.safetensors: is not a whole checkpoint"):

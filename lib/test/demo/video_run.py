@@ -134,13 +134,12 @@ def track_video(
 
 
 def fresh_folder(wanted: str | Path) -> Path:
-    """Make and return the folder `wanted`; where that is not empty, `wanted`_2, `wanted`_3, …"""
+    """The folder `wanted`, which is missing or empty; where it is not, `wanted`_2, `wanted`_3, …"""
     wanted = Path(wanted)
     folder, number = wanted, 1
     while folder.exists() and not is_empty_folder(folder):
         number += 1
         folder = wanted.with_name(f"{wanted.name}_{number}")
-    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...core.errors import InputError
+from ...core.atomic import scratch_folder
 from ...datasets.image import read_image
 from ...datasets.sequence import INFRARED, VISIBLE, Frames
 from .sheet import ROWS, sheet_row, spread
@@ -26,7 +26,7 @@ def write_spans(folder: Path, frames: Frames, used: range, spans: Sequence[Span]
     """A new folder with a sequence <folder>_<number> for each span, contact sheets and report.json. It appears when it
     is complete. An image that several sequences show is one file, where the file system has hard links.
 
-    used: the frames that the spans count. Raises InputError where an image cannot be written.
+    used: the frames that the spans count.
     """
     spans = sorted(spans, key=lambda span: span.first)
     with new_folder(folder) as hidden:
@@ -45,14 +45,9 @@ def write_spans(folder: Path, frames: Frames, used: range, spans: Sequence[Span]
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a hidden folder that becomes `folder` on success and is removed on any failure."""
-    hidden = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(hidden, ignore_errors=True)  # of a run that was killed
-    hidden.mkdir(parents=True)
-    try:
+    with scratch_folder(folder) as hidden:
         yield hidden
         hidden.rename(folder)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def write_sequence(
@@ -60,8 +55,7 @@ def write_sequence(
 ) -> dict[int, list[Path]]:
     """Write one sequence in RGBT234's layout: these frames of a video, with boxes [L, 4].
 
-    files: images that are written already, by frame; returned with those of this sequence. Raises InputError where an
-    image cannot be written.
+    files: images that are written already, by frame; returned with those of this sequence.
     """
     for modality in frames.modalities:
         (folder / modality).mkdir(parents=True)
@@ -93,8 +87,8 @@ def _image_paths(folder: Path, modalities: tuple[str, ...], number: int) -> list
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(os.fspath(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
-        raise InputError(f"{path}: the image cannot be written; check the free space")
+    coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    path.write_bytes(coded.tobytes())  # OpenCV's own writer says nothing of a full disk
 
 
 def _link(source: Path, path: Path) -> None:

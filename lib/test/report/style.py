@@ -3,6 +3,7 @@
 No TeX is needed. Fonts are embedded in PDF files as TrueType, as publishers require.
 """
 
+import io
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,5 +69,7 @@ def save_figure(path: str | Path, figure: Figure) -> None:
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     kind = path.suffix[1:]
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # else it logs every table that it leaves out of a PDF
+    content = io.BytesIO()  # matplotlib's own errors would hide that the disk is full
+    figure.savefig(content, format=kind, dpi=DOTS_PER_INCH, metadata=metadata.get(kind))
     with write_atomically(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata.get(kind))
+        temporary.write_bytes(content.getbuffer())

@@ -3,6 +3,8 @@ text for each sequence, `masks/<sequence>.txt`, a line for each frame in the for
 
 import os
 import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,14 @@ class MaskWriter:
         whole = self.folder / (name if self.form == PNG else f"{name}.txt")
         _remove(whole)
         os.replace(self._part(name), whole)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove the masks of these sequences that are not finished."""
+        for name in names:
+            with suppress(OSError):
+                _remove(self._part(name))
+        with suppress(OSError):  # it is not empty, or not there
+            self.folder.rmdir()
 
     def _part(self, name: str) -> Path:
         check_name(name, "sequence")

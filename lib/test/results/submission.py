@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...core.atomic import write_atomically
+from ...core.atomic import fill_folder, write_atomically
 from ...core.errors import InputError
 from ...core.names import check_distinct
 from ...core.registry import choose
@@ -60,10 +60,11 @@ def _write(files: Mapping[str, str], out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not empty; choose another --out, nothing is overwritten")
     check_distinct(files, out)
-    for name, text in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+    with fill_folder(out) as scratch:
+        for name, text in files.items():
+            path = scratch / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _check_names(form: str, chosen: Format, names: list[str]) -> None:

@@ -119,6 +119,16 @@ def test_existing_output_is_kept(demo, sequence_folder, tmp_path):
     assert fresh_folder(tmp_path / "new") == tmp_path / "new" == fresh_folder(tmp_path / "new")
 
 
+def test_a_run_that_fails_leaves_no_folder(demo, sequence_folder, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise InputError("no room")
+
+    monkeypatch.setattr("lib.cli.track.track_video", fail)
+    with pytest.raises(InputError, match="no room"):
+        demo("--sequence", sequence_folder, "--output", tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+
+
 def test_run_that_is_killed_leaves_its_folder_to_the_next_one(demo, sequence_folder, tmp_path):
     with killed_at(2):
         demo("--sequence", sequence_folder, "--output", tmp_path / "out")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from boards import board, entry
+from full_disk import files_up_to
 
 from lib.core.errors import InputError
 from lib.core.table import BEST, SECOND, Table, format_latex, format_markdown, format_text
@@ -121,6 +122,14 @@ def test_plots_are_files_of_column_width(three, tmp_path):
     data = (tmp_path / "a.pdf").read_bytes()
     assert data.startswith(b"%PDF") and b"/TrueType" in data or b"/CIDFontType2" in data
     assert data == (tmp_path / "b.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "png"])
+def test_a_full_disk_is_named_by_the_figure_and_leaves_nothing(three, tmp_path, suffix):
+    figure = draw_all(three, line_styles([three]), (three.entries[0], three.entries[1]))["set_SR"]
+    with files_up_to(500), pytest.raises(OSError, match="File too large") as caught:
+        save_figure(tmp_path / "plots" / f"a.{suffix}", figure)
+    assert caught.value.filename == str(tmp_path / "plots" / f"a.{suffix}") and not list(tmp_path.iterdir())
 
 
 def test_curves_carry_their_figures_and_incomplete_trackers_their_count(incomplete):

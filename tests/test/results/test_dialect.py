@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import files_up_to
 
 from lib.cli import transform
 from lib.core.errors import InputError
@@ -142,6 +143,14 @@ def test_trackingnet_zip_is_flat_and_counted(tmp_path):
         assert len(archive.namelist()) == 511 and archive.read("v_9.txt").decode() == EXPECTED["lasher"]["a.txt"]
     with pytest.raises(InputError, match="expects 511 sequences, 510 are there"):
         write_submission("trackingnet", results[1:], tmp_path / "other.zip")
+
+
+def test_a_submission_that_fails_leaves_nothing(tmp_path):
+    long = Result("b", np.ones((9000, 4)), np.ones(9000))
+    for out in (tmp_path / "out", tmp_path / "out.zip"):
+        with files_up_to(500), pytest.raises(OSError, match="File too large") as caught:
+            write_submission("family", [Result("a", BOXES, SECONDS), long], out)
+        assert str(out) in str(caught.value.filename) and not list(tmp_path.iterdir())
 
 
 def test_nothing_is_overwritten_and_nan_stays(tmp_path):
