@@ -4,6 +4,7 @@ RGBT_KILLS=20 pytest -m slow tests/test_random_kills.py      so many kills of ea
 RGBT_KILLS_SEED=7 …                                           other moments
 """
 
+import functools
 import json
 import os
 import shutil
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lmdb
+import micro
 import numpy as np
 import pytest
 import test_training as basics
 
-from lib.core.checkpoint import load_checkpoint, load_weights
+from lib.core.checkpoint import load_checkpoint, load_weights, save_weights
 from lib.test.demo.bundled import CHECKPOINT
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +30,8 @@ clone = basics.clone
 NUMBER, SEED = (int(os.environ.get(name, default)) for name, default in (("RGBT_KILLS", "1"), ("RGBT_KILLS_SEED", "0")))
 PATIENCE = 900  # seconds
 MODEL = "pretrained_models/iimf_tiny.safetensors"
+REFINER = "refiner.safetensors"
+SMALL = [change for change in micro.VARIANTS["alpha_refine"][2] if "PRETRAIN" not in change]
 SEARCHED = "TEST.SEARCH_FACTOR=3,4"
 SET = ["--dataset_name", "folder", "--data_dir", "data/lasher/testingset"]
 
@@ -70,6 +74,13 @@ def weights(folder):
     return load_weights(folder / "a.pth")
 
 
+def compared(folder):
+    """Results and figures, without the seconds."""
+    found = files(folder, ("_time.txt", "config.yaml", "data.json", "page.md", "figures.csv"))
+    rows = (folder / "figures.csv").read_text(encoding="utf-8").splitlines()
+    return found | {row: row for row in rows if "frames" not in row}
+
+
 def trials(folder):
     found = json.loads((folder / "trials.json").read_text())["trials"]
     records = {one["folder"]: json.dumps({**one, "frames_per_second": None}, sort_keys=True) for one in found}
@@ -94,6 +105,16 @@ COMMANDS = {
         ["video_demo", "--sequence", "data/lasher/testingset/video0", "--out", "OUT"], files, "boxes.txt"
     ),
     "convert": Killable(["convert_checkpoint", MODEL, "OUT/a.pth"], weights, "a.pth"),
+    "refine": Killable(
+        ["refine_results", "data/theirs", "--refine", "alpha_refine/secm_r34", "--refine_checkpoint", REFINER,
+         "--refine_set", *SMALL, *SET, "--device", "cpu", "--masks", "--results_dir", "OUT"],
+        files,
+    ),
+    "compare": Killable(
+        ["compare_trackers", "box=opencv:static", f"iimf_track:tiny@{MODEL}", "--data_dir", SET[-1], "--device", "cpu",
+         "--out", "OUT"],
+        compared,
+    ),
     "tune": Killable(["tune", "iimf_track", "tiny", *SET, "--search", SEARCHED, "--out", "OUT"], trials),
 }  # fmt: skip
 
@@ -105,6 +126,10 @@ def toolbox(clone):
     for model in (ROOT / MODEL, CHECKPOINT):
         shutil.copy(model, clone / "pretrained_models")
     put_many(clone / "data" / "many" / "testingset")
+    save_weights(clone / REFINER, micro.model("alpha_refine").state_dict(), {})
+    (clone / "data" / "theirs").mkdir()
+    for boxes in (clone / SET[-1]).glob("*/visible.txt"):
+        shutil.copy(boxes, clone / "data" / "theirs" / f"{boxes.parent.name}.txt")
     return clone
 
 
@@ -123,8 +148,9 @@ def start(toolbox, command, out):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(out.parent / "cache")}
     with open(out.with_suffix(".log"), "a") as log:
         return subprocess.Popen(
-            [sys.executable, f"tracking/{script}.py", *words], cwd=toolbox, env=environment, stdout=log, stderr=log
-        )
+            [sys.executable, f"tracking/{script}.py", *words], cwd=toolbox, env=environment, stdout=log, stderr=log,
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
 
 
 def finish(toolbox, command, out):
@@ -159,7 +185,7 @@ def test_command_that_is_killed_goes_on_and_leaves_nothing_over(toolbox, tmp_pat
     moments = []
     for number in range(NUMBER):
         out, moment = tmp_path / f"killed{number}", rng.uniform(0.3, 1) * seconds
-        kind = signal.SIGKILL if rng.random() < 0.5 else signal.SIGTERM
+        kind = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[rng.integers(3)]
         process = start(toolbox, command, out)
         try:
             process.wait(moment)
@@ -171,6 +197,7 @@ def test_command_that_is_killed_goes_on_and_leaves_nothing_over(toolbox, tmp_pat
             time.sleep(0.2)
         assert running(out) == [], f"killed by {kind.name} after {moment:.1f} s"
         done = process.returncode == 0
+        assert done or process.returncode in (-kind, 128 + kind), f"{kind.name} after {moment:.1f} s"
         if not (command.last and (out / command.last).exists()):
             finish(toolbox, command, out)
         over = [path.name for path in out.rglob(".*")]

@@ -54,10 +54,10 @@ def main(argv: Argv = None) -> None:
     if args.visdom:
         parse_server(args.visdom)
     config = config_name(args.config)
-    if is_launcher(args):
-        from ..train.preflight import check_inputs
+    from ..train.preflight import check_inputs
 
-        check_inputs(cfg)
+    check_inputs(cfg)  # before anything is written or many processes start
+    if is_launcher(args):
         again = [*own_command("train"), *parser.argv]
         raise SystemExit(run_processes(torchrun_command(args, f"{args.tracker}-{config}", again)))
     from ..core.paths import read_local

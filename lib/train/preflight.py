@@ -1,4 +1,4 @@
-"""Check data and weights once, before many processes start."""
+"""Check data and weights before anything is written and many processes start."""
 
 from easydict import EasyDict
 

@@ -17,7 +17,7 @@ import torch
 from easydict import EasyDict
 from torch.utils.data import DataLoader
 
-from ..core.atomic import write_atomically
+from ..core.atomic import check_no_folder, write_atomically
 from ..core.config import save_config
 from ..core.distributed import is_main, own_device, process_group, world_size
 from ..core.lock import hold
@@ -218,6 +218,7 @@ def save_setup(folder: Path, cfg: EasyDict) -> None:
 
 
 def _log_to(path: Path) -> None:
+    check_no_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))

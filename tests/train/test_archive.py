@@ -17,6 +17,7 @@ import test_training as basics
 import torch
 from killed import killed_at
 
+from lib.cli import train
 from lib.core.checkpoint import load_checkpoint
 from lib.core.errors import InputError
 from lib.core.lock import hold
@@ -24,7 +25,7 @@ from lib.core.measure import machine
 from lib.models import build_model
 from lib.models.base import PairBatch, ScoreMap
 from lib.models.weights import load_state
-from lib.train import resuming, run
+from lib.train import preflight, resuming, run
 from lib.train.archive import Archive
 from lib.train.checkpoints import epoch_checkpoints, find_newest
 from lib.train.copies import CheckpointCopies
@@ -276,6 +277,7 @@ def test_two_trainings_do_not_write_into_one_folder(tmp_path, where):
         "checkpoints/train/iimf_track/x/config.yaml",
         "weights/iimf_track_x_e001.pth",
         "weights/iimf_track_x_last.pth",
+        "logs/iimf_track-x.log",
     ],
 )
 def test_a_folder_in_the_place_of_a_file_is_refused_before_training(tmp_path, name):
@@ -285,3 +287,15 @@ def test_a_folder_in_the_place_of_a_file_is_refused_before_training(tmp_path, na
             basics.config(), script="iimf_track", config="x", save_dir=tmp_path, weights_dir=str(tmp_path / "weights")
         )
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".log"]
+
+
+@pytest.mark.parametrize("change", ["MODEL.PRETRAIN_FILE=nowhere.pth", "DATA.TRAIN.DATASETS_NAME=[videos/nowhere]"])
+def test_data_and_weights_that_are_not_there_leave_nothing(tmp_path, monkeypatch, change):
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(
+        preflight, "read_local", lambda kind: {"videos_dir": str(tmp_path), "pretrained_dir": str(tmp_path)}
+    )
+    sets = ["DATA.TRAIN.DATASETS_NAME=[videos/data]", "DATA.VAL.DATASETS_NAME=[videos/data]"]
+    with pytest.raises(InputError, match="nowhere"):
+        train.main(["iimf_track", "tiny", "--save_dir", str(tmp_path / "out"), "--set", *sets, change])
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
