@@ -1,18 +1,19 @@
 """A data set as two files, for disks on which opening a million image files is slow: all images, and an index.
 
 <packed_dir>/<name>/images.lmdb   the image files as they are, in LMDB (`lib.datasets.store`)
-<packed_dir>/<name>/index.npz     their sizes; names, boxes and everything else that a reader found
+<packed_dir>/<name>/index.npz     their sizes and checksums; names, boxes and everything else that a reader found
 """
 
 import json
 import os
 import shlex
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -57,9 +58,9 @@ def pack(sequences: Many[Sequence], folder: Path) -> None:
         _check_folder(folder)
         with fill_store(folder / IMAGES, ABOUT) as store:
             bar = tqdm(sequences, desc=str(folder), unit="sequence", dynamic_ncols=True)
-            sizes = [_keep(store, key, path) for sequence in bar for key, path in _files(sequence)]
-            _write_index(sequences, sizes, folder / INDEX)
-            store.complete(len(sizes))
+            kept = [_keep(store, key, path) for sequence in bar for key, path in _files(sequence)]
+            _write_index(sequences, kept, folder / INDEX)
+            store.complete(len(kept))
 
 
 def _check_sequences(sequences: Many[Sequence]) -> None:
@@ -99,26 +100,35 @@ def _repack(folder: Path) -> str:
     return f"{folder}: packed by an earlier version, into {FORMER}; remove this folder and pack again with: {command}"
 
 
-def _keep(store: StoreWriter, key: str, path: Path) -> int:
-    """Put an image file into the store, unless it is there and has not changed since; its bytes."""
+class Kept(NamedTuple):
+    """An image in the store."""
+
+    size: int  # bytes
+    checksum: int  # CRC-32 of them
+
+
+def _keep(store: StoreWriter, key: str, path: Path) -> Kept:
+    """Put an image file into the store, unless it is there and has not changed since."""
     try:
         size = store.size(key)
         if size is None or (status := os.stat(path)).st_size != size or status.st_mtime_ns >= store.before:
             content = path.read_bytes()
             store.put(key, content)
-            size = len(content)
+            return Kept(len(content), zlib.crc32(content))
     except FileNotFoundError:
         remedy = f"check the set with {typed_command('check', 'check_dataset')}"
         raise InputError(f"{path}: image does not exist; {remedy}") from None
-    return size
+    return Kept(size, store.checksum(key))
 
 
-def _write_index(sequences: Many[Sequence], sizes: list[int], path: Path) -> None:
+def _write_index(sequences: Many[Sequence], kept: list[Kept], path: Path) -> None:
     header = {"version": VERSION, "sequences": [_describe(sequence) for sequence in sequences]}
     arrays = {key: _together(sequences, key) for key in ARRAYS}
+    arrays["sizes"] = np.array([image.size for image in kept], np.int64)
+    arrays["checksums"] = np.array([image.checksum for image in kept], np.uint32)
     with write_atomically(path) as temporary, temporary.open("wb") as file:
         text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        np.savez(file, header=text, sizes=np.array(sizes, np.int64), **arrays)  # type: ignore[arg-type]
+        np.savez(file, header=text, **arrays)  # type: ignore[arg-type]
 
 
 def read_pack(folder: Path) -> list[Sequence]:
@@ -148,11 +158,14 @@ def _read_index(folder: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarra
         if sum(info.file_size for info in archive.infolist()) > (folder / INDEX).stat().st_size:
             raise ValueError("compressed, which no packed set is")
     with np.load(folder / INDEX, allow_pickle=False) as content:
-        arrays = {name: content[name] for name in ("header", "sizes", *ARRAYS)}
+        sums = ["checksums"] if "checksums" in content else []  # earlier versions wrote none
+        arrays = {name: content[name] for name in ("header", "sizes", *sums, *ARRAYS)}
     header, sizes = parse_json(arrays["header"].tobytes()), arrays["sizes"]
     frames = sum(len(entry["modalities"]) * entry["frames"] for entry in header["sequences"])
     if header["version"] != VERSION or sizes.shape != (frames,) or sizes.dtype != np.int64:
         raise ValueError("of another version, or with other frames than its sequences have")
+    if "checksums" in arrays and (arrays["checksums"].shape != (frames,) or arrays["checksums"].dtype != np.uint32):
+        raise ValueError("with other checksums than its sequences have frames")
     return header["sequences"], arrays
 
 
@@ -161,7 +174,9 @@ def _unpack(images: Path, described: list[dict[str, Any]], arrays: dict[str, np.
     for entry in described:
         check_name(entry["name"], f"{images.parent}: sequence")
         streams, length = len(entry["modalities"]), entry["frames"]
-        sizes = arrays["sizes"][image : image + streams * length].reshape(streams, length)
+        own = slice(image, image + streams * length)
+        sizes = arrays["sizes"][own].reshape(streams, length)
+        sums = arrays["checksums"][own].reshape(streams, length) if "checksums" in arrays else None
         known: dict[str, Any] = {}
         for name, count in entry["rows"].items():
             known[name] = arrays[name][rows[name] : rows[name] + count]
@@ -173,7 +188,7 @@ def _unpack(images: Path, described: list[dict[str, Any]], arrays: dict[str, np.
             known["size"] = tuple(entry["size"])
         if "objects" in known:
             known["objects"] = AnnotatedObjects(known["objects"], *entry["company"])
-        frames = StoredFrames(images, entry["name"], range(length), tuple(entry["modalities"]), sizes)
+        frames = StoredFrames(images, entry["name"], range(length), tuple(entry["modalities"]), sizes, sums)
         texts = {name: entry[name] for name in ("name", "attributes", "category", "video")}
         yield Sequence(frames=frames, **texts, **known)
 

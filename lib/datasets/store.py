@@ -14,6 +14,7 @@ import functools
 import os
 import struct
 import threading
+import zlib
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from contextlib import contextmanager
@@ -69,6 +70,7 @@ class StoredFrames(Frames):
     numbers: Many[int]  # of the frames in the keys
     modalities: tuple[str, ...]
     sizes: np.ndarray | None = None  # [M, T] bytes of each image, where known
+    checksums: np.ndarray | None = None  # [M, T] CRC-32 of these bytes, where known
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -89,7 +91,10 @@ class StoredFrames(Frames):
         """The content of an image file, and its name in messages."""
         key = image_key(self.sequence, self.modalities[stream], self.numbers[index])
         size = None if self.sizes is None else int(self.sizes[stream, index])
-        return np.frombuffer(read_value(self.store, key, size), np.uint8), f"{self.store}: {key}"
+        content = read_value(self.store, key, size)
+        if self.checksums is not None and zlib.crc32(content) != self.checksums[stream, index]:
+            raise InputError(f"{self.store}: {key} is not what was packed: its checksum differs; {_AGAIN}")
+        return np.frombuffer(content, np.uint8), f"{self.store}: {key}"
 
     def _range(self, stream: int) -> Range:
         name = f"{self.store}: {self.sequence}/{self.modalities[stream][0]}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -64,6 +65,11 @@ class StoreWriter:
         with self._told(), self._environment.begin(buffers=True) as transaction:
             found = self._pending.get(key.encode(), transaction.get(key.encode()))
             return None if found is None else len(found)
+
+    def checksum(self, key: str) -> int:
+        """CRC-32 of an image that is in the store already."""
+        with self._told(), self._environment.begin(buffers=True) as transaction:
+            return zlib.crc32(self._pending.get(key.encode(), transaction.get(key.encode())))
 
     def put(self, key: str, value: bytes) -> None:
         """Put an image into the store. After many of them they are on disk, whatever happens to this process."""

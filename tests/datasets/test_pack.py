@@ -247,12 +247,46 @@ def test_pack_that_is_damaged_is_refused(pack, lasher):
     with pytest.raises(InputError, match="images.lmdb: is cut short"):
         load_dataset("lasher_test", lasher)
     (folder / "images.lmdb").write_bytes(content.replace(b"\x89PNG", b"\x00\x00\x00\x00"))
-    with pytest.raises(InputError, match="images.lmdb: .*/v/000000: image cannot be decoded"):
+    with pytest.raises(InputError, match="images.lmdb: .*/v/000000 is not what was packed: its checksum differs"):
         read_pack(folder)[0].frames[0]
     (folder / "images.lmdb").write_bytes(content)
     (folder / "index.npz").write_bytes(b"")
     with pytest.raises(InputError, match="index.npz is incomplete"):
         read_pack(folder)
+
+
+def contents(folder):
+    return [sequence.frames.content(index) for sequence in read_pack(folder) for index in range(len(sequence))]
+
+
+def test_no_wrong_byte_in_the_images_gives_another_image(pack, lasher, tmp_path):
+    pack("lasher_test")
+    folder, rng = Path(lasher["packed_dir"]) / "lasher_test", np.random.default_rng(0)
+    whole, expected, refused = (folder / "images.lmdb").read_bytes(), contents(folder), 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), rng.integers(1, 60)):
+            data[place] = rng.integers(256)
+        (folder / "images.lmdb").write_bytes(data)
+        try:
+            assert contents(folder) == expected
+        except InputError as error:
+            assert "images.lmdb: " in str(error)
+            refused += 1
+    assert 30 < refused < 150
+
+
+def test_checksums_of_images_that_an_earlier_run_packed(pack, lasher):
+    with suppress(Killed), killed_while_reading(9):
+        pack("lasher_test")
+    pack("lasher_test")
+    folder = Path(lasher["packed_dir"]) / "lasher_test"
+    assert len(contents(folder)) == 7
+    with np.load(folder / "index.npz") as index:
+        former = {name: index[name] for name in index.files}
+        assert len(set(former.pop("checksums").tolist())) > 1
+    np.savez(folder / "index.npz", **former)  # of a version that wrote none
+    assert len(contents(folder)) == 7
 
 
 def test_index_of_another_set_is_refused(pack, lasher, tmp_path):

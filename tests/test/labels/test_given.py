@@ -103,4 +103,4 @@ def test_an_interrupted_sequence_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "_write_image", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("--visible", video, "--boxes", table, out=tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
