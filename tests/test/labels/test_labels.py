@@ -112,7 +112,7 @@ def test_an_interrupted_video_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("lib.test.labels.writing.sheet_row", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         make_labels(Brightest(), "brightest", [source], tmp_path / "out", SEARCH)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_registered_pair_gets_one_box_for_both_streams(tmp_path, monkeypatch):
