@@ -18,10 +18,12 @@ import functools
 import logging
 import shlex
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ..core.atomic import make_folder
 from ..core.distributed import own_device
 from ..core.errors import InputError, run
 from ..core.frame import Streams
@@ -36,7 +38,7 @@ from ..datasets.sequence import Sequence
 from ..test.analysis.leaderboard import shortened
 from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_tracking, share_cores
 from ..test.evaluation.open import Run, load_run
-from ..test.evaluation.record import find_finished, record_run, undo_without_results
+from ..test.evaluation.record import find_finished, record_run, remove_idle_records, undo_without_results
 from ..test.evaluation.sequences import named_sequences
 from ..test.results.files import result_folder, result_paths, write_result
 from ..test.results.origin import add_origins, origin_of, read_origins
@@ -104,7 +106,7 @@ def main(argv: Argv = None) -> None:
         refiner=network.refined_by, masks=masks_words(args, network),
     )  # fmt: skip
     if is_launcher(args):
-        with undo_without_results(folder) if args.world_size == 1 else nullcontext():
+        with undo_launch(folder) if args.world_size == 1 else nullcontext():
             if args.rank == 0:
                 with hold(folder, _ELSEWHERE):
                     record()  # refuses before many processes start
@@ -141,6 +143,18 @@ def main(argv: Argv = None) -> None:
             raise
     if first:
         report(args, folder, sum(map(len, pending)), time.perf_counter() - begin)
+
+
+@contextmanager
+def undo_launch(folder: Path) -> Iterator[None]:
+    """As `undo_without_results`, around processes that take the lock themselves."""
+    with make_folder(folder):
+        try:
+            yield
+        except BaseException:
+            with suppress(InputError, OSError), hold(folder, _ELSEWHERE):  # unless another run writes here
+                remove_idle_records(folder)
+            raise
 
 
 def track(job: TrackingJob, network: Run, sharing: WorkSharing | None, device: str) -> None:

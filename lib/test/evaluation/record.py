@@ -71,17 +71,22 @@ def record_run(
 
 @contextmanager
 def undo_without_results(folder: Path, *more: str, results: str = "*.txt") -> Iterator[None]:
-    """Make a folder of results. Where the block fails before one is there, remove the records that it wrote and, where
-    it is empty then, the folder. more: names of further records. results: which files are results."""
+    """Make a folder of results. Where the block, which has its lock, fails before one is there, remove the records in
+    it and, where it is empty then, the folder. more: names of further records. results: which files are results."""
     with make_folder(folder):
-        written = [path for name in (RECORD, REFINER, ORIGINS, *more) if not (path := folder / name).exists()]
         try:
             yield
         except BaseException:
-            if not next(folder.glob(results), None):
-                for path in written:
-                    path.unlink(missing_ok=True)
+            remove_idle_records(folder, *more, results=results)
             raise
+
+
+def remove_idle_records(folder: Path, *more: str, results: str = "*.txt") -> None:
+    """Remove the records in a folder that has no results, as `undo_without_results`."""
+    if not next(folder.glob(results), None):
+        for name in (RECORD, REFINER, ORIGINS, *more):
+            if (folder / name).is_file():
+                (folder / name).unlink()
 
 
 def find_finished(

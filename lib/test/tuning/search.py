@@ -165,8 +165,9 @@ def run_search(search: SettingSearch, devices: Many[str], batch: int = 1) -> Non
     with ExitStack() as stack:
         stack.enter_context(hold(search.folder, "choose another --out"))
         stack.enter_context(undo_without_results(search.folder, results="*/*.txt"))
-        for trial in search.trials:
-            stack.enter_context(undo_without_results(search.folder / trial.name, RECORD))
+        new = [folder for trial in search.trials if not (folder := search.folder / trial.name).exists()]
+        for folder in new:
+            stack.enter_context(undo_without_results(folder, RECORD))
         _run_search(search, devices, batch)
 
 

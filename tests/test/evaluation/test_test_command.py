@@ -207,6 +207,16 @@ def test_a_checkpoint_that_cannot_be_used_leaves_nothing(command, data, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["torn.pth"]
 
 
+@pytest.mark.parametrize("more", [(), ("--mode", "multiple", "--nproc_per_node", "2")])
+def test_a_run_that_is_refused_leaves_the_records_of_the_one_that_writes(command, data, checkpoints, tmp_path, more):
+    folder = tmp_path / "results" / "tbsi_track" / CONFIG
+    with hold(folder, ""):
+        (folder / "config.yaml").write_text("of the other run")
+        with pytest.raises(InputError, match="is writing here"):
+            command("--dataset_name", "folder", "--data_dir", data, *more)
+        assert (folder / "config.yaml").read_text() == "of the other run"
+
+
 def test_a_failure_after_a_result_keeps_it_and_its_records(command, data, checkpoints, tmp_path, monkeypatch):
     written = functools.partial(fail_at, "b", test_command.write_result)
     monkeypatch.setattr(test_command, "write_result", written)
