@@ -227,7 +227,7 @@ def test_damaged_orientation_tags_are_none(deployed, tmp_path):
             data = whole.copy()
             data[rng.integers(0, min(len(data), 120), 3)] = rng.integers(0, 256, 3)
             (tmp_path / "2.png").write_bytes(data[: rng.integers(0, len(data))].tobytes())
-            assert 1 <= deployed.orientation_of(tmp_path / "2.png") <= 8
+            assert 1 <= deployed.orientation.orientation_of(tmp_path / "2.png") <= 8
 
 
 @pytest.fixture
