@@ -95,12 +95,10 @@ time.sleep(60)
      ("launcher", signal.SIGKILL, -9), ("torchrun", signal.SIGKILL, 137)],
 )  # fmt: skip
 def test_no_process_outlives_those_that_started_it(victim, number, status):
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, under which the tests may run, ignores it
     family = subprocess.Popen(
         [sys.executable, "-c", _FAMILY, "launcher"], cwd=ROOT, env={**os.environ, "FAMILY": _FAMILY}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    signal.signal(signal.SIGHUP, before)
     torchrun, worker = map(int, family.stdout.readline().split())
     os.kill(family.pid if victim == "launcher" else torchrun, number)
     _, err = family.communicate(timeout=300)  # the pipes close when no process holds them any more
