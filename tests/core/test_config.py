@@ -149,8 +149,8 @@ OURS_OSTRACK = {"MODEL.NAME": "ostrack", "TRAIN.SOT_PRETRAIN": False}
 TINY = "tiny"
 
 
-@pytest.mark.parametrize("parts", [("small_start", "small_middle"), ("small_middle", "small")])
-def test_each_part_of_small_goes_on_where_the_one_before_ends(parts):
+@pytest.mark.parametrize("parts", [("small_start", "small_middle"), ("small_middle", "small"), ("tiny", "tiny_video")])
+def test_each_part_of_small_and_tiny_goes_on_where_the_one_before_ends(parts):
     first, second = (flatten(load_config("iimf_track", name)) for name in parts)
     assert second["MODEL.PRETRAIN_FILE"] == f"IIMFTrack_ep{first['TRAIN.EPOCH']:04d}.pth.tar"
     network = {key for key in first if key.startswith("MODEL.") or key.endswith("SIZE")} - {"MODEL.PRETRAIN_FILE"}
