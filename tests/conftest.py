@@ -1,4 +1,4 @@
-"""Before the tests: signals that a shell ignores for what runs in the background, or under nohup, end programs again."""
+"""Before the tests: signals that a shell ignores for what runs in the background, or under nohup, end programs."""
 
 import signal
 

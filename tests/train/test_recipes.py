@@ -14,7 +14,7 @@ from lib.core.config import list_configs, load_config
 from lib.models import network_class
 from lib.train import run
 
-OWN = ("tiny", "tiny_video", "small", "small_middle", "small_start")  # of this toolbox, for synthetic sequences and video
+OWN = ("tiny", "tiny_video", "small", "small_middle", "small_start")  # for synthetic sequences and video
 RECIPES = [
     (script, name)
     for script in ("ostrack", "tbsi_track", "iimf_track")
