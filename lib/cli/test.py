@@ -38,7 +38,13 @@ from ..datasets.sequence import Sequence
 from ..test.analysis.leaderboard import shortened
 from ..test.evaluation.engine import SaveResult, TrackingJob, run_rank, run_tracking, share_cores
 from ..test.evaluation.open import Run, load_run
-from ..test.evaluation.record import find_finished, record_run, remove_idle_records, undo_without_results
+from ..test.evaluation.record import (
+    absent_records,
+    find_finished,
+    record_run,
+    remove_idle_records,
+    undo_without_results,
+)
 from ..test.evaluation.sequences import named_sequences
 from ..test.results.files import result_folder, result_paths, write_result
 from ..test.results.origin import add_origins, origin_of, read_origins
@@ -149,11 +155,12 @@ def main(argv: Argv = None) -> None:
 def undo_launch(folder: Path) -> Iterator[None]:
     """As `undo_without_results`, around processes that take the lock themselves."""
     with make_folder(folder):
+        absent = absent_records(folder)
         try:
             yield
         except BaseException:
             with suppress(InputError, OSError), hold(folder, _ELSEWHERE):  # unless another run writes here
-                remove_idle_records(folder)
+                remove_idle_records(folder, absent)
             raise
 
 

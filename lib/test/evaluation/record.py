@@ -71,22 +71,27 @@ def record_run(
 
 @contextmanager
 def undo_without_results(folder: Path, *more: str, results: str = "*.txt") -> Iterator[None]:
-    """Make a folder of results. Where the block, which has its lock, fails before one is there, remove the records in
-    it and, where it is empty then, the folder. more: names of further records. results: which files are results."""
+    """Make a folder of results. Where the block, which has its lock, fails before one is there, remove the records that
+    it wrote and, where it is empty then, the folder. more: names of further records. results: which files these are."""
     with make_folder(folder):
+        absent = absent_records(folder, *more)
         try:
             yield
         except BaseException:
-            remove_idle_records(folder, *more, results=results)
+            remove_idle_records(folder, absent, results)
             raise
 
 
-def remove_idle_records(folder: Path, *more: str, results: str = "*.txt") -> None:
-    """Remove the records in a folder that has no results, as `undo_without_results`."""
+def absent_records(folder: Path, *more: str) -> list[Path]:
+    """The records that a folder does not have. more: names of further ones."""
+    return [path for name in (RECORD, REFINER, ORIGINS, *more) if not (path := folder / name).exists()]
+
+
+def remove_idle_records(folder: Path, written: Sequence[Path], results: str = "*.txt") -> None:
+    """Remove the records that a run wrote into a folder that has no results; results: which files these are."""
     if not next(folder.glob(results), None):
-        for name in (RECORD, REFINER, ORIGINS, *more):
-            if (folder / name).is_file():
-                (folder / name).unlink()
+        for path in written:
+            path.unlink(missing_ok=True)
 
 
 def find_finished(

@@ -17,6 +17,7 @@ from lib.datasets.sequence import INFRARED, VISIBLE
 from lib.test.analysis import sources
 from lib.test.evaluation import open as evaluation
 from lib.test.evaluation.open import load_tracker
+from lib.test.evaluation.record import undo_without_results
 from lib.test.results.files import read_result
 from lib.test.video.video import write_image
 
@@ -299,3 +300,13 @@ def test_names_that_share_a_file_are_refused_before_tracking(command, data, chec
     with pytest.raises(InputError, match=r"a and a_time: both sequences would write a_time\.txt"):
         command("--dataset_name", "folder", "--data_dir", twin)
     assert not list((tmp_path / "results").glob("*/*/*.txt"))
+
+
+def test_a_failure_removes_the_records_that_the_run_wrote_and_no_others(tmp_path):
+    (tmp_path / "config.yaml").write_text("of the user")
+    with pytest.raises(InputError), undo_without_results(tmp_path, "more.json"):
+        for name in ("refiner.yaml", "data.json", "more.json"):
+            (tmp_path / name).write_text("of the run")
+        raise InputError("it fails")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+    assert (tmp_path / "config.yaml").read_text() == "of the user"
