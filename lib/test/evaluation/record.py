@@ -30,6 +30,7 @@ from ..tracker.forward_pass import EXACT, Mode
 log = logging.getLogger(__name__)
 
 RECORD, REFINER = "config.yaml", "refiner.yaml"
+_FIRST_LINE = "# checkpoint: "
 _DIGITS = 16  # hexadecimal, of a digest
 WORTH_CACHING = 1 << 20  # bytes; the digests of smaller files are not cached
 
@@ -51,18 +52,24 @@ def record_run(
     weights: the tracker's weight files, and its refiner's; empty for a tracker without weights. refiner: its name and
     configuration. refined: what tells the results apart that were refined, where results are. masks: how they are
     written, where they are.
-    Raises InputError when the folder holds results of another configuration or checkpoint, or results without a record:
-    a run may only continue an identical run.
+    Raises InputError when the folder holds results of another configuration or checkpoint, results without a record, or
+    a file of the record's name that is none: a run may only continue an identical run.
     """
     path = folder / RECORD
+    continued = next(folder.glob("*.txt"), None) is not None
+    if not continued and path.is_file() and not path.read_bytes().startswith(_FIRST_LINE.encode()):
+        raise InputError(
+            f"{path}: is no record of a run, and this run would replace it; choose another folder (--results_dir, "
+            "--out) or move the file away"
+        )
     files = " and ".join(f"{Path(file).name}, sha256 {digest(file)}" for file in weights)
-    head = f"# checkpoint: {files or 'none'}\n"
+    head = f"{_FIRST_LINE}{files or 'none'}\n"
     head += f"# boxes: {'integers' if integer_boxes else 'floats'}\n"
     head += "".join(f"# {key}: {value}\n" for key, value in _computed(mode, refiner, refined, masks).items())
     with write_atomically(path) as temporary:
         save_config(cfg, temporary)
         temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")
-        if next(folder.glob("*.txt"), None):
+        if continued:
             _check_agreement(path, temporary)
     if refiner is not None:
         with write_atomically(folder / REFINER) as temporary:
@@ -133,8 +140,8 @@ def _check_data(path: Path, known: Origin | None, now: Origin) -> None:
 
 
 def _check_agreement(old: Path, new: Path) -> None:
-    """Raises InputError where two records differ in a value that decides boxes. Keys that only one record has are
-    ignored: another version of the toolbox wrote it. Raises InputError as well for results without a whole record."""
+    """Raises InputError where two records differ in a value that decides boxes, and for results without a whole record.
+    Keys that only the new one has are named in a line: another version of the toolbox wrote the old one."""
     before, after = _decisive(old) if old.is_file() else {}, _decisive(new)
     if "checkpoint" not in before:
         raise InputError(
@@ -147,6 +154,9 @@ def _check_agreement(old: Path, new: Path) -> None:
                 f"{old}: the results here were made with {key}: {before[key]}, this run has {after[key]}; "
                 "choose another folder (--results_dir, --out) or remove this one"
             )
+    if new_keys := sorted(after.keys() - before.keys()):
+        known = ", ".join(f"{key}={after[key]}" for key in new_keys)
+        log.warning("%s: another version of the toolbox wrote the results here; it did not know %s", old, known)
 
 
 def _decisive(record: Path) -> dict[str, Any]:

@@ -124,6 +124,28 @@ def test_results_of_another_backend_are_not_mixed_in(run):
         record_run(folder, cfg, [checkpoint], mode=Mode(backend=ONNX))
 
 
+def test_a_key_that_the_record_does_not_know_is_named(run, caplog):
+    folder, cfg, checkpoint = run
+    record = folder / "config.yaml"
+    record_run(folder, cfg, [checkpoint])
+    assert not caplog.messages
+    factor = cfg.TEST.SEARCH_FACTOR
+    record.write_text(record.read_text().replace(f"SEARCH_FACTOR: {factor}, SEARCH_SIZE", "SEARCH_SIZE"))
+    record_run(folder, cfg, [checkpoint])
+    text = "another version of the toolbox wrote the results here; it did not know"
+    assert caplog.messages == [f"{record}: {text} TEST.SEARCH_FACTOR={factor}"]
+
+
+def test_a_file_that_is_no_record_is_kept(run):
+    folder, cfg, checkpoint = run
+    (folder / "blackcar_time.txt").unlink()
+    record_run(folder, cfg, [checkpoint])  # an earlier record without results
+    (folder / "config.yaml").write_text("of the user")
+    with pytest.raises(InputError, match=r"config\.yaml: is no record of a run, .*move the file away"):
+        record_run(folder, cfg, [checkpoint])
+    assert (folder / "config.yaml").read_text() == "of the user"
+
+
 def test_how_the_network_was_trained_does_not_matter(run):
     folder, _, checkpoint = run
     record_run(folder, load_config("ostrack", "vitb_256_mae_32x4_ep300", ["TRAIN.EPOCH=7"]), [checkpoint])
