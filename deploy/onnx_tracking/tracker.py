@@ -113,11 +113,17 @@ class OnnxTracker:
         units, the side of the crop in pixels of the frame, and what the network learned."""
         crop, scale = cut(frame, target.box, self.search_factor, self.search_size)
         prior = target.box[2:] * scale / self.search_size
-        given = {**target.memory, "search": crop[None], "prior": prior[None].astype(np.float32)}
-        answer = run(self.second, given)
-        learned = {name.removeprefix("new_"): answer[name] for name in answer if name.startswith("new_")}
+        answer, learned = self.search(target, crop, prior)
         said = np.append(answer["boxes"][0], answer["scores"][0]).astype(np.float64)
         return said, prior, self.search_size / scale, learned
+
+    def search(
+        self, target: Target, crop: np.ndarray, prior: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Output of the search graph, and what of the target's memory it learned anew."""
+        given = {**target.memory, "search": crop[None], "prior": prior[None].astype(np.float32)}
+        answer = run(self.second, given)
+        return answer, {name.removeprefix("new_"): answer[name] for name in answer if name.startswith("new_")}
 
     def start_stretched(self, frame: np.ndarray, first: np.ndarray) -> Target:
         """As `start`, with crops that keep no aspect ratio."""
@@ -142,8 +148,8 @@ class OnnxTracker:
         crop, extent = cut_stretched(
             frame, around, self.search_factor, self.search_size, self.padding(frame, target.fill)
         )
-        prior = (around[2:] / extent).astype(np.float32)
-        answer = run(self.second, {**target.memory, "search": crop[None], "prior": prior[None]})
+        answer, learned = self.search(target, crop, around[2:] / extent)
+        target.memory |= learned
         box, target.score = answer["boxes"][0].astype(np.float64), float(answer["scores"][0])
         target.age += 1
         if not (np.isfinite(box).all() and np.isfinite(target.score)):
@@ -183,8 +189,7 @@ class OnnxTracker:
         side = context_side(target.box, self.context) * self.search_size / self.template_size
         middle = target.box[:2] + target.box[2:] / 2 + target.shift
         crop = cut_with_context(frame, middle, side, self.search_size, target.fill)
-        prior = (target.box[2:] / side).astype(np.float32)
-        answer = run(self.second, {**target.memory, "search": crop[None], "prior": prior[None]})
+        answer, _ = self.search(target, crop, target.box[2:] / side)
         box, target.score = answer["boxes"][0].astype(np.float64), float(answer["scores"][0])
         if np.isfinite(box).all() and np.isfinite(target.score):
             target.box = clip_centre(middle + (box[:2] - 0.5) * side, box[2:] * side, *frame.shape[:2], self.margin)

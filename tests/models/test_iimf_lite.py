@@ -8,6 +8,7 @@ import pytest
 import torch
 from fake_model import moving_sequence
 
+from lib.core.boxes import cxcywh_to_xyxy, iou_and_union
 from lib.core.checkpoint import load_weights
 from lib.core.config import load_config
 from lib.core.frame import Frame
@@ -99,11 +100,11 @@ def test_a_camera_that_fails_is_named_once(caplog):
 
 def test_a_new_template_without_one_camera_changes_nothing():
     method = micro.tracker("iimf_lite", "TEST.TEMPLATE_UPDATE.SHARE=0.25").method
-    old = Memory(torch.zeros(2, 3, 4, 2, 2), torch.zeros(2, 2))
-    new = Memory(torch.ones(2, 3, 4, 2, 2), torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
+    old = Memory(torch.zeros(2, 3, 4, 2, 2), torch.zeros(2, 2), torch.rand(2, 2))
+    new = Memory(torch.ones(2, 3, 4, 2, 2), torch.tensor([[0.0, 0.0], [0.0, 1.0]]), torch.ones(2, 2))
     merged = method.merge_memory(old, new)
     assert merged.features[:, :, 0, 0, 0].tolist() == [[0.25, 0.25, 0.25], [0, 0, 0]]
-    assert torch.equal(merged.absent, old.absent)
+    assert torch.equal(merged.absent, old.absent) and torch.equal(merged.agreement, old.agreement)
 
 
 def test_the_template_is_updated_where_both_cameras_show_something():
@@ -212,6 +213,62 @@ def test_one_camera_is_not_computed_where_it_is_absent(pair, monkeypatch):
     monkeypatch.setattr(both.backbone, "forward", lambda images: seen.append(len(images)) or forward(images))
     follow(tracker(both, "iimf_lite"), [SEQUENCE.frames[k][:1] for k in range(3)], SEQUENCE.boxes[0])
     assert seen == [2, 1, 1]
+
+
+def random_prediction(targets):
+    """Maps of 4 x 4 cells, with one cell of each stream above the others."""
+    random = torch.Generator().manual_seed(0)
+    logits = torch.full((targets, 3, 4, 4), -9.0)
+    logits[:, 0, 1, 1] = logits[:, 1, 2, 1] = logits[:, 2, 2, 2] = 9
+    distances = 10 + torch.rand(targets, 3, 4, 4, 4, generator=random) * 10
+    return Prediction(logits[:, 2], distances[:, 2], logits, logits, distances)
+
+
+def decide(found, agreement, there, *changes):
+    """The answer of a method that finds images in the cameras that `there` says."""
+    method = micro.tracker("iimf_lite", *changes).method
+    memory = Memory(torch.zeros(len(agreement), 3, 1), torch.zeros(len(agreement), 2), torch.tensor(agreement))
+    pixels = torch.zeros(len(agreement), 1, 2, 3, 8, 8, dtype=torch.uint8)
+    pixels[:, 0, :, :, 0, 0] = torch.tensor(there)[:, :, None].byte()
+    return method.decide(memory, found, pixels, torch.full((len(agreement), 1, 2), 0.4))
+
+
+def test_a_camera_that_agreed_less_has_no_part_in_the_box():
+    found = random_prediction(4)
+    there = [[True, True], [True, True], [True, True], [False, True]]
+    agreement = [[0.4, 0.9], [0.9, 0.4], [0.5, 0.9], [0.9, 0.4]]
+    answer = decide(found, agreement, there, "TEST.AGREEMENT.SHARE=0.5")
+    taken = [found.stream_distances[0, 1], found.stream_distances[1, 0], found.distances[2], found.distances[3]]
+    expected = boxes_from_distances(torch.stack(taken))[:, :, 2, 2]
+    torch.testing.assert_close(answer.boxes, expected)
+    assert torch.equal(answer.scores, found.logits[:, 2, 2].sigmoid())
+
+
+def test_agreement_is_the_mean_overlap_of_a_cameras_own_box_with_the_chosen_one():
+    found = random_prediction(2)
+    answer = decide(
+        found,
+        [[0.5, 1.0], [0.5, 1.0]],
+        [[True, True], [True, False]],
+        "TEST.AGREEMENT.SHARE=0.1",
+        "TEST.AGREEMENT.RATE=0.25",
+    )
+    own = boxes_from_distances(found.stream_distances[0])
+    chosen, visible, infrared = (
+        cxcywh_to_xyxy(own[k, :, row, column]) for k, row, column in ((2, 2, 2), (0, 1, 1), (1, 2, 1))
+    )
+    overlaps = [float(iou_and_union(one, chosen)[0]) for one in (visible, infrared)]
+    assert all(0 < overlap < 1 for overlap in overlaps)
+    expected = [0.75 * 0.5 + 0.25 * overlaps[0], 0.75 + 0.25 * overlaps[1]]
+    torch.testing.assert_close(answer.memory.agreement[0], torch.tensor(expected))
+    assert answer.memory.agreement[1, 1] == 1  # no image, so nothing is known of it
+
+
+def test_agreement_is_not_kept_unless_it_counts():
+    found = random_prediction(1)
+    answer = decide(found, [[0.1, 1.0]], [[True, True]], "TEST.AGREEMENT.SHARE=0")
+    assert answer.memory.agreement.tolist() == [[pytest.approx(0.1), 1.0]]
+    torch.testing.assert_close(answer.boxes, boxes_from_distances(found.distances)[:, :, 2, 2])
 
 
 def test_mean_averages_scores_and_weighs_boxes_by_them():

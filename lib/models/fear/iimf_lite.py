@@ -29,6 +29,7 @@ class Memory(NamedTuple):
 
     features: Tensor  # [B, 3, C, k, k] of the template: visible, infrared and shared stream
     absent: Tensor  # [B, 2] 1 where a camera had no image in the template, else 0
+    agreement: Tensor  # [B, 2] running mean of the overlap of each camera's own best box with the chosen one
 
 
 class Prediction(NamedTuple):
@@ -63,7 +64,8 @@ class IIMFLite(Fear):
         with torch.no_grad():
             visible, infrared = self.backbone(template.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
         features = torch.stack([visible, infrared, self.shared(visible, infrared)], dim=1)
-        return Memory(features, is_flat(template).to(features.dtype))
+        absent = is_flat(template)
+        return Memory(features, absent.to(features.dtype), torch.ones_like(absent, dtype=torch.float32))
 
     def forward(self, memory: Memory, search: Tensor) -> Prediction:
         """Memory and search [B, 2, 3, S, S] -> Prediction"""

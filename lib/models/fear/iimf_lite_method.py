@@ -15,11 +15,11 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
+from ...core.boxes import cxcywh_to_xyxy, iou_and_union
 from ...core.frame import INFRARED, VISIBLE, Frame
 from ...core.target import Target
 from ...core.view import View
 from ..method import Answer
-from ..siamese.network import gather_rows
 from .method import FearMethod, RankedCells
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class IIMFLiteMethod(FearMethod):
     def __init__(self, network: "IIMFLite", test: EasyDict):
         super().__init__(network, test)
         self.fusion: str = test.FUSION
+        self.agreement = test.AGREEMENT
         self.camera: int | None = None  # of a method for targets that are tracked in this camera alone
 
     def first_views(self, target: Target, frame: Frame) -> list[View]:
@@ -63,12 +64,28 @@ class IIMFLiteMethod(FearMethod):
 
     def decide(self, memory: "Memory", prediction: "Prediction", pixels: Tensor, prior: Tensor) -> Answer:
         """As FEAR's, on the maps that TEST.FUSION makes of the streams; for targets in one camera alone, on its map."""
-        if self.fusion == "learned" or self.camera is not None:
+        if self.camera is not None or (self.fusion == "learned" and not self.agreement.SHARE):
             return super().decide(memory, prediction, pixels, prior)
+        there = ~self.network.absent(memory, self.images(pixels))
+        if self.fusion == "learned":
+            return self._decide_by_agreement(memory, prediction, there, prior[:, 0])
         join = self._higher_rank if self.fusion == "max" else self._mean_scores
-        ranked = join(prediction, ~self.network.absent(memory, self.images(pixels)), prior[:, 0])
-        best = ranked.ranks.argmax(1)
-        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, prediction)
+        return self.answer(*self.best(join(prediction, there, prior[:, 0])), memory, prediction)
+
+    def _decide_by_agreement(self, memory: "Memory", found: "Prediction", there: Tensor, prior: Tensor) -> Answer:
+        """The best cell of the learned map, with the box of one camera alone where the other camera's own best boxes
+        have agreed less with the chosen ones. there: [B, 2] bool, whether a camera has an image; prior: [B, 2]."""
+        agreement, least = memory.agreement, self.agreement.SHARE
+        doubtful = there.flip(1) & (agreement < least * agreement.flip(1))
+        distances = found.distances
+        for camera in range(2):
+            other = doubtful[:, 1 - camera, None, None, None]
+            distances = torch.where(other, found.stream_distances[:, camera].to(distances.dtype), distances)
+        box, score = self.best(self.rank(found.logits, distances, prior))
+        own = torch.stack([self.best(ranked)[0] for ranked in self._rank_alone(found, prior)], 1)
+        overlap = iou_and_union(cxcywh_to_xyxy(own), cxcywh_to_xyxy(box[:, None]))[0]
+        kept = torch.where(there, agreement.lerp(overlap.nan_to_num(0), self.agreement.RATE), agreement)
+        return self.answer(box, score, memory._replace(agreement=kept), found)
 
     def only_camera(self, memory: "Memory") -> int | None:
         """The camera that all these targets are tracked in alone, so that the other one need not be computed. None
@@ -91,11 +108,15 @@ class IIMFLiteMethod(FearMethod):
 
     def _higher_rank(self, found: "Prediction", there: Tensor, prior: Tensor) -> RankedCells:
         """The cells of both cameras. there: [B, 2] bool, whether a camera has an image; prior: [B, 2]."""
-        own = [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior) for k in range(2)]
+        own = self._rank_alone(found, prior)
         ranks = [one.ranks.masked_fill(~there[:, k, None], -1.0) for k, one in enumerate(own)]
         return RankedCells(
             torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1), torch.cat(ranks, 1)
         )
+
+    def _rank_alone(self, found: "Prediction", prior: Tensor) -> list[RankedCells]:
+        """The cells of each camera alone. prior: [B, 2]."""
+        return [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior) for k in range(2)]
 
     def _mean_scores(self, found: "Prediction", there: Tensor, prior: Tensor) -> RankedCells:
         """In each cell the mean of both cameras' scores, and their box sides weighted by them."""

@@ -93,12 +93,17 @@ class FearMethod(OneView):
     def decide(self, memory: Any, prediction: Any, pixels: Tensor, prior: Tensor) -> Answer:
         """Box and score of the cell with the highest rank."""
         ranked = self.rank(prediction.logits, prediction.distances, prior[:, 0])
-        best = ranked.ranks.argmax(1)
-        return self.answer(gather_rows(ranked.boxes, best), gather_rows(ranked.scores, best), memory, prediction)
+        return self.answer(*self.best(ranked), memory, prediction)
 
     def rank(self, logits: Tensor, distances: Tensor, prior: Tensor) -> RankedCells:
         """logits [B, n, n], distances [B, 4, n, n], last width and height [B, 2] in crop units -> RankedCells"""
         return self.rank_scores(self.scores(logits), distances, prior)
+
+    @staticmethod
+    def best(ranked: RankedCells) -> tuple[Tensor, Tensor]:
+        """Box [B, 4] and score [B] of the cell with the highest rank."""
+        place = ranked.ranks.argmax(1)
+        return gather_rows(ranked.boxes, place), gather_rows(ranked.scores, place)
 
     def scores(self, logits: Tensor) -> Tensor:
         """In [0, 1], of logits of any shape."""

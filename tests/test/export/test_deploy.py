@@ -64,6 +64,7 @@ def tracked_alone(folder: Path, *sources: object, box: str) -> np.ndarray:
         ("fear", "fear_xs", ("TEST.STREAM=infrared",), ("visible", "infrared")),
         ("fear", "fear_xs", ("TEST.TEMPLATE_PADDING=black", "TEST.HOLD_SCORE=0.8", *UPDATES), ("visible",)),
         ("iimf_lite", "iimf_lite_xs", UPDATES, ("visible", "infrared")),
+        ("iimf_lite", "iimf_lite_xs", ("TEST.AGREEMENT.SHARE=0.99",), ("visible", "infrared")),
         ("iimf_lite", "iimf_lite_xs", (), ("visible",)),
     ],
 )
