@@ -73,7 +73,7 @@ class IIMFLite(Fear):
             visible, infrared = self.backbone(search.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
         features = torch.stack([visible, infrared, self.shared(visible, infrared)], dim=1)
         maps = self.head(memory.features.flatten(0, 1), features.flatten(0, 1))
-        logits, distances, weights = self.gates(maps, boxes_from_distances(maps.distances))
+        logits, distances, weights = self.gates(maps, boxes_from_distances(maps.distances.float()))
         own_logits, own_distances = (part.unflatten(0, (-1, _STREAMS)) for part in maps[:2])
         absent = self.absent(memory, search)
         for stream in range(2):

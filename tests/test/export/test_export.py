@@ -80,7 +80,7 @@ def test_the_files_give_a_user_of_the_tracker_the_same_boxes(exported):
 @pytest.mark.parametrize(
     ("variant", "precision"),
     [pytest.param(variant, "fp32", marks=pytest.mark.long if variant == "siamdma" else ()) for variant in SEVERAL]
-    + [("iimf_track", "fp16")],
+    + [("iimf_track", "fp16"), ("fear", "fp16"), ("iimf_lite-max", "fp16")],
 )
 def test_onnx_says_what_the_network_says(variant, precision, tmp_path):
     _, _, worst = export(variant, tmp_path, precision=precision)

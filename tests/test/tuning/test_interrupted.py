@@ -25,7 +25,7 @@ from lib.datasets.sequence import FileFrames
 plain = FileFrames.reduced
 
 def slow(frames, index, reduction):
-    print("reading", index, flush=True)
+    print(f"reading {{index}}\\n", end="", flush=True)  # in one piece: threads print at the same time
     time.sleep(float(sys.argv[1]))
     return plain(frames, index, reduction)
 
