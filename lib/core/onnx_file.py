@@ -22,14 +22,14 @@ INPUTS = ("template", "box", "search", "prior")
 class OnnxFile:
     """An ONNX file, ready to run: inputs by name -> outputs by name."""
 
-    def __init__(self, path: Path):
-        """It computes in as many threads as PyTorch does in this process (OMP_NUM_THREADS, a worker's share), but no
-        more than the usable cores. Raises InputError for a file that ONNX Runtime cannot read."""
+    def __init__(self, path: Path, threads: int = 0):
+        """threads: that it computes in; 0: `usable_threads`. Raises InputError for a file that ONNX Runtime cannot
+        read."""
         check_packages(RUNTIME)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(torch.get_num_threads(), usable_cores())
+        options.intra_op_num_threads = threads or usable_threads()
         # Threads wait busily between the operations of a pass, which takes a quarter off its time, but not for the next
         # frame: that would take the cores from decoding and from other processes.
         options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -51,6 +51,11 @@ class OnnxFile:
     def metadata(self) -> dict[str, str]:
         """The texts that were stored with the graph."""
         return self._session.get_modelmeta().custom_metadata_map
+
+
+def usable_threads() -> int:
+    """The threads that PyTorch uses now (OMP_NUM_THREADS, a worker's share), but no more than the usable cores."""
+    return min(torch.get_num_threads(), usable_cores())
 
 
 def memory_names(memory: Any) -> list[str]:

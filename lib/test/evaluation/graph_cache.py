@@ -19,7 +19,7 @@ from ...core.atomic import scratch_folder
 from ...core.bounded import parse_json
 from ...core.config import flatten
 from ...core.errors import InputError
-from ...core.onnx_file import PACKAGES, RUNTIME, OnnxFile, check_packages
+from ...core.onnx_file import PACKAGES, RUNTIME, OnnxFile, check_packages, usable_threads
 from ...core.paths import PACKAGE, cache_folder
 from ...models import build_method, build_model
 from ...models.base import Network
@@ -50,12 +50,14 @@ def open_graphs(
     with torch.device("meta"):
         method = build_method(build_model(cfg).eval(), cfg)
 
+    threads = usable_threads()  # now: graphs of a variant are opened while PyTorch uses one
+
     def made(variant: str) -> dict[str, OnnxFile]:
         about = source | ({"variant": variant} if variant else {})
         kept = (folder or _default_folder()) / f"{cfg.MODEL.NAME}_{_digest(about | {'code': _digest_code()})}"
         if not kept.is_dir():
             _make(cfg, load, kept, about)
-        return {name: OnnxFile(path) for name, path in graph_files(kept).items()}
+        return {name: OnnxFile(path, threads) for name, path in graph_files(kept).items()}
 
     def open_variant(name: str) -> OnnxPass:
         opened = made(name)

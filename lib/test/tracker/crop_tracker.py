@@ -3,9 +3,9 @@
 B targets, V views per target, M modalities, S side of a crop in pixels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from ...core.view import View
 from ...datasets.image import choose_reduction
 from ...models.method import CropState, Method
 from .device_crop import cut_views
-from .forward_pass import EXACT, Mode, Output, Pass, read_answer, read_answers, torch_pass
+from .forward_pass import EXACT, ONNX, Mode, Output, Pass, read_answer, read_answers, torch_pass
 from .protocol import HeatMap, Observer, check_box, check_first_box, is_too_large, name_targets, read_frame
 
 _MANY = 8  # from this number of crops on, threads are faster
@@ -88,7 +88,7 @@ class CropTracker:
                 check_first_box(box, frame.size, name)
             state = CropState(None, self.method.initial_settings(frame, own))
             targets.append(Target(name, own.reshape(-1, 4)[0], state=state))
-        with self.gradient_mode():
+        with self.torch_mode():
             views = [self.method.first_views(target, frame) for target, frame in zip(targets, read, strict=True)]
             targets = self._learn(targets, views, read)
             targets = self._calibrate(targets, read) if self.method.calibrates else targets
@@ -100,7 +100,7 @@ class CropTracker:
         """As `Tracker.track`: one forward pass for all targets whose views have the same size, and one wait for the
         device for all passes. The given targets do not change, except for `Owned` parts of their memory."""
         read = [read_frame(images, self.streams, one.name) for one, images in zip(targets, frames, strict=True)]
-        with self.gradient_mode():
+        with self.torch_mode():
             requests = self.requests(targets, read)
             outputs = [self._run(request) for request in requests]
             return self.finish(requests, outputs, read_answers(outputs), read, observe=observe)
@@ -141,10 +141,20 @@ class CropTracker:
             return 1
         return choose_reduction(*self.method.search_sides(target))
 
-    def gradient_mode(self) -> AbstractContextManager[Any]:
-        """No gradients. `no_grad` for methods that enable gradients themselves, the faster `inference_mode` for
-        others."""
-        return torch.no_grad() if self.method.needs_gradients else torch.inference_mode()
+    @contextmanager
+    def torch_mode(self) -> Iterator[None]:
+        """No gradients: `no_grad` for methods that enable gradients themselves, the faster `inference_mode` for others.
+        One thread where ONNX Runtime computes the network: PyTorch's others would wait busily where it needs cores."""
+        threads = torch.get_num_threads()
+        alone = self.mode.backend == ONNX and threads > 1
+        with torch.no_grad() if self.method.needs_gradients else torch.inference_mode():
+            if alone:
+                torch.set_num_threads(1)
+            try:
+                yield
+            finally:
+                if alone:
+                    torch.set_num_threads(threads)
 
     def requests(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Request]:
         """What the forward passes of all targets need."""

@@ -71,7 +71,7 @@ class ManySettings:
         read = [read_frame(images, self.streams, one.name) for one, images in zip(targets, frames, strict=True)]
         places = _by_trial([target.name for target in targets])
         moved: dict[int, Target] = {}
-        with self._trackers[next(iter(places))].gradient_mode():
+        with self._trackers[next(iter(places))].torch_mode():
             asked = {
                 trial: self._trackers[trial].requests([targets[k] for k in at], [read[k] for k in at])
                 for trial, at in places.items()

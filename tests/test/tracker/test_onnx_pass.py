@@ -109,7 +109,7 @@ def test_graphs_are_made_once_for_each_content(forward, folder, monkeypatch):
     open_graphs(cfg, "micro", refuse, folder=folder)
     made = []
     monkeypatch.setattr(graph_cache, "_make", lambda cfg, load, place, source: made.append(place))
-    monkeypatch.setattr(graph_cache, "OnnxFile", lambda path: path)
+    monkeypatch.setattr(graph_cache, "OnnxFile", lambda path, threads: path)
     open_graphs(cfg, "others", refuse, folder=folder)
     open_graphs(micro.config(*SHOWN, "TEST.SEARCH_FACTOR=3.5"), "micro", refuse, folder=folder)
     monkeypatch.setattr(graph_cache, "_CODE", ("core",))
@@ -135,6 +135,29 @@ def test_a_session_has_no_more_threads_than_pytorch(forward):
     assert forward._search._session.get_session_options().intra_op_num_threads == min(
         torch.get_num_threads(), onnx_file.usable_cores()
     )
+
+
+@needs_onnx
+def test_pytorch_has_one_thread_beside_onnx_runtime(forward, monkeypatch):
+    """Its others would wait busily for work on the cores that ONNX Runtime needs."""
+    (sequence,), seen, compute = sequences(1), [], OnnxPass.__call__
+
+    def watched(*given):
+        seen.append(torch.get_num_threads())
+        if len(seen) > 1:
+            raise InputError("stop")
+        return compute(*given)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    monkeypatch.setattr(OnnxPass, "__call__", watched)
+    try:
+        targets = as_tracker(forward).start([sequence.frames[0]], [sequence.boxes[0]])
+        with pytest.raises(InputError, match="stop"):
+            as_tracker(forward).track(targets, [sequence.frames[1]])
+        assert seen == [1, 1] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 @needs_onnx
@@ -263,6 +286,10 @@ def test_a_target_of_one_camera_has_graphs_of_its_own(tmp_path, caplog):
         np.testing.assert_allclose(moved[1].score, moved[0].score, atol=1e-5)
         assert len(list(tmp_path.iterdir())) == graphs
     assert "making graphs of iimf_lite (infrared alone) for ONNX Runtime" in caplog.text
+    both_cameras, one = (
+        each._search._session.get_session_options() for each in (forward, forward._variant("infrared"))
+    )
+    assert one.intra_op_num_threads == both_cameras.intra_op_num_threads
     mixed = as_tracker(forward).start([both[0], alone[0]], [sequence.boxes[0]] * 2)
     mixed = as_tracker(forward).track(mixed, [both[1], alone[1]])
     expected = exact.track(exact.start([alone[0]], [sequence.boxes[0]]), [alone[1]])[0]
