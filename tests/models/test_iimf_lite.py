@@ -215,26 +215,29 @@ def test_one_camera_is_not_computed_where_it_is_absent(pair, monkeypatch):
     assert seen == [2, 1, 1]
 
 
-def random_prediction(there):
-    """Maps of 4 x 4 cells, with one cell of each stream above the others. there: whether each camera shows something,
-    of each target."""
-    random, targets = torch.Generator().manual_seed(0), len(there)
+def random_prediction(targets):
+    """Maps of 4 x 4 cells, with one cell of each stream above the others."""
+    random = torch.Generator().manual_seed(0)
     logits = torch.full((targets, 3, 4, 4), -9.0)
     logits[:, 0, 1, 1] = logits[:, 1, 2, 1] = logits[:, 2, 2, 2] = 9
     distances = 10 + torch.rand(targets, 3, 4, 4, 4, generator=random) * 10
-    return Prediction(logits[:, 2], distances[:, 2], logits, logits, distances, torch.tensor(there))
+    return Prediction(logits[:, 2], distances[:, 2], logits, logits, distances)
 
 
-def decide(found, agreement, *changes):
-    """The answer from a prediction."""
+def decide(found, agreement, there, *changes):
+    """The answer of a method that finds images in the cameras that `there` says."""
     method = micro.tracker("iimf_lite", *changes).method
     memory = Memory(torch.zeros(len(agreement), 3, 1), torch.zeros(len(agreement), 2), torch.tensor(agreement))
-    return method.decide(memory, found, torch.empty(0), torch.full((len(agreement), 1, 2), 0.4))
+    pixels = torch.zeros(len(agreement), 1, 2, 3, 8, 8, dtype=torch.uint8)
+    pixels[:, 0, :, :, 0, 0] = torch.tensor(there)[:, :, None].byte()
+    return method.decide(memory, found, pixels, torch.full((len(agreement), 1, 2), 0.4))
 
 
 def test_a_camera_that_agreed_less_has_no_part_in_the_box():
-    found = random_prediction([[True, True], [True, True], [True, True], [False, True]])
-    answer = decide(found, [[0.4, 0.9], [0.9, 0.4], [0.5, 0.9], [0.9, 0.4]], "TEST.AGREEMENT.SHARE=0.5")
+    found = random_prediction(4)
+    there = [[True, True], [True, True], [True, True], [False, True]]
+    agreement = [[0.4, 0.9], [0.9, 0.4], [0.5, 0.9], [0.9, 0.4]]
+    answer = decide(found, agreement, there, "TEST.AGREEMENT.SHARE=0.5")
     taken = [found.stream_distances[0, 1], found.stream_distances[1, 0], found.distances[2], found.distances[3]]
     expected = boxes_from_distances(torch.stack(taken))[:, :, 2, 2]
     torch.testing.assert_close(answer.boxes, expected)
@@ -242,8 +245,14 @@ def test_a_camera_that_agreed_less_has_no_part_in_the_box():
 
 
 def test_agreement_is_the_mean_overlap_of_a_cameras_own_box_with_the_chosen_one():
-    found = random_prediction([[True, True], [True, False]])
-    answer = decide(found, [[0.5, 1.0], [0.5, 1.0]], "TEST.AGREEMENT.SHARE=0.1", "TEST.AGREEMENT.RATE=0.25")
+    found = random_prediction(2)
+    answer = decide(
+        found,
+        [[0.5, 1.0], [0.5, 1.0]],
+        [[True, True], [True, False]],
+        "TEST.AGREEMENT.SHARE=0.1",
+        "TEST.AGREEMENT.RATE=0.25",
+    )
     own = boxes_from_distances(found.stream_distances[0])
     chosen, visible, infrared = (
         cxcywh_to_xyxy(own[k, :, row, column]) for k, row, column in ((2, 2, 2), (0, 1, 1), (1, 2, 1))
@@ -256,8 +265,8 @@ def test_agreement_is_the_mean_overlap_of_a_cameras_own_box_with_the_chosen_one(
 
 
 def test_agreement_is_not_kept_unless_it_counts():
-    found = random_prediction([[True, True]])
-    answer = decide(found, [[0.1, 1.0]], "TEST.AGREEMENT.SHARE=0")
+    found = random_prediction(1)
+    answer = decide(found, [[0.1, 1.0]], [[True, True]], "TEST.AGREEMENT.SHARE=0")
     assert answer.memory.agreement.tolist() == [[pytest.approx(0.1), 1.0]]
     torch.testing.assert_close(answer.boxes, boxes_from_distances(found.distances)[:, :, 2, 2])
 
@@ -266,8 +275,9 @@ def test_mean_averages_scores_and_weighs_boxes_by_them():
     method = micro.tracker("iimf_lite", "TEST.FUSION=mean").method
     random = torch.Generator().manual_seed(0)
     logits, distances = torch.randn(2, 3, 4, 4, generator=random), torch.rand(2, 3, 4, 4, 4, generator=random) * 40
-    there, prior = torch.tensor([[True, True], [False, True]]), torch.tensor([[0.2, 0.2]] * 2)
-    ranked = method._mean_scores(Prediction(logits[:, 2], distances[:, 2], logits, logits, distances, there), prior)
+    found = Prediction(logits[:, 2], distances[:, 2], logits, logits, distances)
+    prior, there = torch.tensor([[0.2, 0.2]] * 2), torch.tensor([[True, True], [False, True]])
+    ranked = method._mean_scores(found, there, prior)
     a, b = logits[0, :2].sigmoid()
     expected = boxes_from_distances(((a * distances[0, 0] + b * distances[0, 1]) / (a + b))[None])[0].flatten(1).mT
     torch.testing.assert_close(ranked.boxes[0], expected)

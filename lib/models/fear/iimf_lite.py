@@ -40,7 +40,6 @@ class Prediction(NamedTuple):
     weights: Tensor  # [B, 3, n, n] how much each stream is believed
     stream_logits: Tensor  # [B, 3, n, n] of each stream alone
     stream_distances: Tensor  # [B, 3, 4, n, n]
-    there: Tensor  # [B, 2] bool, whether a camera shows something
 
 
 class IIMFLite(Fear):
@@ -76,12 +75,12 @@ class IIMFLite(Fear):
         maps = self.head(memory.features.flatten(0, 1), features.flatten(0, 1))
         logits, distances, weights = self.gates(maps, boxes_from_distances(maps.distances.float()))
         own_logits, own_distances = (part.unflatten(0, (-1, _STREAMS)) for part in maps[:2])
-        there = self.find_cameras(memory, search)
+        absent = self.absent(memory, search)
         for stream in range(2):
-            alone = ~there[:, 1 - stream, None, None]
-            logits = torch.where(alone, own_logits[:, stream].to(logits.dtype), logits)
-            distances = torch.where(alone[:, None], own_distances[:, stream].to(distances.dtype), distances)
-        return Prediction(logits, distances, weights, own_logits, own_distances, there)
+            other = absent[:, 1 - stream, None, None]
+            logits = torch.where(other, own_logits[:, stream].to(logits.dtype), logits)
+            distances = torch.where(other[:, None], own_distances[:, stream].to(distances.dtype), distances)
+        return Prediction(logits, distances, weights, own_logits, own_distances)
 
     def search_alone(self, memory: Memory, search: Tensor, camera: int) -> Prediction:
         """As `forward` where only this camera (0 or 1) had an image in all templates; what is about the other streams
@@ -92,15 +91,14 @@ class IIMFLite(Fear):
             return torch.stack([part if stream == camera else torch.zeros_like(part) for stream in range(_STREAMS)], 1)
 
         weights = among(torch.ones_like(maps.logits))
-        there = weights[:, :2, 0, 0] > 0
-        return Prediction(maps.logits, maps.distances, weights, among(maps.logits), among(maps.distances), there)
+        return Prediction(maps.logits, maps.distances, weights, among(maps.logits), among(maps.distances))
 
     @staticmethod
-    def find_cameras(memory: Memory, search: Tensor) -> Tensor:
-        """Which camera shows something: search [B, 2, 3, S, S] -> [B, 2] bool. A camera whose template alone exists
+    def absent(memory: Memory, search: Tensor) -> Tensor:
+        """Which camera shows nothing: search [B, 2, 3, S, S] -> [B, 2] bool. A camera whose template alone exists
         counts as showing something, whatever it shows."""
         missing = memory.absent > 0
-        return ~missing & (missing.flip(1) | ~is_flat(search))
+        return missing | (is_flat(search) & ~missing.flip(1))
 
     def step(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The losses of FEAR for the whole prediction, and for the shared stream alone."""

@@ -66,16 +66,17 @@ class IIMFLiteMethod(FearMethod):
         """As FEAR's, on the maps that TEST.FUSION makes of the streams; for targets in one camera alone, on its map."""
         if self.camera is not None or (self.fusion == "learned" and not self.agreement.SHARE):
             return super().decide(memory, prediction, pixels, prior)
+        there = ~self.network.absent(memory, self.images(pixels))
         if self.fusion == "learned":
-            return self._decide_by_agreement(memory, prediction, prior[:, 0])
+            return self._decide_by_agreement(memory, prediction, there, prior[:, 0])
         join = self._higher_rank if self.fusion == "max" else self._mean_scores
-        return self.answer(*self.best(join(prediction, prior[:, 0])), memory, prediction)
+        return self.answer(*self.best(join(prediction, there, prior[:, 0])), memory, prediction)
 
-    def _decide_by_agreement(self, memory: "Memory", found: "Prediction", prior: Tensor) -> Answer:
+    def _decide_by_agreement(self, memory: "Memory", found: "Prediction", there: Tensor, prior: Tensor) -> Answer:
         """The best cell of the learned map, with the box of one camera alone where the other camera's own best boxes
-        have agreed less with the chosen ones. prior: [B, 2]."""
+        have agreed less with the chosen ones. there: [B, 2] bool, whether a camera has an image; prior: [B, 2]."""
         agreement, least = memory.agreement, self.agreement.SHARE
-        doubtful = found.there.flip(1) & (agreement < least * agreement.flip(1))
+        doubtful = there.flip(1) & (agreement < least * agreement.flip(1))
         distances = found.distances
         for camera in range(2):
             other = doubtful[:, 1 - camera, None, None, None]
@@ -86,7 +87,7 @@ class IIMFLiteMethod(FearMethod):
         boxes, scores = (part.unflatten(0, (-1, 3)) for part in self.best(ranked))
         corners = cxcywh_to_xyxy(boxes)
         overlap = iou_and_union(corners[:, 1:], corners[:, :1])[0]
-        kept = torch.where(found.there, agreement.lerp(overlap.nan_to_num(0), self.agreement.RATE), agreement)
+        kept = torch.where(there, agreement.lerp(overlap.nan_to_num(0), self.agreement.RATE), agreement)
         return self.answer(boxes[:, 0], scores[:, 0], memory._replace(agreement=kept), found)
 
     def only_camera(self, memory: "Memory") -> int | None:
@@ -108,10 +109,10 @@ class IIMFLiteMethod(FearMethod):
         method.camera = CAMERAS.index(name)
         return method
 
-    def _higher_rank(self, found: "Prediction", prior: Tensor) -> RankedCells:
-        """The cells of both cameras. prior: [B, 2]."""
+    def _higher_rank(self, found: "Prediction", there: Tensor, prior: Tensor) -> RankedCells:
+        """The cells of both cameras. there: [B, 2] bool, whether a camera has an image; prior: [B, 2]."""
         own = self._rank_alone(found, prior)
-        ranks = [one.ranks.masked_fill(~found.there[:, k, None], -1.0) for k, one in enumerate(own)]
+        ranks = [one.ranks.masked_fill(~there[:, k, None], -1.0) for k, one in enumerate(own)]
         return RankedCells(
             torch.cat([one.boxes for one in own], 1), torch.cat([one.scores for one in own], 1), torch.cat(ranks, 1)
         )
@@ -120,9 +121,9 @@ class IIMFLiteMethod(FearMethod):
         """The cells of each camera alone. prior: [B, 2]."""
         return [self.rank(found.stream_logits[:, k], found.stream_distances[:, k], prior) for k in range(2)]
 
-    def _mean_scores(self, found: "Prediction", prior: Tensor) -> RankedCells:
+    def _mean_scores(self, found: "Prediction", there: Tensor, prior: Tensor) -> RankedCells:
         """In each cell the mean of both cameras' scores, and their box sides weighted by them."""
-        seen = found.there[:, :, None, None]
+        seen = there[:, :, None, None]
         own = self.scores(found.stream_logits[:, :2]) * seen
         shares = own.clamp(min=torch.finfo(own.dtype).tiny) * seen
         shares = shares / shares.sum(1, keepdim=True)  # of a camera alone exactly 1
