@@ -81,6 +81,7 @@ class IIMFLiteMethod(FearMethod):
         for camera in range(2):
             other = doubtful[:, 1 - camera, None, None, None]
             distances = torch.where(other, found.stream_distances[:, camera].to(distances.dtype), distances)
+        # of each target three maps: the chosen one, the visible and the infrared stream's own
         logits = torch.cat([found.logits.float()[:, None], found.stream_logits[:, :2].float()], 1)
         sides = torch.cat([distances.float()[:, None], found.stream_distances[:, :2].float()], 1)
         ranked = self.rank(logits.flatten(0, 1), sides.flatten(0, 1), prior.repeat_interleave(3, 0))
